@@ -1,0 +1,301 @@
+"""Validated settings: what may stand in params.yaml, models.yaml and datasets.yaml.
+
+Unknown keys are rejected with the nearest known names, so that a misspelt parameter can never be
+ignored. Only stage scripts read these files; the package gets the validated objects.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from tracekd.errors import TracekdError, nearest
+
+#: Keys of models.yaml and datasets.yaml: DVC reads a dot as a path into the file.
+Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+#: A commit of a hub repository. A branch name would let the data change under a pinned result.
+Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, unknown keys rejected."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PrepareParams(Settings):
+    """How many questions each split holds; null takes all there are."""
+
+    train: Count | None
+    validation: Count | None
+    test: Count | None
+
+
+class DecomposeParams(Settings):
+    """Which rule finds the gold facts.
+
+    Attributes:
+        facts: `paper` (as published) or `full` (all facts needed to derive the answer).
+    """
+
+    facts: Literal["paper", "full"] = "paper"
+
+
+class PromptParams(Settings):
+    """The one prompt, shared by training and inference."""
+
+    system: str
+    template: str
+
+    @field_validator("template")
+    @classmethod
+    def _has_both_slots(cls, template: str) -> str:
+        for slot in ("{context}", "{question}"):
+            if template.count(slot) != 1:
+                raise ValueError(f"must contain {slot} exactly once")
+        return template
+
+
+class TrainParams(Settings):
+    """LoRA fine-tuning.
+
+    Attributes:
+        batch_size: examples per forward pass; `accumulate` passes make one optimizer step.
+        learning_rate: peak of the schedule, reached after `warmup` (a fraction of all steps),
+            then a cosine to 0.
+        max_length: tokens of prompt and completion together; null means the model's own limit.
+        too_long: what happens to a longer example: `error`, or `drop` (counted in the manifest).
+        evaluations: how often the validation loss is measured, evenly over the run.
+    """
+
+    epochs: Annotated[float, Field(gt=0)]
+    batch_size: Count
+    accumulate: Count = 1
+    learning_rate: Annotated[float, Field(gt=0)]
+    warmup: Fraction
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    lora_rank: Count
+    lora_alpha: Count
+    lora_dropout: Fraction
+    max_length: Count | None = None
+    too_long: Literal["error", "drop"] = "error"
+    evaluations: Count = 2
+
+
+class InferParams(Settings):
+    """Greedy generation."""
+
+    batch_size: Count
+    max_new_tokens: Count
+
+
+class Params(Settings):
+    """All of params.yaml.
+
+    Attributes:
+        model, dataset: keys of models.yaml and datasets.yaml.
+        trace_mode: a name in `tracekd.traces.regimes.REGIMES`.
+        corruption: fraction of incorrect traces under `trace_mode: mixed`.
+        seed: adapter initialisation, order of examples, corruption.
+        data_seed: which questions. Experiments to be compared share it.
+    """
+
+    model: Key
+    dataset: Key
+    trace_mode: str
+    corruption: Fraction
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    data_seed: Annotated[int, Field(ge=0, lt=2**32)]
+    prepare: PrepareParams
+    decompose: DecomposeParams
+    prompt: PromptParams
+    train: TrainParams
+    infer: InferParams
+
+
+class HubDataset(Settings):
+    """A data set repository on the Hugging Face hub, at one commit."""
+
+    repo: str
+    revision: Revision
+    subset: str | None = None
+
+
+class DatasetSpec(Settings):
+    """One entry of datasets.yaml.
+
+    Attributes:
+        reader: a module of `tracekd.datasets`, by its registered name.
+        answer_metric: a name in `tracekd.scoring.answers.METRICS`.
+        answers: whether `answers` together make the answer (`all`) or are alternatives (`any`).
+        class_sentence: the Classification step as taught; `{class}` is the class.
+        facts: for each value of `decompose.facts`, a rule of `tracekd.traces.decompose.RULES`.
+        path: folder in the upstream format, relative to the project root. Wins over `hub`.
+        sha256: content hash of that folder (`python stages/prepare.py --pin NAME` writes it).
+        hub: where to read from if `path` is null.
+        options: settings of the reader, validated by it.
+    """
+
+    reader: str
+    answer_metric: str
+    answers: Literal["all", "any"]
+    class_sentence: str
+    facts: dict[Literal["paper", "full"], str]
+    path: str | None = None
+    sha256: Sha256 | None = None
+    hub: HubDataset | None = None
+    options: dict[str, Any] = {}
+
+    @field_validator("class_sentence")
+    @classmethod
+    def _has_the_slot(cls, sentence: str) -> str:
+        if sentence.count("{class}") != 1 or "\n" in sentence:
+            raise ValueError("must be one line that contains {class} exactly once")
+        return sentence
+
+
+class WheelModel(Settings):
+    """A GGUF file inside a wheel on the Python package index, verified by its SHA-256."""
+
+    package: str
+    version: str
+    file: str
+    sha256: Sha256
+
+
+class HubModel(Settings):
+    """A model repository on the Hugging Face hub, at one commit."""
+
+    repo: str
+    revision: Revision
+
+
+class RandomModel(Settings):
+    """Random weights from a configuration, with a small byte-level tokenizer: for smoke tests.
+
+    Attributes:
+        template: chat template family, `llama` (adds BOS) or `qwen3` (rewrites think blocks).
+        config: keyword arguments of the transformers configuration, `model_type` among them.
+    """
+
+    template: Literal["llama", "qwen3"]
+    config: dict[str, Any]
+
+
+class ModelSpec(Settings):
+    """One entry of models.yaml: exactly one of `hub`, `wheel`, `random`; `path` overrides `hub`.
+
+    Attributes:
+        path: a local folder with the same files as the hub repository.
+        max_length: longest prompt and completion together, in tokens.
+        template_args: further variables of the model's chat template.
+    """
+
+    hub: HubModel | None = None
+    wheel: WheelModel | None = None
+    random: RandomModel | None = None
+    path: str | None = None
+    max_length: Count
+    template_args: dict[str, bool | str] = {}
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> "ModelSpec":
+        if sum(source is not None for source in (self.hub, self.wheel, self.random)) != 1:
+            raise ValueError("needs exactly one of hub, wheel, random")
+        return self
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load_params(path: Path) -> Params:
+    """Read and validate params.yaml."""
+    return parse_settings(Params, _read_yaml(path), str(path))
+
+
+def load_dataset(path: Path, name: str) -> DatasetSpec:
+    """Read one entry of datasets.yaml."""
+    return _load_entry(DatasetSpec, path, name, "data set", "dataset")
+
+
+def load_model(path: Path, name: str) -> ModelSpec:
+    """Read one entry of models.yaml."""
+    return _load_entry(ModelSpec, path, name, "model", "model")
+
+
+def parse_settings(kind: type[S], content: Any, where: str) -> S:
+    """Validate `content` as `kind`; every fault is told with its place and a remedy.
+
+    Raises:
+        TracekdError: one line per fault, each naming `where`, the field and what was found.
+    """
+    if not isinstance(content, dict):
+        raise TracekdError(f"{where}: expected a mapping of keys, found {type(content).__name__}")
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        lines = [_explain(kind, dict(fault), where) for fault in error.errors()]
+        raise TracekdError("\n".join(lines)) from error
+
+
+def project_root() -> Path:
+    """Return the user's own checkout, from a queue or `--temp` run too.
+
+    DVC runs those in another checkout, without untracked files, and sets DVC_ROOT.
+    """
+    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+
+
+def cache_folder() -> Path:
+    """Return where fetched and converted models are kept: TRACEKD_CACHE or the user's cache."""
+    if chosen := os.environ.get("TRACEKD_CACHE"):
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tracekd"
+
+
+def _load_entry(kind: type[S], path: Path, name: str, noun: str, param: str) -> S:
+    entries = _read_yaml(path)
+    if not isinstance(entries, dict) or name not in entries:
+        known = entries if isinstance(entries, dict) else {}
+        raise TracekdError(
+            f"params.yaml: {param}: unknown {noun} {name!r}; {nearest(name, map(str, known))} "
+            f"(entries of {path})"
+        )
+    return parse_settings(kind, entries[name], f"{path}: {name}")
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise TracekdError(f"{path}: no such file; run from the project's root") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise TracekdError(f"{path}: not valid YAML: {error}") from error
+
+
+def _explain(kind: type[Settings], fault: dict[str, Any], where: str) -> str:
+    path = [str(part) for part in fault["loc"]]
+    place = f"{where}: {'.'.join(path)}" if path else where
+    if fault["type"] == "extra_forbidden":
+        return f"{place}: unknown key; {nearest(path[-1], _known_keys(kind, path[:-1]))}"
+    if fault["type"] == "missing":
+        return f"{place}: missing"
+    return f"{place}: {fault['msg']}; found {fault['input']!r}"
+
+
+def _known_keys(kind: type[Settings], path: list[str]) -> list[str]:
+    for part in path:
+        field = kind.model_fields.get(part)
+        annotation = field.annotation if field else None
+        options = [annotation, *getattr(annotation, "__args__", ())]
+        inner = [o for o in options if isinstance(o, type) and issubclass(o, Settings)]
+        if not inner:
+            return []
+        kind = inner[0]
+    return list(kind.model_fields)

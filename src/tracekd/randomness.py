@@ -1,0 +1,41 @@
+"""Randomness as a pure function of a key such as (seed, purpose, question id).
+
+A shared generator makes a row's draw depend on how many rows came before it. Here each draw
+depends on its own key alone, so the same question gets the same draw in every run, in any order,
+on any machine.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+_SPAN = 1 << 64
+
+
+def digest(*key: str | int) -> int:
+    """Return a uniform integer in [0, 2**64) that is a function of `key` alone."""
+    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in key)
+    raw = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(raw, "big")
+
+
+def uniform(*key: str | int) -> float:
+    """Return a uniform number in [0, 1) that is a function of `key` alone."""
+    return digest(*key) / _SPAN
+
+
+def choose(options: Sequence[T], *key: str | int) -> T:
+    """Return one of `options` (not empty), uniformly."""
+    return options[digest(*key) * len(options) // _SPAN]
+
+
+def sample(options: Sequence[T], count: int, *key: str | int) -> list[T]:
+    """Return `count` of `options` without repetition, in the order they stand in `options`."""
+    ranked = sorted(range(len(options)), key=lambda index: digest(*key, index))
+    return [options[index] for index in sorted(ranked[:count])]
+
+
+def shuffled(options: Sequence[T], *key: str | int) -> list[T]:
+    """Return `options` in an order that is a function of `key` alone."""
+    return [options[i] for i in sorted(range(len(options)), key=lambda i: digest(*key, i))]

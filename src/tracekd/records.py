@@ -1,0 +1,183 @@
+"""The schema of every table that passes between stages, and the check at each door.
+
+All tables are Parquet. A column listed in a schema is present with exactly that type; `NULLABLE`
+names the columns in which null means "there is none". Ids are unique in every table.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from tracekd.errors import TracekdError
+from tracekd.files import atomic_file
+
+SPLITS = ("train", "validation", "test")
+
+_STRINGS = pl.List(pl.String)
+_INDEXES = pl.List(pl.Int32)
+
+Schema = Mapping[str, pl.DataType | type[pl.DataType]]
+
+#: prepare -> decompose: one open-book question.
+#:   id              "dataset/split/upstream key", unique and stable, e.g. "babi/test/qa1:37"
+#:   context         the facts or passages, in upstream order; never empty
+#:   answers         CoTempQA, bAbI: the items that together make the answer;
+#:                   MARCO: alternative reference answers
+#:   question_class  gold answer to the Classification step
+#:   subtype         an upstream label that the official metric needs (CoTempQA's
+#:                   `triple_element`); null elsewhere
+#:   gold_facts      indexes into context that upstream (or the simulator) marks as supporting;
+#:                   null where upstream marks none and a rule of the decompose stage finds them
+#:   source          "file:line" of the raw record
+QUESTIONS: Schema = {
+    "id": pl.String,
+    "question": pl.String,
+    "context": _STRINGS,
+    "answers": _STRINGS,
+    "question_class": pl.String,
+    "subtype": pl.String,
+    "gold_facts": _INDEXES,
+    "source": pl.String,
+}
+
+#: decompose -> build-sft, analyze: the question and the steps of its correct trace.
+#:   step_facts       gold answer to the Information Retrieval step: indexes into context, in the
+#:                    order in which a trace quotes them, without repetition; empty where no fact
+#:                    answers (an unanswerable question)
+#:   answer_in_facts  whether a gold answer string stands in the gold facts (answer leakage)
+DECOMPOSED: Schema = {**QUESTIONS, "step_facts": _INDEXES, "answer_in_facts": pl.Boolean}
+
+#: build-sft -> train, infer: what the student is shown.
+#:   completion    trace (if any) and answer, as the grammar renders them; without EOS
+#:   answer_start  character offset in `completion` at which the answer part begins
+#:   shown_class, shown_facts  the steps in the trace shown (facts as text); null: step not shown
+#:   class_right, facts_right  whether each shown step is the gold one; null: step not shown
+#:   note          why a corruption could not be what its regime promises, else null
+SFT: Schema = {
+    "id": pl.String,
+    "system": pl.String,
+    "prompt": pl.String,
+    "completion": pl.String,
+    "answer_start": pl.Int32,
+    "regime": pl.String,
+    "shown_class": pl.String,
+    "shown_facts": _STRINGS,
+    "class_right": pl.Boolean,
+    "facts_right": pl.Boolean,
+    "note": pl.String,
+}
+
+#: infer -> analyze: what the student said.
+#:   text               the generated text, special tokens removed
+#:   finish_reason      "stop" (EOS), "length" (cut at max_new_tokens), "prompt_too_long" (not run)
+#:   prompt_tokens, completion_tokens  counts; the completion's EOS is not counted
+PREDICTIONS: Schema = {
+    "id": pl.String,
+    "text": pl.String,
+    "finish_reason": pl.String,
+    "prompt_tokens": pl.Int32,
+    "completion_tokens": pl.Int32,
+}
+
+#: analyze -> compare: one verdict per question. Further Float64 columns hold the parts of the data
+#: set's official answer metric (f1, rouge_l, ...).
+#:   parse_status    "strict", "lenient" or "failed"
+#:   answer          the answer as read from the text; null if none could be read
+#:   answer_correct  the verdict that enters the 2x2 with the trace
+#:   class_correct, facts_exact, trace_correct  null where the regime teaches no such step
+SCORES: Schema = {
+    "id": pl.String,
+    "question_class": pl.String,
+    "parse_status": pl.String,
+    "finish_reason": pl.String,
+    "completion_tokens": pl.Int32,
+    "answer": pl.String,
+    "answer_correct": pl.Boolean,
+    "class_predicted": pl.String,
+    "class_correct": pl.Boolean,
+    "facts_predicted": _INDEXES,
+    "facts_precision": pl.Float64,
+    "facts_recall": pl.Float64,
+    "facts_f1": pl.Float64,
+    "facts_exact": pl.Boolean,
+    "trace_correct": pl.Boolean,
+}
+
+NULLABLE = frozenset(
+    {
+        "subtype",
+        "gold_facts",
+        "shown_class",
+        "shown_facts",
+        "class_right",
+        "facts_right",
+        "note",
+        "answer",
+        "class_predicted",
+        "class_correct",
+        "facts_predicted",
+        "facts_precision",
+        "facts_recall",
+        "facts_f1",
+        "facts_exact",
+        "trace_correct",
+    }
+)
+
+
+def check(table: pl.DataFrame, schema: Schema, name: str, *, extra: bool = False) -> pl.DataFrame:
+    """Return `table` if it fits `schema`, with its columns in the schema's order.
+
+    Args:
+        table: rows that are about to enter or leave a stage.
+        schema: one of this module's schemas.
+        name: what error messages call the table, usually its path.
+        extra: allow further Float64 columns (the parts of an answer metric).
+
+    Raises:
+        TracekdError: naming the first column or row that does not fit.
+    """
+    missing = [column for column in schema if column not in table.columns]
+    others = [column for column in table.columns if column not in schema]
+    if missing or (others and not extra):
+        raise TracekdError(
+            f"{name}: columns do not fit; missing: {missing or 'none'}, unknown: {others or 'none'}"
+        )
+    for column, wanted in schema.items():
+        if table.schema[column] != wanted:
+            raise TracekdError(
+                f"{name}: column {column} has type {table.schema[column]}, expected {wanted}"
+            )
+        if column not in NULLABLE and table[column].null_count():
+            row = table[column].is_null().arg_true()[0]
+            raise TracekdError(f"{name}: row {row}: {column} is null")
+    for column in others:
+        if table.schema[column] != pl.Float64:
+            raise TracekdError(f"{name}: extra column {column} must be Float64")
+    repeated = table["id"].is_duplicated()
+    if repeated.any():
+        raise TracekdError(f"{name}: id {table['id'].filter(repeated)[0]!r} stands there twice")
+    return table.select([*schema, *others])
+
+
+def read(path: Path, schema: Schema, *, extra: bool = False) -> pl.DataFrame:
+    """Read a Parquet table and check it.
+
+    Raises:
+        TracekdError: if the file is absent, is not Parquet, or does not fit `schema`.
+    """
+    if not path.is_file():
+        raise TracekdError(f"{path}: no such file; run the stage that makes it (dvc repro)")
+    try:
+        table = pl.read_parquet(path)
+    except pl.exceptions.PolarsError as error:
+        raise TracekdError(f"{path}: not a readable Parquet file ({error})") from error
+    return check(table, schema, str(path), extra=extra)
+
+
+def write(table: pl.DataFrame, path: Path, schema: Schema, *, extra: bool = False) -> None:
+    """Check a table and write it as Parquet, whole or not at all."""
+    checked = check(table, schema, str(path), extra=extra)
+    with atomic_file(path) as temporary:
+        checked.write_parquet(temporary, compression="zstd", statistics=False)
