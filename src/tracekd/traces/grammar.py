@@ -1,0 +1,253 @@
+r"""Steps <-> text, both ways: the one form in which a student writes its trace and its answer.
+
+    <think>
+    The category of the question is: two-supporting-facts.
+    I need to use the following facts to answer the question:
+    - Mary took the apple.
+    - Mary went to the kitchen.
+    </think>
+    <answer>kitchen</answer>
+
+A step that is not shown has no line; without any step there is no think block. No fact at all reads
+"None of the facts answers the question.". Several answers are joined by "; ".
+
+Text from the data cannot imitate the grammar: runs of white space become one space, `\` becomes
+`\\`, a `<` that would open one of the grammar's tags becomes `\<`, and a `;` inside an answer
+becomes `\;`. `read(render(x))` gives back `x`, and a text is *strict* only if rendering what was
+read from it gives that very text. Everything else is read leniently, or not at all.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+FACTS_HEADER = "I need to use the following facts to answer the question:"
+NO_FACTS = "None of the facts answers the question."
+FILLER = "..."
+
+_BULLET = "- "
+_SEPARATOR = "; "
+_TAG = re.compile(r"<(?=/?(?:think|answer)>)", re.IGNORECASE)
+_ESCAPED = re.compile(r"\\([\\<;])")
+_UNESCAPED_SEPARATOR = re.compile(r"(?:\\.|[^\\;])+|;", re.DOTALL)
+_STRICT = re.compile(
+    r"(?:<think>\n(?P<trace>.*)\n</think>\n)?<answer>(?P<answer>[^\n]*)</answer>", re.DOTALL
+)
+
+# Lenient reading. Quantifiers over `.` are lazy and anchored at literal tags, so that they stay
+# linear on whatever a model writes.
+_ANSWER_TAG = re.compile(r"<answer>", re.IGNORECASE)
+_ANSWER_END = re.compile(r"</answer>", re.IGNORECASE)
+_THINK_TAG = re.compile(r"<think>", re.IGNORECASE)
+_THINK_END = re.compile(r"</think>", re.IGNORECASE)
+_LOOSE_HEADER = re.compile(
+    r"use the following (?:facts?|texts?|passages?) to answer the question\s*:", re.IGNORECASE
+)
+_LOOSE_BULLET = re.compile(r"^\s*(?:[-*\u2022]|\d+[.)])\s+")
+_QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'(?=\s*[,\]])|"((?:[^"\\]|\\.)*)"(?=\s*[,\]])""")
+
+Form = Literal["strict", "lenient", "failed"]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The steps shown in front of an answer; None means that a step is not shown.
+
+    Attributes:
+        class_name: the Classification step.
+        facts: the Information Retrieval step, each fact as one line of text.
+        filler: number of "..." words of a trace without content; only without other steps.
+    """
+
+    class_name: str | None = None
+    facts: tuple[str, ...] | None = None
+    filler: int = 0
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A rendered trace and answer.
+
+    Attributes:
+        text: what the student is taught to write, without EOS.
+        answer_start: character offset of the answer part (its tag) in `text`.
+    """
+
+    text: str
+    answer_start: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What could be read from a text.
+
+    Attributes:
+        form: `strict`, `lenient`, or `failed` if there is no answer in it.
+        trace: the steps found.
+        answer_text: the answer part, unescaped, as one string; None if there is none.
+        answers: the same, split at the separators.
+    """
+
+    form: Form
+    trace: Trace
+    answer_text: str | None
+    answers: tuple[str, ...]
+
+
+def one_line(text: str) -> str:
+    """Return `text` with every run of white space (line breaks too) as one space, ends trimmed."""
+    return " ".join(text.split())
+
+
+def render(trace: Trace, answers: tuple[str, ...], class_sentence: str) -> Completion:
+    """Return the text of a trace and an answer.
+
+    Args:
+        trace: the steps to show.
+        answers: at least one; none of them blank.
+        class_sentence: one line with the slot `{class}`, from the data set's entry.
+
+    Raises:
+        ValueError: if there is no answer, a blank one, or a filler beside other steps.
+    """
+    if not answers or not all(one_line(answer) for answer in answers):
+        raise ValueError(f"a completion needs answers that are not blank, found {answers!r}")
+    thought = render_trace(trace, class_sentence)
+    joined = _SEPARATOR.join(_escape(answer).replace(";", r"\;") for answer in answers)
+    return Completion(text=f"{thought}<answer>{joined}</answer>", answer_start=len(thought))
+
+
+def render_trace(trace: Trace, class_sentence: str) -> str:
+    """Return the think block with its final line break, or "" for a trace without steps."""
+    lines = []
+    if trace.filler:
+        if trace.class_name is not None or trace.facts is not None:
+            raise ValueError("a filler trace shows no steps")
+        lines.append(" ".join([FILLER] * trace.filler))
+    if trace.class_name is not None:
+        lines.append(class_sentence.replace("{class}", _escape(trace.class_name)))
+    if trace.facts is not None:
+        lines.append(FACTS_HEADER if trace.facts else NO_FACTS)
+        lines.extend(_BULLET + _escape(fact) for fact in trace.facts)
+    return "\n".join(["<think>", *lines, "</think>", ""]) if lines else ""
+
+
+def read(text: str, class_sentence: str) -> Reading:
+    """Read trace and answer from whatever a model wrote; never raises.
+
+    The lenient reading accepts other white space and case, missing tags, an unfinished answer,
+    other bullets, and facts as a bracketed list of quoted strings or as plain text.
+    """
+    return _read_strictly(text, class_sentence) or _read_leniently(text, class_sentence)
+
+
+def _read_strictly(text: str, class_sentence: str) -> Reading | None:
+    match = _STRICT.fullmatch(text)
+    if match is None:
+        return None
+    trace = _strict_trace(match["trace"], class_sentence)
+    answers = _split_answers(match["answer"])
+    if trace is None or not answers or not all(answers):
+        return None
+    if render(trace, answers, class_sentence).text != text:
+        return None
+    return Reading("strict", trace, _SEPARATOR.join(answers), answers)
+
+
+def _strict_trace(block: str | None, class_sentence: str) -> Trace | None:
+    if block is None:
+        return Trace()
+    lines = block.split("\n")
+    words = lines[0].split(" ")
+    if len(lines) == 1 and set(words) == {FILLER}:
+        return Trace(filler=len(words))
+    class_name = _class_in(lines[0], class_sentence)
+    rest = lines if class_name is None else lines[1:]
+    if not rest:
+        return Trace(class_name)
+    if rest == [NO_FACTS]:
+        return Trace(class_name, ())
+    if rest[0] != FACTS_HEADER or not all(line.startswith(_BULLET) for line in rest[1:]):
+        return None
+    return Trace(class_name, tuple(_unescape(line[len(_BULLET) :]) for line in rest[1:]))
+
+
+def _class_in(line: str, class_sentence: str) -> str | None:
+    prefix, suffix = class_sentence.split("{class}")
+    if not (line.startswith(prefix) and line.endswith(suffix)):
+        return None
+    if len(line) < len(prefix) + len(suffix):
+        return None
+    return _unescape(line[len(prefix) : len(line) - len(suffix)])
+
+
+def _read_leniently(text: str, class_sentence: str) -> Reading:
+    thought, answer = _split_parts(text)
+    answer_text = one_line(_unescape(answer))
+    answers = tuple(filter(None, map(one_line, _split_answers(answer))))
+    trace = Trace(_loose_class(thought, class_sentence), _loose_facts(thought))
+    if not answer_text:
+        return Reading("failed", trace, None, ())
+    return Reading("lenient", trace, answer_text, answers)
+
+
+def _split_parts(text: str) -> tuple[str, str]:
+    """Return the trace part and the answer part of a text whose tags may be missing."""
+    if opened := _ANSWER_TAG.search(text):
+        thought, answer = text[: opened.start()], text[opened.end() :]
+    elif closed := _THINK_END.search(text):
+        thought, answer = text[: closed.start()], text[closed.end() :]
+    elif _THINK_TAG.search(text):
+        thought, answer = text, ""
+    else:
+        thought, answer = "", text
+    if ended := _ANSWER_END.search(answer):
+        answer = answer[: ended.start()]
+    return _THINK_END.sub("", _THINK_TAG.sub("", thought)), answer
+
+
+def _loose_class(thought: str, class_sentence: str) -> str | None:
+    prefix, suffix = (one_line(part) for part in class_sentence.split("{class}"))
+    for line in map(one_line, thought.split("\n")):
+        start = line.lower().find(prefix.lower())
+        if start < 0:
+            continue
+        named = line[start + len(prefix) :]
+        if header := _LOOSE_HEADER.search(named):
+            # Both steps on one line: the class ends where the sentence of the second begins.
+            named = named[: header.start()].rpartition("I need to")[0]
+        named = one_line(named)
+        return _unescape(named.removesuffix(suffix) if suffix else named).strip() or None
+    return None
+
+
+def _loose_facts(thought: str) -> tuple[str, ...] | None:
+    header = _LOOSE_HEADER.search(thought)
+    if header is None:
+        return () if NO_FACTS.lower() in thought.lower() else None
+    body = thought[header.end() :].strip()
+    if body.startswith("["):
+        quoted = [single or double for single, double in _QUOTED.findall(body)]
+        return tuple(one_line(re.sub(r"\\(['\"\\])", r"\1", fact)) for fact in quoted)
+    facts = (one_line(_unescape(_LOOSE_BULLET.sub("", line))) for line in body.split("\n"))
+    return tuple(filter(None, facts))
+
+
+def _escape(text: str) -> str:
+    return _TAG.sub(r"\\<", one_line(text).replace("\\", "\\\\"))
+
+
+def _unescape(text: str) -> str:
+    return _ESCAPED.sub(r"\1", text)
+
+
+def _split_answers(text: str) -> tuple[str, ...]:
+    pieces, current = [], ""
+    for piece in _UNESCAPED_SEPARATOR.findall(text):
+        if piece == ";":
+            pieces.append(current)
+            current = ""
+        else:
+            current += piece
+    pieces.append(current)
+    return tuple(_unescape(item.strip(" ")) for item in pieces)
