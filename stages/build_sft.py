@@ -1,0 +1,50 @@
+"""build-sft: questions with gold steps -> the examples that a student is fine-tuned on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import _checkout  # noqa: F401
+from tracekd.cli import run
+
+
+def main(
+    params: Annotated[Path, typer.Option(help="Settings.")] = Path("params.yaml"),
+    datasets: Annotated[Path, typer.Option(help="Data set entries.")] = Path("datasets.yaml"),
+    models: Annotated[Path, typer.Option(help="Model entries; for --show.")] = Path("models.yaml"),
+    decomposed: Annotated[Path, typer.Option(help="Folder to read.")] = Path("data/decomposed"),
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("data/sft"),
+    show: Annotated[
+        int, typer.Option(help="Print N built examples, supervised tokens marked; write nothing.")
+    ] = 0,
+) -> None:
+    """Put a trace of the chosen regime in front of each answer.
+
+    Reads data/decomposed/{train,validation,test}.parquet; writes the same names under data/sft,
+    with system message, prompt, completion and the steps shown, and manifest.json, which counts
+    right and wrong steps. Params: trace_mode, corruption, seed, prompt, dataset.
+    """
+    from tracekd import config, files, records, sft
+
+    settings = config.load_params(params)
+    if show:
+        from tracekd.encoding import show_examples
+
+        model = config.load_model(models, settings.model)
+        print(show_examples(records.read(out / "train.parquet", records.SFT)[:show], model))
+        return
+    spec = config.load_dataset(datasets, settings.dataset)
+    tables = {
+        name: records.read(decomposed / f"{name}.parquet", records.DECOMPOSED)
+        for name in records.SPLITS
+    }
+    built = sft.build_splits(tables, settings, spec)
+    with files.atomic_directory(out) as folder:
+        for name, table in built.items():
+            records.write(table, folder / f"{name}.parquet", records.SFT)
+        files.write_json(folder / "manifest.json", sft.manifest(built))
+
+
+if __name__ == "__main__":
+    run(main)
