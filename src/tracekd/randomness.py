@@ -6,6 +6,7 @@ on any machine.
 """
 
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -15,8 +16,7 @@ _SPAN = 1 << 64
 
 def digest(*key: str | int) -> int:
     """Return a uniform integer in [0, 2**64) that is a function of `key` alone."""
-    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in key)
-    raw = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    raw = hashlib.blake2b(json.dumps(key).encode("ascii"), digest_size=8).digest()
     return int.from_bytes(raw, "big")
 
 

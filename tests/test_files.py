@@ -1,0 +1,55 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tracekd.files import atomic_directory, atomic_file, sha256_file, sha256_files, write_json
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "table.txt"
+    with atomic_file(path) as temporary:
+        temporary.write_text("first")
+        assert not path.exists()
+    assert path.read_text() == "first"
+    with pytest.raises(RuntimeError), atomic_file(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "first"
+    assert [entry.name for entry in path.parent.iterdir()] == ["table.txt"]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    with atomic_directory(path) as temporary:
+        (temporary / "a").write_text("1")
+        assert not path.exists()
+    with pytest.raises(RuntimeError), atomic_directory(path) as temporary:
+        (temporary / "b").write_text("2")
+        raise RuntimeError
+    assert [entry.name for entry in path.iterdir()] == ["a"]
+    with atomic_directory(path) as temporary:
+        (temporary / "c").write_text("3")
+    assert [entry.name for entry in path.iterdir()] == ["c"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+
+
+def test_files_written_are_readable_by_others(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"a": 1})
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "x.json").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_json_refuses_numbers_that_json_has_not(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"ä": [1, None]})
+    assert (tmp_path / "x.json").read_text() == '{\n  "ä": [\n    1,\n    null\n  ]\n}\n'
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(tmp_path / "y.json", float("nan"))
+    assert not (tmp_path / "y.json").exists()
+
+
+def test_the_hash_of_a_set_of_files_depends_on_names_and_bytes_alone(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"1" * 3_000_000)
+    assert sha256_file(tmp_path / "a") == hashlib.sha256(b"1" * 3_000_000).hexdigest()
+    assert sha256_files({"a": "x", "b": "y"}) == sha256_files({"b": "y", "a": "x"})
+    assert sha256_files({"a": "x"}) != sha256_files({"b": "x"})
