@@ -82,13 +82,13 @@ def test_a_model_has_exactly_one_source() -> None:
 
 def test_a_branch_is_not_a_pinned_revision() -> None:
     hub = {"repo": "a/b", "revision": "main"}
-    with pytest.raises(TracekdError, match="here: hub.revision: .*found 'main'"):
+    with pytest.raises(TracekdError, match=r"here: hub\.revision: .*found 'main'"):
         parse_settings(ModelSpec, {"max_length": 8, "hub": hub}, "here")
 
 
 def test_a_class_sentence_needs_its_slot() -> None:
     entry = yaml.safe_load((ROOT / "datasets.yaml").read_text())["babi_sim"]
-    with pytest.raises(TracekdError, match="class_sentence: .*{class} exactly once"):
+    with pytest.raises(TracekdError, match=r"class_sentence: .*{class} exactly once"):
         parse_settings(DatasetSpec, entry | {"class_sentence": "No slot."}, "here")
 
 

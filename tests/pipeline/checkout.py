@@ -1,0 +1,84 @@
+"""A real clone of this project, with a tiny model and few questions, for real `dvc` commands."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = {
+    "model": "tiny_llama",
+    "prepare": {"train": 33, "validation": 11, "test": 22},
+    "train": {"epochs": 1, "batch_size": 8, "evaluations": 1},
+    "infer": {"batch_size": 32, "max_new_tokens": 12},
+}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout in a temporary folder, driven as a user drives it."""
+
+    path: Path
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command in the checkout; with `check`, a failure shows what was printed."""
+        done = subprocess.run(
+            command, cwd=self.path, env=environment(), capture_output=True, text=True, check=False
+        )
+        if check and done.returncode:
+            pytest.fail(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def dvc(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.run("dvc", *arguments, check=check)
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-qm", message)
+
+
+def environment() -> dict[str, str]:
+    """The user's environment, with this interpreter's own commands first and no DVC variables."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")}
+    commands = Path(sys.executable).parent
+    author = {
+        f"GIT_{role}_{key}": "t@example.org"
+        for role in ("AUTHOR", "COMMITTER")
+        for key in ("NAME", "EMAIL")
+    }
+    return kept | author | {"PATH": f"{commands}{os.pathsep}{kept['PATH']}", "COLUMNS": "200"}
+
+
+def stages_run(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The stages whose commands a `dvc repro` or `dvc exp run` really ran, in order."""
+    return re.findall(r"Running stage '([\w-]+)'", done.stdout + done.stderr)
+
+
+def checkout(target: Path) -> Project:
+    """Copy this checkout's own files as they are now, shrink the run, commit."""
+    files = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.split("\0")
+    for name in filter(None, files):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    (target / "dvc.lock").unlink(missing_ok=True)
+    params = yaml.safe_load((target / "params.yaml").read_text())
+    for key, value in TINY.items():
+        params[key] = params[key] | value if isinstance(value, dict) else value
+    (target / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    project = Project(target)
+    project.run("git", "init", "-q")
+    project.commit("The project, shrunk")
+    return project

@@ -1,0 +1,105 @@
+"""What a change reruns, what experiments leave behind, and how fast nothing is done."""
+
+import json
+import statistics
+import time
+from pathlib import Path
+
+import pytest
+from checkout import Project, stages_run
+
+AFTER_BUILD = ["build-sft", "train", "infer", "analyze"]
+AFTER_TRAIN = ["train", "infer", "analyze"]
+
+
+def test_the_first_run_leaves_metrics_plots_and_a_clean_checkout(baseline: Project) -> None:
+    metrics = json.loads((baseline.path / "metrics/metrics.json").read_text())
+    assert metrics["answer"]["accuracy"] is not None
+    assert (baseline.path / "plots/overview.png").read_bytes().startswith(b"\x89PNG")
+    assert baseline.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_another_regime_runs_build_sft_onward_and_going_back_runs_nothing(
+    baseline: Project,
+) -> None:
+    there = baseline.dvc("exp", "run", "-S", "trace_mode=incorrect")
+    assert stages_run(there) == AFTER_BUILD
+    back = baseline.dvc("exp", "run", "-S", "trace_mode=correct")
+    assert stages_run(back) == []
+    assert baseline.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_another_model_runs_train_onward(baseline: Project) -> None:
+    there = baseline.dvc("exp", "run", "-S", "model=tiny_qwen3")
+    assert stages_run(there) == AFTER_TRAIN
+    assert stages_run(baseline.dvc("exp", "run", "-S", "model=tiny_llama")) == []
+
+
+def test_an_edit_of_a_figure_runs_analyze_only(baseline: Project) -> None:
+    figures = baseline.path / "src/tracekd/figures.py"
+    before = figures.read_text()
+    figures.write_text(before + "\n# A remark.\n")
+    try:
+        assert stages_run(baseline.dvc("repro")) == ["analyze"]
+    finally:
+        figures.write_text(before)
+    assert stages_run(baseline.dvc("repro")) == []
+
+
+def test_a_queue_of_regimes_gives_experiments_that_can_be_compared(baseline: Project) -> None:
+    baseline.dvc("exp", "run", "--queue", "-S", "trace_mode=none,correct,incorrect")
+    baseline.dvc("queue", "start", "-j", "2")
+    deadline = time.monotonic() + 240
+    while "Running" in (status := baseline.dvc("queue", "status").stdout) or "Queued" in status:
+        assert time.monotonic() < deadline, status
+        time.sleep(2)
+    assert status.count("Success") == 3, status
+    names = {}
+    for revision in json.loads(baseline.dvc("exp", "show", "--json").stdout)[1]["experiments"]:
+        data = revision["revs"][0]["data"]
+        names[data["params"]["params.yaml"]["data"]["trace_mode"]] = revision["name"]
+    diff = json.loads(
+        baseline.dvc("metrics", "diff", "--json", names["correct"], names["incorrect"]).stdout
+    )["diff"]["metrics/metrics.json"]
+    assert "answer.accuracy" in diff or diff
+    assert all(
+        "diff" in change or change["old"] is None or change["new"] is None
+        for change in diff.values()
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("trace_mode=corect", "unknown regime 'corect'; did you mean correct"),
+        ("train.too_long=perhaps", "train.too_long"),
+        ("dataset='\"$(touch x)\"'", "dataset"),
+        ("dataset=../../x", "dataset"),
+    ],
+)
+def test_a_wrong_param_is_one_clear_error_and_changes_nothing(
+    baseline: Project, change: str, message: str
+) -> None:
+    done = baseline.dvc("exp", "run", "-S", change, check=False)
+    try:
+        assert done.returncode != 0
+        assert message in done.stdout + done.stderr
+        assert not (baseline.path / "x").exists()
+    finally:
+        baseline.run("git", "checkout", "-q", "--", ".")
+        baseline.dvc("checkout", "-q")
+
+
+def test_doing_nothing_takes_hardly_longer_than_bare_dvc(baseline: Project, tmp_path: Path) -> None:
+    bare = Project(tmp_path)
+    bare.run("git", "init", "-q")
+    bare.dvc("init", "-q")
+    bare.dvc("stage", "add", "-q", "-n", "nothing", "-o", "x", "touch x")
+    bare.dvc("repro", "-q")
+    ours, theirs = [], []
+    for _ in range(5):
+        for project, times in ((baseline, ours), (bare, theirs)):
+            start = time.perf_counter()
+            assert stages_run(project.dvc("repro")) == []
+            times.append(time.perf_counter() - start)
+    assert statistics.median(ours) - statistics.median(theirs) < 0.5, (ours, theirs)

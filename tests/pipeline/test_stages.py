@@ -1,0 +1,85 @@
+"""The stage commands themselves: what they import, how fast they answer, what they leave."""
+
+import ast
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from checkout import ROOT, Project
+
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+SCRIPTS = sorted(
+    path.name for path in (ROOT / "stages").glob("*.py") if not path.name.startswith("_")
+)
+TRACER = """
+import atexit, json, runpy, sys
+script, report = sys.argv[1:3]
+sys.argv = [script]
+sys.path.insert(0, "stages")
+def tell():
+    files = [getattr(m, "__file__", None) for m in list(sys.modules.values())]
+    with open(report, "w") as out:
+        json.dump({"torch": "torch" in sys.modules, "files": [f for f in files if f]}, out)
+atexit.register(tell)
+runpy.run_path(script, run_name="__main__")
+"""
+
+
+def own_files(project: Project, loaded: list[str]) -> set[str]:
+    """Files of the checkout that were imported, without packages' empty faces."""
+    inside = [Path(name) for name in loaded if Path(name).is_relative_to(project.path)]
+    return {
+        str(path.relative_to(project.path))
+        for path in inside
+        if path.name != "__init__.py" or _does_something(path)
+    }
+
+
+def _does_something(path: Path) -> bool:
+    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+    return any(isinstance(node, kinds) for node in ast.walk(ast.parse(path.read_text())))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stages_deps_are_the_modules_that_its_run_imports(
+    baseline: Project, name: str, tmp_path: Path
+) -> None:
+    stage = STAGES[name]
+    script = stage["cmd"].split()[1]
+    report = tmp_path / "report.json"
+    # The same run again, in place: every out is a function of its inputs, so nothing changes.
+    baseline.run(sys.executable, "-c", TRACER, script, str(report))
+    loaded = json.loads(report.read_text())
+    imported = own_files(baseline, loaded["files"]) | {script}
+    listed = {
+        dep
+        for dep in stage["deps"]
+        if not dep.startswith(("data/", "models/", "metrics/", "plots/"))
+    }
+    folders = {dep for dep in listed if (ROOT / dep).is_dir()}
+    covered = {file for file in imported if any(file.startswith(f"{dep}/") for dep in folders)}
+    assert imported - covered == listed - folders
+    assert all(any(file.startswith(f"{dep}/") for file in covered) for dep in folders)
+    if name not in ("train", "infer"):
+        assert not loaded["torch"], "only train and infer may import torch"
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_is_quick_and_says_what_is_read_and_written(project: Project, script: str) -> None:
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = project.run(sys.executable, f"stages/{script}", "--help")
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.7, times
+    text = done.stdout.lower()
+    assert "reads" in text
+    assert "writes" in text
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_stage_script_is_short(script: str) -> None:
+    assert len((ROOT / "stages" / script).read_text().splitlines()) < 60
