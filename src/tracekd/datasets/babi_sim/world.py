@@ -1,0 +1,168 @@
+"""A world of people who move about and carry things, and why each thing in it is so.
+
+Every event is told in one sentence. The world remembers, with whatever holds now, the indexes of
+the events that made it so: these are the supporting facts of a question about it.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+_GO = ("walked to", "ran to", "headed to", "went to")
+_TAKE = ("took", "grabbed", "lifted")
+_DROP = ("put down", "let go of", "set aside")
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """People (one or two) go to a place together."""
+
+    people: tuple[str, ...]
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """A person takes a thing that nobody holds."""
+
+    person: str
+    thing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A person lets go of a thing in hand."""
+
+    person: str
+    thing: str
+
+
+Event = Move | Take | Drop
+
+
+def sentence(rng: random.Random, event: Event) -> str:
+    """Tell an event in one sentence, with one of several verbs."""
+    match event:
+        case Move(people, place):
+            return f"{' and '.join(people)} {rng.choice(_GO)} the {place}."
+        case Take(person, thing):
+            return f"{person} {rng.choice(_TAKE)} the {thing}."
+        case Drop(person, thing):
+            return f"{person} {rng.choice(_DROP)} the {thing}."
+
+
+@dataclass
+class World:
+    """What holds after the events so far.
+
+    Attributes:
+        events: all events, in order; their positions are the indexes of facts.
+        moved: for each person, the index of the last move.
+        handled: for each thing, the index of the last Take or Drop.
+        dropped_after: for each thing that lies somewhere, the index of the last move of the person
+            who dropped it there; absent if it is held or was dropped at an unknown place.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    moved: dict[str, int] = field(default_factory=dict)
+    handled: dict[str, int] = field(default_factory=dict)
+    dropped_after: dict[str, int] = field(default_factory=dict)
+
+    def apply(self, event: Event) -> None:
+        """Let one event happen."""
+        index = len(self.events)
+        self.events.append(event)
+        match event:
+            case Move(people, _):
+                self.moved.update(dict.fromkeys(people, index))
+            case Take(_, thing):
+                self.handled[thing] = index
+                self.dropped_after.pop(thing, None)
+            case Drop(person, thing):
+                self.handled[thing] = index
+                if person in self.moved:
+                    self.dropped_after[thing] = self.moved[person]
+
+    def place(self, index: int) -> str:
+        """Return where the move with that index led."""
+        move = self.events[index]
+        assert isinstance(move, Move)  # noqa: S101 - for the type checker
+        return move.place
+
+    def holder(self, thing: str) -> str | None:
+        """Return who holds a thing."""
+        event = self.events[self.handled[thing]] if thing in self.handled else None
+        return event.person if isinstance(event, Take) else None
+
+    def place_of_person(self, person: str) -> tuple[str, list[int]] | None:
+        """Return where a person is and the one move that says so, or None if none does."""
+        if person not in self.moved:
+            return None
+        return self.place(self.moved[person]), [self.moved[person]]
+
+    def place_of_thing(self, thing: str) -> tuple[str, list[int]] | None:
+        """Return where a thing is and the two events that say so, or None if they do not.
+
+        A thing that is held is where its holder went last; else where it was dropped.
+        """
+        holder = self.holder(thing)
+        move = self.moved.get(holder) if holder else self.dropped_after.get(thing)
+        if move is None:
+            return None
+        return self.place(move), [self.handled[thing], move]
+
+    def hands(self, person: str) -> tuple[list[str], list[int]]:
+        """Return what a person carries, in the order of taking, and every Take and Drop of theirs.
+
+        A drop undoes a take: both are needed to see that the thing is not there.
+        """
+        carried: list[str] = []
+        because = []
+        for index, event in enumerate(self.events):
+            if isinstance(event, Move) or event.person != person:
+                continue
+            because.append(index)
+            if isinstance(event, Take):
+                carried.append(event.thing)
+            else:
+                carried.remove(event.thing)
+        return carried, because
+
+
+def possible_moves(world: World, people: Sequence[str], places: Sequence[str]) -> list[Event]:
+    """Return every move of one person to a place where that person is not known to be."""
+    return [
+        Move((person,), place)
+        for person in people
+        for place in places
+        if person not in world.moved or world.place(world.moved[person]) != place
+    ]
+
+
+def possible_grips(world: World, people: Sequence[str], things: Sequence[str]) -> list[Event]:
+    """Return every Take of a thing not touched before and every Drop of a thing in hand."""
+    fresh = [thing for thing in things if thing not in world.handled]
+    takes: list[Event] = [Take(person, thing) for person in people for thing in fresh]
+    held = ((world.holder(thing), thing) for thing in things)
+    return takes + [Drop(holder, thing) for holder, thing in held if holder and holder in people]
+
+
+def live(
+    rng: random.Random,
+    planned: Sequence[Event],
+    others: int,
+    other: Callable[[World], Event],
+) -> World:
+    """Let `planned` events happen in their order, among `others` drawn from `other` one by one."""
+    world = World()
+    turns = [True] * len(planned) + [False] * others
+    rng.shuffle(turns)
+    plan = iter(planned)
+    for turn in turns:
+        world.apply(next(plan) if turn else other(world))
+    return world
+
+
+def tell(rng: random.Random, world: World) -> list[str]:
+    """Tell all events of a world."""
+    return [sentence(rng, event) for event in world.events]

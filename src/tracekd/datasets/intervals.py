@@ -1,0 +1,153 @@
+"""Intervals between dates of mixed granularity ("2014", "March, 2014", "March 11, 2014").
+
+A coarse date is read as all the days it names, so "from 2010 to March, 2012" runs from January 1,
+2010 to March 31, 2012 and "in 2010" fills that year. Of the thirteen relations of Allen (1983,
+doi:10.1145/182.358434) CoTempQA keeps three and neglects the direction: `equal`; `during` (Allen's
+starts, during, finishes and their inverses: one lies within the other); `overlap` (a part is
+shared and neither lies within the other). Intervals that share no day have no relation.
+"""
+
+import re
+from calendar import month_name, monthrange
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from tracekd.errors import TracekdError
+
+Relation = Literal["equal", "during", "overlap"]
+Granularity = Literal["year", "month", "day"]
+
+_MONTHS = {month_name[number]: number for number in range(1, 13)}
+_DATE = rf"(?:(?:{'|'.join(_MONTHS)})(?: \d{{1,2}})?, )?\d{{1,4}}"
+_PARTS = re.compile(rf"(?:({'|'.join(_MONTHS)})(?: (\d{{1,2}}))?, )?(\d{{1,4}})")
+_TAIL = re.compile(rf" (?:in ({_DATE})|from ({_DATE}) to ({_DATE}))\.$")
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A date as written: all days from `first` to `last`, as proleptic Gregorian ordinals."""
+
+    first: int
+    last: int
+
+    @classmethod
+    def of(cls, day: int, granularity: Granularity) -> "Stamp":
+        """Return the day, month or year in which the day with the ordinal `day` lies."""
+        if granularity == "day":
+            return cls(day, day)
+        moment = date.fromordinal(day)
+        if granularity == "month":
+            first = day - moment.day + 1
+            return cls(first, first + monthrange(moment.year, moment.month)[1] - 1)
+        return cls(date(moment.year, 1, 1).toordinal(), date(moment.year, 12, 31).toordinal())
+
+    @classmethod
+    def parse(cls, text: str) -> "Stamp":
+        """Read "2014", "March, 2014" or "March 11, 2014".
+
+        Raises:
+            TracekdError: if `text` is none of these or names a day that never was.
+        """
+        parts = _PARTS.fullmatch(text)
+        month, day, year = parts.groups() if parts else (None, None, "0")
+        try:
+            # There is no year 0: what does not look like a date fails here too.
+            moment = date(int(year), _MONTHS[month] if month else 1, int(day or 1))
+        except ValueError as error:
+            raise TracekdError(
+                f"{text!r} is not a date; expected one like 2014 or March, 2014 or March 11, 2014"
+            ) from error
+        return cls.of(moment.toordinal(), "day" if day else "month" if month else "year")
+
+    def __str__(self) -> str:
+        moment = date.fromordinal(self.first)
+        if self.first == self.last:
+            return f"{month_name[moment.month]} {moment.day}, {moment.year}"
+        if self.last - self.first < 31:
+            return f"{month_name[moment.month]}, {moment.year}"
+        return str(moment.year)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The time of a fact: "in D" if `end` is None, else "from D to D"."""
+
+    start: Stamp
+    end: Stamp | None = None
+
+    @property
+    def first(self) -> int:
+        """Ordinal of the first day."""
+        return self.start.first
+
+    @property
+    def last(self) -> int:
+        """Ordinal of the last day, coarse dates read to their end."""
+        return (self.end or self.start).last
+
+    @property
+    def last_at_least(self) -> int:
+        """Ordinal of the last day by the shortest reading: the end is past on its first day."""
+        return self.end.first - 1 if self.end else self.start.first
+
+    def __str__(self) -> str:
+        return f"from {self.start} to {self.end}" if self.end else f"in {self.start}"
+
+
+def relation(one: Period, other: Period) -> Relation | None:
+    """Return how two periods relate, or None if they share no day. Symmetric."""
+    return _relate(one.first, one.last, other.first, other.last)
+
+
+def clear_relation(one: Period, other: Period) -> tuple[bool, Relation | None]:
+    """Return whether the relation is clear, and the relation.
+
+    It is clear if it stays the same when every "to" is read as "until": "from 2001 to 2004" and
+    "from 2004 to 2007" overlap by one reading only.
+    """
+    found = relation(one, other)
+    narrow = _relate(one.first, one.last_at_least, other.first, other.last_at_least)
+    return found == narrow, found
+
+
+def relation_class(relations: Iterable[Relation]) -> str:
+    """Return the CoTempQA class of a question whose matching facts stand in `relations`.
+
+    >>> relation_class(["equal", "during"])
+    'mix'
+    """
+    kinds = set(relations)
+    if not kinds:
+        raise ValueError("a question without matching facts has no class")
+    return kinds.pop() if len(kinds) == 1 else "mix"
+
+
+def split_fact(fact: str) -> tuple[str, Period]:
+    """Split a dated fact into its statement and its period.
+
+    >>> statement, period = split_fact("Ada Moor works for Orlo Mill from May, 2001 to 2004.")
+    >>> statement, str(period)
+    ('Ada Moor works for Orlo Mill', 'from May, 2001 to 2004')
+
+    Raises:
+        TracekdError: if the fact does not end in "in DATE." or "from DATE to DATE.".
+    """
+    tail = _TAIL.search(fact)
+    if tail is None:
+        raise TracekdError(f'fact {fact!r} does not end in "in DATE." or "from DATE to DATE."')
+    point, start, end = tail.groups()
+    statement = fact[: tail.start()]
+    if point:
+        return statement, Period(Stamp.parse(point))
+    return statement, Period(Stamp.parse(start), Stamp.parse(end))
+
+
+def _relate(first: int, last: int, other_first: int, other_last: int) -> Relation | None:
+    if last < other_first or other_last < first:
+        return None
+    if first == other_first and last == other_last:
+        return "equal"
+    from_start, to_end = first - other_first, last - other_last
+    return "overlap" if from_start * to_end > 0 else "during"
