@@ -50,7 +50,9 @@ def two_supporting_facts(rng: random.Random, names: Inventory, options: Options)
     planned: list[Event] = [Take(carrier, asked), Move((carrier,), rng.choice(places))]
     if rng.random() < 0.5:
         planned.reverse()
-    if rng.random() < 0.3:
+    distractors = options.draw_distractors(rng, 2)
+    if distractors and rng.random() < 0.3:
+        # Then the answer can do without the take.
         planned.append(Drop(carrier, asked))
 
     def other(now: World) -> Event:
@@ -60,8 +62,7 @@ def two_supporting_facts(rng: random.Random, names: Inventory, options: Options)
         grips = possible_grips(now, bystanders, things)
         return rng.choice(grips or possible_moves(now, people, places))
 
-    others = max(0, 2 + options.draw_distractors(rng, 2) - len(planned))
-    world = live(rng, planned, others, other)
+    world = live(rng, planned, 2 + distractors - len(planned), other)
     found = world.place_of_thing(asked)
     assert found  # noqa: S101 - the plan has the carrier move before any drop
     place, because = found

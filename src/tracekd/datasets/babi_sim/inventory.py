@@ -54,7 +54,7 @@ TRAIN = Inventory(
         "snake snakes"
     ),
     pets=_words("Biscuit Clover Dusty Ginger Hazel Juniper Maple Nutmeg Pepper Rusty Sunny Toffee"),
-    coats=_words("black brown golden gray red white"),
+    coats=_words("auburn black brown golden gray white"),
     shapes=_words("ball cone cube pyramid ring"),
     tints=_words("blue green pink red yellow"),
     containers=_words(

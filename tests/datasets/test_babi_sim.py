@@ -1,0 +1,146 @@
+import re
+from collections import Counter
+from dataclasses import fields
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tracekd import records
+from tracekd.datasets import Wanted
+from tracekd.datasets.babi_sim import KINDS, read
+from tracekd.datasets.babi_sim.inventory import TEST, TRAIN, Inventory
+from tracekd.errors import TracekdError
+
+
+def questions(seed: int, size: int, options: dict[str, Any]) -> list[dict[str, Any]]:
+    loaded = read(None, options, Wanted(seed, size, size))
+    return [row for table in loaded.splits.values() for row in table.iter_rows(named=True)]
+
+
+def of_kind(kind: str, size: int, **options: Any) -> list[dict[str, Any]]:
+    return [row for row in questions(0, size, options) if row["question_class"] == kind]
+
+
+def test_supporting_facts_stand_in_reasoning_order() -> None:
+    for row in of_kind("basic-induction", 110):
+        said = [row["context"][index] for index in row["gold_facts"]]
+        assert said[0].startswith(row["question"].removeprefix("What color is ")[:-1])
+        assert said[1].split()[0] == said[2].split()[0]
+        assert said[2].endswith(f"is {row['answers'][0]}.")
+    for row in of_kind("two-supporting-facts", 110):
+        grip, move = (row["context"][index] for index in row["gold_facts"])
+        assert row["question"].removeprefix("Where is the ")[:-1] in grip
+        assert row["answers"][0] in move
+    for row in of_kind("size-reasoning", 110, hops=[4, 4], statements=[8, 8]):
+        # From the container that the question names first to the one it names last.
+        first, last = re.findall(r"the (\w+)", row["question"])
+        chain = [row["context"][index] for index in row["gold_facts"]]
+        assert first in chain[0]
+        assert last in chain[-1]
+
+
+def test_guessing_the_commonest_answer_of_a_kind_does_not_pay() -> None:
+    answers: dict[str, Counter[tuple[str, ...]]] = {kind: Counter() for kind in KINDS}
+    for row in questions(0, 4400, {}):
+        answers[row["question_class"]][tuple(row["answers"])] += 1
+    for kind, counts in answers.items():
+        share = counts.most_common(1)[0][1] / counts.total()
+        assert share < (0.55 if set(counts) == {("yes",), ("no",)} else 0.3), kind
+
+
+def test_tables_hold_the_same_number_of_each_kind_and_fit_the_schema() -> None:
+    loaded = read(None, {}, Wanted(0, 100, 23))
+    for split, size in (("train", 100), ("test", 23)):
+        table = records.check(loaded.splits[split], records.QUESTIONS, split)
+        counts = table["question_class"].value_counts()
+        assert set(counts["question_class"]) == set(KINDS)
+        assert set(counts["count"]) == {-(-size // 11) + 1}
+    assert loaded.splits["test"]["id"][0] == "babi_sim/test/single-supporting-fact:0"
+    assert loaded.splits["test"]["source"][0] == "simulator:single-supporting-fact:0"
+
+
+def test_no_question_stands_there_twice_nor_in_both_splits() -> None:
+    for unseen in (True, False):
+        rows = questions(5, 2200, {"unseen_test_names": unseen})
+        told = Counter((row["question"], *row["context"]) for row in rows)
+        assert max(told.values()) == 1
+
+
+def words(names: Inventory) -> set[str]:
+    values = [value for field in fields(names) for value in getattr(names, field.name)]
+    return {word for value in values for word in ([value] if isinstance(value, str) else value)}
+
+
+def test_the_inventories_share_no_word_and_hold_none_twice() -> None:
+    assert words(TRAIN).isdisjoint(words(TEST))
+    for names in (TRAIN, TEST):
+        listed = [value for field in fields(names) for value in getattr(names, field.name)]
+        assert len(set(listed)) == len(listed)
+
+
+def spoken(table: pl.DataFrame) -> set[str]:
+    lines = [line for context in table["context"].to_list() for line in context]
+    return {word.lower() for line in lines for word in re.findall(r"\w+", line)}
+
+
+def test_names_of_the_test_split_are_unseen_unless_asked_otherwise() -> None:
+    train_words = {word.lower() for word in words(TRAIN)}
+    unseen = read(None, {}, Wanted(0, 550, 550)).splits
+    assert spoken(unseen["test"]).isdisjoint(train_words)
+    assert spoken(unseen["train"]).isdisjoint(word.lower() for word in words(TEST))
+    seen = read(None, {"unseen_test_names": False}, Wanted(0, 550, 550)).splits
+    assert spoken(seen["test"]) & train_words
+
+
+def test_the_knobs_set_the_lengths() -> None:
+    for row in questions(1, 220, {"statements": [7, 7], "distractors": [0, 12]}):
+        assert len(row["context"]) == 7
+    for row in questions(1, 220, {"statements": [1, 12], "distractors": [0, 0]}):
+        assert len(row["context"]) == len(row["gold_facts"])
+    for kind in ("size-reasoning", "positional-reasoning"):
+        rows = of_kind(kind, 220, hops=[2, 4])
+        assert {len(row["gold_facts"]) for row in rows} == {2, 3, 4}
+
+
+def test_a_question_is_a_function_of_seed_split_kind_and_number() -> None:
+    few = read(None, {}, Wanted(7, 11, 11)).splits["train"]
+    many = read(None, {}, Wanted(7, 550, 99)).splits["train"]
+    assert few.equals(many.join(few, on="id", how="semi"))
+    other = read(None, {}, Wanted(8, 11, 11)).splits["train"]
+    assert not set(few["question"] + few["context"].list.join(" ")) & set(
+        other["question"] + other["context"].list.join(" ")
+    )
+
+
+def test_the_first_story_stays_what_it_is() -> None:
+    """A change here changes every published result on this data set."""
+    row = read(None, {}, Wanted(0, 11, 11)).splits["train"].row(0, named=True)
+    assert row["context"] == [
+        "Iris ran to the terrace.",
+        "Martin headed to the terrace.",
+        "Martin headed to the gallery.",
+        "Martin headed to the terrace.",
+        "Martin ran to the cellar.",
+    ]
+    assert row["question"] == "Where is Martin?"
+    assert (row["answers"], row["gold_facts"]) == (["cellar"], [4])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"statement": [4, 8]}, "options: statement: unknown key; did you mean statements"),
+        ({"statements": [8, 4]}, r"must be \[least, most\]"),
+        ({"statements": [4, 13]}, "less than or equal to 12"),
+        ({"hops": [1, 2]}, "greater than or equal to 2"),
+    ],
+)
+def test_options_that_do_not_fit_are_told(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TracekdError, match=message):
+        read(None, options, Wanted(0, 11, 11))
+
+
+def test_a_size_must_be_given() -> None:
+    with pytest.raises(TracekdError, match=r"babi_sim: .* set prepare\.train"):
+        read(None, {}, Wanted(0, None, 11))
