@@ -114,3 +114,13 @@ def test_a_fact_as_plain_text_is_read_leniently() -> None:
         SENTENCE,
     )
     assert reading.trace.facts == ("Ann is a member of the Vox in July, 2019.",)
+
+
+def test_an_apostrophe_does_not_end_a_quoted_fact() -> None:
+    facts = """['He attended St Paul's School.', "It's the Boys' School.", 'cut off"""
+    text = f"<think>I need to use the following facts to answer the question: {facts}"
+    assert read(text, SENTENCE).trace.facts == (
+        "He attended St Paul's School.",
+        "It's the Boys' School.",
+        "cut off",
+    )

@@ -44,7 +44,12 @@ _LOOSE_HEADER = re.compile(
     r"use the following (?:facts?|texts?|passages?) to answer the question\s*:", re.IGNORECASE
 )
 _LOOSE_BULLET = re.compile(r"^\s*(?:[-*\u2022]|\d+[.)])\s+")
-_QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'(?=\s*[,\]])|"((?:[^"\\]|\\.)*)"(?=\s*[,\]])""")
+# An apostrophe inside a name ("St Paul's School") does not end a quoted fact: only a quote that a
+# comma and the next quote, or the end of the list, follows does.
+_QUOTE_OPENS = re.compile(r"""\s*,?\s*(['"])""")
+_QUOTE_ENDS = {
+    quote: re.compile(rf"""(?<!\\){quote}(?=\s*(?:,\s*['"]|\]))""") for quote in ("'", '"')
+}
 
 Form = Literal["strict", "lenient", "failed"]
 
@@ -227,10 +232,20 @@ def _loose_facts(thought: str) -> tuple[str, ...] | None:
         return () if NO_FACTS.lower() in thought.lower() else None
     body = thought[header.end() :].strip()
     if body.startswith("["):
-        quoted = [single or double for single, double in _QUOTED.findall(body)]
-        return tuple(one_line(re.sub(r"\\(['\"\\])", r"\1", fact)) for fact in quoted)
+        return tuple(filter(None, map(one_line, _quoted_items(body))))
     facts = (one_line(_unescape(_LOOSE_BULLET.sub("", line))) for line in body.split("\n"))
     return tuple(filter(None, facts))
+
+
+def _quoted_items(listing: str) -> list[str]:
+    """Return the strings of a bracketed list; one that is cut off ends with the text."""
+    items, position = [], 1
+    while opened := _QUOTE_OPENS.match(listing, position):
+        ended = _QUOTE_ENDS[opened[1]].search(listing, opened.end())
+        item = listing[opened.end() : ended.start() if ended else len(listing)]
+        items.append(re.sub(r"\\(['\"\\])", r"\1", item))
+        position = ended.end() if ended else len(listing)
+    return items
 
 
 def _escape(text: str) -> str:
