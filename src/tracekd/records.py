@@ -85,7 +85,13 @@ PREDICTIONS: Schema = {
 #:   parse_status    "strict", "lenient" or "failed"
 #:   answer          the answer as read from the text; null if none could be read
 #:   answer_correct  the verdict that enters the 2x2 with the trace
-#:   class_correct, facts_exact, trace_correct  null where the regime teaches no such step
+#:   class_correct, facts_*, trace_correct  null where the regime teaches no such step
+#:   facts_lenient    quoted facts that match one of the context only without case and punctuation
+#:   facts_unmatched  quoted texts that stand in no fact of the context (counted as wrong facts)
+#:   trace_correct    every step that the regime teaches is right, in a text that could be read
+#:   answer_in_trace  whether the facts quoted in the trace state the gold answer (leakage); null
+#:                    where no facts were quoted
+#:   trace_tokens     completion tokens in front of the answer part, apportioned by characters
 SCORES: Schema = {
     "id": pl.String,
     "question_class": pl.String,
@@ -101,7 +107,11 @@ SCORES: Schema = {
     "facts_recall": pl.Float64,
     "facts_f1": pl.Float64,
     "facts_exact": pl.Boolean,
+    "facts_lenient": pl.Int32,
+    "facts_unmatched": pl.Int32,
     "trace_correct": pl.Boolean,
+    "answer_in_trace": pl.Boolean,
+    "trace_tokens": pl.Float64,
 }
 
 NULLABLE = frozenset(
@@ -121,7 +131,10 @@ NULLABLE = frozenset(
         "facts_recall",
         "facts_f1",
         "facts_exact",
+        "facts_lenient",
+        "facts_unmatched",
         "trace_correct",
+        "answer_in_trace",
     }
 )
 

@@ -1,0 +1,90 @@
+"""What an answer metric is given, what it returns, and the comparisons that metrics share."""
+
+import string
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A question and an answer to it.
+
+    Attributes:
+        question, context, answers, subtype: as in `tracekd.records.QUESTIONS`.
+        text: the answer as one string; "" if none could be read.
+        items: the answer split at the grammar's separators.
+    """
+
+    question: str
+    context: Sequence[str]
+    answers: Sequence[str]
+    subtype: str | None
+    text: str
+    items: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a metric says of one answer.
+
+    Attributes:
+        correct: the verdict that enters the 2x2 with the trace.
+        parts: the metric's further numbers, the same keys for every answer; None where undefined.
+    """
+
+    correct: bool
+    parts: Mapping[str, float | None]
+
+
+def _means(scores: pl.DataFrame, parts: Sequence[str]) -> dict[str, float | None]:
+    if scores.is_empty():
+        return dict.fromkeys(parts)
+    return dict(scores.select(pl.col(part).mean() for part in parts).row(0, named=True))
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerMetric:
+    """An official answer metric.
+
+    Attributes:
+        parts: keys of every verdict's parts, columns of the table of scores.
+        judge: the verdict on one answer.
+        figures: (rows of the table of scores, parts) -> the figures of these rows together; None
+            where undefined. By default the mean of each part.
+    """
+
+    parts: tuple[str, ...]
+    judge: Callable[[Attempt], Verdict]
+    figures: Callable[[pl.DataFrame, Sequence[str]], dict[str, float | None]] = _means
+
+
+def normalise(text: str) -> str:
+    """Return `text` in lower case, without ASCII punctuation, white space squeezed.
+
+    >>> normalise(" The  U.S. ")
+    'the us'
+    """
+    return " ".join(text.lower().translate(_NO_PUNCTUATION).split())
+
+
+def overlap(predicted: Sequence[str], gold: Sequence[str]) -> tuple[float, float, float]:
+    """Return precision, recall and F1 of two multisets; all 0 if nothing is shared."""
+    shared = sum((Counter(predicted) & Counter(gold)).values())
+    if not shared:
+        return 0.0, 0.0, 0.0
+    precision, recall = shared / len(predicted), shared / len(gold)
+    return precision, recall, 2 * precision * recall / (precision + recall)
+
+
+def contains_words(text: str, words: str) -> bool:
+    """Return whether `words` (normalised, not empty) stand in `text` (normalised) as whole words.
+
+    >>> contains_words("it took 50 years", "5")
+    False
+    """
+    return bool(words) and f" {words} " in f" {text} "

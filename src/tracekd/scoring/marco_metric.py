@@ -1,0 +1,112 @@
+"""The official metrics of MS MARCO QA: ROUGE-L and BLEU-1; and containment as the verdict.
+
+Source: Evaluation/ms_marco_eval.py, rouge/rouge.py and bleu/bleu.py of
+microsoft/MSMARCO-Question-Answering (87f84b4). The official script tokenises with spaCy; here a
+token is a run of word characters or one other sign, which differs for contractions and
+abbreviations. As there, questions without an answer enter neither figure.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import polars as pl
+
+from tracekd.scoring.attempt import Attempt, Verdict, contains_words, normalise
+
+PARTS = ("rouge_l", "bleu_1_matches", "bleu_1_tokens", "bleu_1_reference_tokens")
+
+NO_ANSWER = "No Answer Present."
+_BETA = 1.2
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+def judge(attempt: Attempt) -> Verdict:
+    """Return whether a gold answer stands in the text as whole words, with the official parts.
+
+    `answers` are alternatives. Parts: ROUGE-L, and the counts of which BLEU-1 is made, because
+    BLEU is defined for a corpus and not as a mean over questions; None if the gold is NO_ANSWER.
+    """
+    said = normalise(attempt.text)
+    correct = any(contains_words(said, normalise(answer)) for answer in attempt.answers)
+    if NO_ANSWER in attempt.answers:
+        return Verdict(correct, dict.fromkeys(PARTS))
+    tokens = _tokens(attempt.text)
+    references = [_tokens(answer) for answer in attempt.answers]
+    return Verdict(correct, {"rouge_l": rouge_l(tokens, references), **_bleu_1(tokens, references)})
+
+
+def figures(scores: pl.DataFrame, parts: Sequence[str]) -> dict[str, float | None]:
+    """Return mean ROUGE-L and corpus BLEU-1 of the answerable rows; None if there are none."""
+    answerable = scores.select(parts).drop_nulls()
+    if answerable.is_empty():
+        return {"rouge_l": None, "bleu_1": None}
+    rouge, matches, tokens, reference_tokens = answerable.select(
+        pl.col(PARTS[0]).mean(), pl.col(list(PARTS[1:])).sum()
+    ).row(0)
+    return {"rouge_l": rouge, "bleu_1": _corpus_bleu_1(matches, tokens, reference_tokens)}
+
+
+def rouge_l(tokens: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Return ROUGE-L with beta = 1.2 from the best precision and the best recall.
+
+    The two may come from different references; rouge-score takes the best F1 with beta = 1.
+    """
+    if not tokens:
+        return 0.0
+    shared = [common_subsequence(tokens, reference) for reference in references]
+    precision = max(shared) / len(tokens)
+    recall = max(
+        length / max(1, len(reference))
+        for length, reference in zip(shared, references, strict=True)
+    )
+    if not precision or not recall:
+        return 0.0
+    return (1 + _BETA**2) * precision * recall / (recall + _BETA**2 * precision)
+
+
+def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
+    """Return the length of the longest common subsequence.
+
+    Bit-parallel: bit i of `row` is 0 where the table's column i grows (Hyyrö 2004, "Bit-parallel
+    LCS-length computation revisited").
+    """
+    places: dict[str, int] = {}
+    for index, token in enumerate(first):
+        places[token] = places.get(token, 0) | 1 << index
+    everything = (1 << len(first)) - 1
+    row = everything
+    for token in second:
+        matched = row & places.get(token, 0)
+        row = (row + matched | row - matched) & everything
+    return len(first) - row.bit_count()
+
+
+def _tokens(text: str) -> list[str]:
+    return _TOKEN.findall(text.lower())
+
+
+def _bleu_1(tokens: list[str], references: list[list[str]]) -> dict[str, float]:
+    """Return clipped matches, length, and the closest reference's length (the shorter of two)."""
+    best: Counter[str] = Counter()
+    for reference in references:
+        best |= Counter(reference)
+    closest = min((abs(len(ref) - len(tokens)), len(ref)) for ref in references)[1]
+    matches = (Counter(tokens) & best).total()
+    return dict(zip(PARTS[1:], map(float, (matches, len(tokens), closest)), strict=True))
+
+
+def _corpus_bleu_1(matches: float, tokens: float, reference_tokens: float) -> float:
+    from sacrebleu.metrics.bleu import BLEU
+
+    if not tokens:
+        return 0.0
+    score = BLEU.compute_bleu(
+        correct=[int(matches)],
+        total=[int(tokens)],
+        sys_len=int(tokens),
+        ref_len=int(reference_tokens),
+        smooth_method="none",
+        max_ngram_order=1,
+    )
+    return float(score.score) / 100

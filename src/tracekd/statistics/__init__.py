@@ -1,0 +1,1 @@
+"""Statistics of right and wrong: pure functions over counts and arrays."""

@@ -1,0 +1,58 @@
+"""Numbers that may be undefined: a reason in their place, never a 0.
+
+`settle` turns a tree of such values into what metrics.json holds (null) and, apart, the reasons.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+#: Decimals in metrics.json: enough for every comparison, few enough that two runs agree.
+DECIMALS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Undefined:
+    """Stands where a number would, and says why there is none."""
+
+    reason: str
+
+
+Value = float | int | Undefined
+#: A tree whose leaves are values; keys are the names in metrics.json.
+Tree = Mapping[str, Any]
+
+
+def ratio(part: float, whole: float, reason: str) -> Value:
+    """Return part / whole; undefined for `reason` if whole is 0."""
+    return part / whole if whole else Undefined(reason)
+
+
+def finite(number: float, reason: str) -> Value:
+    """Return the number; undefined for `reason` if it is NaN or infinite."""
+    return float(number) if math.isfinite(number) else Undefined(reason)
+
+
+def settle(tree: Tree) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the tree with null for what is undefined, floats rounded; and path -> reason.
+
+    Raises:
+        ValueError: if a number is NaN or infinite: it should have been `Undefined`.
+    """
+    settled: dict[str, Any] = {}
+    reasons: dict[str, str] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            settled[name], inner = settle(value)
+            reasons.update({f"{name}.{path}": reason for path, reason in inner.items()})
+        elif isinstance(value, Undefined):
+            settled[name] = None
+            reasons[name] = value.reason
+        elif isinstance(value, float):
+            if not math.isfinite(value):
+                raise ValueError(f"{name} is {value}")
+            settled[name] = round(value, DECIMALS)
+        else:
+            settled[name] = value
+    return settled, reasons

@@ -1,0 +1,51 @@
+"""Small tables of questions and predictions."""
+
+from typing import Any
+
+import polars as pl
+
+from tracekd import records
+
+
+def question(key: str, **changes: Any) -> dict[str, Any]:
+    row = {
+        "id": key,
+        "question": "Where is Mary?",
+        "context": ["Mary went home.", "John left.", "Mary slept."],
+        "answers": ["home"],
+        "question_class": "where",
+        "subtype": None,
+        "gold_facts": [0],
+        "source": "file:1",
+        "step_facts": [0],
+        "answer_in_facts": True,
+    }
+    return {**row, **changes}
+
+
+def prediction(key: str, text: str, **changes: Any) -> dict[str, Any]:
+    row = {
+        "id": key,
+        "text": text,
+        "finish_reason": "stop",
+        "prompt_tokens": 9,
+        "completion_tokens": 20,
+    }
+    return {**row, **changes}
+
+
+def questions(*rows: dict[str, Any]) -> pl.DataFrame:
+    return pl.DataFrame(list(rows), schema=dict(records.DECOMPOSED), orient="row")
+
+
+def predictions(*rows: dict[str, Any]) -> pl.DataFrame:
+    return pl.DataFrame(list(rows), schema=dict(records.PREDICTIONS), orient="row")
+
+
+def completion(class_name: str, facts: list[str], answer: str) -> str:
+    quoted = "".join(f"\n- {fact}" for fact in facts)
+    return (
+        f"<think>\nThe category of the question is: {class_name}.\n"
+        f"I need to use the following facts to answer the question:{quoted}\n</think>\n"
+        f"<answer>{answer}</answer>"
+    )

@@ -1,0 +1,178 @@
+"""Each official metric on answers scored by hand."""
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracekd.errors import TracekdError
+from tracekd.scoring import marco_metric
+from tracekd.scoring.answers import METRICS, metric
+from tracekd.scoring.attempt import Attempt, Verdict
+from tracekd.scoring.cotemp_metric import released_answer
+
+FACTS = [
+    "Ann Lee works for Yale University from 1990 to 1995.",
+    "Ann Lee worked for Yale Press in 1993.",
+    "Bo Kim works for Yale University in May, 1991.",
+    "Ann Lee is a member of the Green Party from 1980 to 1999.",
+]
+ASKED = "While Ann Lee was working for Yale University, where did Ann Lee work?"
+
+
+def babi(text: str, *answers: str) -> Verdict:
+    items = tuple(text.split(";"))
+    return METRICS["exact_match"].judge(Attempt("?", [], answers, None, text, items))
+
+
+def cotemp(text: str, *answers: str, subtype: str = "S2_R1_O1", question: str = ASKED) -> Verdict:
+    return METRICS["cotemp"].judge(Attempt(question, FACTS, answers, subtype, text, (text,)))
+
+
+def marco(text: str, *answers: str) -> Verdict:
+    return METRICS["marco"].judge(Attempt("?", [], answers, None, text, (text,)))
+
+
+def test_an_unknown_metric_is_told_with_the_nearest_names() -> None:
+    with pytest.raises(TracekdError, match=r"unknown metric 'cotmp'; did you mean cotemp\?"):
+        metric("cotmp")
+
+
+@pytest.mark.parametrize(
+    "text", ["milk; apple", "apple; milk", "Milk, Apple.", "['apple', 'milk']", "apple;milk;apple"]
+)
+def test_exact_match_ignores_order_case_punctuation_and_repetition(text: str) -> None:
+    assert babi(text, "apple", "milk").correct
+
+
+@pytest.mark.parametrize("text", ["apple", "apple; milk; bread", "apple milk", "", "nothing"])
+def test_exact_match_wants_every_item_and_no_other(text: str) -> None:
+    assert not babi(text, "apple", "milk").correct
+
+
+def test_exact_match_reports_overlap_of_the_items() -> None:
+    parts = babi("apple; bread; milk", "apple", "milk").parts
+    assert parts == {"precision": 2 / 3, "recall": 1.0, "f1": 0.8}
+
+
+def test_exact_match_keeps_a_gold_answer_that_has_a_comma() -> None:
+    assert babi("Santa Cruz, California", "Santa Cruz, California").correct
+
+
+def test_cotemp_finds_candidates_and_gold_in_running_text() -> None:
+    assert cotemp("It was Yale Press, I think.", "Yale Press").correct
+    assert cotemp("['Yale Press', 'Green Party']", "Green Party", "Yale Press").correct
+
+
+def test_cotemp_counts_a_wrong_candidate_against_the_answer() -> None:
+    verdict = cotemp("Yale Press and Green Party", "Yale Press")
+    assert not verdict.correct
+    assert verdict.parts == {"precision": 0.5, "recall": 1.0, "f1": 2 / 3, "average": 1 / 3}
+
+
+def test_cotemp_skips_the_first_candidate_that_stands_in_the_question() -> None:
+    assert cotemp("At Yale University she worked for Yale Press", "Yale Press").correct
+
+
+def test_cotemp_takes_the_longest_candidate_out_before_a_shorter_one_is_sought() -> None:
+    question = "Where?"
+    verdict = cotemp("Yale Press Club", "Yale Press Club", "Yale", question=question)
+    assert verdict.parts["recall"] == 0.5
+    assert not verdict.correct
+
+
+def test_cotemp_seeks_subjects_unless_the_triple_element_is_s2_r1_o1() -> None:
+    text, question = "Bo Kim of Yale Press", "Who?"
+    assert cotemp(text, "Bo Kim", subtype="S1_R1_O2", question=question).correct
+    assert cotemp(text, "Yale Press", subtype="S2_R1_O1", question=question).correct
+
+
+def test_cotemp_reads_facts_in_the_past_tense() -> None:
+    verdict = cotemp("Yale Press", "Yale", subtype="S2_R1_O1", question="Where?")
+    assert verdict.parts["f1"] == 0
+
+
+def test_cotemp_takes_the_whole_text_where_no_candidate_is_named() -> None:
+    assert cotemp("['yale  press!']".replace("  ", "-"), "Yale-Press").correct
+    assert not cotemp("somewhere else", "Yale Press").correct
+    assert not cotemp("", "Yale Press").correct
+
+
+def test_cotemp_needs_the_triple_element() -> None:
+    with pytest.raises(ValueError, match="triple element"):
+        METRICS["cotemp"].judge(Attempt("?", [], ["a"], None, "a", ("a",)))
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("assistant\n\n<think>x</think> <answer>['A']</answer> more", "['a']"),
+        ("<answer>Assistant Professor", " professor"),
+        ("I can answer the question based on this: A", "i can "),
+        ("The right answer is A", "is a"),
+        ("Answer: A", " a"),
+        ("A", "a"),
+    ],
+)
+def test_the_released_reading_of_an_answer(text: str, answer: str) -> None:
+    assert released_answer(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [("It is about 5 years.", True), ("Five", False), ("15", False), ("it's 5!", True)],
+)
+def test_marco_wants_a_gold_answer_in_the_text_as_whole_words(text: str, right: bool) -> None:
+    assert marco(text, "5", "six").correct is right
+
+
+def test_marco_rouge_l_takes_the_best_precision_and_the_best_recall_apart() -> None:
+    # "a b": 2 of the 4 tokens said, 2 of 2 asked; the other reference: 3 of 4 and 3 of 6.
+    precision, recall = 3 / 4, 1.0
+    expected = (1 + 1.44) * precision * recall / (recall + 1.44 * precision)
+    assert marco("a b c x", "a b", "a b c d e f").parts["rouge_l"] == pytest.approx(expected)
+    assert expected == pytest.approx(0.8798, abs=1e-4)
+
+
+def test_marco_rouge_l_of_nothing_in_common_is_zero() -> None:
+    assert marco("x y", "a b").parts["rouge_l"] == 0
+    assert marco("", "a b").parts["rouge_l"] == 0
+
+
+def _marco_table(*pairs: tuple[str, list[str]]) -> pl.DataFrame:
+    rows = [marco(text, *answers).parts for text, answers in pairs]
+    return pl.DataFrame(rows, schema=dict.fromkeys(marco_metric.PARTS, pl.Float64))
+
+
+def test_marco_bleu_1_is_of_the_corpus_with_clipped_counts_and_a_brevity_penalty() -> None:
+    table = _marco_table(("the the cat", ["the cat sat down"]), ("a", ["a"]))
+    # 3 of 4 tokens match; 4 said where 5 were asked: exp(1 - 5 / 4) * 3 / 4.
+    figures = marco_metric.figures(table, marco_metric.PARTS)
+    assert figures["bleu_1"] == pytest.approx(0.5841006, abs=1e-7)
+
+
+def test_marco_figures_leave_unanswerable_questions_out() -> None:
+    verdict = marco("No Answer Present.", "No Answer Present.")
+    assert verdict.correct
+    only = _marco_table(("x", ["No Answer Present."]))
+    assert marco_metric.figures(only, marco_metric.PARTS) == {"rouge_l": None, "bleu_1": None}
+    both = _marco_table(("x", ["No Answer Present."]), ("a", ["a"]))
+    figures = marco_metric.figures(both, marco_metric.PARTS)
+    assert figures == pytest.approx({"rouge_l": 1.0, "bleu_1": 1.0})
+
+
+def _plain_common_subsequence(first: str, second: str) -> int:
+    row = [0] * (len(first) + 1)
+    for token in second:
+        before = row[:]
+        for index, other in enumerate(first):
+            row[index + 1] = (
+                before[index] + 1 if token == other else max(row[index], row[index + 1])
+            )
+    return row[-1]
+
+
+@given(st.text("abc", max_size=12), st.text("abc", max_size=12))
+def test_the_bit_parallel_subsequence_is_as_long_as_the_table_says(first: str, second: str) -> None:
+    expected = _plain_common_subsequence(first, second)
+    assert marco_metric.common_subsequence(first, second) == expected

@@ -1,0 +1,65 @@
+"""From predictions to the table of scores."""
+
+import pytest
+from tables import completion, prediction, predictions, question, questions
+
+from tracekd import records
+from tracekd.config import DatasetSpec
+from tracekd.errors import TracekdError
+from tracekd.scoring.table import answer_in_facts, score
+
+BOTH = frozenset({"class", "facts"})
+
+
+def test_a_right_trace_and_a_right_answer(babi: DatasetSpec) -> None:
+    text = completion("where", ["Mary went home."], "home")
+    table = score(questions(question("a")), predictions(prediction("a", text)), babi, BOTH)
+    assert records.check(table, records.SCORES, "scores", extra=True).height == 1
+    row = table.row(0, named=True)
+    assert row["parse_status"] == "strict"
+    assert row["answer"] == "home"
+    assert row["answer_correct"] and row["class_correct"] and row["trace_correct"]
+    assert row["facts_predicted"] == [0]
+    assert row["answer_in_trace"] is True
+    assert row["f1"] == 1
+    assert row["trace_tokens"] == pytest.approx(20 * text.index("<answer>") / len(text))
+
+
+def test_scores_follow_the_order_of_the_questions(babi: DatasetSpec) -> None:
+    asked = questions(question("b"), question("a", answers=["bed"]))
+    said = predictions(prediction("a", "bed"), prediction("b", "bed"))
+    table = score(asked, said, babi, frozenset())
+    assert table.select("id", "answer_correct", "trace_correct").rows() == [
+        ("b", False, None),
+        ("a", True, None),
+    ]
+
+
+def test_a_text_without_an_answer_is_wrong_in_answer_and_trace(babi: DatasetSpec) -> None:
+    text = completion("where", ["Mary went home."], "").partition("<answer>")[0]
+    cut = prediction("a", text, finish_reason="length")
+    row = score(questions(question("a")), predictions(cut), babi, BOTH).row(0, named=True)
+    assert (row["parse_status"], row["answer"]) == ("failed", None)
+    assert (row["answer_correct"], row["trace_correct"]) == (False, False)
+    assert (row["class_correct"], row["facts_exact"]) == (True, True)
+
+
+def test_predictions_must_cover_every_question_once(babi: DatasetSpec) -> None:
+    asked = questions(*(question(key) for key in "abcdefgh"))
+    said = predictions(prediction("a", "x"), prediction("z", "x"), prediction("a", "y"))
+    with pytest.raises(TracekdError) as error:
+        score(asked, said, babi, BOTH)
+    message = str(error.value)
+    assert "7 questions without a prediction: b, c, d, e, f, … (2 more)" in message
+    assert "1 predictions of unknown questions: z" in message
+    assert "1 questions predicted more than once: a" in message
+    assert "dvc repro" in message
+
+
+def test_leakage_wants_all_items_or_any_alternative_as_whole_words() -> None:
+    facts = ["Mary has the Apple.", "She has milk"]
+    assert answer_in_facts(facts, ["apple", "milk"], "all") is True
+    assert answer_in_facts(facts, ["apple", "bread"], "all") is False
+    assert answer_in_facts(facts, ["bread", "milk"], "any") is True
+    assert answer_in_facts(facts, ["app"], "any") is False
+    assert answer_in_facts(None, ["apple"], "all") is None
