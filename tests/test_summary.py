@@ -1,0 +1,35 @@
+"""The table that ends a run."""
+
+from tracekd.summary import summary
+
+FORMAT = {"lenient": 0.1, "failed": 0.0, "truncated": 0.025}
+
+
+def test_the_main_figures_in_per_cent() -> None:
+    metrics = {
+        "n": 40,
+        "answer": {"accuracy": 0.875},
+        "class": {"accuracy": 1.0},
+        "facts": {"f1": 0.5},
+        "trace": {"accuracy": 0.25},
+        "link": {"trace": {"p_answer_if_right": None, "p_answer_if_wrong": 0.5}},
+        "format": FORMAT,
+    }
+    assert summary(metrics, "tiny", {"metrics": "metrics/metrics.json"}).splitlines() == [
+        "tiny: 40 questions",
+        "------------------",
+        "answer accuracy                  87.5 %",
+        "class accuracy                  100.0 %",
+        "IR F1                            50.0 %",
+        "whole trace right                25.0 %",
+        "P(answer right | trace right)         -",
+        "P(answer right | trace wrong)    50.0 %",
+        "read leniently / not at all / truncated: 10.0 % / 0.0 % / 2.5 %",
+        "",
+        "metrics                        metrics/metrics.json",
+    ]
+
+
+def test_steps_that_are_not_taught_show_a_dash() -> None:
+    text = summary({"n": 1, "answer": {"accuracy": 0.0}, "format": FORMAT}, "tiny", {})
+    assert text.count(" -\n") == 5
