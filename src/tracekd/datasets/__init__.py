@@ -1,0 +1,108 @@
+"""Data sets: one module per upstream format, and what every reader takes and returns.
+
+A reader module has `read`. One that reads files has `raw_files` too, and one whose data set lies on
+the hub has `read_hub`; each turns raw records into rows of `tracekd.records.QUESTIONS`.
+"""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import polars as pl
+
+from tracekd.config import HubDataset
+from tracekd.errors import TracekdError, nearest
+from tracekd.records import QUESTIONS
+
+#: What `reader:` in datasets.yaml may name. A fixed table: no name in a settings file imports code.
+READERS = {
+    "babi": "tracekd.datasets.babi",
+    "cotemp": "tracekd.datasets.cotemp",
+    "marco": "tracekd.datasets.marco",
+    "babi_sim": "tracekd.datasets.babi_sim",
+    "cotemp_sim": "tracekd.datasets.cotemp_sim",
+}
+
+#: The one answer of a question that its context does not answer, as MS MARCO v2.1 writes it.
+UNANSWERABLE = "No Answer Present."
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A raw record that makes no question.
+
+    Attributes:
+        source: "file:line".
+        reason: one sentence without the record's own values, so that equal faults count together.
+    """
+
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How many questions a simulator makes; readers of files give all there are.
+
+    Attributes:
+        data_seed: decides which questions.
+        train: includes those that validation will be cut from; None if params.yaml has null.
+        test: None if params.yaml has null.
+    """
+
+    data_seed: int
+    train: int | None
+    test: int | None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A data set as upstream splits it.
+
+    Attributes:
+        splits: "train" and "test", each in the schema `tracekd.records.QUESTIONS`.
+        rejected: every raw record that is in neither.
+        raw: SHA-256 of each raw file by its name; empty for simulators and the hub.
+        notes: what was tidied or chosen while reading, with a count each.
+    """
+
+    splits: dict[str, pl.DataFrame]
+    rejected: list[Rejection]
+    raw: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, int] = field(default_factory=dict)
+
+
+class Reader(Protocol):
+    """A module of this package, as `reader` returns it."""
+
+    def read(self, folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded:
+        """Return all questions of `folder`, or of the simulator."""
+
+
+class FileReader(Reader, Protocol):
+    """A reader of files in the upstream format."""
+
+    def raw_files(self, folder: Path, options: dict[str, Any]) -> list[Path]:
+        """Return the files whose bytes decide what `read` returns."""
+
+
+class HubReader(FileReader, Protocol):
+    """A reader whose data set lies on the hub as well."""
+
+    def read_hub(self, hub: HubDataset, options: dict[str, Any]) -> Loaded:
+        """Return all questions of the hub repository at its pinned revision."""
+
+
+def reader(name: str, where: str) -> Reader:
+    """Import the reader module `name`; `where` is the place in datasets.yaml that names it."""
+    if name not in READERS:
+        raise TracekdError(f"{where}: unknown reader {name!r}; {nearest(name, READERS)}")
+    return cast(Reader, importlib.import_module(READERS[name]))
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Return rows with the keys of `QUESTIONS` as a table in that schema."""
+    columns = {name: [row[name] for row in rows] for name in QUESTIONS}
+    return pl.DataFrame(columns, schema=dict(QUESTIONS))

@@ -1,0 +1,287 @@
+r"""bAbI QA v1.2: stories of numbered statements, with questions in between.
+
+Format (https://research.facebook.com/downloads/babi/): `ID text` is a statement,
+`ID question \t answer \t support IDs` a question. IDs count the lines of a story from 1, question
+lines too, so a support ID is a line, not the ordinal of a statement. The context of a question is
+all statements of its story before it. Several answers are joined by commas; their order and their
+repetition ("n,n" as a path) are part of the answer.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from tracekd.config import HubDataset, Settings, parse_settings
+from tracekd.datasets import Loaded, Rejection, Wanted, rawfiles, sources, table
+from tracekd.datasets.fields import RejectedError
+from tracekd.errors import TracekdError
+
+#: Task number -> name, as in the names of the upstream files.
+TASKS = {
+    1: "single-supporting-fact",
+    2: "two-supporting-facts",
+    3: "three-supporting-facts",
+    4: "two-arg-relations",
+    5: "three-arg-relations",
+    6: "yes-no-questions",
+    7: "counting",
+    8: "lists-sets",
+    9: "simple-negation",
+    10: "indefinite-knowledge",
+    11: "basic-coreference",
+    12: "conjunction",
+    13: "compound-coreference",
+    14: "time-reasoning",
+    15: "basic-deduction",
+    16: "basic-induction",
+    17: "positional-reasoning",
+    18: "size-reasoning",
+    19: "path-finding",
+    20: "agents-motivations",
+}
+#: The paper's eleven tasks.
+PAPER_TASKS = (1, 2, 4, 7, 8, 12, 14, 15, 16, 17, 18)
+_VARIANTS = ("en", "en-10k")
+_RELEASE = "tasks_1-20_v1-2"
+_LINE = re.compile(r"(\d+) (.*)")
+
+
+class BabiOptions(Settings):
+    """Options of the reader.
+
+    Attributes:
+        variant: `en` has 1,000 training questions a task, `en-10k` 10,000.
+        tasks: numbers of the tasks to read.
+    """
+
+    variant: Literal["en", "en-10k"] = "en"
+    tasks: tuple[int, ...] = PAPER_TASKS
+
+
+def raw_files(folder: Path, options: dict[str, Any]) -> list[Path]:
+    """Return the files of all tasks of the chosen variant, so that a pin outlives `tasks`."""
+    home = _variant_folder(folder, _options(options).variant)
+    return sorted(home.glob("qa*_train.txt")) + sorted(home.glob("qa*_test.txt"))
+
+
+def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded:  # noqa: ARG001
+    """Read the upstream text files.
+
+    Args:
+        folder: `tasks_1-20_v1-2`, its parent, or the folder of the variant.
+        options: see `BabiOptions`.
+        wanted: ignored; all questions are returned.
+
+    Raises:
+        TracekdError: if a file is absent or its lines are not bAbI's.
+    """
+    chosen = _options(options)
+    home = _variant_folder(rawfiles.existing_folder(folder, "babi"), chosen.variant)
+    return _load({split: _tasks(home, chosen.tasks, split) for split in ("train", "test")})
+
+
+def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
+    """Read the parquet conversion on the hub: one row is one story, in the order of the files."""
+    chosen = _options(options)
+    return _load({split: _hub_tasks(hub, chosen, split) for split in ("train", "test")})
+
+
+def file_name(path: Path) -> str:
+    """Return how a source names the file: with its variant's folder."""
+    return f"{path.parent.name}/{path.name}"
+
+
+def question_class(path: Path) -> str:
+    """Return the task's name as the file name has it.
+
+    >>> question_class(Path("qa7_counting_test.txt"))
+    'counting'
+    """
+    return path.stem.split("_")[1]
+
+
+@dataclass
+class _Line:
+    """One line of a story; `answer` and `support` are None in a statement."""
+
+    number: int
+    story_id: int
+    text: str
+    answer: str | None = None
+    support: str | None = None
+
+
+@dataclass
+class _Story:
+    """The part of a story that has been read."""
+
+    facts: list[str] = field(default_factory=list)
+    fact_of_line: dict[int, int] = field(default_factory=dict)
+    length: int = 0
+
+    def add(self, line: _Line) -> None:
+        """Take in a line; a question uses up an id but is no fact."""
+        self.length = line.story_id
+        if line.answer is None:
+            self.fact_of_line[line.story_id] = len(self.facts)
+            self.facts.append(line.text)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """The lines of one task in one split; `name` says where they come from."""
+
+    name: str
+    label: str
+    number: int
+    lines: Iterator[_Line]
+
+
+def _options(options: dict[str, Any]) -> BabiOptions:
+    chosen = parse_settings(BabiOptions, options, "datasets.yaml: babi: options")
+    if unknown := [n for n in chosen.tasks if n not in TASKS]:
+        raise TracekdError(
+            f"datasets.yaml: babi: options: tasks: no task {unknown[0]}; tasks are 1 to 20"
+        )
+    if not chosen.tasks or len(set(chosen.tasks)) < len(chosen.tasks):
+        raise TracekdError(
+            f"datasets.yaml: babi: options: tasks: found {list(chosen.tasks)}; "
+            "needs at least one task and none twice"
+        )
+    return chosen
+
+
+def _variant_folder(folder: Path, variant: str) -> Path:
+    candidates = [folder / _RELEASE / variant, folder / variant]
+    if folder.resolve().name not in {*_VARIANTS} - {variant}:
+        candidates.append(folder)
+    for candidate in candidates:
+        if any(candidate.glob("qa*_*.txt")):
+            return candidate
+    raise TracekdError(
+        f"{folder}: no bAbI files of the variant {variant}; looked for qa*_*.txt in "
+        f"{', '.join(map(str, candidates))}"
+    )
+
+
+def _task_file(home: Path, number: int, split: str) -> Path:
+    found = sorted(home.glob(f"qa{number}_*_{split}.txt"))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise TracekdError(
+            f"{home}: expected one file qa{number}_{TASKS[number]}_{split}.txt, found: {names}"
+        )
+    return found[0]
+
+
+def _tasks(home: Path, numbers: Iterable[int], split: str) -> Iterator[_Task]:
+    for number in numbers:
+        path = _task_file(home, number, split)
+        yield _Task(file_name(path), question_class(path), number, _file_lines(path))
+
+
+def _hub_tasks(hub: HubDataset, chosen: BabiOptions, split: str) -> Iterator[_Task]:
+    folders = {number: f"{chosen.variant}-qa{number}/{split}" for number in chosen.tasks}
+    patterns = {folder: f"{folder}/*.parquet" for folder in folders.values()}
+    rows = sources.hub_rows(hub, "parquet", patterns)
+    for number, folder in folders.items():
+        yield _Task(folder, TASKS[number], number, _hub_lines(rows[folder]))
+
+
+def _file_lines(path: Path) -> Iterator[_Line]:
+    for number, line in enumerate(rawfiles.text_lines(path), 1):
+        text, *rest = line.split("\t")
+        match = _LINE.fullmatch(text)
+        if not match or len(rest) not in (0, 2):
+            raise TracekdError(
+                f"{path}:{number}: not a bAbI line: {line[:80]!r}; expected `ID text` or "
+                "`ID question<TAB>answer<TAB>support IDs`"
+            )
+        answer, support = rest or (None, None)
+        yield _Line(number, int(match[1]), match[2].strip(), answer, support)
+
+
+def _hub_lines(rows: Iterable[dict[str, Any]]) -> Iterator[_Line]:
+    number = 0
+    for row in rows:
+        story = row["story"]
+        columns = [story[name] for name in ("id", "type", "text", "answer", "supporting_ids")]
+        for ordinal, kind, text, answer, support in zip(*columns, strict=True):
+            number += 1
+            if kind == 1:
+                yield _Line(number, int(ordinal), text.strip(), answer, " ".join(support))
+            else:
+                yield _Line(number, int(ordinal), text.strip())
+
+
+def _load(tasks: dict[str, Iterator[_Task]]) -> Loaded:
+    rejected: list[Rejection] = []
+    splits = {split: _split(split, files, rejected) for split, files in tasks.items()}
+    return Loaded(splits=splits, rejected=rejected)
+
+
+def _split(split: str, tasks: Iterator[_Task], rejected: list[Rejection]) -> pl.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for task in tasks:
+        before = len(rows)
+        for line, story in _questions(task):
+            source = f"{task.name}:{line.number}"
+            try:
+                row = _question(line, story)
+            except RejectedError as reason:
+                rejected.append(Rejection(source, str(reason)))
+                continue
+            key = f"babi/{split}/qa{task.number}:{line.number}"
+            rows.append({"id": key, "question_class": task.label, "source": source, **row})
+        if len(rows) == before:
+            raise TracekdError(
+                f"{task.name}: zero questions of the class {task.label}; fetch the file again"
+            )
+    return table(rows)
+
+
+def _questions(task: _Task) -> Iterator[tuple[_Line, _Story]]:
+    story = _Story()
+    for line in task.lines:
+        if line.story_id == 1:
+            story = _Story()
+        elif line.story_id != story.length + 1:
+            raise TracekdError(
+                f"{task.name}:{line.number}: line id {line.story_id} after {story.length}; "
+                "lines are missing: fetch the file again"
+            )
+        story.add(line)
+        if line.answer is not None:
+            yield line, story
+
+
+def _question(line: _Line, story: _Story) -> dict[str, Any]:
+    answers = [item.strip() for item in (line.answer or "").split(",")]
+    if not all(answers):
+        raise RejectedError("the answer is empty or has an empty item")
+    if not line.text:
+        raise RejectedError("the question is blank")
+    if not story.facts:
+        raise RejectedError("a context without facts")
+    return {
+        "question": line.text,
+        "context": list(story.facts),
+        "answers": answers,
+        "subtype": None,
+        "gold_facts": _gold_facts(line, story),
+    }
+
+
+def _gold_facts(line: _Line, story: _Story) -> list[int]:
+    ids = (line.support or "").split()
+    if not ids:
+        raise RejectedError("no support id")
+    found = [story.fact_of_line.get(int(part)) if part.isdecimal() else None for part in ids]
+    facts = [fact for fact in found if fact is not None]
+    if len(facts) < len(found):
+        raise RejectedError("a support id points to no statement before the question")
+    return list(dict.fromkeys(facts))

@@ -1,0 +1,61 @@
+"""Checks of single fields of a raw record; a fault rejects the record and names the field."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+class RejectedError(ValueError):
+    """The record makes no question; the message is the reason, without the record's values."""
+
+
+def require(record: Any, names: Iterable[str]) -> Mapping[str, Any]:
+    """Return `record` if it is a mapping in which none of `names` is absent or null."""
+    if not isinstance(record, dict):
+        raise RejectedError("the record is not an object")
+    missing = [name for name in names if record.get(name) is None]
+    if missing:
+        noun = "field" if len(missing) == 1 else "fields"
+        raise RejectedError(f"missing {noun}: {', '.join(missing)}")
+    return record
+
+
+def text(value: Any, field: str) -> str:
+    """Return a string that is not blank, without outer white space."""
+    if not isinstance(value, str):
+        raise RejectedError(f"{field} is not a string")
+    if not (stripped := value.strip()):
+        raise RejectedError(f"{field} is blank")
+    return encodable(stripped, field)
+
+
+def texts(value: Any, field: str) -> list[str]:
+    """Return a flat list of strings, as it is."""
+    if not isinstance(value, list):
+        raise RejectedError(f"{field} is not a list")
+    for item in value:
+        if isinstance(item, list):
+            raise RejectedError(f"{field} is a nested list")
+        if not isinstance(item, str):
+            raise RejectedError(f"{field} holds something that is not a string")
+        encodable(item, field)
+    return value
+
+
+def encodable(value: str, field: str) -> str:
+    r"""Return `value` if it is valid Unicode: a JSON escape such as "\\ud800" need not be."""
+    if not value.isascii():
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            raise RejectedError(f"{field} holds half a surrogate pair") from None
+    return value
+
+
+def context(value: Any, field: str) -> list[str]:
+    """Return a list of facts: at least one, none blank."""
+    facts = texts(value, field)
+    if not facts:
+        raise RejectedError(f"{field} is empty: a context without facts")
+    if not all(map(str.strip, facts)):
+        raise RejectedError(f"{field} holds a blank text")
+    return facts

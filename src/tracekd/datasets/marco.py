@@ -1,0 +1,229 @@
+"""MS MARCO QA v1.1 and v2.1: web queries, up to ten passages each, answers written by people.
+
+Format (https://microsoft.github.io/msmarco/): records with `query_id`, `query`, `query_type`
+(lower case in v1.1, upper case in v2.1), `answers` and `passages`, a list of objects or, on the
+hub, one object of parallel lists. `wellFormedAnswers` is not read: it is [] or the string "[]" in
+most records. An unanswerable query has no answers in v1.1, "No Answer Present." in v2.1.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+from pydantic import Field
+
+from tracekd import randomness
+from tracekd.config import HubDataset, Settings, parse_settings
+from tracekd.datasets import (
+    UNANSWERABLE,
+    Loaded,
+    Rejection,
+    Wanted,
+    fields,
+    rawfiles,
+    sources,
+    table,
+)
+from tracekd.datasets.fields import RejectedError
+from tracekd.errors import TracekdError
+from tracekd.records import QUESTIONS
+
+QUERY_TYPES = frozenset({"description", "numeric", "entity", "location", "person"})
+_FIELDS = ("query_id", "query", "passages", "query_type", "answers")
+_SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
+#: Rows turned into columns at a time: bounds what Python objects take up.
+_CHUNK = 10_000
+
+
+class MarcoOptions(Settings):
+    """Options of the reader.
+
+    Attributes:
+        test_fraction: share of each class that is cut from train as test, if no file of another
+            split holds a question; always the same questions.
+    """
+
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+
+def raw_files(folder: Path, options: dict[str, Any]) -> list[Path]:  # noqa: ARG001
+    """Return the JSON files of the folder, subfolders apart.
+
+    Raises:
+        TracekdError: if there is none.
+    """
+    found = sorted(path for path in folder.iterdir() if path.name.endswith(_SUFFIXES))
+    if not found:
+        raise TracekdError(f"{folder}: no MS MARCO file here; looked for *{', *'.join(_SUFFIXES)}")
+    return found
+
+
+def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded:  # noqa: ARG001
+    """Read native JSON lines, JSON arrays, or the published object of columns.
+
+    A file is train, dev (or validation) or test (or eval) by its name, train if that says nothing.
+    As in the paper, the dev questions are the test split; test files are read only if there are no
+    dev files, since v2.1 publishes no answers for them. `wanted` is ignored.
+
+    Raises:
+        TracekdError: if there is no file, or a file is damaged.
+    """
+    home = rawfiles.existing_folder(folder, "marco")
+    by_kind: dict[str, list[Path]] = {"train": [], "dev": [], "test": []}
+    for path in raw_files(home, options):
+        by_kind[file_kind(path.name)].append(path)
+    held_out = by_kind["dev"] or by_kind["test"]
+    notes = Counter(
+        {f"{path.name} was not read: dev files are the test split": 1 for path in by_kind["test"]}
+        if by_kind["dev"]
+        else {}
+    )
+    splits = {"train": by_kind["train"], "test": held_out}
+    records = {
+        split: (record for path in paths for record in rawfiles.json_records(path))
+        for split, paths in splits.items()
+    }
+    return _load(records, _options(options), notes)
+
+
+def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
+    """Read the hub's parquet files; the validation split is the test split, as in the paper."""
+    version = hub.subset or "v1.1"
+    patterns = {"train": f"{version}/train-*.parquet", "test": f"{version}/validation-*.parquet"}
+    rows = sources.hub_rows(hub, "parquet", patterns)
+    records = {split: _numbered(f"{version}/{split}", rows[split]) for split in patterns}
+    return _load(records, _options(options), Counter())
+
+
+def file_kind(name: str) -> str:
+    """Return the split that a file name tells: "train", "dev" or "test".
+
+    >>> file_kind("dev_v2.1.json.gz"), file_kind("v2.1_validation_part.jsonl"), file_kind("a.json")
+    ('dev', 'dev', 'train')
+    """
+    parts = set(name.lower().replace(".", "_").replace("-", "_").split("_"))
+    if parts & {"dev", "validation", "valid", "val"}:
+        return "dev"
+    return "test" if parts & {"test", "eval"} else "train"
+
+
+def _options(options: dict[str, Any]) -> MarcoOptions:
+    return parse_settings(MarcoOptions, options, "datasets.yaml: marco: options")
+
+
+_Records = Iterable[tuple[str, Any]]
+
+
+def _numbered(place: str, rows: Iterable[Any]) -> _Records:
+    return ((f"{place}:{number}", row) for number, row in enumerate(rows, 1))
+
+
+@dataclass
+class _Log:
+    """What became of the records that are no question as they stand."""
+
+    notes: Counter[str]
+    rejected: list[Rejection] = field(default_factory=list)
+
+
+def _load(records: Mapping[str, _Records], options: MarcoOptions, notes: Counter[str]) -> Loaded:
+    log = _Log(notes)
+    splits = {split: _split(split, rows, log) for split, rows in records.items()}
+    if splits["test"].is_empty() and not splits["train"].is_empty():
+        splits = _cut_test(splits["train"], options.test_fraction)
+        log.notes["test questions cut from train, as no other file holds any"] = len(splits["test"])
+    if splits["train"].is_empty():
+        reasons = Counter(rejection.reason for rejection in log.rejected).most_common(1)
+        why = f"; most records: {reasons[0][0]}" if reasons else ""
+        raise TracekdError(f"marco: zero training questions in the raw files{why}")
+    return Loaded(splits=splits, rejected=log.rejected, notes=dict(log.notes))
+
+
+def _split(split: str, records: _Records, log: _Log) -> pl.DataFrame:
+    frames = [table([])]
+    chunk: list[dict[str, Any]] = []
+    for row in _rows(split, records, log):
+        chunk.append(row)
+        if len(chunk) == _CHUNK:
+            frames.append(table(chunk))
+            chunk.clear()
+    frames.append(table(chunk))
+    return pl.concat(frames)
+
+
+def _rows(split: str, records: _Records, log: _Log) -> Iterator[dict[str, Any]]:
+    seen: set[int] = set()
+    for source, record in records:
+        try:
+            yield _question(split, source, fields.require(record, _FIELDS), seen, log.notes)
+        except RejectedError as reason:
+            log.rejected.append(Rejection(source, str(reason)))
+
+
+def _question(
+    split: str, source: str, record: Mapping[str, Any], seen: set[int], notes: Counter[str]
+) -> dict[str, Any]:
+    row = {
+        "question": fields.text(record["query"], "query"),
+        "context": _passages(record["passages"]),
+        "answers": _answers(record["answers"], notes),
+        "question_class": _query_type(record["query_type"]),
+        "subtype": None,
+        "gold_facts": None,
+        "source": source,
+    }
+    return {"id": f"marco/{split}/{_query_id(record['query_id'], seen)}", **row}
+
+
+def _passages(passages: Any) -> list[str]:
+    if isinstance(passages, dict):
+        texts = passages.get("passage_text")
+    elif isinstance(passages, list):
+        texts = [item.get("passage_text") if isinstance(item, dict) else None for item in passages]
+    else:
+        raise RejectedError("passages is neither a list nor an object of lists")
+    return fields.context(texts, "passage_text")
+
+
+def _answers(value: Any, notes: Counter[str]) -> list[str]:
+    answers = fields.texts([] if value == "[]" else value, "answers")
+    found = [stripped for answer in answers if (stripped := answer.strip())]
+    if not found:
+        return [UNANSWERABLE]
+    unique = list(dict.fromkeys(found))
+    if len(unique) < len(found):
+        notes["an answer that stood twice in a record was kept once"] += 1
+    return unique
+
+
+def _query_type(value: Any) -> str:
+    query_type = fields.text(value, "query_type").lower()
+    if query_type not in QUERY_TYPES:
+        raise RejectedError(f"query_type is none of {', '.join(sorted(QUERY_TYPES))}")
+    return query_type
+
+
+def _query_id(value: Any, seen: set[int]) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise RejectedError("query_id is not a whole number")
+    if value in seen:
+        raise RejectedError("query_id stands twice in the split")
+    seen.add(value)
+    return value
+
+
+def _cut_test(train: pl.DataFrame, fraction: float) -> dict[str, pl.DataFrame]:
+    """Cut `fraction` of each class, at least one question, by a hash of the query id."""
+    order = [randomness.digest("marco", "test", key) for key in train["id"]]
+    rank = pl.col("_hash").rank("ordinal").over("question_class")
+    size = (pl.len() * fraction).round().clip(lower_bound=1).over("question_class")
+    hashed = train.with_columns(pl.Series("_hash", order, dtype=pl.UInt64))
+    marked = hashed.with_columns(_held_out=rank <= size)
+    renamed = pl.col("id").str.replace("marco/train/", "marco/test/", literal=True)
+    return {
+        "train": marked.filter(~pl.col("_held_out")).select(list(QUESTIONS)),
+        "test": marked.filter("_held_out").with_columns(id=renamed).select(list(QUESTIONS)),
+    }

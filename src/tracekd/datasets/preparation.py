@@ -1,0 +1,107 @@
+"""A data set from its source to the three splits, and the manifest that accounts for every row."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tracekd import records
+from tracekd.config import DatasetSpec, PrepareParams
+from tracekd.datasets import Loaded, Rejection, Wanted, sources, splits
+from tracekd.files import atomic_directory, write_json
+
+#: How many sources of each reason for rejection the manifest lists.
+LISTED = 20
+#: Share of questions that a simulator makes beyond those asked: repeats leave train.
+_SPARE = 0.05
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The three splits in the schema `tracekd.records.QUESTIONS`, and their manifest."""
+
+    splits: dict[str, pl.DataFrame]
+    manifest: dict[str, Any]
+
+
+def prepare(name: str, spec: DatasetSpec, sizes: PrepareParams, data_seed: int) -> Prepared:
+    """Read the data set `name` and split it.
+
+    Raises:
+        TracekdError: if the source is absent, damaged or not as pinned, or too small for `sizes`.
+    """
+    loaded = sources.load(name, spec, _wanted(sizes, data_seed))
+    for split, table in loaded.splits.items():
+        records.check(table, records.QUESTIONS, f"{name}: {split}")
+    made = splits.split(loaded.splits["train"], loaded.splits["test"], sizes, data_seed)
+    return Prepared(made.tables, _manifest(name, spec, data_seed, loaded, made))
+
+
+def write(prepared: Prepared, folder: Path) -> None:
+    """Write `{train,validation,test}.parquet` and `manifest.json`, all or none."""
+    with atomic_directory(folder) as temporary:
+        for split, table in prepared.splits.items():
+            records.write(table, temporary / f"{split}.parquet", records.QUESTIONS)
+        write_json(temporary / "manifest.json", prepared.manifest)
+
+
+def rejections_by_reason(rejected: Iterable[Rejection]) -> dict[str, dict[str, Any]]:
+    """Return for each reason its count and its first sources, the most frequent reason first."""
+    sources_of: dict[str, list[str]] = {}
+    for rejection in rejected:
+        sources_of.setdefault(rejection.reason, []).append(rejection.source)
+    ordered = sorted(sources_of.items(), key=lambda item: (-len(item[1]), item[0]))
+    return {reason: {"count": len(places), "first": places[:LISTED]} for reason, places in ordered}
+
+
+def counts(table: pl.DataFrame) -> dict[str, Any]:
+    """Return the number of questions, in all and by class."""
+    classes = table.group_by("question_class").len().sort("question_class")
+    return {"questions": len(table), "classes": dict(classes.iter_rows())}
+
+
+def _wanted(sizes: PrepareParams, data_seed: int) -> Wanted:
+    train = sizes.train
+    if train is not None:
+        if sizes.validation is None:
+            train = math.ceil(train / (1 - splits.VALIDATION_SHARE))
+        else:
+            train += sizes.validation
+        train += max(20, round(_SPARE * train))
+    return Wanted(data_seed=data_seed, train=train, test=sizes.test)
+
+
+def _manifest(
+    name: str, spec: DatasetSpec, data_seed: int, loaded: Loaded, made: splits.Split
+) -> dict[str, Any]:
+    return {
+        "dataset": name,
+        "reader": spec.reader,
+        "source": _source(spec),
+        "options": spec.options,
+        "data_seed": data_seed,
+        "raw": loaded.raw,
+        "upstream": {split: counts(table) for split, table in loaded.splits.items()},
+        "splits": {split: counts(table) for split, table in made.tables.items()},
+        "rejected": {
+            "count": len(loaded.rejected),
+            "reasons": rejections_by_reason(loaded.rejected),
+        },
+        "left_train": {
+            "stands_in_test": counts(made.in_test),
+            "stands_in_validation": counts(made.in_validation),
+        },
+        "repeated": {split: splits.repeated(table) for split, table in made.tables.items()},
+        "notes": loaded.notes,
+    }
+
+
+def _source(spec: DatasetSpec) -> dict[str, Any]:
+    if spec.path is not None:
+        return {"folder": spec.path, "sha256": spec.sha256}
+    if spec.hub is not None:
+        return {"hub": spec.hub.repo, "revision": spec.hub.revision, "subset": spec.hub.subset}
+    return {"simulator": spec.reader}

@@ -1,0 +1,161 @@
+"""Where raw data comes from, pinned: a folder by its content hash, the hub by its commit."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from tracekd.config import DatasetSpec, HubDataset, load_dataset, project_root
+from tracekd.datasets import FileReader, HubReader, Loaded, Wanted, reader
+from tracekd.errors import TracekdError
+from tracekd.files import atomic_file, sha256_file, sha256_files
+
+_HUB = "https://huggingface.co"
+#: Rows of a hub data set that become Python objects at a time.
+_BATCH = 1000
+
+
+def load(name: str, spec: DatasetSpec, wanted: Wanted) -> Loaded:
+    """Read a data set from its folder, from the hub, or by its simulator.
+
+    Args:
+        name: key of datasets.yaml.
+        spec: its entry. A `path` wins over `hub`.
+        wanted: how many questions a simulator makes.
+
+    Raises:
+        TracekdError: if the raw data is not there or is not what the entry pins.
+    """
+    module = reader(spec.reader, f"datasets.yaml: {name}: reader")
+    if spec.path is not None:
+        folder = _folder(name, spec.path)
+        raw = _verified(name, spec, folder, _file_reader(name, spec, module))
+        return replace(module.read(folder, spec.options, wanted), raw=raw)
+    if spec.hub is not None:
+        if not hasattr(module, "read_hub"):
+            raise TracekdError(f"datasets.yaml: {name}: reader {spec.reader} reads no hub data set")
+        return cast(HubReader, module).read_hub(spec.hub, spec.options)
+    if hasattr(module, "raw_files"):
+        raise TracekdError(
+            f"datasets.yaml: {name}: no source; put the raw files into a folder and run "
+            f"`python stages/prepare.py --pin {name} --path FOLDER`"
+        )
+    return module.read(None, spec.options, wanted)
+
+
+def pin(name: str, settings: Path, path: str | None = None) -> str:
+    """Write the content hash of a data set's folder into datasets.yaml, and return it.
+
+    Args:
+        name: key of datasets.yaml.
+        settings: that file; comments and order are kept.
+        path: the folder; None takes the one that the entry has.
+
+    Raises:
+        TracekdError: if there is no such entry or folder, or the entry reads no files.
+    """
+    spec = load_dataset(settings, name)
+    chosen = path if path is not None else spec.path
+    if chosen is None:
+        raise TracekdError(
+            f"{settings}: {name}: path is null, so there is no folder to pin; give one with --path"
+        )
+    module = _file_reader(name, spec, reader(spec.reader, f"{settings}: {name}: reader"))
+    folder = _folder(name, chosen)
+    sha256 = sha256_files(fingerprint(folder, module.raw_files(folder, spec.options)))
+    _write_entry(settings, name, {"path": chosen, "sha256": sha256})
+    return sha256
+
+
+def fingerprint(folder: Path, files: Iterable[Path]) -> dict[str, str]:
+    """Return the SHA-256 of each file by its name relative to `folder`."""
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
+
+
+def hub_rows(
+    hub: HubDataset, form: Literal["parquet", "json"], patterns: dict[str, str]
+) -> dict[str, Iterator[dict[str, Any]]]:
+    """Return the rows of files of a hub data set at its pinned revision, through `datasets`.
+
+    Args:
+        hub: repository and commit.
+        form: how the files are written. No script of the repository is run.
+        patterns: for each name of the result, the files within the repository.
+
+    Raises:
+        TracekdError: if the hub, the repository, the revision or a file cannot be reached.
+    """
+    import datasets
+
+    base = f"hf://datasets/{hub.repo}@{hub.revision}"
+    files = {name: f"{base}/{pattern}" for name, pattern in patterns.items()}
+    try:
+        loaded = datasets.load_dataset(form, data_files=files)
+    except Exception as error:  # the hub's errors, the file system's and the HTTP client's own
+        raise _unreachable(hub, patterns, error) from error
+    return {name: _rows(loaded[name]) for name in patterns}
+
+
+def _rows(dataset: Any) -> Iterator[dict[str, Any]]:
+    for batch in dataset.with_format("arrow").iter(batch_size=_BATCH):
+        yield from batch.to_pylist()
+
+
+def _unreachable(hub: HubDataset, patterns: dict[str, str], error: Exception) -> TracekdError:
+    tried = ", ".join(list(patterns.values())[:3]) + (", …" if len(patterns) > 3 else "")
+    cause = " ".join(str(error).split())[:300] or type(error).__name__
+    return TracekdError(
+        f"{hub.repo} at revision {hub.revision}: could not be read from the hub; tried {tried} "
+        f"({type(error).__name__}: {cause}). Check the network; for a gated data set log in with "
+        f"`hf auth login` and accept its terms at {_HUB}/datasets/{hub.repo}; or set path in "
+        "datasets.yaml to a folder with the raw files"
+    )
+
+
+def _folder(name: str, path: str) -> Path:
+    folder = project_root() / Path(path).expanduser()
+    if not folder.is_dir():
+        raise TracekdError(
+            f"datasets.yaml: {name}: path: no such folder: {folder} (from {path!r}); a relative "
+            f"path starts at the project root {project_root()}"
+        )
+    return folder
+
+
+def _file_reader(name: str, spec: DatasetSpec, module: Any) -> FileReader:
+    if not hasattr(module, "raw_files"):
+        raise TracekdError(
+            f"datasets.yaml: {name}: reader {spec.reader} makes its data itself and reads no "
+            "folder; set path to null"
+        )
+    return cast(FileReader, module)
+
+
+def _verified(name: str, spec: DatasetSpec, folder: Path, module: FileReader) -> dict[str, str]:
+    raw = fingerprint(folder, module.raw_files(folder, spec.options))
+    found = sha256_files(raw)
+    remedy = f"`python stages/prepare.py --pin {name}`"
+    if spec.sha256 is None:
+        raise TracekdError(
+            f"datasets.yaml: {name}: path is set but sha256 is null, so its content is not pinned; "
+            f"run {remedy}"
+        )
+    if found != spec.sha256:
+        raise TracekdError(
+            f"{folder}: the raw files are not those that datasets.yaml pins for {name}: pinned "
+            f"sha256 {spec.sha256}, found {found} over {len(raw)} files; restore them, or if the "
+            f"change is intended, run {remedy}"
+        )
+    return raw
+
+
+def _write_entry(settings: Path, name: str, values: dict[str, str]) -> None:
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    content = yaml.load(settings.read_text(encoding="utf-8"))
+    content[name].update(values)
+    with atomic_file(settings) as temporary, temporary.open("w", encoding="utf-8") as out:
+        yaml.dump(content, out)

@@ -1,0 +1,159 @@
+"""Which questions are in which split: stratified, nested in size, without leakage."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from tracekd import randomness
+from tracekd.config import PrepareParams
+from tracekd.errors import TracekdError
+
+#: Share of train that validation takes where its size is null.
+VALIDATION_SHARE = 0.1
+
+
+def _normalised(text: pl.Expr) -> pl.Expr:
+    return text.str.to_lowercase().str.replace_all(r"[ \t\r]+", " ").str.strip_chars()
+
+
+_QUESTION = _normalised(pl.col("question")).alias("question")
+_CONTEXT = _normalised(pl.col("context").list.join("\n")).alias("context")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The three splits, and what left train.
+
+    Attributes:
+        tables: "train", "validation", "test", rows in upstream order.
+        in_test: train questions that stand in upstream test too.
+        in_validation: train questions that stand in validation too.
+    """
+
+    tables: dict[str, pl.DataFrame]
+    in_test: pl.DataFrame
+    in_validation: pl.DataFrame
+
+
+def split(train: pl.DataFrame, test: pl.DataFrame, sizes: PrepareParams, data_seed: int) -> Split:
+    """Cut validation from train, drop what leaks, and sample each split stratified by class.
+
+    Sizes nest: with the same seed a larger split contains a smaller one, so an experiment can be
+    repeated with more of the same data. Validation is taken from the end of train's order and train
+    from its start, so that neither moves the other.
+
+    Args:
+        train: upstream train in the schema `tracekd.records.QUESTIONS`.
+        test: upstream test in the same schema.
+        sizes: questions per split; null takes all there are, in validation a tenth of train.
+        data_seed: decides which questions.
+
+    Raises:
+        TracekdError: if a class has no question in train or test, or a split would be smaller than
+            asked.
+    """
+    clean, in_test = without(train, test)
+    _require_all_classes(clean, test, in_test)
+    order = stratified_order(clean, data_seed)
+    size = _validation_size(clean, sizes)
+    validation = clean[sorted(order[len(order) - size :])]
+    rest, in_validation = without(clean[order[: len(order) - size]], validation)
+    tables = {
+        "train": _in_order_of(clean, _beginning(rest, sizes.train, "train")),
+        "validation": validation,
+        "test": first(test, sizes.test, data_seed, "test"),
+    }
+    return Split(tables, in_test, in_validation)
+
+
+def without(table: pl.DataFrame, others: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the rows of `table` whose question, context included, is not in `others`; and is.
+
+    Letter case and white space make no difference.
+    """
+    rows = table.select(_QUESTION).with_row_index("row")
+    other = others.select(_QUESTION, _CONTEXT)
+    # Contexts are long: only those of questions that stand in both are compared.
+    suspects = rows.join(other, on="question", how="semi")["row"]
+    contexts = table[suspects].select(_QUESTION, _CONTEXT).with_columns(row=suspects)
+    found = contexts.join(other, on=["question", "context"], how="semi")["row"]
+    inside = pl.int_range(pl.len()).is_in(found.implode())
+    return table.filter(~inside), table.filter(inside)
+
+
+def repeated(table: pl.DataFrame) -> int:
+    """Return how many rows repeat an earlier row's question and context."""
+    return len(table) - table.select(_QUESTION, _CONTEXT).n_unique()
+
+
+def first(table: pl.DataFrame, size: int | None, data_seed: int, name: str) -> pl.DataFrame:
+    """Return `size` rows, stratified by class, in their order in `table`; None returns all.
+
+    Raises:
+        TracekdError: if there are fewer.
+    """
+    if size is None:
+        return table
+    ordered = table[stratified_order(table, data_seed)]
+    return _in_order_of(table, _beginning(ordered, size, name))
+
+
+def stratified_order(table: pl.DataFrame, data_seed: int) -> list[int]:
+    """Return row numbers in an order of which every beginning and end is stratified by class.
+
+    The k-th of a class's n rows, hashed by id, stands at (k - 1/2) / n. The first N rows are then
+    the Webster (Sainte-Laguë) apportionment of N among the classes. Unlike largest remainders, it
+    never takes a row away when N grows.
+    """
+    hashes = [randomness.digest(data_seed, "split", key) for key in table["id"]]
+    order = pl.DataFrame(
+        {"class": table["question_class"], "hash": pl.Series(hashes, dtype=pl.UInt64)}
+    ).with_row_index("row")
+    rank = pl.col("hash").rank("ordinal").over("class")
+    position = (2 * rank.cast(pl.Int64) - 1) / (2 * pl.len().over("class"))
+    ordered = order.with_columns(position=position).sort("position", "hash")
+    rows: list[int] = ordered["row"].to_list()
+    return rows
+
+
+def _beginning(ordered: pl.DataFrame, size: int | None, name: str) -> pl.DataFrame:
+    if size is not None and size > len(ordered):
+        raise TracekdError(
+            f"params.yaml: prepare.{name}: {size} asked, {len(ordered)} available "
+            f"({_counts(ordered)}); ask for fewer, or null for all"
+        )
+    return ordered.head(len(ordered) if size is None else size)
+
+
+def _in_order_of(table: pl.DataFrame, some: pl.DataFrame) -> pl.DataFrame:
+    return table.join(some.select("id"), on="id", how="semi", maintain_order="left")
+
+
+def _validation_size(train: pl.DataFrame, sizes: PrepareParams) -> int:
+    size = sizes.validation
+    if size is None:
+        size = max(1, round(VALIDATION_SHARE * len(train)))
+    if size + (sizes.train or 1) > len(train):
+        raise TracekdError(
+            f"params.yaml: prepare.train and prepare.validation: {sizes.train or 'at least 1'} and "
+            f"{size} asked, {len(train)} available together ({_counts(train)}); ask for fewer"
+        )
+    return size
+
+
+def _require_all_classes(train: pl.DataFrame, test: pl.DataFrame, in_test: pl.DataFrame) -> None:
+    names = {"train": train, "test": test}
+    classes = {name: set(table["question_class"]) for name, table in names.items()}
+    for name, other in (("train", "test"), ("test", "train")):
+        if missing := sorted(classes[other] - classes[name]):
+            leaked = in_test.filter(question_class=missing[0]).height if name == "train" else 0
+            why = f", as all {leaked} stand in test too" if leaked else ""
+            raise TracekdError(
+                f"zero {name} questions of the class {missing[0]!r}{why}; available: "
+                f"{_counts(names[name])}. Add some to the raw data or leave the class out"
+            )
+
+
+def _counts(table: pl.DataFrame) -> str:
+    counts = table.group_by("question_class").len().sort("question_class")
+    return ", ".join(f"{label}: {count}" for label, count in counts.iter_rows()) or "none"

@@ -1,0 +1,127 @@
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tracekd.datasets import Loaded, Wanted, babi
+from tracekd.errors import TracekdError
+
+ALL = Wanted(data_seed=0, train=None, test=None)
+STORY = """\
+1 Mary took the milk.
+2 Where is Mary? \tkitchen\t1
+3 John moved.
+4 What is carried? \tmilk,apple\t3 1
+1 The hall is north of the den.
+2 How do you go from a to b?\tn,n\t1
+"""
+
+
+def folder_of(tmp_path: Path, train: str = STORY, test: str = STORY) -> Path:
+    for split, text in (("train", train), ("test", test)):
+        (tmp_path / f"qa8_lists-sets_{split}.txt").write_text(text)
+    return tmp_path
+
+
+def read(folder: Path, **options: Any) -> Loaded:
+    return babi.read(folder, {"tasks": [8], **options}, ALL)
+
+
+def test_support_ids_are_lines_and_become_positions_in_the_context(tmp_path: Path) -> None:
+    rows = read(folder_of(tmp_path)).splits["train"].to_dicts()
+    assert rows[1] == {
+        "id": "babi/train/qa8:4",
+        "question": "What is carried?",
+        "context": ["Mary took the milk.", "John moved."],
+        "answers": ["milk", "apple"],
+        "question_class": "lists-sets",
+        "subtype": None,
+        "gold_facts": [1, 0],
+        "source": f"{tmp_path.name}/qa8_lists-sets_train.txt:4",
+    }
+    assert rows[0]["context"] == ["Mary took the milk."]
+    assert rows[0]["gold_facts"] == [0]
+
+
+def test_a_path_keeps_its_repeated_steps(tmp_path: Path) -> None:
+    rows = read(folder_of(tmp_path)).splits["test"].to_dicts()
+    assert rows[2]["id"] == "babi/test/qa8:6"
+    assert rows[2]["answers"] == ["n", "n"]
+    assert rows[2]["context"] == ["The hall is north of the den."]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("2 Where? \tden\t7", "a support id points to no statement before the question"),
+        ("2 Where? \tden\t2", "a support id points to no statement before the question"),
+        ("2 Where? \tden\tx", "a support id points to no statement before the question"),
+        ("2 Where? \tden\t", "no support id"),
+        ("2 Where? \t\t1", "the answer is empty or has an empty item"),
+        ("2 Where? \tden,\t1", "the answer is empty or has an empty item"),
+        ("2  \tden\t1", "the question is blank"),
+        ("1 Where? \tden\t1", "a context without facts"),
+    ],
+)
+def test_a_faulty_question_is_rejected_with_its_place_and_reason(
+    tmp_path: Path, line: str, reason: str
+) -> None:
+    loaded = read(folder_of(tmp_path, train=f"1 Mary moved.\n{line}\n{STORY}"))
+    assert [(r.source.split("/")[-1], r.reason) for r in loaded.rejected] == [
+        ("qa8_lists-sets_train.txt:2", reason)
+    ]
+    assert len(loaded.splits["train"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1 Mary moved.\nno id\n", r"train\.txt:2: not a bAbI line: 'no id'"),
+        ("1 Mary moved.\n2 Where?\tden\n", r"train\.txt:2: not a bAbI line"),
+        ("1 Mary moved.\n3 Where?\tden\t1\n", r"train\.txt:2: line id 3 after 1"),
+        ("1 Mary moved.\n2 Where is Ma", r"train\.txt:2: the last line has no line end"),
+        ("1 Mary moved.\n", "zero questions of the class lists-sets"),
+        ("", "zero questions of the class lists-sets"),
+    ],
+)
+def test_a_damaged_file_is_one_error(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(TracekdError, match=message):
+        read(folder_of(tmp_path, train=text))
+
+
+def test_the_folder_may_be_the_release_its_parent_or_the_variant(tmp_path: Path) -> None:
+    home = tmp_path / "tasks_1-20_v1-2" / "en-10k"
+    home.mkdir(parents=True)
+    folder_of(home)
+    for folder in (home, home.parent, tmp_path):
+        assert len(read(folder, variant="en-10k").splits["train"]) == 3
+    with pytest.raises(TracekdError, match="no bAbI files of the variant en;"):
+        read(home, variant="en")
+
+
+def test_an_absent_folder_file_or_task_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TracekdError, match="nowhere: no such folder"):
+        read(tmp_path / "nowhere")
+    with pytest.raises(TracekdError, match=r"expected one file qa7_counting_train\.txt"):
+        read(folder_of(tmp_path), tasks=[7])
+    with pytest.raises(TracekdError, match="no task 21"):
+        read(tmp_path, tasks=[21])
+    with pytest.raises(TracekdError, match="taskss: unknown key; did you mean tasks"):
+        read(tmp_path, taskss=[1])
+
+
+def test_all_twenty_tasks_of_the_real_data_are_read_without_loss(shared: Path) -> None:
+    loaded = read(shared / "datasets" / "babi", tasks=list(babi.TASKS))
+    assert loaded.rejected == []
+    for table in loaded.splits.values():
+        counts = dict(table.group_by("question_class").len().iter_rows())
+        assert counts == dict.fromkeys(babi.TASKS.values(), 1000)
+    train = loaded.splits["train"]
+    sizes = pl.col("gold_facts").list.len()
+    support = dict(train.group_by("question_class").agg(sizes).iter_rows())
+    assert set(support["three-supporting-facts"]) == {3}
+    assert set(support["basic-coreference"]) == {2}
+    assert (min(support["counting"]), max(support["lists-sets"])) == (1, 8)
+    nothing = train.filter(question_class="lists-sets")["answers"].list.contains("nothing")
+    assert nothing.sum() == 344

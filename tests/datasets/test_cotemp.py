@@ -1,0 +1,130 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tracekd.datasets import Loaded, Wanted, cotemp
+from tracekd.errors import TracekdError
+
+ALL = Wanted(data_seed=0, train=None, test=None)
+RECORD = {
+    "index": 3,
+    "triple_element": "S1_R1_O2",
+    "question": "While A worked, who worked?",
+    "facts": ["A works for Ö in 2001.", "B works for Ö in 2001."],
+    "answer": ["B"],
+}
+
+
+def folder_of(tmp_path: Path, *records: dict[str, Any], name: str = "equal.json") -> Path:
+    lines = "".join(json.dumps(record) + "\r\n" for record in records)
+    (tmp_path / name).write_bytes(lines.encode())
+    return tmp_path
+
+
+def read(folder: Path, *classes: str) -> Loaded:
+    return cotemp.read(folder, {"classes": list(classes)}, ALL)
+
+
+def test_a_record_becomes_a_question(tmp_path: Path) -> None:
+    loaded = read(folder_of(tmp_path, RECORD, name="during.partial.json"), "during")
+    assert loaded.splits["train"].to_dicts() == [
+        {
+            "id": "cotemp/all/during:3",
+            "question": "While A worked, who worked?",
+            "context": ["A works for Ö in 2001.", "B works for Ö in 2001."],
+            "answers": ["B"],
+            "question_class": "during",
+            "subtype": "S1_R1_O2",
+            "gold_facts": None,
+            "source": "during.partial.json:1",
+        }
+    ]
+    assert loaded.splits["test"].is_empty()
+
+
+def test_an_answer_that_stands_twice_is_kept_once_and_noted(tmp_path: Path) -> None:
+    loaded = read(folder_of(tmp_path, RECORD | {"answer": ["B", "C", "B"]}), "equal")
+    assert loaded.splits["train"]["answers"].to_list() == [["B", "C"]]
+    assert loaded.rejected == []
+    assert loaded.notes == {"an answer that stood twice in a record was kept once": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"question": None}, "missing field: question"),
+        ({"facts": None, "answer": None}, "missing fields: facts, answer"),
+        ({"answer": []}, "answer is an empty list"),
+        ({"answer": [["B"]]}, "answer is a nested list"),
+        ({"answer": "B"}, "answer is not a list"),
+        ({"answer": [" "]}, "answer is blank"),
+        ({"answer": [1]}, "answer holds something that is not a string"),
+        ({"facts": []}, "facts is empty: a context without facts"),
+        ({"facts": ["", "x"]}, "facts holds a blank text"),
+        ({"question": "\ud800"}, "question holds half a surrogate pair"),
+        ({"index": 7}, "index stands twice in the file"),
+        ({"index": "4"}, "index is not a whole number"),
+    ],
+)
+def test_a_faulty_record_is_rejected_with_its_place_and_reason(
+    tmp_path: Path, change: dict[str, Any], reason: str
+) -> None:
+    loaded = read(folder_of(tmp_path, RECORD | {"index": 7}, RECORD | change), "equal")
+    assert [(r.source, r.reason) for r in loaded.rejected] == [("equal.json:2", reason)]
+    assert len(loaded.splits["train"]) == 1
+
+
+def test_files_that_are_absent_doubled_or_empty_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(TracekdError, match=r"no file equal\.json"):
+        read(tmp_path, "equal")
+    folder_of(tmp_path)
+    with pytest.raises(TracekdError, match="zero questions of the class equal"):
+        read(tmp_path, "equal")
+    folder_of(tmp_path, RECORD, name="equal.more.json")
+    with pytest.raises(TracekdError, match="several files of the class equal"):
+        read(tmp_path, "equal")
+    with pytest.raises(TracekdError, match="no such folder"):
+        read(tmp_path / "nowhere")
+
+
+def test_the_published_split_is_that_of_pandas() -> None:
+    # pandas 2.3: sorted(pd.DataFrame(range(10)).sample(frac=0.2, random_state=42).index)
+    assert cotemp.published_test_rows(10) == [1, 8]
+    assert [len(cotemp.published_test_rows(n)) for n in (436, 653, 3096, 563)] == [
+        87,
+        131,
+        619,
+        113,
+    ]
+
+
+def test_real_files_are_read_without_loss_and_split_as_published(shared: Path) -> None:
+    loaded = read(shared / "datasets" / "cotemp", *cotemp.CLASSES)
+    assert loaded.rejected == []
+    assert list(loaded.notes.values()) == [1]
+    sizes = {"equal": (349, 87), "overlap": (522, 131), "mix": (450, 113), "during": (1305, 326)}
+    train, test = loaded.splits["train"], loaded.splits["test"]
+    for label, (learnt, held_out) in sizes.items():
+        assert train.filter(question_class=label).height == learnt
+        assert test.filter(question_class=label).height == held_out
+    for label in ("equal", "overlap", "mix"):
+        lines = (shared / "published_outputs" / "llama_none" / f"{label}.jsonl").read_text()
+        published = {json.loads(line)["question"] for line in lines.splitlines()}
+        assert set(test.filter(question_class=label)["question"]) == published
+
+
+def test_the_published_during_questions_are_the_test_rows_of_the_whole_file(shared: Path) -> None:
+    folder = shared / "datasets" / "cotemp"
+    index_of = {
+        record["question"]: record["index"]
+        for line in (folder / "during.partial.json").read_text().splitlines()
+        for record in [json.loads(line)]
+    }
+    lines = (shared / "published_outputs" / "llama_none" / "during.jsonl").read_text()
+    published = {json.loads(line)["question"] for line in lines.splitlines()}
+    chosen = set(cotemp.published_test_rows(3096))
+    known = published & index_of.keys()
+    assert len(known) > 300
+    assert {index_of[question] for question in known} <= chosen

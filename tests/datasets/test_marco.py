@@ -1,0 +1,164 @@
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tracekd.datasets import Loaded, Wanted, marco
+from tracekd.errors import TracekdError
+
+ALL = Wanted(data_seed=0, train=None, test=None)
+NATIVE = {
+    "query_id": 0,
+    "query": ". what is a corporation?",
+    "query_type": "DESCRIPTION",
+    "passages": [
+        {"is_selected": 0, "url": "u", "passage_text": "A firm."},
+        {"is_selected": 1, "url": "v", "passage_text": "A firm."},
+    ],
+    "answers": ["A company", "A company"],
+    "wellFormedAnswers": "[]",
+}
+COLUMNAR = NATIVE | {
+    "query_id": 1,
+    "query_type": "description",
+    "passages": {"is_selected": [0, 1], "passage_text": ["A firm.", "A firm."], "url": ["u", "v"]},
+}
+
+
+def read(folder: Path, **files: list[dict[str, Any]]) -> Loaded:
+    for name, records in files.items():
+        lines = "".join(json.dumps(record) + "\n" for record in records)
+        (folder / f"{name}_v1.1.json").write_text(lines)
+    return marco.read(folder, {}, ALL)
+
+
+def test_native_and_columnar_passages_give_the_same_question(tmp_path: Path) -> None:
+    loaded = read(tmp_path, train=[NATIVE, COLUMNAR], dev=[NATIVE])
+    expected = {
+        "id": "marco/train/0",
+        "question": ". what is a corporation?",
+        "context": ["A firm.", "A firm."],
+        "answers": ["A company"],
+        "question_class": "description",
+        "subtype": None,
+        "gold_facts": None,
+        "source": "train_v1.1.json:1",
+    }
+    other = {"id": "marco/train/1", "source": "train_v1.1.json:2"}
+    assert loaded.splits["train"].to_dicts() == [expected, expected | other]
+    assert loaded.splits["test"]["id"].to_list() == ["marco/test/0"]
+    assert loaded.notes == {"an answer that stood twice in a record was kept once": 3}
+
+
+@pytest.mark.parametrize("answers", [[], [""], [" ", ""], "[]", ["No Answer Present."]])
+def test_every_way_to_say_unanswerable_reads_the_same(tmp_path: Path, answers: Any) -> None:
+    loaded = read(tmp_path, train=[NATIVE | {"answers": answers}], dev=[NATIVE])
+    assert loaded.splits["train"]["answers"].to_list() == [["No Answer Present."]]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"query": None, "passages": None}, "missing fields: query, passages"),
+        ({"answers": None}, "missing field: answers"),
+        ({"answers": [["a"]]}, "answers is a nested list"),
+        ({"answers": "a"}, "answers is not a list"),
+        ({"passages": []}, "passage_text is empty: a context without facts"),
+        ({"passages": {"url": []}}, "passage_text is not a list"),
+        (
+            {"passages": [{"passage_text": None}]},
+            "passage_text holds something that is not a string",
+        ),
+        ({"passages": "x"}, "passages is neither a list nor an object of lists"),
+        (
+            {"query_type": "poem"},
+            "query_type is none of description, entity, location, numeric, person",
+        ),
+        ({"query_id": 9}, "query_id stands twice in the split"),
+        ({"query_id": "x"}, "query_id is not a whole number"),
+    ],
+)
+def test_a_faulty_record_is_rejected_with_its_place_and_reason(
+    tmp_path: Path, change: dict[str, Any], reason: str
+) -> None:
+    loaded = read(tmp_path, train=[NATIVE | {"query_id": 9}, NATIVE | change], dev=[NATIVE])
+    assert [(r.source, r.reason) for r in loaded.rejected] == [("train_v1.1.json:2", reason)]
+    assert len(loaded.splits["train"]) == 1
+
+
+def test_dev_is_the_test_split_and_then_test_files_are_left_aside(tmp_path: Path) -> None:
+    loaded = read(tmp_path, train=[NATIVE], dev=[NATIVE], eval=[{"query_id": 1}])
+    assert loaded.rejected == []
+    assert loaded.notes["eval_v1.1.json was not read: dev files are the test split"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("train_v1.1.json", "train"),
+        ("sample.json", "train"),
+        ("dev_v2.1.json.gz", "dev"),
+        ("v2.1_validation_part.jsonl", "dev"),
+        ("eval_v2.1_public.json", "test"),
+        ("test-00000.json", "test"),
+    ],
+)
+def test_a_files_split_is_told_by_its_name(name: str, kind: str) -> None:
+    assert marco.file_kind(name) == kind
+
+
+def test_without_another_file_a_tenth_of_each_class_is_cut_as_test(tmp_path: Path) -> None:
+    records = [
+        NATIVE | {"query_id": n, "query_type": "NUMERIC" if n < 4 else "ENTITY"} for n in range(34)
+    ]
+    loaded = read(tmp_path, train=records)
+    test, train = loaded.splits["test"], loaded.splits["train"]
+    assert Counter(test["question_class"]) == {"numeric": 1, "entity": 3}
+    assert len(train) + len(test) == 34
+    assert {key.split("/")[1] for key in test["id"]} == {"test"}
+    numbers = {int(key.split("/")[2]) for table in (train, test) for key in table["id"]}
+    assert numbers == set(range(34))
+    assert loaded.notes["test questions cut from train, as no other file holds any"] == 4
+    assert (
+        read(tmp_path, train=records[::-1]).splits["test"]["id"].to_list()
+        == (test["id"].to_list()[::-1])
+    )
+
+
+def test_a_folder_without_a_question_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TracekdError, match="no MS MARCO file here"):
+        read(tmp_path)
+    with pytest.raises(TracekdError, match=r"zero training questions .* missing field: query"):
+        read(tmp_path, train=[NATIVE | {"query": None}])
+
+
+def test_real_samples_are_read_without_loss(shared: Path) -> None:
+    loaded = marco.read(shared / "datasets" / "marco", {}, ALL)
+    table = pl.concat(loaded.splits.values())
+    assert Counter(table["question_class"]) == {
+        "description": 131,
+        "numeric": 67,
+        "entity": 32,
+        "location": 16,
+        "person": 5,
+    }
+    assert table["answers"].list.contains("No Answer Present.").sum() == 9
+    passages = table["context"].list.len()
+    assert (passages.min(), passages.max()) == (3, 10)
+    assert Counter(rejection.reason for rejection in loaded.rejected) == {
+        "missing fields: query, passages, query_type": 10047
+    }
+
+
+def test_real_records_of_other_schemas_are_counted_by_what_they_lack(shared: Path) -> None:
+    loaded = marco.read(shared / "datasets" / "marco" / "aux_not_official_schema", {}, ALL)
+    table = pl.concat(loaded.splits.values())
+    assert Counter(table["question_class"]) == {"description": 24, "numeric": 13, "person": 2}
+    assert table["answers"].list.contains("No Answer Present.").sum() == 11
+    assert Counter(rejection.reason for rejection in loaded.rejected) == {
+        "missing fields: passages, answers": 2500,
+        "missing fields: query, passages, query_type, answers": 4995,
+    }

@@ -1,0 +1,151 @@
+from collections import Counter
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracekd.config import PrepareParams
+from tracekd.datasets import splits, table
+from tracekd.errors import TracekdError
+
+
+def questions(split: str, **classes: int) -> pl.DataFrame:
+    return table(
+        [
+            {
+                "id": f"x/{split}/{label}:{n}",
+                "question": f"{split} {label} {n}?",
+                "context": ["A fact."],
+                "answers": ["a"],
+                "question_class": label,
+                "subtype": None,
+                "gold_facts": None,
+                "source": "f:1",
+            }
+            for label, count in classes.items()
+            for n in range(count)
+        ]
+    )
+
+
+def with_text(rows: pl.DataFrame, question: str, *facts: str) -> pl.DataFrame:
+    return rows.with_columns(question=pl.lit(question), context=pl.lit([*facts]))
+
+
+def sizes(train: int | None, validation: int | None, test: int | None) -> PrepareParams:
+    return PrepareParams(train=train, validation=validation, test=test)
+
+
+def ids(rows: pl.DataFrame) -> set[str]:
+    return set(rows["id"])
+
+
+def test_each_split_has_the_size_asked_in_proportion_to_the_classes() -> None:
+    made = splits.split(
+        questions("train", a=60, b=30), questions("test", a=20, b=10), sizes(30, 9, 6), 0
+    )
+    assert {name: Counter(rows["question_class"]) for name, rows in made.tables.items()} == {
+        "train": {"a": 20, "b": 10},
+        "validation": {"a": 6, "b": 3},
+        "test": {"a": 4, "b": 2},
+    }
+    assert not ids(made.tables["train"]) & ids(made.tables["validation"])
+
+
+def test_null_takes_all_and_a_tenth_for_validation() -> None:
+    made = splits.split(
+        questions("train", a=60, b=40), questions("test", a=3, b=1), sizes(None, None, None), 0
+    )
+    assert {name: len(rows) for name, rows in made.tables.items()} == {
+        "train": 90,
+        "validation": 10,
+        "test": 4,
+    }
+
+
+def test_rows_keep_their_upstream_order_and_the_seed_decides_which() -> None:
+    train, test = questions("train", a=50), questions("test", a=50)
+    one, other = (
+        splits.split(train, test, sizes(10, 5, 10), seed).tables["test"] for seed in (0, 1)
+    )
+    numbers = [int(key.split(":")[1]) for key in one["id"]]
+    assert numbers == sorted(numbers)
+    assert ids(one) != ids(other)
+
+
+@given(
+    counts=st.lists(st.integers(1, 30), min_size=1, max_size=4),
+    seed=st.integers(0, 9),
+    data=st.data(),
+)
+def test_sizes_nest_and_no_class_gets_more_than_its_share(
+    counts: list[int], seed: int, data: st.DataObject
+) -> None:
+    rows = questions("test", **{f"c{n}": count for n, count in enumerate(counts)})
+    larger = data.draw(st.integers(1, len(rows)))
+    smaller = data.draw(st.integers(1, larger))
+    big = splits.first(rows, larger, seed, "test")
+    assert len(big) == larger
+    assert ids(splits.first(rows, smaller, seed, "test")) <= ids(big)
+    found = Counter(big["question_class"])
+    # Webster's condition: no class would deserve another's last row more.
+    taken = [(found[f"c{n}"], count) for n, count in enumerate(counts)]
+    last = max((part - 0.5) / count for part, count in taken)
+    following = min((part + 0.5) / count for part, count in taken)
+    assert last <= following
+
+
+def test_a_smaller_train_or_validation_is_part_of_a_larger_one() -> None:
+    train, test = questions("train", a=40, b=20), questions("test", a=3, b=3)
+    small = splits.split(train, test, sizes(10, 5, 6), 7).tables
+    large = splits.split(train, test, sizes(30, 12, 6), 7).tables
+    assert ids(small["train"]) < ids(large["train"])
+    assert ids(small["validation"]) < ids(large["validation"])
+
+
+def test_train_questions_that_stand_in_test_leave_train_whatever_case_and_spaces() -> None:
+    test = with_text(questions("test", a=1), "Where is Mary?", "Mary  moved.", "John moved.")
+    train = pl.concat(
+        [
+            with_text(questions("one", a=1), "where is  mary? ", "mary moved.", "John moved."),
+            with_text(questions("two", a=1), "Where is Mary?", "John moved.", "Mary moved."),
+            questions("train", a=9),
+        ]
+    )
+    made = splits.split(train, test, sizes(None, 1, None), 0)
+    assert made.in_test["id"].to_list() == ["x/one/a:0"]
+    kept = ids(made.tables["train"]) | ids(made.tables["validation"])
+    assert kept == ids(train) - {"x/one/a:0"}
+
+
+def test_train_questions_that_stand_in_validation_leave_train() -> None:
+    train = with_text(questions("train", a=5), "Where?", "A.")
+    more = questions("more", a=40)
+    made = splits.split(pl.concat([train, more]), questions("test", a=1), sizes(None, 20, None), 0)
+    inside = ids(made.tables["validation"]) & ids(train)
+    assert inside
+    assert ids(made.in_validation) == ids(train) - inside
+    assert not ids(made.tables["train"]) & ids(train)
+
+
+def test_too_few_questions_are_an_error_that_counts_them() -> None:
+    train, test = questions("train", a=6, b=4), questions("test", a=3, b=2)
+    with pytest.raises(TracekdError, match=r"prepare\.test: 6 asked, 5 available \(a: 3, b: 2\)"):
+        splits.split(train, test, sizes(4, 2, 6), 0)
+    with pytest.raises(TracekdError, match=r"8 and 3 asked, 10 available together \(a: 6, b: 4\)"):
+        splits.split(train, test, sizes(8, 3, 5), 0)
+
+
+def test_a_class_without_a_row_is_an_error() -> None:
+    both, one = questions("train", a=6, b=4), questions("test", a=3)
+    with pytest.raises(TracekdError, match="zero test questions of the class 'b'; available: a: 3"):
+        splits.split(both, one, sizes(4, 2, 2), 0)
+    same = with_text(both, "Where?", "A.")
+    leaked = with_text(questions("test", a=3, b=1), "Where?", "A.")
+    with pytest.raises(TracekdError, match="zero train questions of the class 'a', as all 6 stand"):
+        splits.split(same, leaked, sizes(4, 2, 2), 0)
+
+
+def test_repeated_rows_are_counted() -> None:
+    assert splits.repeated(with_text(questions("train", a=5), "Where?", "A.")) == 4
