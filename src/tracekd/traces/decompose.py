@@ -1,0 +1,115 @@
+"""From a question to the two verifiable steps of its correct trace: class, and gold facts.
+
+The class stands in the question already; a rule of `tracekd.traces.facts_rules` finds the facts.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import polars as pl
+
+from tracekd.errors import TracekdError, nearest
+from tracekd.records import DECOMPOSED, check
+from tracekd.scoring.attempt import contains_words, normalise
+from tracekd.traces.facts_rules import RULES, Rule
+
+
+def rule_of(dataset: str, facts: Mapping[str, str], wanted: str) -> str:
+    """Return the name of the rule for `decompose.facts: wanted`.
+
+    Args:
+        dataset: key of datasets.yaml, for the message.
+        facts: the entry's `facts`.
+        wanted: `paper` or `full`.
+
+    Raises:
+        TracekdError: if the data set has no such rule, or the rule does not exist.
+    """
+    where = f"datasets.yaml: {dataset}: facts"
+    if wanted not in facts:
+        raise TracekdError(
+            f"params.yaml: decompose.facts: {wanted!r} asked, but {where} has no rule for it; "
+            f"{nearest(wanted, facts)}"
+        )
+    _rule(facts[wanted], where)
+    return facts[wanted]
+
+
+def decompose(questions: pl.DataFrame, rule: str, answers: Literal["all", "any"]) -> pl.DataFrame:
+    """Return the questions with `step_facts` and `answer_in_facts` (schema `DECOMPOSED`).
+
+    Args:
+        questions: rows in the schema `tracekd.records.QUESTIONS`.
+        rule: a name in `RULES`.
+        answers: whether the answers together make the answer, or are alternatives.
+
+    Raises:
+        TracekdError: if the rule does not exist or does not suit the questions.
+    """
+    found = _rule(rule, "rule")(questions)
+    rows = questions.select("context", "answers").iter_rows()
+    steps: list[list[int]] = []
+    stated: list[bool] = []
+    for (context, gold), facts in zip(rows, found, strict=True):
+        step = _first_equal(context, facts)
+        steps.append(step)
+        stated.append(answer_in_facts([context[i] for i in step], gold, answers))
+    made = questions.with_columns(
+        pl.Series("step_facts", steps, dtype=DECOMPOSED["step_facts"]),
+        pl.Series("answer_in_facts", stated, dtype=pl.Boolean),
+    )
+    return check(made, DECOMPOSED, f"rule {rule}")
+
+
+def answer_in_facts(
+    facts: Sequence[str], gold: Sequence[str], answers: Literal["all", "any"]
+) -> bool:
+    """Return whether facts state the gold answer: all its items, or any alternative.
+
+    Compared without case and punctuation, as whole words: "no" does not stand in "north".
+    """
+    texts = [normalise(fact) for fact in facts]
+    found = (any(contains_words(text, normalise(item)) for text in texts) for item in gold)
+    return all(found) if answers == "all" else any(found)
+
+
+def manifest(tables: Mapping[str, pl.DataFrame], dataset: str, rule: str) -> dict[str, Any]:
+    """Return what the rule found, by split and class.
+
+    `answer_in_facts` is the share of questions whose gold facts state the answer (leakage).
+    """
+    return {
+        "dataset": dataset,
+        "rule": rule,
+        "splits": {
+            split: {
+                **_found(table),
+                "classes": {
+                    str(label): _found(rows)
+                    for (label,), rows in sorted(table.group_by("question_class"))
+                },
+            }
+            for split, table in tables.items()
+        },
+    }
+
+
+def _found(table: pl.DataFrame) -> dict[str, Any]:
+    sizes = table["step_facts"].list.len()
+    return {
+        "questions": len(table),
+        "without_gold_fact": int((sizes == 0).sum()),
+        "mean_gold_facts": sizes.mean(),
+        "answer_in_facts": table["answer_in_facts"].mean(),
+    }
+
+
+def _rule(name: str, where: str) -> Rule:
+    if name not in RULES:
+        raise TracekdError(f"{where}: unknown rule {name!r}; {nearest(name, RULES)}")
+    return RULES[name]
+
+
+def _first_equal(context: Sequence[str], facts: Sequence[int]) -> list[int]:
+    """Return the facts without repetition; facts that read the same count as the first of them."""
+    return list(dict.fromkeys(context.index(context[i]) for i in facts))

@@ -1,0 +1,44 @@
+"""decompose: questions -> questions with the gold steps of their correct trace."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import _checkout  # noqa: F401
+from tracekd.cli import run
+
+
+def main(
+    params: Annotated[Path, typer.Option(help="Settings.")] = Path("params.yaml"),
+    datasets: Annotated[Path, typer.Option(help="Data set entries.")] = Path("datasets.yaml"),
+    prepared: Annotated[Path, typer.Option(help="Folder to read.")] = Path("data/prepared"),
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("data/decomposed"),
+) -> None:
+    """Find the facts that answer each question, by the data set's rule.
+
+    Reads data/prepared/{train,validation,test}.parquet; writes the same names under
+    data/decomposed, with the gold facts and whether they state the answer, and manifest.json,
+    which counts both. Params: dataset, decompose.
+    """
+    from tracekd import config, files, records
+    from tracekd.traces import decompose
+
+    settings = config.load_params(params)
+    spec = config.load_dataset(datasets, settings.dataset)
+    rule = decompose.rule_of(settings.dataset, spec.facts, settings.decompose.facts)
+    tables = {
+        name: decompose.decompose(
+            records.read(prepared / f"{name}.parquet", records.QUESTIONS), rule, spec.answers
+        )
+        for name in records.SPLITS
+    }
+    with files.atomic_directory(out) as folder:
+        for name, table in tables.items():
+            records.write(table, folder / f"{name}.parquet", records.DECOMPOSED)
+        manifest = decompose.manifest(tables, settings.dataset, rule)
+        files.write_json(folder / "manifest.json", manifest)
+
+
+if __name__ == "__main__":
+    run(main)
