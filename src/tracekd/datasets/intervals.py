@@ -8,7 +8,7 @@ shared and neither lies within the other). Intervals that share no day have no r
 """
 
 import re
-from calendar import month_name, monthrange
+from calendar import monthrange
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -19,7 +19,22 @@ from tracekd.errors import TracekdError
 Relation = Literal["equal", "during", "overlap"]
 Granularity = Literal["year", "month", "day"]
 
-_MONTHS = {month_name[number]: number for number in range(1, 13)}
+# Not calendar.month_name: its names change with the locale.
+_MONTH_NAMES = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+_MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, start=1)}
 _DATE = rf"(?:(?:{'|'.join(_MONTHS)})(?: \d{{1,2}})?, )?\d{{1,4}}"
 _PARTS = re.compile(rf"(?:({'|'.join(_MONTHS)})(?: (\d{{1,2}}))?, )?(\d{{1,4}})")
 _TAIL = re.compile(rf" (?:in ({_DATE})|from ({_DATE}) to ({_DATE}))\.$")
@@ -64,9 +79,9 @@ class Stamp:
     def __str__(self) -> str:
         moment = date.fromordinal(self.first)
         if self.first == self.last:
-            return f"{month_name[moment.month]} {moment.day}, {moment.year}"
+            return f"{_MONTH_NAMES[moment.month - 1]} {moment.day}, {moment.year}"
         if self.last - self.first < 31:
-            return f"{month_name[moment.month]}, {moment.year}"
+            return f"{_MONTH_NAMES[moment.month - 1]}, {moment.year}"
         return str(moment.year)
 
 

@@ -7,6 +7,7 @@ true whether the end of a period is read as included or not.
 import random
 from collections.abc import Callable
 from datetime import date
+from itertools import accumulate
 
 from tracekd.datasets.cotemp_sim.options import Options
 from tracekd.datasets.intervals import (
@@ -30,7 +31,7 @@ class Timeline:
         self._rng = rng
         self._points = options.points
         weights = options.granularities
-        self._weights = (weights.year, weights.month, weights.day)
+        self._weights = tuple(accumulate((weights.year, weights.month, weights.day)))
         first, last = (date(year, 1, 1).toordinal() for year in options.years)
         start = rng.randint(first, last - 12 * _YEAR)
         if lasting:
@@ -104,7 +105,7 @@ class Timeline:
         return _ordered(self._stamp(start), self._stamp(end))
 
     def _stamp(self, day: int) -> Stamp:
-        (granularity,) = self._rng.choices(_GRANULARITIES, self._weights)
+        (granularity,) = self._rng.choices(_GRANULARITIES, cum_weights=self._weights)
         return Stamp.of(day, granularity)
 
 
