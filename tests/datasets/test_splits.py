@@ -147,5 +147,6 @@ def test_a_class_without_a_row_is_an_error() -> None:
         splits.split(same, leaked, sizes(4, 2, 2), 0)
 
 
-def test_repeated_rows_are_counted() -> None:
-    assert splits.repeated(with_text(questions("train", a=5), "Where?", "A.")) == 4
+def test_distinct_questions_are_counted() -> None:
+    repeated = with_text(questions("train", a=5), "Where?", "A.")
+    assert splits.distinct(pl.concat([repeated, questions("more", a=2)])) == 3

@@ -185,11 +185,11 @@ def _tasks(home: Path, numbers: Iterable[int], split: str) -> Iterator[_Task]:
 
 
 def _hub_tasks(hub: HubDataset, chosen: BabiOptions, split: str) -> Iterator[_Task]:
-    folders = {number: f"{chosen.variant}-qa{number}/{split}" for number in chosen.tasks}
-    patterns = {folder: f"{folder}/*.parquet" for folder in folders.values()}
+    folders = {f"qa{number}": f"{chosen.variant}-qa{number}/{split}" for number in chosen.tasks}
+    patterns = {key: f"{folder}/*.parquet" for key, folder in folders.items()}
     rows = sources.hub_rows(hub, "parquet", patterns)
-    for number, folder in folders.items():
-        yield _Task(folder, TASKS[number], number, _hub_lines(rows[folder]))
+    for number, (key, folder) in zip(chosen.tasks, folders.items(), strict=True):
+        yield _Task(folder, TASKS[number], number, _hub_lines(rows[key]))
 
 
 def _file_lines(path: Path) -> Iterator[_Line]:

@@ -58,9 +58,13 @@ def rejections_by_reason(rejected: Iterable[Rejection]) -> dict[str, dict[str, A
 
 
 def counts(table: pl.DataFrame) -> dict[str, Any]:
-    """Return the number of questions, in all and by class."""
+    """Return the number of questions, of those that differ, and of those in each class."""
     classes = table.group_by("question_class").len().sort("question_class")
-    return {"questions": len(table), "classes": dict(classes.iter_rows())}
+    return {
+        "questions": len(table),
+        "distinct": splits.distinct(table),
+        "classes": dict(classes.iter_rows()),
+    }
 
 
 def _wanted(sizes: PrepareParams, data_seed: int) -> Wanted:
@@ -94,7 +98,6 @@ def _manifest(
             "stands_in_test": counts(made.in_test),
             "stands_in_validation": counts(made.in_validation),
         },
-        "repeated": {split: splits.repeated(table) for split, table in made.tables.items()},
         "notes": loaded.notes,
     }
 

@@ -80,7 +80,7 @@ def hub_rows(
     Args:
         hub: repository and commit.
         form: how the files are written. No script of the repository is run.
-        patterns: for each name of the result, the files within the repository.
+        patterns: for each name of the result (letters and digits), files within the repository.
 
     Raises:
         TracekdError: if the hub, the repository, the revision or a file cannot be reached.
@@ -155,6 +155,10 @@ def _write_entry(settings: Path, name: str, values: dict[str, str]) -> None:
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
+    # Its default writes null as nothing at all.
+    yaml.representer.add_representer(
+        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
     content = yaml.load(settings.read_text(encoding="utf-8"))
     content[name].update(values)
     with atomic_file(settings) as temporary, temporary.open("w", encoding="utf-8") as out:

@@ -81,9 +81,9 @@ def without(table: pl.DataFrame, others: pl.DataFrame) -> tuple[pl.DataFrame, pl
     return table.filter(~inside), table.filter(inside)
 
 
-def repeated(table: pl.DataFrame) -> int:
-    """Return how many rows repeat an earlier row's question and context."""
-    return len(table) - table.select(_QUESTION, _CONTEXT).n_unique()
+def distinct(table: pl.DataFrame) -> int:
+    """Return how many different questions, contexts included, the rows hold."""
+    return table.select(_QUESTION, _CONTEXT).n_unique() if len(table) else 0
 
 
 def first(table: pl.DataFrame, size: int | None, data_seed: int, name: str) -> pl.DataFrame:
