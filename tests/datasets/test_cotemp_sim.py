@@ -201,7 +201,7 @@ def test_dates_come_as_points_and_intervals_of_every_granularity() -> None:
 
 def test_tables_hold_the_same_number_of_each_class_and_fit_the_schema() -> None:
     loaded = read(None, {}, Wanted(0, 50, 8))
-    for split, share in (("train", 14), ("test", 3)):
+    for split, share in (("train", 13), ("test", 2)):
         table = records.check(loaded.splits[split], records.QUESTIONS, split)
         counts = table["question_class"].value_counts()
         assert set(counts["question_class"]) == set(CLASSES)

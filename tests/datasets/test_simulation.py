@@ -21,13 +21,13 @@ def tellers(split: str) -> Mapping[str, Teller]:
 
 
 def test_no_question_stands_twice_in_a_split() -> None:
-    loaded = simulate("dial", Wanted(0, 9, 9), tellers, shared=False)
+    loaded = simulate("dial", Wanted(0, 10, 10), tellers, shared=False)
     for table in loaded.splits.values():
         assert len({context[0] for context in table["context"].to_list()}) == len(table) == 10
 
 
 def test_no_question_stands_in_both_splits_that_share_names() -> None:
-    loaded = simulate("dial", Wanted(0, 2, 2), tellers, shared=True)
+    loaded = simulate("dial", Wanted(0, 3, 3), tellers, shared=True)
     train, test = (
         {context[0] for context in loaded.splits[split]["context"].to_list()}
         for split in ("train", "test")
@@ -36,7 +36,7 @@ def test_no_question_stands_in_both_splits_that_share_names() -> None:
 
 
 def test_too_few_different_questions_are_an_error_that_counts_them() -> None:
-    with pytest.raises(TracekdError, match="class few: only 10 different questions of 51 found"):
+    with pytest.raises(TracekdError, match="class few: only 10 different questions of 50 found"):
         simulate("dial", Wanted(0, 50, 5), tellers, shared=False)
 
 
@@ -46,7 +46,7 @@ def test_a_null_size_is_an_error_that_names_the_parameter() -> None:
 
 
 def test_ids_and_sources_name_the_draw() -> None:
-    loaded = simulate("dial", Wanted(0, 1, 1), lambda _: {"many": endless}, shared=False)
+    loaded = simulate("dial", Wanted(0, 2, 2), lambda _: {"many": endless}, shared=False)
     assert loaded.splits["train"]["id"].to_list() == ["dial/train/many:0", "dial/train/many:1"]
     assert loaded.splits["test"]["source"].to_list() == ["simulator:many:0", "simulator:many:1"]
     assert loaded.rejected == []

@@ -19,6 +19,8 @@ from tracekd.errors import TracekdError
 Relation = Literal["equal", "during", "overlap"]
 Granularity = Literal["year", "month", "day"]
 
+RELATIONS: tuple[Relation, ...] = ("equal", "during", "overlap")
+
 # Not calendar.month_name: its names change with the locale.
 _MONTH_NAMES = (
     "January",

@@ -17,8 +17,6 @@ T = TypeVar("T")
 
 #: Numbers in a row without a new question after which a class counts as exhausted.
 _PATIENCE = 2000
-#: Questions per class beyond an even share, so that a stratified sample finds what it rounds up.
-_SPARE = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ def simulate(
                 "to a number (null takes all there are)"
             )
         kinds = tellers(split)
-        share = -(-size // len(kinds)) + _SPARE
+        share = -(-size // len(kinds))
         rows: list[dict[str, Any]] = []
         for kind, tell in kinds.items():
             key = (wanted.data_seed, name, split, kind)

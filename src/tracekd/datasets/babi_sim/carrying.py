@@ -25,7 +25,7 @@ _HANDFULS = ((0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0))
 
 def single_supporting_fact(rng: random.Random, names: Inventory, options: Options) -> Story:
     """Where is a person? The last move says so."""
-    people, places = rng.sample(names.people, 3), rng.sample(names.places, 5)
+    people, places = rng.sample(names.people, 4), rng.sample(names.places, 6)
     length = 1 + options.draw_distractors(rng, 1)
     world = live(rng, [], length, lambda now: rng.choice(possible_moves(now, people, places)))
     return _whereabouts(rng, world, rng.choice(list(world.moved)))
@@ -33,7 +33,7 @@ def single_supporting_fact(rng: random.Random, names: Inventory, options: Option
 
 def conjunction(rng: random.Random, names: Inventory, options: Options) -> Story:
     """Where is a person? People move in pairs."""
-    people, places = rng.sample(names.people, 4), rng.sample(names.places, 5)
+    people, places = rng.sample(names.people, 6), rng.sample(names.places, 6)
 
     def move(_: World) -> Event:
         return Move(tuple(rng.sample(people, 2)), rng.choice(places))
@@ -44,7 +44,7 @@ def conjunction(rng: random.Random, names: Inventory, options: Options) -> Story
 
 def two_supporting_facts(rng: random.Random, names: Inventory, options: Options) -> Story:
     """Where is a thing? Who has or dropped it, and where that person went."""
-    people, places = rng.sample(names.people, 3), rng.sample(names.places, 5)
+    people, places = rng.sample(names.people, 4), rng.sample(names.places, 6)
     asked, *things = rng.sample(names.things, 3)
     carrier = rng.choice(people)
     planned: list[Event] = [Take(carrier, asked), Move((carrier,), rng.choice(places))]
@@ -56,7 +56,7 @@ def two_supporting_facts(rng: random.Random, names: Inventory, options: Options)
         planned.append(Drop(carrier, asked))
 
     def other(now: World) -> Event:
-        if rng.random() < 0.6:
+        if rng.random() < 0.8:
             return rng.choice(possible_moves(now, people, places))
         bystanders = [person for person in people if person != carrier]
         grips = possible_grips(now, bystanders, things)

@@ -11,12 +11,12 @@ from itertools import accumulate
 
 from tracekd.datasets.cotemp_sim.options import Options
 from tracekd.datasets.intervals import (
+    RELATIONS,
     Granularity,
     Period,
     Relation,
     Stamp,
     clear_relation,
-    relation_class,
 )
 
 _YEAR = 365
@@ -114,15 +114,9 @@ def draw_relations(rng: random.Random, wanted: str) -> list[Relation]:
 
     As upstream, most questions have one answer, those of the class "mix" two.
     """
-    more = rng.random() < 0.25
-    if wanted in ("equal", "during", "overlap"):
-        relation: Relation = wanted  # type: ignore[assignment]
-        return [relation] * (2 if more else 1)
-    kinds: tuple[Relation, ...] = ("equal", "during", "overlap")
-    drawn = rng.sample(kinds, 2)
-    drawn += [rng.choice(kinds)] if more else []
-    assert relation_class(drawn) == "mix"  # noqa: S101
-    return drawn
+    kinds = [relation for relation in RELATIONS if wanted in (relation, "mix")]
+    drawn = rng.sample(kinds, min(2, len(kinds)))
+    return [*drawn, rng.choice(kinds)] if rng.random() < 0.25 else drawn
 
 
 def _ordered(start: Stamp, end: Stamp | None) -> Period | None:
