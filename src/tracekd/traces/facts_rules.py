@@ -71,8 +71,8 @@ def word_overlap(questions: pl.DataFrame) -> list[list[int]]:
 def interval_algebra(questions: pl.DataFrame) -> list[list[int]]:
     """Return all facts from which a CoTempQA answer follows.
 
-    First the fact that states the event asked about (question: "While EVENT, …"), then those that
-    contain an answer and share a day with it.
+    First the fact that states the event asked about (question: "While EVENT, which …"), then those
+    that contain an answer and share a day with it.
     """
     rows = questions.select("question", "context", "answers").iter_rows()
     return [_derivation(*row) for row in rows]
@@ -105,15 +105,22 @@ def _closest(passages: Sequence[str], answers: Sequence[str]) -> list[int]:
 
 
 def _derivation(question: str, context: Sequence[str], answers: Sequence[str]) -> list[int]:
-    events = [i for i, fact in enumerate(context) if _states_event(fact, question)]
-    periods = [_dated(context[i])[1] for i in events]
-    matching = [
-        i
-        for i in _containing(context, answers)
-        if (period := _dated(context[i])[1])
-        and any(event and relation(period, event) for event in periods)
+    stated = [i for i, fact in enumerate(context) if _states_event(fact, question)]
+    named = _containing(context, answers)
+    periods = {i: _dated(context[i])[1] for i in (*stated, *named)}
+    pairs = [
+        (event, match)
+        for event in stated
+        for match in named
+        if match != event and _share_a_day(periods[event], periods[match])
     ]
-    return list(dict.fromkeys(events + matching))
+    # An event may be stated twice, for two periods: only one of them need lead to an answer.
+    events = [event for event, _ in pairs] or stated
+    return list(dict.fromkeys([*events, *sorted(match for _, match in pairs)]))
+
+
+def _share_a_day(one: Period | None, other: Period | None) -> bool:
+    return one is not None and other is not None and relation(one, other) is not None
 
 
 def _dated(fact: str) -> tuple[str, Period | None]:
@@ -131,4 +138,5 @@ def _states_event(fact: str, question: str) -> bool:
     # Dates are dear to read, and few facts get this far.
     if not question.startswith(opening):
         return False
-    return question.startswith(f"{_dated(fact)[0][verb.end() :]}, ", len(opening))
+    # ", wh" begins "which" or "who"; a bare comma may stand in the event's own name.
+    return question.startswith(f"{_dated(fact)[0][verb.end() :]}, wh", len(opening))
