@@ -42,12 +42,9 @@ def test_figures_overall(scores: pl.DataFrame) -> None:
     assert metrics["format"]["strict"] == 1
     assert metrics["format"]["truncated"] == 0.25
     assert metrics["cost"]["completion_tokens"] == 25
-    assert notes == {
-        "by_class.what.link.class.p_answer_if_right": "no class step is right",
-        "by_class.what.link.facts.p_answer_if_right": "no facts step is right",
-        "by_class.what.link.trace.p_answer_if_right": "no trace step is right",
-        "by_class.where.link.class.p_answer_if_wrong": "no class step is wrong",
-    }
+    assert notes["by_class.what.link.trace.p_answer_if_right"] == "no trace step is right"
+    assert notes["by_class.where.link.class.p_answer_if_wrong"] == "no class step is wrong"
+    assert metrics["by_class"]["where"]["link"]["class"]["p_answer_if_wrong"] is None
 
 
 def test_the_2x2_of_trace_and_answer(scores: pl.DataFrame) -> None:
@@ -55,6 +52,32 @@ def test_the_2x2_of_trace_and_answer(scores: pl.DataFrame) -> None:
     counts = [link[name] for name in ("right_right", "right_wrong", "wrong_right", "wrong_wrong")]
     assert counts == [1, 1, 1, 1]
     assert (link["p_answer_if_right"], link["p_answer_if_wrong"]) == (0.5, 0.5)
+
+
+def test_the_link_is_told_overall_and_within_classes(scores: pl.DataFrame) -> None:
+    link = report(scores, "exact_match")[0]["link"]["class"]
+    assert (link["risk_difference"], link["phi"]) == (0.666667, 0.57735)
+    assert (link["p_value"], link["exact_test"]) == (1.0, 1)
+    assert link["within_classes"]["strata"] == 2
+    assert link["within_classes"]["informative_strata"] == 0
+    assert link["within_classes"]["p_value"] is None
+
+
+def test_leakage_is_how_often_the_trace_states_the_answer(scores: pl.DataFrame) -> None:
+    leakage = report(scores, "exact_match")[0]["leakage"]
+    assert leakage["traces_with_facts"] == 4
+    assert leakage["states_answer"] == 0.75
+    assert leakage["right_answers_stated"] == 0.5
+    assert leakage["wrong_answers_stated"] == 1.0
+    assert leakage["with_leakage"]["right_right"] == 1
+    assert leakage["without_leakage"]["wrong_right"] == 1
+
+
+def test_intervals_stand_in_the_places_of_their_figures(scores: pl.DataFrame) -> None:
+    metrics = report(scores, "exact_match")[0]
+    bounds = metrics["intervals"]["answer"]["accuracy"]
+    assert bounds["low"] <= metrics["answer"]["accuracy"] <= bounds["high"]
+    assert set(metrics["intervals"]) == {"answer", "class", "facts", "trace", "link"}
 
 
 def test_classes_in_alphabetical_order(scores: pl.DataFrame) -> None:

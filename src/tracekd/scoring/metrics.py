@@ -8,11 +8,10 @@ from typing import Any
 
 import polars as pl
 
+from tracekd.scoring import instrument
 from tracekd.scoring.answers import metric
+from tracekd.scoring.instrument import STEPS, taught_steps
 from tracekd.statistics.values import Tree, Undefined, Value, ratio, settle
-
-#: Section -> column with its verdict. The order is that of the summary and the plots.
-STEPS = {"class": "class_correct", "facts": "facts_exact", "trace": "trace_correct"}
 
 _EMPTY = "no question"
 
@@ -24,41 +23,40 @@ def report(scores: pl.DataFrame, answer_metric: str) -> tuple[dict[str, Any], di
         scores: `records.SCORES` with the parts of the metric; at least one row.
         answer_metric: a name in `tracekd.scoring.answers.METRICS`.
     """
+    figures = group_figures(scores, answer_metric)
+    # BLEU is no mean over questions: only parts that are figures themselves get an interval.
+    parts = tuple(part for part in metric(answer_metric).parts if part in figures["answer"])
+    taught = taught_steps(scores)
+    links = {"link": {step: instrument.link(scores, step) for step in taught}} if taught else {}
+    quoted = scores["answer_in_trace"].count() > 0
     by_class = {
-        str(name): figures(rows, answer_metric)
+        str(name): group_figures(rows, answer_metric)
         for (name,), rows in scores.sort("question_class").group_by(
             "question_class", maintain_order=True
         )
     }
-    return settle({**figures(scores, answer_metric), "by_class": by_class})
+    return settle(
+        {
+            **figures,
+            **links,
+            **({"leakage": instrument.leakage(scores)} if quoted else {}),
+            "intervals": instrument.intervals(scores, parts),
+            "by_class": by_class,
+        }
+    )
 
 
-def figures(scores: pl.DataFrame, answer_metric: str) -> dict[str, Any]:
-    """Return all figures of a group of questions."""
-    taught = [step for step, column in STEPS.items() if scores[column].null_count() == 0]
+def group_figures(scores: pl.DataFrame, answer_metric: str) -> dict[str, Any]:
+    """Return the figures of a group of questions that are told overall and by class."""
+    taught = taught_steps(scores)
+    links = {step: instrument.short_link(scores, step) for step in taught}
     return {
         "n": scores.height,
         "answer": _answer(scores, answer_metric),
         **{step: _step(scores, step) for step in taught},
-        **({"link": {step: link(scores, STEPS[step]) for step in taught}} if taught else {}),
+        **({"link": links} if taught else {}),
         "format": _format(scores),
         "cost": _cost(scores),
-    }
-
-
-def link(scores: pl.DataFrame, column: str) -> Tree:
-    """Return the 2x2 of a step with the answer, and P(answer right) given each verdict."""
-    step, answer = scores[column], scores["answer_correct"]
-    both, step_only = int((step & answer).sum()), int((step & ~answer).sum())
-    answer_only, neither = int((~step & answer).sum()), int((~step & ~answer).sum())
-    name = column.removesuffix("_correct").removesuffix("_exact")
-    return {
-        "right_right": both,
-        "right_wrong": step_only,
-        "wrong_right": answer_only,
-        "wrong_wrong": neither,
-        "p_answer_if_right": ratio(both, both + step_only, f"no {name} step is right"),
-        "p_answer_if_wrong": ratio(answer_only, answer_only + neither, f"no {name} step is wrong"),
     }
 
 
@@ -84,13 +82,11 @@ def _step(scores: pl.DataFrame, step: str) -> Tree:
 
 
 def _format(scores: pl.DataFrame) -> Tree:
-    forms = {
-        form: _share(scores["parse_status"] == form) for form in ("strict", "lenient", "failed")
-    }
+    status, reason = scores["parse_status"], scores["finish_reason"]
     return {
-        **forms,
-        "truncated": _share(scores["finish_reason"] == "length"),
-        "prompt_too_long": _share(scores["finish_reason"] == "prompt_too_long"),
+        **{form: _share(status == form) for form in ("strict", "lenient", "failed")},
+        "truncated": _share(reason == "length"),
+        "prompt_too_long": _share(reason == "prompt_too_long"),
     }
 
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-#: Decimals in metrics.json: enough for every comparison, few enough that two runs agree.
-DECIMALS = 6
+#: Significant digits in metrics.json: enough for every comparison, few enough that two machines
+#: agree. Not decimals, which would turn a small p-value into 0.
+DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def settle(tree: Tree) -> tuple[dict[str, Any], dict[str, str]]:
         elif isinstance(value, float):
             if not math.isfinite(value):
                 raise ValueError(f"{name} is {value}")
-            settled[name] = round(value, DECIMALS)
+            settled[name] = float(f"{value:.{DIGITS}g}")
         else:
             settled[name] = value
     return settled, reasons

@@ -1,0 +1,168 @@
+"""How far a step and the answer hang together: the 2x2 and what follows from it."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tracekd.statistics.values import Tree, Undefined, Value, ratio
+
+#: Below this expected count in any cell the exact test replaces chi-square (Cochran's rule).
+SMALL_CELL = 5
+#: Confidence of every interval.
+LEVEL = 0.95
+
+
+class Counts(NamedTuple):
+    """A 2x2 of questions. The first word is the step's verdict, the second the answer's."""
+
+    right_right: int
+    right_wrong: int
+    wrong_right: int
+    wrong_wrong: int
+
+    @property
+    def steps_right(self) -> int:
+        """Questions whose step is right."""
+        return self.right_right + self.right_wrong
+
+    @property
+    def steps_wrong(self) -> int:
+        """Questions whose step is wrong."""
+        return self.wrong_right + self.wrong_wrong
+
+    @property
+    def array(self) -> NDArray[np.int64]:
+        """The table, rows step right and wrong, columns answer right and wrong."""
+        return np.array(self, dtype=np.int64).reshape(2, 2)
+
+
+def count(step: ArrayLike, answer: ArrayLike) -> Counts:
+    """Return the 2x2 of two boolean arrays of the same length (no nulls)."""
+    step, answer = np.asarray(step, dtype=bool), np.asarray(answer, dtype=bool)
+    cells = np.bincount(3 - (2 * step.astype(np.int64) + answer), minlength=4)
+    return Counts(*map(int, cells))
+
+
+def shares(counts: Counts, step: str = "step") -> Tree:
+    """Return the four counts and P(answer right) given that the step is right, and wrong."""
+    return {
+        **counts._asdict(),
+        "p_answer_if_right": ratio(
+            counts.right_right, counts.steps_right, f"no {step} step is right"
+        ),
+        "p_answer_if_wrong": ratio(
+            counts.wrong_right, counts.steps_wrong, f"no {step} step is wrong"
+        ),
+    }
+
+
+def association(counts: Counts, step: str = "step") -> Tree:
+    """Return `shares` and every measure of association, with 95 % intervals where they exist.
+
+    Risk difference with Newcombe's interval; odds ratio with Wald's (on the logarithm); phi;
+    Pearson's chi-square without continuity correction and its p-value, which is Fisher's exact one
+    if an expected count is below 5 (`exact_test` is then 1); mutual information in bits.
+    """
+    low, high = risk_difference_interval(counts, step)
+    odds, odds_low, odds_high = odds_ratio(counts)
+    statistic, p_value, exact = independence(counts, step)
+    return {
+        **shares(counts, step),
+        "risk_difference": risk_difference(counts, step),
+        "risk_difference_low": low,
+        "risk_difference_high": high,
+        "odds_ratio": odds,
+        "odds_ratio_low": odds_low,
+        "odds_ratio_high": odds_high,
+        "phi": phi(counts, step),
+        "chi_square": statistic,
+        "p_value": p_value,
+        "exact_test": exact,
+        "mutual_information": mutual_information(counts),
+    }
+
+
+def risk_difference(counts: Counts, step: str = "step") -> Value:
+    """Return P(answer right | step right) - P(answer right | step wrong)."""
+    if fault := _one_sided(counts, step):
+        return fault
+    return counts.right_right / counts.steps_right - counts.wrong_right / counts.steps_wrong
+
+
+def risk_difference_interval(counts: Counts, step: str = "step") -> tuple[Value, Value]:
+    """Return Newcombe's hybrid score interval of the risk difference (Newcombe 1998, method 10)."""
+    if fault := _one_sided(counts, step):
+        return fault, fault
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    low, high = confint_proportions_2indep(
+        counts.right_right,
+        counts.steps_right,
+        counts.wrong_right,
+        counts.steps_wrong,
+        compare="diff",
+        method="newcomb",
+        alpha=1 - LEVEL,
+    )
+    return float(low), float(high)
+
+
+def odds_ratio(counts: Counts) -> tuple[Value, Value, Value]:
+    """Return the sample odds ratio and Wald's interval; undefined with an empty cell."""
+    if 0 in counts:
+        fault = Undefined("a cell of the 2x2 is empty")
+        return fault, fault, fault
+    from statsmodels.stats.contingency_tables import Table2x2
+
+    table = Table2x2(counts.array, shift_zeros=False)
+    low, high = table.oddsratio_confint(alpha=1 - LEVEL)
+    return float(table.oddsratio), float(low), float(high)
+
+
+def phi(counts: Counts, step: str = "step") -> Value:
+    """Return the correlation of the two verdicts, from -1 to 1."""
+    if fault := _one_sided(counts, step) or _one_answer(counts):
+        return fault
+    a, b, c, d = counts
+    return (a * d - b * c) / float(np.sqrt(float(a + b) * (c + d) * (a + c) * (b + d)))
+
+
+def independence(counts: Counts, step: str = "step") -> tuple[Value, Value, Value]:
+    """Return chi-square, the p-value of no association, and 1 if that p-value is Fisher's."""
+    if fault := _one_sided(counts, step) or _one_answer(counts):
+        return fault, fault, fault
+    from scipy import stats
+
+    found = stats.chi2_contingency(counts.array, correction=False)
+    if found.expected_freq.min() >= SMALL_CELL:
+        return float(found.statistic), float(found.pvalue), 0
+    return float(found.statistic), float(stats.fisher_exact(counts.array).pvalue), 1
+
+
+def mutual_information(counts: Counts) -> Value:
+    """Return the information that the step's verdict holds on the answer's, in bits."""
+    from scipy import stats
+
+    table = counts.array
+    if not table.sum():
+        return Undefined("no question")
+    alone = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True)
+    bits = stats.entropy(table.ravel(), alone.ravel(), base=2)
+    return max(0.0, float(bits))
+
+
+def _one_sided(counts: Counts, step: str) -> Undefined | None:
+    if not counts.steps_right:
+        return Undefined(f"no {step} step is right")
+    if not counts.steps_wrong:
+        return Undefined(f"no {step} step is wrong")
+    return None
+
+
+def _one_answer(counts: Counts) -> Undefined | None:
+    if not counts.right_right + counts.wrong_right:
+        return Undefined("no answer is right")
+    if not counts.right_wrong + counts.wrong_wrong:
+        return Undefined("no answer is wrong")
+    return None

@@ -1,0 +1,96 @@
+"""The link with a third thing held fixed, so that easy and hard strata cannot fake or hide it.
+
+Cochran-Mantel-Haenszel: each stratum (a class of questions) has a 2x2 of its own; what is pooled is
+the association within strata.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracekd.statistics.link import LEVEL, Counts
+from tracekd.statistics.values import Tree, Undefined, Value, finite
+
+
+def stratified(strata: Sequence[Counts]) -> Tree:
+    """Return the pooled association within strata.
+
+    Mantel-Haenszel risk difference and odds ratio (interval of Robins, Breslow and Greenland),
+    the Cochran-Mantel-Haenszel test without continuity correction, and how many strata have
+    anything to say: both verdicts of the step, for the test both verdicts of the answer too.
+    """
+    compared = [counts for counts in strata if counts.steps_right and counts.steps_wrong]
+    informative = [
+        counts
+        for counts in compared
+        if counts.right_right + counts.wrong_right and counts.right_wrong + counts.wrong_wrong
+    ]
+    odds, low, high = _pooled_odds(informative)
+    statistic, p_value = _test(informative)
+    return {
+        "strata": len(strata),
+        "informative_strata": len(informative),
+        "risk_difference": pooled_risk_difference(compared),
+        "odds_ratio": odds,
+        "odds_ratio_low": low,
+        "odds_ratio_high": high,
+        "chi_square": statistic,
+        "p_value": p_value,
+    }
+
+
+def pooled_risk_difference(strata: Sequence[Counts]) -> Value:
+    """Return the Mantel-Haenszel risk difference; each stratum weighs n1 * n2 / (n1 + n2)."""
+    if not strata:
+        return Undefined("no stratum has both right and wrong steps")
+    cells = np.array(strata, dtype=np.float64)[None]
+    return float(mantel_haenszel_differences(cells)[0])
+
+
+def mantel_haenszel_differences(cells: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the pooled risk difference of each table of strata.
+
+    Args:
+        cells: (tables, strata, 4), the last axis as in `Counts`.
+
+    Returns:
+        (tables,); NaN where no stratum has both right and wrong steps.
+    """
+    right_right, right_wrong, wrong_right, wrong_wrong = np.moveaxis(cells, -1, 0)
+    right, wrong = right_right + right_wrong, wrong_right + wrong_wrong
+    total = np.maximum(right + wrong, 1)
+    weights = (right * wrong / total).sum(axis=1)
+    differences = ((right_right * wrong - wrong_right * right) / total).sum(axis=1)
+    pooled = np.full(len(cells), np.nan)
+    np.divide(differences, weights, out=pooled, where=weights > 0)
+    return pooled
+
+
+def _pooled_odds(strata: Sequence[Counts]) -> tuple[Value, Value, Value]:
+    concordant = sum(c.right_right * c.wrong_wrong for c in strata)
+    discordant = sum(c.right_wrong * c.wrong_right for c in strata)
+    if not concordant or not discordant:
+        fault = Undefined("no stratum has both concordant and discordant questions")
+        if strata:
+            fault = Undefined("over all strata, a diagonal of the 2x2 is empty")
+        return fault, fault, fault
+    from statsmodels.stats.contingency_tables import StratifiedTable
+
+    table = StratifiedTable([counts.array for counts in strata])
+    low, high = table.oddsratio_pooled_confint(alpha=1 - LEVEL)
+    return float(table.oddsratio_pooled), float(low), float(high)
+
+
+def _test(strata: Sequence[Counts]) -> tuple[Value, Value]:
+    if not strata:
+        fault = Undefined("no stratum has right and wrong steps and right and wrong answers")
+        return fault, fault
+    from statsmodels.stats.contingency_tables import StratifiedTable
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = StratifiedTable([counts.array for counts in strata]).test_null_odds(
+            correction=False
+        )
+    reason = "the strata are too small for the test"
+    return finite(float(found.statistic), reason), finite(float(found.pvalue), reason)

@@ -1,0 +1,70 @@
+"""Resampling questions."""
+
+import time
+
+import numpy as np
+import pytest
+
+from tracekd.statistics.bootstrap import (
+    generator,
+    interval,
+    mean_interval,
+    percentiles,
+    resample_counts,
+)
+from tracekd.statistics.values import Undefined
+
+
+def test_every_resample_has_as_many_questions() -> None:
+    drawn = resample_counts([[3, 0], [5, 2]], generator("test"), 100)
+    assert drawn.shape == (100, 2, 2)
+    assert set(drawn.sum(axis=(1, 2))) == {10}
+    assert not drawn[:, 0, 1].any()
+
+
+def test_the_same_key_gives_the_same_interval() -> None:
+    values = [0.0, 1.0, 1.0, 0.5]
+    assert mean_interval(values, generator("a")) == mean_interval(values, generator("a"))
+    assert mean_interval(values, generator("a")) != mean_interval(values, generator("b"), 50)
+
+
+def test_counts_and_questions_give_the_same_interval() -> None:
+    values = np.repeat([0.0, 1.0], [300, 100])
+    noisy = values + np.linspace(0, 1e-9, 400)
+    few = mean_interval(values, generator("few"), 4000)
+    many = mean_interval(noisy, generator("many"), 4000)
+    assert few == pytest.approx(many, abs=0.005)
+    half = 1.96 * np.sqrt(0.25 * 0.75 / 400)
+    assert few == pytest.approx((0.25 - half, 0.25 + half), abs=0.005)
+
+
+def test_nothing_to_resample_is_undefined() -> None:
+    assert isinstance(mean_interval([], generator("a"))[0], Undefined)
+    assert isinstance(interval([0, 0], lambda drawn: drawn[:, 0], generator("a"))[0], Undefined)
+
+
+def test_a_statistic_that_is_often_undefined_has_no_interval() -> None:
+    often = np.array([np.nan] * 6 + [0.5] * 94)
+    assert percentiles(often) == (Undefined("undefined in more than 5 % of the resamples"),) * 2
+    assert percentiles(often[2:]) == (0.5, 0.5)
+
+
+def test_a_constant_has_an_interval_without_width() -> None:
+    assert mean_interval([0.25] * 7, generator("a"), 100) == (0.25, 0.25)
+
+
+def test_the_interval_covers_a_known_mean_95_per_cent() -> None:
+    rng = np.random.default_rng(4)
+    covered = []
+    for draw in range(600):
+        low, high = mean_interval(rng.random(200) < 0.3, generator("cover", draw), 1000)
+        covered.append(low <= 0.3 <= high)
+    assert 0.925 <= np.mean(covered) <= 0.97
+
+
+@pytest.mark.parametrize("distinct", [2, 10_000])
+def test_ten_thousand_resamples_of_ten_thousand_questions_in_5_seconds(distinct: int) -> None:
+    values = np.random.default_rng(5).integers(distinct, size=10_000) / distinct
+    start = time.perf_counter()
+    mean_interval(values, generator("speed"))
+    assert time.perf_counter() - start < 5

@@ -1,0 +1,79 @@
+"""Association within strata."""
+
+import numpy as np
+import pytest
+
+from tracekd.statistics.link import Counts, count, risk_difference
+from tracekd.statistics.stratified import pooled_risk_difference, stratified
+from tracekd.statistics.values import Undefined
+
+#: Admissions at Berkeley, R's UCBAdmissions: departments A to F; men, then women.
+BERKELEY = [
+    Counts(512, 313, 89, 19),
+    Counts(353, 207, 17, 8),
+    Counts(120, 205, 202, 391),
+    Counts(138, 279, 131, 244),
+    Counts(53, 138, 94, 299),
+    Counts(22, 351, 24, 317),
+]
+
+
+def test_berkeley_as_in_r() -> None:
+    # mantelhaen.test(UCBAdmissions, correct = FALSE); its table has women's odds in the
+    # denominator too.
+    found = stratified(BERKELEY)
+    assert found["chi_square"] == pytest.approx(1.5246, abs=5e-5)
+    assert found["p_value"] == pytest.approx(0.2169, abs=5e-5)
+    assert found["odds_ratio"] == pytest.approx(0.9046968, abs=5e-7)
+    assert found["odds_ratio_low"] == pytest.approx(0.7719074, abs=5e-7)
+    assert found["odds_ratio_high"] == pytest.approx(1.0603298, abs=5e-7)
+
+
+def test_a_mixture_of_easy_and_hard_classes_cannot_fake_a_link() -> None:
+    easy, hard = Counts(72, 8, 18, 2), Counts(2, 18, 8, 72)
+    whole = Counts(*np.sum([easy, hard], axis=0))
+    assert risk_difference(whole) == pytest.approx(0.48)
+    found = stratified([easy, hard])
+    assert found["risk_difference"] == pytest.approx(0)
+    assert found["odds_ratio"] == pytest.approx(1)
+    assert found["p_value"] == pytest.approx(1)
+
+
+def test_strata_without_both_verdicts_say_nothing() -> None:
+    informative = Counts(6, 2, 3, 5)
+    found = stratified([informative, Counts(0, 0, 4, 4), Counts(3, 0, 5, 0)])
+    assert (found["strata"], found["informative_strata"]) == (3, 1)
+    assert found["odds_ratio"] == pytest.approx(5)
+    # The second stratum compares nothing, the third shows no difference: it counts for this one.
+    weights = 8 * 8 / 16, 3 * 5 / 8
+    expected = weights[0] * (6 / 8 - 3 / 8) / sum(weights)
+    assert found["risk_difference"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("strata", [[], [Counts(0, 0, 1, 2)], [Counts(0, 0, 0, 0)]])
+def test_nothing_to_compare_is_undefined(strata: list[Counts]) -> None:
+    found = stratified(strata)
+    for name in ("risk_difference", "odds_ratio", "chi_square", "p_value"):
+        assert isinstance(found[name], Undefined)
+
+
+def test_an_empty_diagonal_has_no_odds_ratio_but_a_test() -> None:
+    found = stratified([Counts(5, 0, 0, 5), Counts(4, 0, 0, 4)])
+    assert isinstance(found["odds_ratio"], Undefined)
+    assert found["p_value"] < 0.001
+    assert found["risk_difference"] == pytest.approx(1)
+
+
+def test_with_no_link_within_classes_5_per_cent_of_tests_raise_a_false_alarm() -> None:
+    rng = np.random.default_rng(3)
+    alarms = []
+    for _ in range(800):
+        # The step is right more often where the answer is: a link only between classes.
+        easiness = (0.2, 0.5, 0.8)
+        strata = [count(rng.random(80) < easy, rng.random(80) < easy) for easy in easiness]
+        alarms.append(stratified(strata)["p_value"] < 0.05)
+    assert 0.03 <= np.mean(alarms) <= 0.07
+
+
+def test_the_pooled_risk_difference_weighs_by_both_sides() -> None:
+    assert pooled_risk_difference([Counts(1, 0, 0, 1)]) == 1
