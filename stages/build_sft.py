@@ -29,10 +29,12 @@ def main(
 
     settings = config.load_params(params)
     if show:
-        from tracekd.encoding import show_examples
+        from tracekd.models import load_encoder
+        from tracekd.showing import show_examples
 
-        model = config.load_model(models, settings.model)
-        print(show_examples(records.read(out / "train.parquet", records.SFT)[:show], model))
+        encoder = load_encoder(settings.model, config.load_model(models, settings.model))
+        table = records.read(out / "train.parquet", records.SFT)
+        print(show_examples(table.head(show).rows(named=True), encoder))
         return
     spec = config.load_dataset(datasets, settings.dataset)
     tables = {
