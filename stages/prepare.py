@@ -22,14 +22,17 @@ def main(
 ) -> None:
     """Cut the chosen data set into train, validation and test.
 
-    Reads its raw files (a pinned folder or hub revision; a simulator needs none); writes
-    data/prepared/{train,validation,test}.parquet and manifest.json, which accounts for every raw
-    record. Params: dataset, data_seed, prepare.
+    Reads its raw files (a pinned folder or hub revision; a simulator needs none).
+
+    Writes data/prepared/{train,validation,test}.parquet, and manifest.json, which accounts for
+    every raw record. Params: dataset, data_seed, prepare.
     """
-    from tracekd import config
+    from tracekd import config, errors
     from tracekd.datasets import preparation, sources
 
-    if pin or path:
+    if path and not pin:
+        raise errors.TracekdError("--path: goes with --pin NAME; see --help")
+    if pin:
         print(f"{pin}: sha256 {sources.pin(pin, datasets, path or None)} written to {datasets}")
         return
     settings = config.load_params(params)

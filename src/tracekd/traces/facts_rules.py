@@ -25,6 +25,7 @@ _CLAUSES = {
     "is a member of the": "was a member of",
     "is owned by": "was owned by",
 }
+_SLICE = 1000
 _VERB = re.compile(rf" ({'|'.join(_CLAUSES)}) ")
 
 
@@ -57,14 +58,9 @@ def word_overlap(questions: pl.DataFrame) -> list[list[int]]:
     letters, digits and underscores in lower case. No passage is returned for an unanswerable
     question, or if none shares a word.
     """
-    spaced = questions.select(
-        pl.col("context").list.eval(_spaced_words()),
-        pl.col("answers").list.eval(_spaced_words()),
-        unanswerable=pl.col("answers").list.contains(UNANSWERABLE),
-    )
     return [
         [] if unanswerable else _closest(passages, answers)
-        for passages, answers, unanswerable in spaced.iter_rows()
+        for passages, answers, unanswerable in _spaced(questions).iter_rows()
     ]
 
 
@@ -91,9 +87,16 @@ def _containing(context: Sequence[str], answers: Sequence[str]) -> list[int]:
     return [i for i, fact in enumerate(context) if any(answer in fact for answer in answers)]
 
 
-def _spaced_words() -> pl.Expr:
-    padded = pl.concat_str(pl.lit(" "), pl.element(), pl.lit(" "))
-    return padded.str.to_lowercase().str.replace_all(r"\W+", " ")
+def _spaced(questions: pl.DataFrame) -> pl.DataFrame:
+    """Return passages and answers as words between single spaces, and what is unanswerable."""
+    text = pl.concat_str(pl.lit(" "), pl.element(), pl.lit(" "))
+    words = pl.col("context", "answers").list.eval(
+        text.str.to_lowercase().str.replace_all(r"\W+", " ")
+    )
+    unanswerable = pl.col("answers").list.contains(UNANSWERABLE).alias("unanswerable")
+    # A list expression runs on one core, so the table is cut for the others.
+    parts = list(questions.iter_slices(_SLICE)) or [questions]
+    return pl.concat(pl.collect_all([part.lazy().select(words, unanswerable) for part in parts]))
 
 
 def _closest(passages: Sequence[str], answers: Sequence[str]) -> list[int]:
