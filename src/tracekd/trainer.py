@@ -1,0 +1,166 @@
+"""transformers' Trainer with this project's loss, order of examples and log."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Sampler
+from transformers import PrinterCallback, Trainer, TrainerCallback
+
+from tracekd.collation import epoch_order
+from tracekd.errors import TracekdError
+from tracekd.losses import LossTotals, check_finite, supervised_losses
+from tracekd.progress import LongRunWarning, progress_bar
+
+
+class EpochOrder(Sampler[int]):
+    """`collation.epoch_order` as the sampler of a data loader."""
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        """Start at epoch 0; the Trainer announces the others by `set_epoch`."""
+        self._lengths, self._batch_size, self._seed, self._epoch = lengths, batch_size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order the next iteration follows."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        """Iterate over row numbers."""
+        return iter(epoch_order(self._lengths, self._batch_size, self._seed, self._epoch))
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self._lengths)
+
+
+class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped here
+    """Trains on completions only; the loss is the mean over all their tokens in a step.
+
+    Attributes:
+        totals: token losses since the log last took them.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take the arguments of `Trainer`; `train_dataset` is a list of (row, Encoded)."""
+        super().__init__(*args, **kwargs)
+        # Makes the Trainer count the supervised tokens of all batches of a step for compute_loss.
+        self.model_accepts_loss_kwargs = True
+        self.remove_callback(PrinterCallback)
+        self.totals = LossTotals()
+        self.step_ids: list[str] = []
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder:
+        examples = train_dataset if train_dataset is not None else self.train_dataset
+        lengths = [len(example) for _, example in examples]
+        return EpochOrder(lengths, self.args.per_device_train_batch_size, self.args.seed)
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,  # noqa: ARG002  (the signature is the Trainer's)
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor:
+        """Return this batch's share of the step's mean token loss.
+
+        Raises:
+            TracekdError: if it is not finite, naming the step and the ids.
+        """
+        losses, in_answer = supervised_losses(model, inputs)
+        ids = [self.train_dataset[row][1].id for row in inputs["rows"].tolist()]
+        check_finite(losses, ids, f"step {self.state.global_step + 1}")
+        self.totals.add(losses.detach(), in_answer)
+        self.step_ids += ids
+        share = losses.sum() / (
+            losses.numel() if num_items_in_batch is None else num_items_in_batch
+        )
+        # Gradients are averaged over processes, but the tokens are counted over all of them.
+        scaled: torch.Tensor = share * self.accelerator.num_processes
+        return scaled
+
+    def take_totals(self) -> LossTotals:
+        """Return and reset the token losses since the last call."""
+        taken, self.totals = self.totals, LossTotals()
+        self.step_ids = []
+        return taken
+
+
+class Monitor(TrainerCallback):  # type: ignore[misc]
+    """Bar, live log, validation and sanity checks, step by step.
+
+    The log is written by DVCLive under `folder`: `plots/metrics/train/loss.tsv` and the like, one
+    row per step, without times.
+    """
+
+    def __init__(
+        self,
+        trainer: CompletionTrainer,
+        folder: Path,
+        validate: Callable[[], LossTotals],
+        evaluations: int,
+        machine: str,
+    ) -> None:
+        """Validate before step 1 and `evaluations` times, evenly, over the run."""
+        self._folder, self._validate, self._evaluations = folder, validate, evaluations
+        self._trainer, self._machine = trainer, machine
+        self.validations: list[dict[str, float]] = []
+        self.last_losses: dict[str, float] = {}
+
+    def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        """Open the log with the loss of the untrained adapter as step 0."""
+        from dvclive import Live
+
+        total = state.max_steps
+        self._validate_at = {
+            round(part * total / self._evaluations) for part in range(1, self._evaluations + 1)
+        }
+        self._live = Live(
+            dir=str(self._folder),
+            dvcyaml=None,
+            report=None,
+            save_dvc_exp=False,
+            monitor_system=False,
+        )
+        self._log_validation()
+        self._live.next_step()
+        self._bar = progress_bar(total, "training", "step")
+        self._warning = LongRunWarning("training", total, self._machine)
+
+    def on_pre_optimizer_step(self, _args: Any, state: Any, _control: Any, **kwargs: Any) -> None:
+        """Stop before gradients that are not finite reach the weights."""
+        gradients = [p.grad for p in kwargs["model"].parameters() if p.grad is not None]
+        norms = torch.stack(torch._foreach_norm(gradients))
+        if not norms.isfinite().all():
+            raise TracekdError(
+                f"step {state.global_step + 1}: a gradient is not finite; the batch holds "
+                f"{', '.join(self._trainer.step_ids)}; lower train.learning_rate (params.yaml)"
+            )
+        self._learning_rate = kwargs["optimizer"].param_groups[0]["lr"]
+
+    def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        """Log the step."""
+        self.last_losses = self._trainer.take_totals().means()
+        for name, value in self.last_losses.items():
+            self._live.log_metric(f"train/{name}", value)
+        self._live.log_metric("train/learning_rate", self._learning_rate)
+        self._bar.set_postfix(loss=f"{self.last_losses['loss']:.3f}", refresh=False)
+        self._bar.update()
+        if warning := self._warning.step():
+            self._bar.write(warning)
+        if state.global_step in self._validate_at:
+            self._log_validation()
+        self._live.next_step()
+
+    def close(self) -> None:
+        """Finish bar and log, after success or failure."""
+        if hasattr(self, "_bar"):
+            self._bar.close()
+        if hasattr(self, "_live"):
+            self._live.end()
+
+    def _log_validation(self) -> None:
+        means = self._validate().means()
+        self.validations.append(means)
+        for name, value in means.items():
+            self._live.log_metric(f"validation/{name}", value)

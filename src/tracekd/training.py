@@ -1,0 +1,210 @@
+"""The fine-tuning run: encoded examples in, a LoRA adapter and its log out."""
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracekd.config import ModelSpec, TrainParams
+from tracekd.devices import Device, choose_device
+from tracekd.encoding import ChatEncoder, Encoded
+from tracekd.errors import TracekdError
+from tracekd.files import atomic_directory, write_json
+from tracekd.model_sources import quiet_transformers
+from tracekd.models import add_adapter, base_reference, load_base, load_encoder, save_adapter
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+#: Examples in a forward pass without gradients take less memory than in one with.
+_VALIDATION_BATCHES = 2
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a training run did.
+
+    Attributes:
+        steps: optimizer steps taken.
+        validations: mean losses before training and at each evaluation, in order.
+        last: mean losses of the last step.
+    """
+
+    steps: int
+    validations: list[dict[str, float]]
+    last: dict[str, float]
+
+
+def encode_rows(encoder: ChatEncoder, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
+    """Return rows of `records.SFT` as tokens, in order."""
+    return [encoder.encode(row) for row in rows]
+
+
+def within_length(
+    examples: Sequence[Encoded], max_length: int, too_long: str
+) -> tuple[list[Encoded], list[str]]:
+    """Return the examples of at most `max_length` tokens, and the ids of the others.
+
+    Raises:
+        TracekdError: if there are others and `too_long` is "error", or if nothing is left.
+    """
+    kept = [example for example in examples if len(example) <= max_length]
+    dropped = [example.id for example in examples if len(example) > max_length]
+    if dropped and too_long == "error":
+        longest = max(examples, key=len)
+        raise TracekdError(
+            f"{len(dropped)} of {len(examples)} examples are longer than {max_length} tokens, "
+            f"{longest.id} with {len(longest)} most of all; raise train.max_length or the model's "
+            "max_length, or set train.too_long: drop (params.yaml)"
+        )
+    if not kept:
+        raise TracekdError(
+            f"none of {len(examples)} examples has at most {max_length} tokens; raise "
+            "train.max_length (params.yaml) or the model's max_length (models.yaml)"
+        )
+    return kept, dropped
+
+
+def fine_tune(
+    model: "PeftModel",
+    training: Sequence[Encoded],
+    validation: Sequence[Encoded],
+    params: TrainParams,
+    seed: int,
+    device: Device,
+    pad_id: int,
+    log: Path,
+) -> Course:
+    """Train the adapter of `model` in place and write the live log into the folder `log`.
+
+    Two runs with the same arguments on the same machine end with the same weights.
+
+    Raises:
+        TracekdError: if a loss or gradient is not finite, naming the step and the batch's ids.
+    """
+    from transformers import set_seed
+
+    from tracekd.collation import collate
+    from tracekd.cpu_kernels import pool_dropout
+    from tracekd.losses import LossTotals, mean_losses
+    from tracekd.trainer import CompletionTrainer, Monitor
+
+    def validate() -> LossTotals:
+        return mean_losses(model, validation, params.batch_size * _VALIDATION_BATCHES, pad_id)
+
+    def collate_numbered(rows: list[tuple[int, Encoded]]) -> dict[str, Any]:
+        return collate([example for _, example in rows], [row for row, _ in rows], pad_id)
+
+    machine = str(device.describe()["device_name"])
+    set_seed(seed)
+    if device.device.type == "cpu":
+        pool_dropout(model)
+    with tempfile.TemporaryDirectory(prefix="tracekd-") as scratch, quiet_transformers():
+        trainer = CompletionTrainer(
+            model=model,
+            args=_arguments(params, len(training), seed, device, scratch),
+            train_dataset=list(enumerate(training)),
+            data_collator=collate_numbered,
+        )
+        monitor = Monitor(trainer, log, validate, params.evaluations, machine)
+        trainer.add_callback(monitor)
+        try:
+            trainer.train()
+        finally:
+            monitor.close()
+    return Course(trainer.state.global_step, monitor.validations, monitor.last_losses)
+
+
+def train_adapter(
+    name: str,
+    spec: ModelSpec,
+    params: TrainParams,
+    seed: int,
+    rows: Mapping[str, Sequence[Mapping[str, Any]]],
+    adapter: Path,
+    log: Path,
+    root: Path,
+) -> dict[str, Any]:
+    """Fine-tune a model on `rows` and write its adapter; return the manifest and the machine.
+
+    Args:
+        name: the model's key in models.yaml; `spec` is its entry.
+        spec: see `name`.
+        params: the training settings.
+        seed: adapter initialisation, order of examples, dropout.
+        rows: rows of `records.SFT` for `train` and `validation`.
+        adapter: folder to write, with the PEFT adapter and `training.json`.
+        log: folder of the live log.
+        root: the project's root, in which the adapter's base model is found.
+    """
+    device = choose_device()
+    encoder = load_encoder(name, spec)
+    limit = min(spec.max_length, params.max_length or spec.max_length)
+    encoded, dropped = {}, {}
+    for split in ("train", "validation"):
+        examples = encode_rows(encoder, rows[split])
+        encoded[split], dropped[split] = within_length(examples, limit, params.too_long)
+    model = add_adapter(load_base(name, spec, device), params, seed)
+    pad_id = encoder.tokenizer.pad_token_id or 0
+    course = fine_tune(
+        model, encoded["train"], encoded["validation"], params, seed, device, pad_id, log
+    )
+    manifest = _manifest(encoded, dropped, params, course)
+    with atomic_directory(adapter) as folder:
+        revision = spec.hub.revision if spec.hub is not None and spec.path is None else None
+        save_adapter(model, folder, base_reference(name, spec, root), revision)
+        write_json(folder / "training.json", manifest)
+    return {"training": manifest, "machine": device.describe()}
+
+
+def _arguments(params: TrainParams, examples: int, seed: int, device: Device, scratch: str) -> Any:
+    from transformers import TrainingArguments
+
+    passes = math.ceil(examples / params.batch_size)
+    steps = math.ceil(math.ceil(passes / params.accumulate) * params.epochs)
+    arguments = TrainingArguments(
+        output_dir=scratch,
+        seed=seed,
+        per_device_train_batch_size=params.batch_size,
+        gradient_accumulation_steps=params.accumulate,
+        num_train_epochs=params.epochs,
+        learning_rate=params.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=math.ceil(params.warmup * steps),
+        weight_decay=params.weight_decay,
+        max_grad_norm=params.max_grad_norm,
+        optim="adamw_torch_fused",
+        use_cpu=device.device.type == "cpu",
+        dataloader_pin_memory=device.device.type == "cuda",
+        remove_unused_columns=False,
+        logging_nan_inf_filter=False,
+        logging_strategy="no",
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+    )
+    # Several GPUs in one process would mean DataParallel; use torchrun for them.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
+
+
+def _manifest(
+    encoded: Mapping[str, Sequence[Encoded]],
+    dropped: Mapping[str, Sequence[str]],
+    params: TrainParams,
+    course: Course,
+) -> dict[str, Any]:
+    training = encoded["train"]
+    return {
+        "examples": {split: len(examples) for split, examples in encoded.items()},
+        "dropped_too_long": {split: list(ids) for split, ids in dropped.items()},
+        "tokens": sum(map(len, training)),
+        "supervised_tokens": sum(len(example.completion_ids) for example in training),
+        "longest": max(map(len, training)),
+        "epochs": params.epochs,
+        "steps": course.steps,
+        "validation": course.validations,
+        "last_step": course.last,
+    }
