@@ -29,7 +29,7 @@ class Settings(BaseModel):
 
 
 class PrepareParams(Settings):
-    """How many questions each split holds; null takes all there are."""
+    """How many questions each split holds; null: all there are (validation: a tenth of train)."""
 
     train: Count | None
     validation: Count | None

@@ -45,6 +45,7 @@ TASKS = {
 }
 #: The paper's eleven tasks.
 PAPER_TASKS = (1, 2, 4, 7, 8, 12, 14, 15, 16, 17, 18)
+_OPTIONS = "datasets.yaml: options of the reader babi"
 _VARIANTS = ("en", "en-10k")
 _RELEASE = "tasks_1-20_v1-2"
 _LINE = re.compile(r"(\d+) (.*)")
@@ -142,15 +143,12 @@ class _Task:
 
 
 def _options(options: dict[str, Any]) -> BabiOptions:
-    chosen = parse_settings(BabiOptions, options, "datasets.yaml: babi: options")
+    chosen = parse_settings(BabiOptions, options, _OPTIONS)
     if unknown := [n for n in chosen.tasks if n not in TASKS]:
-        raise TracekdError(
-            f"datasets.yaml: babi: options: tasks: no task {unknown[0]}; tasks are 1 to 20"
-        )
+        raise TracekdError(f"{_OPTIONS}: tasks: no task {unknown[0]}; tasks are 1 to 20")
     if not chosen.tasks or len(set(chosen.tasks)) < len(chosen.tasks):
         raise TracekdError(
-            f"datasets.yaml: babi: options: tasks: found {list(chosen.tasks)}; "
-            "needs at least one task and none twice"
+            f"{_OPTIONS}: tasks: found {list(chosen.tasks)}; needs at least one task and none twice"
         )
     return chosen
 

@@ -19,6 +19,7 @@ from tracekd.errors import TracekdError
 
 _Class = Literal["equal", "overlap", "during", "mix"]
 CLASSES: tuple[_Class, ...] = ("equal", "overlap", "during", "mix")
+_OPTIONS = "datasets.yaml: options of the reader cotemp"
 _FIELDS = ("index", "triple_element", "question", "facts", "answer")
 
 
@@ -75,7 +76,7 @@ def published_test_rows(count: int) -> list[int]:
 
 
 def _options(options: dict[str, Any]) -> CotempOptions:
-    return parse_settings(CotempOptions, options, "datasets.yaml: cotemp: options")
+    return parse_settings(CotempOptions, options, _OPTIONS)
 
 
 def _class_file(folder: Path, name: str) -> Path:
@@ -86,8 +87,7 @@ def _class_file(folder: Path, name: str) -> Path:
         names = ", ".join(path.name for path in found)
         raise TracekdError(f"{folder}: several files of the class {name}: {names}; leave one")
     raise TracekdError(
-        f"{folder}: no file {name}.json; add it, or leave the class out in datasets.yaml: "
-        "cotemp: options: classes"
+        f"{folder}: no file {name}.json; add it, or leave the class out ({_OPTIONS}: classes)"
     )
 
 

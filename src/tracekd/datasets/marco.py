@@ -111,7 +111,7 @@ def file_kind(name: str) -> str:
 
 
 def _options(options: dict[str, Any]) -> MarcoOptions:
-    return parse_settings(MarcoOptions, options, "datasets.yaml: marco: options")
+    return parse_settings(MarcoOptions, options, "datasets.yaml: options of the reader marco")
 
 
 _Records = Iterable[tuple[str, Any]]

@@ -8,6 +8,8 @@ from typing import Any, BinaryIO, cast
 
 from tracekd.errors import TracekdError
 
+_MEGABYTE = 1_000_000
+_LARGE = 100 * _MEGABYTE
 _AGAIN = "the file is damaged or was cut; fetch it again"
 
 
@@ -88,7 +90,7 @@ def _elements(path: Path, raw: bytes) -> Iterator[tuple[str, Any]]:
 
 
 def _lines(path: Path, source: BinaryIO) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(source, 1):
+    for number, line in enumerate(_watched(path, source), 1):
         if not line.strip():
             continue
         try:
@@ -99,6 +101,23 @@ def _lines(path: Path, source: BinaryIO) -> Iterator[tuple[str, Any]]:
             yield from _from_columns(path, record)
         else:
             yield f"{path.name}:{number}", record
+
+
+def _watched(path: Path, source: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines, with a bar if the file is so large that reading it takes seconds."""
+    size = path.stat().st_size
+    if size < _LARGE:
+        yield from source
+        return
+    from tracekd.progress import progress_bar
+
+    with progress_bar(round(size / _MEGABYTE), path.name, "MB") as bar:
+        done = 0
+        for line in source:
+            before, done = done, done + len(line)
+            if steps := done // _MEGABYTE - before // _MEGABYTE:
+                bar.update(steps)
+            yield line
 
 
 def _is_columns(record: Any) -> bool:
