@@ -5,6 +5,15 @@ from typing import Any
 import polars as pl
 
 from tracekd import records
+from tracekd.config import DatasetSpec
+
+BABI = DatasetSpec(
+    reader="babi",
+    answer_metric="exact_match",
+    answers="all",
+    class_sentence="The category of the question is: {class}.",
+    facts={"paper": "annotated"},
+)
 
 
 def question(key: str, **changes: Any) -> dict[str, Any]:

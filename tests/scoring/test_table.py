@@ -6,7 +6,8 @@ from tables import completion, prediction, predictions, question, questions
 from tracekd import records
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
-from tracekd.scoring.table import answer_in_facts, score
+from tracekd.scoring.attempt import answer_in_facts
+from tracekd.scoring.table import score
 
 BOTH = frozenset({"class", "facts"})
 

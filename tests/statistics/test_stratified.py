@@ -64,6 +64,10 @@ def test_an_empty_diagonal_has_no_odds_ratio_but_a_test() -> None:
     assert found["risk_difference"] == pytest.approx(1)
 
 
+def test_a_strong_link_has_a_small_p_value_and_not_0() -> None:
+    assert 0 < stratified([Counts(231, 2, 172, 545)])["p_value"] < 1e-80
+
+
 def test_with_no_link_within_classes_5_per_cent_of_tests_raise_a_false_alarm() -> None:
     rng = np.random.default_rng(3)
     alarms = []

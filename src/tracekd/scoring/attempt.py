@@ -4,6 +4,7 @@ import string
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import polars as pl
 
@@ -88,3 +89,17 @@ def contains_words(text: str, words: str) -> bool:
     False
     """
     return bool(words) and f" {words} " in f" {text} "
+
+
+def answer_in_facts(
+    facts: Sequence[str] | None, gold: Sequence[str], answers: Literal["all", "any"]
+) -> bool | None:
+    """Return whether facts state the gold answer: all its items, or any alternative.
+
+    Compared without case and punctuation, as whole words. None if there are no facts to look in.
+    """
+    if facts is None:
+        return None
+    stated = [normalise(fact) for fact in facts]
+    found = (any(contains_words(fact, normalise(item)) for fact in stated) for item in gold)
+    return all(found) if answers == "all" else any(found)

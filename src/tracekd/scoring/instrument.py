@@ -2,19 +2,22 @@
 
 from typing import Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from tracekd.statistics import bootstrap
-from tracekd.statistics.link import Counts, association, count, shares
+from tracekd.statistics.link import (
+    SMALL_CELL,
+    Counts,
+    association,
+    count,
+    share_interval,
+    shares,
+)
 from tracekd.statistics.stratified import mantel_haenszel_differences, stratified
-from tracekd.statistics.values import Tree, Value, ratio
+from tracekd.statistics.values import Tree, Undefined, Value, ratio
 
 #: Section -> column with its verdict. The order is that of the summary and the plots.
 STEPS = {"class": "class_correct", "facts": "facts_exact", "trace": "trace_correct"}
-
-_Cells = NDArray[np.float64]
 
 
 def taught_steps(scores: pl.DataFrame) -> list[str]:
@@ -71,7 +74,9 @@ def leakage(scores: pl.DataFrame) -> Tree:
 
 
 def intervals(scores: pl.DataFrame, parts: tuple[str, ...]) -> Tree:
-    """Return 95 % bootstrap intervals over questions, in the places of the figures they belong to.
+    """Return 95 % intervals, in the places of the figures they belong to.
+
+    Shares have Wilson's, other means and the pooled risk difference the bootstrap over questions.
 
     Args:
         scores: the table of scores.
@@ -105,30 +110,36 @@ def _by_class(scores: pl.DataFrame, column: str) -> list[Counts]:
 
 
 def _mean(scores: pl.DataFrame, column: str) -> Tree:
-    values = scores[column].drop_nulls().cast(pl.Float64).sort().to_numpy()
-    return _bounds(bootstrap.mean_interval(values, bootstrap.generator("bootstrap", column)))
+    """Return Wilson's interval of a share of verdicts, the bootstrap's of any other mean."""
+    values = scores[column].drop_nulls()
+    if values.dtype == pl.Boolean:
+        return _bounds(share_interval(int(values.sum()), len(values), "no question"))
+    # Sorted: which question is drawn must not depend on the order of the rows.
+    rng = bootstrap.generator("bootstrap", column)
+    return _bounds(bootstrap.mean_interval(values.sort().to_numpy(), rng))
 
 
 def _link_intervals(scores: pl.DataFrame, step: str) -> Tree:
-    cells = np.array(_by_class(scores, STEPS[step]), dtype=np.float64)
-    drawn = bootstrap.resample_counts(cells, bootstrap.generator("bootstrap", "link", step))
-    pooled = drawn.sum(axis=1)
-    right, wrong = _given(pooled[:, :2]), _given(pooled[:, 2:])
-    resampled = {
-        "p_answer_if_right": right,
-        "p_answer_if_wrong": wrong,
-        "risk_difference": right - wrong,
-        "risk_difference_within_classes": mantel_haenszel_differences(drawn),
+    strata = _by_class(scores, STEPS[step])
+    whole = Counts(*map(sum, zip(*strata, strict=True)))
+    given = {
+        "p_answer_if_right": share_interval(
+            whole.right_right, whole.steps_right, f"no {step} step is right"
+        ),
+        "p_answer_if_wrong": share_interval(
+            whole.wrong_right, whole.steps_wrong, f"no {step} step is wrong"
+        ),
+        "risk_difference_within_classes": _pooled_interval(strata, whole, step),
     }
-    return {name: _bounds(bootstrap.percentiles(values)) for name, values in resampled.items()}
+    return {name: _bounds(bounds) for name, bounds in given.items()}
 
 
-def _given(cells: _Cells) -> _Cells:
-    """Return the share of right answers in (resamples, 2) counts; NaN where there are none."""
-    total = cells.sum(axis=1)
-    found = np.full(len(cells), np.nan)
-    np.divide(cells[:, 0], total, out=found, where=total > 0)
-    return found
+def _pooled_interval(strata: list[Counts], whole: Counts, step: str) -> tuple[Value, Value]:
+    if min(whole.steps_right, whole.steps_wrong) < SMALL_CELL:
+        few = Undefined(f"fewer than {SMALL_CELL} {step} steps are right, or wrong")
+        return few, few
+    rng = bootstrap.generator("bootstrap", "link", step)
+    return bootstrap.interval(strata, mantel_haenszel_differences, rng)
 
 
 def _bounds(bounds: tuple[Value, Value]) -> Tree:

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from tracekd.datasets import UNANSWERABLE
 from tracekd.scoring.attempt import Attempt, Verdict, contains_words, normalise
 
 PARTS = ("rouge_l", "bleu_1_matches", "bleu_1_tokens", "bleu_1_reference_tokens")
 
-NO_ANSWER = "No Answer Present."
 _BETA = 1.2
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
@@ -25,11 +25,11 @@ def judge(attempt: Attempt) -> Verdict:
     """Return whether a gold answer stands in the text as whole words, with the official parts.
 
     `answers` are alternatives. Parts: ROUGE-L, and the counts of which BLEU-1 is made, because
-    BLEU is defined for a corpus and not as a mean over questions; None if the gold is NO_ANSWER.
+    BLEU is defined for a corpus and not as a mean over questions; None if unanswerable.
     """
     said = normalise(attempt.text)
     correct = any(contains_words(said, normalise(answer)) for answer in attempt.answers)
-    if NO_ANSWER in attempt.answers:
+    if UNANSWERABLE in attempt.answers:
         return Verdict(correct, dict.fromkeys(PARTS))
     tokens = _tokens(attempt.text)
     references = [_tokens(answer) for answer in attempt.answers]

@@ -1,7 +1,7 @@
 """Questions and what a student said of them -> the table of scores, one row per question."""
 
-from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -9,7 +9,7 @@ from tracekd import records
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
 from tracekd.scoring.answers import metric
-from tracekd.scoring.attempt import Attempt, contains_words, normalise
+from tracekd.scoring.attempt import Attempt, answer_in_facts
 from tracekd.scoring.traces import Step, TraceVerdict, score_trace
 from tracekd.traces.grammar import Reading, read
 
@@ -21,6 +21,7 @@ def score(
     predictions: pl.DataFrame,
     spec: DatasetSpec,
     steps: Collection[Step],
+    answer_part: Callable[[str], str] | None = None,
 ) -> pl.DataFrame:
     """Return one row per question, in the order of `questions` (`records.SCORES` and the parts).
 
@@ -29,6 +30,7 @@ def score(
         predictions: `records.PREDICTIONS`; every question once and no other.
         spec: the data set's entry in datasets.yaml.
         steps: the steps that the regime teaches.
+        answer_part: cuts the answer out of a text in the grammar's place; it always finds one.
 
     Raises:
         TracekdError: if the predictions do not cover the questions; names the ids.
@@ -42,7 +44,12 @@ def score(
         trace = score_trace(
             reading.trace, row["question_class"], row["step_facts"], row["context"], steps
         )
-        verdict = judge.judge(attempt(row, reading.answer_text or "", reading.answers))
+        answer = reading.answer_text
+        items = reading.answers
+        if answer_part is not None:
+            answer = answer_part(row["text"])
+            items = (answer,)
+        verdict = judge.judge(attempt(row, answer or "", items))
         rows.append(
             {
                 "id": row["id"],
@@ -50,9 +57,9 @@ def score(
                 "parse_status": reading.form,
                 "finish_reason": row["finish_reason"],
                 "completion_tokens": row["completion_tokens"],
-                "answer": reading.answer_text,
-                # A metric may find what it looks for in nothing; an unread text is never right.
-                "answer_correct": verdict.correct and reading.form != "failed",
+                "answer": answer,
+                # A metric may find what it looks for in nothing; no answer is never right.
+                "answer_correct": verdict.correct and answer is not None,
                 **_trace_columns(trace, reading),
                 "answer_in_trace": answer_in_facts(
                     reading.trace.facts, row["answers"], spec.answers
@@ -102,20 +109,6 @@ def attempt(question: dict[str, Any], text: str, items: Sequence[str]) -> Attemp
         text=text,
         items=items,
     )
-
-
-def answer_in_facts(
-    facts: Sequence[str] | None, gold: Sequence[str], answers: Literal["all", "any"]
-) -> bool | None:
-    """Return whether facts state the gold answer: all its items, or any alternative.
-
-    Compared without case and punctuation, as whole words. None if no facts are given.
-    """
-    if facts is None:
-        return None
-    stated = [normalise(fact) for fact in facts]
-    found = (any(contains_words(fact, normalise(item)) for fact in stated) for item in gold)
-    return all(found) if answers == "all" else any(found)
 
 
 def _trace_columns(trace: TraceVerdict, reading: Reading) -> dict[str, Any]:

@@ -83,6 +83,20 @@ def association(counts: Counts, step: str = "step") -> Tree:
     }
 
 
+def share_interval(part: int, whole: int, reason: str) -> tuple[Value, Value]:
+    """Return Wilson's interval of a share; undefined for `reason` if whole is 0.
+
+    Unlike a bootstrap it has a width where every question agrees.
+    """
+    if not whole:
+        return Undefined(reason), Undefined(reason)
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(part, whole, alpha=1 - LEVEL, method="wilson")
+    # At the ends the bound is exact, but for rounding.
+    return float(low) if part else 0.0, float(high) if part < whole else 1.0
+
+
 def risk_difference(counts: Counts, step: str = "step") -> Value:
     """Return P(answer right | step right) - P(answer right | step wrong)."""
     if fault := _one_sided(counts, step):
