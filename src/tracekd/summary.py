@@ -12,6 +12,8 @@ _ROWS = (
 )
 #: What stands for a number that is undefined, or whose step the regime does not teach.
 NONE = "-"
+# Names shown of those that are counted.
+_NAMES = 5
 
 
 def summary(metrics: dict[str, Any], title: str, places: dict[str, str]) -> str:
@@ -30,13 +32,73 @@ def summary(metrics: dict[str, Any], title: str, places: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
+def audit_summary(title: str, report: dict[str, Any]) -> str:
+    """Return the main figures of audited generations, by class, with the link and its leakage.
+
+    Args:
+        title: what was audited.
+        report: one set of `tracekd.audit.audit`.
+    """
+    metrics, asked = report["metrics"], report["questions"]
+    lines = [summary(metrics, title, {})]
+    lines += [
+        f"{kind:<30} {asked[kind]['count']:>8}{_some(asked[kind]['names'])}"
+        for kind in ("duplicated", "missing", "unknown")
+    ]
+    differs = report["answer_differs_by_the_grammar"]
+    lines += [f"{'answer read':<30} {report['answer_read']}"]
+    if differs["count"]:
+        lines += [f"  otherwise by the grammar {differs['count']:>14}{_some(differs['names'])}"]
+    lines += ["", f"{'class':<22} {'n':>5} {'answer':>8} {'trace':>8}"]
+    for name, group in metrics["by_class"].items():
+        cells = [_percent(_find(group, (part, "accuracy"))) for part in ("answer", "trace")]
+        lines += [f"{name:<22} {group['n']:>5} {cells[0]:>8} {cells[1]:>8}"]
+    return "\n".join([*lines, *_link_lines(metrics), ""])
+
+
+def _link_lines(metrics: dict[str, Any]) -> list[str]:
+    link = metrics.get("link", {}).get("trace")
+    if link is None:
+        return []
+    counts = [link[name] for name in ("right_right", "right_wrong", "wrong_right", "wrong_wrong")]
+    tied = {
+        "phi": link["phi"],
+        "chi-square": link["chi_square"],
+        "p": link["p_value"],
+        "p within classes": link["within_classes"]["p_value"],
+    }
+    lines = [
+        "",
+        "trace right: answer right / wrong; trace wrong: answer right / wrong",
+        "  " + " / ".join(map(str, counts)),
+        "  " + ", ".join(f"{name} {_number(value)}" for name, value in tied.items()),
+    ]
+    leak = metrics.get("leakage")
+    if leak:
+        lines += [
+            f"traces that state the gold answer {_percent(leak['states_answer'])}; of right "
+            f"answers {_percent(leak['right_answers_stated'])}, of wrong ones "
+            f"{_percent(leak['wrong_answers_stated'])}",
+        ]
+    return lines
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:_NAMES])
+    return f"  {shown}{', …' if len(names) > _NAMES else ''}" if names else ""
+
+
+def _number(value: float | None) -> str:
+    return NONE if value is None else f"{value:.3g}"
+
+
 def _trust(metrics: dict[str, Any]) -> str:
     """Return one line on outputs that were not as taught."""
     form = metrics["format"]
-    kinds = ("lenient", "failed", "truncated")
-    return "read leniently / not at all / truncated: " + " / ".join(
-        _percent(form[kind]) for kind in kinds
-    )
+    kinds = {"lenient": "read leniently", "failed": "not at all", "truncated": "truncated"}
+    known = {kind: name for kind, name in kinds.items() if kind in form}
+    shares = " / ".join(_percent(form[kind]) for kind in known)
+    return f"{' / '.join(known.values())}: {shares}"
 
 
 def _find(metrics: dict[str, Any], path: tuple[str, ...]) -> float | None:
