@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tracekd.datasets import Wanted, babi, cotemp, marco, table
 from tracekd.errors import TracekdError
 from tracekd.records import DECOMPOSED, check
-from tracekd.traces.decompose import answer_in_facts, decompose, manifest, rule_of
+from tracekd.traces.decompose import decompose, manifest, rule_of
 
 ALL = Wanted(data_seed=0, train=None, test=None)
 TENURE = [
@@ -133,7 +133,9 @@ def test_interval_algebra_quotes_the_event_and_the_answers_that_share_a_day_with
 def test_leakage_is_whether_the_facts_state_the_answer_in_whole_words(
     facts: list[str], gold: list[str], answers: Any, expected: bool
 ) -> None:
-    assert answer_in_facts(facts, gold, answers) is expected
+    marked = list(range(len(facts)))
+    row = question([*facts, "Apple, milk and no more."], gold, gold=marked)
+    assert decompose(table([row]), "annotated", answers)["answer_in_facts"].to_list() == [expected]
 
 
 def test_a_rule_that_is_not_there_is_named_with_those_that_are() -> None:

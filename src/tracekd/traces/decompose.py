@@ -10,7 +10,7 @@ import polars as pl
 
 from tracekd.errors import TracekdError, nearest
 from tracekd.records import DECOMPOSED, check
-from tracekd.scoring.attempt import contains_words, normalise
+from tracekd.scoring.attempt import answer_in_facts
 from tracekd.traces.facts_rules import RULES, Rule
 
 
@@ -53,24 +53,12 @@ def decompose(questions: pl.DataFrame, rule: str, answers: Literal["all", "any"]
     for (context, gold), facts in zip(rows, found, strict=True):
         step = _first_equal(context, facts)
         steps.append(step)
-        stated.append(answer_in_facts([context[i] for i in step], gold, answers))
+        stated.append(bool(answer_in_facts([context[i] for i in step], gold, answers)))
     made = questions.with_columns(
         pl.Series("step_facts", steps, dtype=DECOMPOSED["step_facts"]),
         pl.Series("answer_in_facts", stated, dtype=pl.Boolean),
     )
     return check(made, DECOMPOSED, f"rule {rule}")
-
-
-def answer_in_facts(
-    facts: Sequence[str], gold: Sequence[str], answers: Literal["all", "any"]
-) -> bool:
-    """Return whether facts state the gold answer: all its items, or any alternative.
-
-    Compared without case and punctuation, as whole words: "no" does not stand in "north".
-    """
-    texts = [normalise(fact) for fact in facts]
-    found = (any(contains_words(text, normalise(item)) for text in texts) for item in gold)
-    return all(found) if answers == "all" else any(found)
 
 
 def manifest(tables: Mapping[str, pl.DataFrame], dataset: str, rule: str) -> dict[str, Any]:
