@@ -4,6 +4,7 @@ import string
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import polars as pl
@@ -64,6 +65,7 @@ class AnswerMetric:
     figures: Callable[[pl.DataFrame, Sequence[str]], dict[str, float | None]] = _means
 
 
+@lru_cache(maxsize=1 << 16)
 def normalise(text: str) -> str:
     """Return `text` in lower case, without ASCII punctuation, white space squeezed.
 

@@ -1,6 +1,7 @@
 """Exact match for bAbI: the answer's items as a set, whatever their order, case and punctuation."""
 
 import re
+from collections.abc import Iterable
 
 from tracekd.scoring.attempt import Attempt, Verdict, normalise, overlap
 
@@ -15,18 +16,17 @@ def judge(attempt: Attempt) -> Verdict:
     Items are split at the grammar's ";" and, because bAbI itself writes lists so, at ",". An
     answer that has a comma in itself also counts unsplit. "['a', 'b']" is read as a list.
     """
-    gold = sorted({normalise(answer) for answer in attempt.answers})
-    split = _items(attempt, r"[,]")
-    whole = _items(attempt, r"(?!)")
-    predicted = whole if whole == gold else split
+    gold = _distinct(attempt.answers)
+    items = attempt.items
+    if len(items) == 1 and (bracketed := _BRACKETED.match(items[0])):
+        items = (bracketed[1],)
+    predicted = _distinct(items)
+    if predicted != gold:
+        predicted = _distinct(piece for item in items for piece in item.split(","))
     precision, recall, f1 = overlap(predicted, gold)
     parts = {"f1": f1, "precision": precision, "recall": recall}
     return Verdict(correct=predicted == gold, parts=parts)
 
 
-def _items(attempt: Attempt, separator: str) -> list[str]:
-    items = attempt.items
-    if len(items) == 1 and (bracketed := _BRACKETED.match(items[0])):
-        items = (bracketed[1],)
-    pieces = (normalise(piece) for item in items for piece in re.split(separator, item))
-    return sorted({piece for piece in pieces if piece})
+def _distinct(items: Iterable[str]) -> list[str]:
+    return sorted({normalise(item) for item in items} - {""})
