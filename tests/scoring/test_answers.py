@@ -39,15 +39,28 @@ def test_an_unknown_metric_is_told_with_the_nearest_names() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["milk; apple", "apple; milk", "Milk, Apple.", "['apple', 'milk']", "apple;milk;apple"]
+    "text", ["milk; apple", "apple; milk", "Milk, Apple.", "['apple', 'milk']", "apple,;milk;"]
 )
-def test_exact_match_ignores_order_case_punctuation_and_repetition(text: str) -> None:
+def test_exact_match_ignores_order_case_and_punctuation(text: str) -> None:
     assert babi(text, "apple", "milk").correct
 
 
 @pytest.mark.parametrize("text", ["apple", "apple; milk; bread", "apple milk", "", "nothing"])
 def test_exact_match_wants_every_item_and_no_other(text: str) -> None:
     assert not babi(text, "apple", "milk").correct
+
+
+@pytest.mark.parametrize(
+    ("text", "right"), [("n,n", True), ("n; n", True), ("n", False), ("n,n,n", False)]
+)
+def test_exact_match_counts_how_often_an_item_stands_there(text: str, right: bool) -> None:
+    assert babi(text, "n", "n").correct is right
+
+
+def test_exact_match_tells_answers_of_punctuation_alone_apart() -> None:
+    assert babi("-", "-").correct
+    assert not babi("?", "-").correct
+    assert not babi("", "-").correct
 
 
 def test_exact_match_reports_overlap_of_the_items() -> None:

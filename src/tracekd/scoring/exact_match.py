@@ -1,4 +1,7 @@
-"""Exact match for bAbI: the answer's items as a set, whatever their order, case and punctuation."""
+"""Exact match for bAbI: the answer's items, in any order, without case and punctuation.
+
+An item counts as often as it stands there: in path finding "n,n" is two steps north.
+"""
 
 import re
 from collections.abc import Iterable
@@ -16,17 +19,18 @@ def judge(attempt: Attempt) -> Verdict:
     Items are split at the grammar's ";" and, because bAbI itself writes lists so, at ",". An
     answer that has a comma in itself also counts unsplit. "['a', 'b']" is read as a list.
     """
-    gold = _distinct(attempt.answers)
+    gold = _sorted(attempt.answers)
     items = attempt.items
     if len(items) == 1 and (bracketed := _BRACKETED.match(items[0])):
         items = (bracketed[1],)
-    predicted = _distinct(items)
+    predicted = _sorted(items)
     if predicted != gold:
-        predicted = _distinct(piece for item in items for piece in item.split(","))
+        predicted = _sorted(piece for item in items for piece in item.split(","))
     precision, recall, f1 = overlap(predicted, gold)
     parts = {"f1": f1, "precision": precision, "recall": recall}
     return Verdict(correct=predicted == gold, parts=parts)
 
 
-def _distinct(items: Iterable[str]) -> list[str]:
-    return sorted({normalise(item) for item in items} - {""})
+def _sorted(items: Iterable[str]) -> list[str]:
+    """Return items normalised and sorted; one of punctuation alone stays as it is."""
+    return sorted(filter(None, (normalise(item) or item.strip() for item in items)))
