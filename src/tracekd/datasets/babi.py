@@ -8,7 +8,7 @@ repetition ("n,n" as a path) are part of the answer.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +17,7 @@ import polars as pl
 
 from tracekd.config import HubDataset, Settings, parse_settings
 from tracekd.datasets import Loaded, Rejection, Wanted, rawfiles, sources, table
-from tracekd.datasets.fields import RejectedError
+from tracekd.datasets.fields import RejectedError, is_blank
 from tracekd.errors import TracekdError
 
 #: Task number -> name, as in the names of the upstream files.
@@ -48,7 +48,8 @@ PAPER_TASKS = (1, 2, 4, 7, 8, 12, 14, 15, 16, 17, 18)
 _OPTIONS = "datasets.yaml: options of the reader babi"
 _VARIANTS = ("en", "en-10k")
 _RELEASE = "tasks_1-20_v1-2"
-_LINE = re.compile(r"(\d+) (.*)")
+_LINE = re.compile(r"([0-9]{1,9}) (.*)")
+_SUPPORT_ID = re.compile(r"[0-9]{1,9}")
 
 
 class BabiOptions(Settings):
@@ -66,7 +67,7 @@ class BabiOptions(Settings):
 def raw_files(folder: Path, options: dict[str, Any]) -> list[Path]:
     """Return the files of all tasks of the chosen variant, so that a pin outlives `tasks`."""
     home = _variant_folder(folder, _options(options).variant)
-    return sorted(home.glob("qa*_train.txt")) + sorted(home.glob("qa*_test.txt"))
+    return rawfiles.files(home, "qa*_train.txt") + rawfiles.files(home, "qa*_test.txt")
 
 
 def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded:  # noqa: ARG001
@@ -123,6 +124,7 @@ class _Story:
     facts: list[str] = field(default_factory=list)
     fact_of_line: dict[int, int] = field(default_factory=dict)
     length: int = 0
+    has_blank_fact: bool = False
 
     def add(self, line: _Line) -> None:
         """Take in a line; a question uses up an id but is no fact."""
@@ -130,6 +132,7 @@ class _Story:
         if line.answer is None:
             self.fact_of_line[line.story_id] = len(self.facts)
             self.facts.append(line.text)
+            self.has_blank_fact = self.has_blank_fact or is_blank(line.text)
 
 
 @dataclass(frozen=True)
@@ -158,7 +161,7 @@ def _variant_folder(folder: Path, variant: str) -> Path:
     if folder.resolve().name not in {*_VARIANTS} - {variant}:
         candidates.append(folder)
     for candidate in candidates:
-        if any(candidate.glob("qa*_*.txt")):
+        if rawfiles.files(candidate, "qa*_*.txt"):
             return candidate
     raise TracekdError(
         f"{folder}: no bAbI files of the variant {variant}; looked for qa*_*.txt in "
@@ -167,7 +170,7 @@ def _variant_folder(folder: Path, variant: str) -> Path:
 
 
 def _task_file(home: Path, number: int, split: str) -> Path:
-    found = sorted(home.glob(f"qa{number}_*_{split}.txt"))
+    found = rawfiles.files(home, f"qa{number}_*_{split}.txt")
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
         raise TracekdError(
@@ -187,7 +190,7 @@ def _hub_tasks(hub: HubDataset, chosen: BabiOptions, split: str) -> Iterator[_Ta
     patterns = {key: f"{folder}/*.parquet" for key, folder in folders.items()}
     rows = sources.hub_rows(hub, "parquet", patterns)
     for number, (key, folder) in zip(chosen.tasks, folders.items(), strict=True):
-        yield _Task(folder, TASKS[number], number, _hub_lines(rows[key]))
+        yield _Task(folder, TASKS[number], number, _hub_lines(folder, rows[key]))
 
 
 def _file_lines(path: Path) -> Iterator[_Line]:
@@ -203,17 +206,30 @@ def _file_lines(path: Path) -> Iterator[_Line]:
         yield _Line(number, int(match[1]), match[2].strip(), answer, support)
 
 
-def _hub_lines(rows: Iterable[dict[str, Any]]) -> Iterator[_Line]:
+def _hub_lines(name: str, rows: Iterable[dict[str, Any]]) -> Iterator[_Line]:
     number = 0
-    for row in rows:
-        story = row["story"]
-        columns = [story[name] for name in ("id", "type", "text", "answer", "supporting_ids")]
-        for ordinal, kind, text, answer, support in zip(*columns, strict=True):
-            number += 1
-            if kind == 1:
-                yield _Line(number, int(ordinal), text.strip(), answer, " ".join(support))
-            else:
-                yield _Line(number, int(ordinal), text.strip())
+    for ordinal, row in enumerate(rows, 1):
+        try:
+            lines = list(_story_lines(row["story"], number))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise TracekdError(
+                f"{name}: row {ordinal}: story: not the lists id, type, text, answer and "
+                f"supporting_ids of one length that bAbI's parquet conversion has ({error})"
+            ) from error
+        number += len(lines)
+        yield from lines
+
+
+def _story_lines(story: Mapping[str, Any], number: int) -> Iterator[_Line]:
+    """Give the lines of a story that follow the line `number` of the task."""
+    columns = [story[name] for name in ("id", "type", "text", "answer", "supporting_ids")]
+    for place, (line_id, kind, text, answer, support) in enumerate(
+        zip(*columns, strict=True), number + 1
+    ):
+        if kind == 1:
+            yield _Line(place, int(line_id), text.strip(), answer, " ".join(support))
+        else:
+            yield _Line(place, int(line_id), text.strip())
 
 
 def _load(tasks: dict[str, Iterator[_Task]]) -> Loaded:
@@ -259,12 +275,14 @@ def _questions(task: _Task) -> Iterator[tuple[_Line, _Story]]:
 
 def _question(line: _Line, story: _Story) -> dict[str, Any]:
     answers = [item.strip() for item in (line.answer or "").split(",")]
-    if not all(answers):
+    if any(map(is_blank, answers)):
         raise RejectedError("the answer is empty or has an empty item")
-    if not line.text:
+    if is_blank(line.text):
         raise RejectedError("the question is blank")
     if not story.facts:
         raise RejectedError("a context without facts")
+    if story.has_blank_fact:
+        raise RejectedError("the context holds a blank statement")
     return {
         "question": line.text,
         "context": list(story.facts),
@@ -278,7 +296,9 @@ def _gold_facts(line: _Line, story: _Story) -> list[int]:
     ids = (line.support or "").split()
     if not ids:
         raise RejectedError("no support id")
-    found = [story.fact_of_line.get(int(part)) if part.isdecimal() else None for part in ids]
+    found = [
+        story.fact_of_line.get(int(part)) if _SUPPORT_ID.fullmatch(part) else None for part in ids
+    ]
     facts = [fact for fact in found if fact is not None]
     if len(facts) < len(found):
         raise RejectedError("a support id points to no statement before the question")

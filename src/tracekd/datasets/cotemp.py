@@ -80,7 +80,7 @@ def _options(options: dict[str, Any]) -> CotempOptions:
 
 
 def _class_file(folder: Path, name: str) -> Path:
-    found = sorted(path for path in folder.glob("*.json") if path.name.split(".")[0] == name)
+    found = [path for path in rawfiles.files(folder, "*.json") if path.name.split(".")[0] == name]
     if len(found) == 1:
         return found[0]
     if found:

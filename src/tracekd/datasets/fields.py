@@ -1,7 +1,11 @@
 """Checks of single fields of a raw record; a fault rejects the record and names the field."""
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+#: Control and format characters (zero-width ones among them), and spaces.
+_INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 
 
 class RejectedError(ValueError):
@@ -20,12 +24,12 @@ def require(record: Any, names: Iterable[str]) -> Mapping[str, Any]:
 
 
 def text(value: Any, field: str) -> str:
-    """Return a string that is not blank, without outer white space."""
+    """Return a string in which something can be seen, without outer white space."""
     if not isinstance(value, str):
         raise RejectedError(f"{field} is not a string")
-    if not (stripped := value.strip()):
+    if is_blank(value):
         raise RejectedError(f"{field} is blank")
-    return encodable(stripped, field)
+    return encodable(value.strip(), field)
 
 
 def texts(value: Any, field: str) -> list[str]:
@@ -39,6 +43,15 @@ def texts(value: Any, field: str) -> list[str]:
             raise RejectedError(f"{field} holds something that is not a string")
         encodable(item, field)
     return value
+
+
+def is_blank(value: str) -> bool:
+    r"""Return whether nothing can be seen in `value`.
+
+    >>> is_blank(" \u200b"), is_blank("\u202ea")
+    (True, False)
+    """
+    return all(unicodedata.category(character) in _INVISIBLE for character in value)
 
 
 def encodable(value: str, field: str) -> str:
@@ -56,6 +69,6 @@ def context(value: Any, field: str) -> list[str]:
     facts = texts(value, field)
     if not facts:
         raise RejectedError(f"{field} is empty: a context without facts")
-    if not all(map(str.strip, facts)):
+    if any(map(is_blank, facts)):
         raise RejectedError(f"{field} holds a blank text")
     return facts

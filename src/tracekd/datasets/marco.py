@@ -55,7 +55,7 @@ def raw_files(folder: Path, options: dict[str, Any]) -> list[Path]:  # noqa: ARG
     Raises:
         TracekdError: if there is none.
     """
-    found = sorted(path for path in folder.iterdir() if path.name.endswith(_SUFFIXES))
+    found = [path for path in rawfiles.files(folder) if path.name.endswith(_SUFFIXES)]
     if not found:
         raise TracekdError(f"{folder}: no MS MARCO file here; looked for *{', *'.join(_SUFFIXES)}")
     return found

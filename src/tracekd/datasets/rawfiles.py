@@ -1,15 +1,33 @@
-"""Raw text and JSON, read strictly: damage of a file is an error that names the place."""
+"""Raw text and JSON, read strictly: damage of a file is an error that names the place.
+
+A byte order mark at the start of a file is skipped. JSON is read as the standard has it: what
+Python would let pass (NaN and Infinity, a key that stands twice in an object) is an error, as
+something would be lost or made up otherwise.
+"""
 
 import gzip
+import io
 import json
+import zlib
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from tracekd.errors import TracekdError
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 _MEGABYTE = 1_000_000
-_LARGE = 100 * _MEGABYTE
+#: Sizes on disk from which on reading takes seconds and shows a bar; packed text is five times it.
+_LARGE, _LARGE_PACKED = 100 * _MEGABYTE, 20 * _MEGABYTE
+#: Text packs to a tenth or a twentieth. A small file that unpacks without end fills the memory.
+_MOST_UNPACKED = 200
+_ALWAYS_UNPACKED = 100 * _MEGABYTE
+_BUFFER = 1 << 17
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _AGAIN = "the file is damaged or was cut; fetch it again"
 
 
@@ -28,14 +46,20 @@ def existing_folder(folder: Path | None, reader: str) -> Path:
     return folder
 
 
+def files(folder: Path, pattern: str = "*") -> list[Path]:
+    """Return the files in `folder` that match, sorted; folders and dangling links apart."""
+    return sorted(path for path in folder.glob(pattern) if path.is_file())
+
+
 def text_lines(path: Path) -> list[str]:
-    """Return the lines of a UTF-8 text file, without their ends.
+    """Return the lines of a UTF-8 text file, without their ends (LF or CRLF).
 
     Raises:
-        TracekdError: if a line is not UTF-8, or if the last one has no line end: in a format
-            without closing marks that is the only sign of a cut file.
+        TracekdError: if a line is not UTF-8 or has a carriage return in its midst, or if the last
+            one has no line end: in a format without closing marks that is the only sign of a cut
+            file.
     """
-    raw = path.read_bytes()
+    raw = path.read_bytes().removeprefix(_BYTE_ORDER_MARK)
     if raw and not raw.endswith(b"\n"):
         line = raw.count(b"\n") + 1
         raise TracekdError(
@@ -43,7 +67,7 @@ def text_lines(path: Path) -> list[str]:
             "(or add the line end, if the line is whole)"
         )
     lines = raw.split(b"\n")[:-1]
-    return [_decode(line, path, number).rstrip("\r") for number, line in enumerate(lines, 1)]
+    return [_text_line(line, path, number) for number, line in enumerate(lines, 1)]
 
 
 def json_records(path: Path) -> Iterator[tuple[str, Any]]:
@@ -53,71 +77,95 @@ def json_records(path: Path) -> Iterator[tuple[str, Any]]:
     MS MARCO v2.1 is published. In an array or an object of columns the place is "file:record N".
 
     Raises:
-        TracekdError: if the bytes are not UTF-8 or not JSON.
+        TracekdError: if the bytes are not UTF-8 or not JSON, or unpack to far more than text does.
     """
-    with _opened(path) as source:
+    with _opened(path) as (source, packed):
         try:
-            if _starts_an_array(source):
+            start = source.peek(len(_BYTE_ORDER_MARK))
+            if start.startswith(_BYTE_ORDER_MARK):
+                source.read(len(_BYTE_ORDER_MARK))
+                start = source.peek(1)
+            if start.lstrip().startswith(b"["):
                 yield from _elements(path, source.read())
             else:
-                yield from _lines(path, source)
-        except (EOFError, gzip.BadGzipFile) as error:
+                yield from _lines(path, source, packed)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise TracekdError(f"{path}: not a whole gzip file: {_AGAIN}") from error
 
 
-def _opened(path: Path) -> BinaryIO:
-    if path.suffix == ".gz":
-        return cast(BinaryIO, gzip.open(path, "rb"))
-    return path.open("rb")
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[io.BufferedReader, BinaryIO]]:
+    """Give the file's bytes, unpacked if need be, and the file itself, whose position moves on."""
+    with path.open("rb") as stored:
+        if path.suffix != ".gz":
+            yield stored, stored
+            return
+        with gzip.GzipFile(fileobj=stored) as unpacked:
+            bounded = _Bounded(cast(BinaryIO, unpacked), path)
+            yield io.BufferedReader(bounded, _BUFFER), stored
 
 
-def _starts_an_array(source: BinaryIO) -> bool:
-    start = source.read(4096)
-    source.seek(0)
-    return start.lstrip().startswith(b"[")
+class _Bounded(io.RawIOBase):
+    """The bytes of a gzip file; an error as soon as they are too many for its size."""
+
+    def __init__(self, source: BinaryIO, path: Path) -> None:
+        self._source, self._path = source, path
+        self._left = max(_ALWAYS_UNPACKED, _MOST_UNPACKED * path.stat().st_size)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer)
+        chunk = self._source.read(len(view))
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise TracekdError(
+                f"{self._path}: unpacks to more than {_MOST_UNPACKED} times its size, which no "
+                "text does; unpack it by hand if it is what you expect"
+            )
+        view[: len(chunk)] = chunk
+        return len(chunk)
 
 
 def _elements(path: Path, raw: bytes) -> Iterator[tuple[str, Any]]:
     try:
-        records = json.loads(raw.decode("utf-8"))
+        text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise _not_utf8(path, line, raw[error.start]) from error
-    except json.JSONDecodeError as error:
-        raise TracekdError(f"{path}:{error.lineno}: not JSON ({error.msg}): {_AGAIN}") from error
-    for number, record in enumerate(records, 1):
+    for number, record in enumerate(_parsed(text, path, 1), 1):
         yield f"{path.name}:record {number}", record
 
 
-def _lines(path: Path, source: BinaryIO) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(_watched(path, source), 1):
+def _lines(path: Path, source: BinaryIO, packed: BinaryIO) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(_watched(path, source, packed), 1):
         if not line.strip():
             continue
-        try:
-            record = json.loads(_decode(line, path, number))
-        except json.JSONDecodeError as error:
-            raise TracekdError(f"{path}:{number}: not JSON ({error.msg}): {_AGAIN}") from error
+        record = _parsed(_decode(line, path, number), path, number)
         if _is_columns(record):
             yield from _from_columns(path, record)
         else:
             yield f"{path.name}:{number}", record
 
 
-def _watched(path: Path, source: BinaryIO) -> Iterator[bytes]:
+def _watched(path: Path, source: BinaryIO, packed: BinaryIO) -> Iterator[bytes]:
     """Yield the lines, with a bar if the file is so large that reading it takes seconds."""
     size = path.stat().st_size
-    if size < _LARGE:
+    if size < (_LARGE if source is packed else _LARGE_PACKED):
         yield from source
         return
     from tracekd.progress import progress_bar
 
     with progress_bar(round(size / _MEGABYTE), path.name, "MB") as bar:
-        done = 0
+        unseen = 0
         for line in source:
-            before, done = done, done + len(line)
-            if steps := done // _MEGABYTE - before // _MEGABYTE:
-                bar.update(steps)
+            unseen += len(line)
+            if unseen >= _MEGABYTE:
+                unseen = 0
+                bar.update(packed.tell() // _MEGABYTE - bar.n)
             yield line
+        bar.update(bar.total - bar.n)
 
 
 def _is_columns(record: Any) -> bool:
@@ -132,7 +180,58 @@ def _from_columns(path: Path, columns: dict[str, dict[str, Any]]) -> Iterator[tu
     keys = dict.fromkeys(key for column in columns.values() for key in column)
     for key in keys:
         record = {name: column[key] for name, column in columns.items() if key in column}
-        yield f"{path.name}:record {key}", record
+        yield f"{path.name}:record {_shown(key)}", record
+
+
+class _FaultError(ValueError):
+    """JSON that Python lets pass and this module does not."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise _FaultError(f"the key {_shown(twice)!r} stands twice in an object; leave one")
+    return made
+
+
+def _constant(name: str) -> Any:
+    raise _FaultError(f"{name} is not a JSON value; write null or a number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+
+
+def _parsed(text: str, path: Path, first_line: int) -> Any:
+    """Return what JSON text holds that begins on the line `first_line` of the file."""
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        place = f"{path}:{first_line + error.lineno - 1}"
+        raise TracekdError(f"{place}: not JSON ({error.msg}): {_AGAIN}") from error
+    except _FaultError as error:
+        raise TracekdError(f"{path}:{first_line}: {error}") from error
+    except RecursionError as error:
+        raise TracekdError(f"{path}:{first_line}: JSON nested too deeply: {_AGAIN}") from error
+    except ValueError as error:  # Python reads no number of more than 4300 digits
+        raise TracekdError(
+            f"{path}:{first_line}: a number with thousands of digits: {_AGAIN}"
+        ) from error
+
+
+def _shown(key: str) -> str:
+    """Return a key as it can be shown: short, one line, and no half of a surrogate pair."""
+    return json.dumps(key)[1:-1][:60]
+
+
+def _text_line(line: bytes, path: Path, number: int) -> str:
+    text = _decode(line, path, number).rstrip("\r")
+    if "\r" in text:
+        raise TracekdError(
+            f"{path}:{number}: a carriage return inside the line; convert the line ends of the "
+            "file to LF"
+        )
+    return text
 
 
 def _decode(line: bytes, path: Path, number: int) -> str:

@@ -54,7 +54,7 @@ def pin(name: str, settings: Path, path: str | None = None) -> str:
     Raises:
         TracekdError: if there is no such entry or folder, or the entry reads no files.
     """
-    spec = load_dataset(settings, name)
+    spec = load_dataset(settings, name, named_by="--pin")
     chosen = path if path is not None else spec.path
     if chosen is None:
         raise TracekdError(

@@ -46,7 +46,7 @@ _LOOSE_HEADER = re.compile(
 _LOOSE_BULLET = re.compile(r"^\s*(?:[-*\u2022]|\d+[.)])\s+")
 # An apostrophe inside a name ("St Paul's School") does not end a quoted fact: only a quote that a
 # comma and the next quote, or the end of the list, follows does.
-_QUOTE_OPENS = re.compile(r"""\s*,?\s*(['"])""")
+_QUOTE_OPENS = re.compile(r"""\s*(?:,\s*)?(['"])""")
 _QUOTE_ENDS = {
     quote: re.compile(rf"""(?<!\\){quote}(?=\s*(?:,\s*['"]|\]))""") for quote in ("'", '"')
 }
@@ -152,7 +152,7 @@ def _read_strictly(text: str, class_sentence: str) -> Reading | None:
         return None
     trace = _strict_trace(match["trace"], class_sentence)
     answers = _split_answers(match["answer"])
-    if trace is None or not answers or not all(answers):
+    if trace is None or not all(map(one_line, answers)):
         return None
     if render(trace, answers, class_sentence).text != text:
         return None
@@ -213,11 +213,13 @@ def _split_parts(text: str) -> tuple[str, str]:
 
 def _loose_class(thought: str, class_sentence: str) -> str | None:
     prefix, suffix = (one_line(part) for part in class_sentence.split("{class}"))
+    # Not by lower(): it changes the length of some letters, and so the place of what follows.
+    opening = re.compile(re.escape(prefix), re.IGNORECASE)
     for line in map(one_line, thought.split("\n")):
-        start = line.lower().find(prefix.lower())
-        if start < 0:
+        opened = opening.search(line)
+        if opened is None:
             continue
-        named = line[start + len(prefix) :]
+        named = line[opened.end() :]
         if header := _LOOSE_HEADER.search(named):
             # Both steps on one line: the class ends where the sentence of the second begins.
             named = named[: header.start()].rpartition("I need to")[0]
