@@ -18,7 +18,6 @@ and answer.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tracekd.errors import TracekdError
@@ -30,9 +29,10 @@ if TYPE_CHECKING:
 #: Stand in for data while the template is rendered. Letters and digits only, so that a template
 #: that trims, splits or changes white space leaves them whole.
 _MARKERS = {role: f"TRACEKD7Q{role.upper()}7Q" for role in ("system", "user", "assistant")}
-#: Some templates (Llama 3.x) print the current date: the same question would get another prompt
-#: tomorrow. This is the date those templates themselves fall back to.
-_TODAY = datetime(2024, 7, 26)
+#: Some templates (Llama 3.x) print the current date by calling this: the same question would get
+#: another prompt tomorrow. The macro answers with the date that those templates fall back to.
+_CLOCK = "strftime_now"
+_FIXED_DATE = "{% macro " + _CLOCK + "(format) %}26 Jul 2024{% endmacro %}"
 #: Unicode normalisation would change the text. Byte-level vocabularies can spell any string.
 _LOSSY_NORMALIZERS = frozenset({"NFC", "NFD", "NFKC", "NFKD"})
 
@@ -170,21 +170,21 @@ class ChatEncoder:
     def _render(self, roles: list[str], *, add_generation_prompt: bool) -> str:
         if not self.tokenizer.chat_template:
             raise TracekdError(f"{self._name}: has no chat template; choose an instruct model")
-        arguments = {"strftime_now": _TODAY.strftime, **self._template_args}
+        template = self.tokenizer.get_chat_template()
         messages = [{"role": role, "content": _MARKERS[role]} for role in roles]
         try:
-            return str(
-                self.tokenizer.apply_chat_template(
-                    messages,
-                    tokenize=False,
-                    add_generation_prompt=add_generation_prompt,
-                    **arguments,
-                )
+            rendered = self.tokenizer.apply_chat_template(
+                messages,
+                chat_template=_FIXED_DATE + template if _CLOCK in template else template,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                **self._template_args,
             )
         except Exception as error:  # a template may raise anything, jinja2 errors among them
             raise TracekdError(
-                f"{self._name}: its chat template refuses {roles}: {error}"
+                f"{self._name}: its chat template refuses {' and '.join(roles)} messages: {error}"
             ) from error
+        return str(rendered)
 
     def _control_ids(self, piece: str) -> list[int]:
         return list(self.tokenizer(piece, add_special_tokens=False)["input_ids"])

@@ -64,7 +64,7 @@ def _local(name: str, path: str) -> Path:
 
 
 def _fetch_from_hub(name: str, hub: HubModel) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     def fetch(*, local_files_only: bool) -> Path:
@@ -83,6 +83,8 @@ def _fetch_from_hub(name: str, hub: HubModel) -> Path:
     except LocalEntryNotFoundError:
         pass
     try:
+        # Asks once, without the download's patient repetitions, whether there is a way at all.
+        get_hf_file_metadata(hf_hub_url(hub.repo, "config.json", revision=hub.revision))
         return fetch(local_files_only=False)
     except Exception as error:  # the hub's errors, the file system's and the HTTP client's own
         raise TracekdError(_hub_fault(name, hub, error)) from error
@@ -95,9 +97,7 @@ def _hub_fault(name: str, hub: HubModel, error: Exception) -> str:
         RevisionNotFoundError,
     )
 
-    tried = (
-        f"model {name}: tried {hub.repo} at revision {hub.revision[:12]} on the Hugging Face hub"
-    )
+    tried = f"model {name}: tried {hub.repo}@{hub.revision[:12]} on the Hugging Face hub"
     local = f"set `path:` of {name} in models.yaml to a folder with its files"
     page = f"https://huggingface.co/{hub.repo}"
     if isinstance(error, GatedRepoError):

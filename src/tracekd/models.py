@@ -97,21 +97,21 @@ def load_student(name: str, spec: ModelSpec, adapter: Path, device: "Device") ->
     Raises:
         TracekdError: if the adapter is absent or belongs to another model.
     """
-    import torch
     from peft import PeftModel
 
     if not (adapter / "adapter_model.safetensors").is_file():
         raise TracekdError(f"{adapter}: holds no adapter; run the train stage (dvc repro train)")
     base = load_base(name, spec, device)
     try:
-        model = PeftModel.from_pretrained(base, adapter, autocast_adapter_dtype=False)
+        with quiet_transformers():
+            # The adapter in fp32: its product is added to the base weights and rounded once.
+            model = PeftModel.from_pretrained(base, adapter, autocast_adapter_dtype=True)
     except RuntimeError as error:
         raise TracekdError(
             f"{adapter}: does not fit model {name}; train again (dvc repro train)"
         ) from error
-    # In fp32, rounded once: in bf16 the product of A and B would be rounded before it is added.
-    merged: PreTrainedModel = model.to(torch.float32).merge_and_unload()
-    return merged.to(device.dtype).eval()
+    merged: PreTrainedModel = model.merge_and_unload()
+    return merged.eval()
 
 
 def base_reference(name: str, spec: ModelSpec, root: Path) -> str:

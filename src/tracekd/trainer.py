@@ -1,5 +1,6 @@
 """transformers' Trainer with this project's loss, order of examples and log."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,7 @@ class Monitor(TrainerCallback):  # type: ignore[misc]
         self._trainer, self._machine = trainer, machine
         self.validations: list[dict[str, float]] = []
         self.last_losses: dict[str, float] = {}
+        self.seconds = 0.0
 
     def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         """Open the log with the loss of the untrained adapter as step 0."""
@@ -127,6 +129,10 @@ class Monitor(TrainerCallback):  # type: ignore[misc]
         self._bar = progress_bar(total, "training", "step")
         self._warning = LongRunWarning("training", total, self._machine)
 
+    def on_step_begin(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
+        """Start the step's clock."""
+        self._step_started = time.perf_counter()
+
     def on_pre_optimizer_step(self, _args: Any, state: Any, _control: Any, **kwargs: Any) -> None:
         """Stop before gradients that are not finite reach the weights."""
         gradients = [p.grad for p in kwargs["model"].parameters() if p.grad is not None]
@@ -140,6 +146,7 @@ class Monitor(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
         """Log the step."""
+        self.seconds += time.perf_counter() - self._step_started
         self.last_losses = self._trainer.take_totals().means()
         for name, value in self.last_losses.items():
             self._live.log_metric(f"train/{name}", value)

@@ -28,11 +28,13 @@ class Course:
 
     Attributes:
         steps: optimizer steps taken.
+        seconds: spent on them, validation left out.
         validations: mean losses before training and at each evaluation, in order.
         last: mean losses of the last step.
     """
 
     steps: int
+    seconds: float
     validations: list[dict[str, float]]
     last: dict[str, float]
 
@@ -114,7 +116,9 @@ def fine_tune(
             trainer.train()
         finally:
             monitor.close()
-    return Course(trainer.state.global_step, monitor.validations, monitor.last_losses)
+    return Course(
+        trainer.state.global_step, monitor.seconds, monitor.validations, monitor.last_losses
+    )
 
 
 def train_adapter(
@@ -127,7 +131,7 @@ def train_adapter(
     log: Path,
     root: Path,
 ) -> dict[str, Any]:
-    """Fine-tune a model on `rows` and write its adapter; return the manifest and the machine.
+    """Fine-tune a model on `rows` and write its adapter; return facts for a run card.
 
     Args:
         name: the model's key in models.yaml; `spec` is its entry.
@@ -156,7 +160,14 @@ def train_adapter(
         revision = spec.hub.revision if spec.hub is not None and spec.path is None else None
         save_adapter(model, folder, base_reference(name, spec, root), revision)
         write_json(folder / "training.json", manifest)
-    return {"training": manifest, "machine": device.describe()}
+    return {
+        "steps": course.steps,
+        "dropped_too_long": sum(map(len, dropped.values())),
+        "training_seconds": round(course.seconds, 2),
+        "tokens_per_second": round(manifest["tokens"] * params.epochs / course.seconds, 1),
+        "peak_memory_bytes": device.peak_memory_bytes(),
+        "machine": device.describe(),
+    }
 
 
 def _arguments(params: TrainParams, examples: int, seed: int, device: Device, scratch: str) -> Any:

@@ -1,0 +1,36 @@
+"""The run card: what a run cost and where it ran. Never part of a result that is compared."""
+
+import platform
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tracekd.files import write_json
+
+_PACKAGES = ("tracekd", "torch", "transformers", "peft", "tokenizers", "accelerate", "polars")
+
+
+class RunCard:
+    """Collects facts about a run and its time, from construction to `write`."""
+
+    def __init__(self) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+        self._facts: dict[str, Any] = {}
+
+    def add(self, facts: Mapping[str, Any]) -> None:
+        """Note facts that JSON can hold; later ones replace earlier ones of the same name."""
+        self._facts.update(facts)
+
+    def write(self, path: Path) -> None:
+        """Write all facts, the seconds so far, the platform and the packages' versions."""
+        card = {
+            "seconds": round(time.perf_counter() - self._started, 2),
+            **self._facts,
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "packages": {package: version(package) for package in _PACKAGES},
+        }
+        write_json(path, card)

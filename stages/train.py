@@ -1,0 +1,48 @@
+"""train: training text -> a LoRA adapter."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import _checkout  # noqa: F401
+from tracekd.cli import run
+
+
+def main(
+    params: Annotated[Path, typer.Option(help="Settings.")] = Path("params.yaml"),
+    models: Annotated[Path, typer.Option(help="Model entries.")] = Path("models.yaml"),
+    sft: Annotated[Path, typer.Option(help="Folder to read.")] = Path("data/sft"),
+    adapter: Annotated[Path, typer.Option(help="Folder to write.")] = Path("models/adapter"),
+    log: Annotated[Path, typer.Option(help="Folder of the live log.")] = Path("plots/train"),
+    card: Annotated[Path, typer.Option(help="Run card to write.")] = Path("metrics/run_train.json"),
+) -> None:
+    """Fine-tune the chosen model on the completions, with LoRA.
+
+    Reads data/sft/train.parquet and validation.parquet.
+
+    Writes models/adapter (a PEFT adapter and training.json), plots/train (losses of trace and
+    answer, step by step) and metrics/run_train.json (time, memory, machine).
+    Params: model, seed, train.
+    """
+    from tracekd import config, records, runcard, training
+
+    clock = runcard.RunCard()
+    settings = config.load_params(params)
+    rows = {
+        split: records.read(sft / f"{split}.parquet", records.SFT).to_dicts()
+        for split in ("train", "validation")
+    }
+    name = settings.model
+    spec = config.load_model(models, name)
+    clock.add(
+        training.train_adapter(
+            name, spec, settings.train, settings.seed, rows, adapter, log, Path.cwd()
+        )
+    )
+    clock.write(card)
+    print(f"{name}: adapter in {adapter}, losses in {log}")
+
+
+if __name__ == "__main__":
+    run(main)

