@@ -1,0 +1,172 @@
+"""The paper's headline claims, decided for our runs by stated rules.
+
+Every rule asks two things of a 95 % interval: does it exclude what the claim says, and is it narrow
+enough to say so (does all of it lie within a margin of the claim)? If neither, the runs are too few
+to decide. No rule looks at a point estimate alone.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tracekd.comparison.markdown import percent
+from tracekd.statistics.values import Undefined
+
+Verdict = Literal["supports", "contradicts", "cannot decide"]
+
+#: "28 %": how far off still counts as the same.
+SHARE, SHARE_MARGIN = 0.28, 0.05
+#: "nearly independent": largest difference of P(answer right) that is negligible.
+LINK_MARGIN = 0.10
+#: 95 % point of chi-square with one degree of freedom: the paper's own criterion.
+CHI_SQUARE = 3.841
+#: "do not hurt": largest loss of accuracy that is negligible.
+HURT_MARGIN = 0.05
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim and the rule that decides it for one setting.
+
+    Attributes:
+        judge: one setting's results -> verdict and the numbers it rests on.
+        universal: whether one setting that contradicts it contradicts it as a whole; a claim that
+            something is "not consistently" so falls only if every setting, two at least, does.
+    """
+
+    text: str
+    rule: str
+    judge: Callable[[Mapping[str, Any]], tuple[Verdict, str]]
+    universal: bool = True
+
+
+def judge_all(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return claim -> rule, verdict over all settings, and each setting's verdict and numbers."""
+    found = {}
+    for name, claim in CLAIMS.items():
+        verdicts = {label: claim.judge(results) for label, results in settings.items()}
+        found[name] = {
+            "claim": claim.text,
+            "rule": claim.rule,
+            "verdict": overall([verdict for verdict, _ in verdicts.values()], claim.universal),
+            "settings": {
+                label: {"verdict": verdict, "because": because}
+                for label, (verdict, because) in verdicts.items()
+            },
+        }
+    return found
+
+
+def overall(verdicts: list[Verdict], universal: bool) -> Verdict:
+    """Return the verdict over settings; see `Claim.universal`.
+
+    Settings that cannot decide have no voice.
+    """
+    against, in_favour = verdicts.count("contradicts"), verdicts.count("supports")
+    if universal:
+        if against and in_favour:
+            return "cannot decide"
+        return "contradicts" if against else "supports" if in_favour else "cannot decide"
+    if in_favour:
+        return "supports"
+    return "contradicts" if against >= 2 else "cannot decide"
+
+
+def _share(of: str) -> Callable[[Mapping[str, Any]], tuple[Verdict, str]]:
+    def judge(results: Mapping[str, Any]) -> tuple[Verdict, str]:
+        link = _link(results)
+        if link is None:
+            return "cannot decide", "no run of the correct regime"
+        return _near(link[of], SHARE, SHARE_MARGIN)
+
+    return judge
+
+
+def _independent(results: Mapping[str, Any]) -> tuple[Verdict, str]:
+    link = _link(results)
+    if link is None:
+        return "cannot decide", "no run of the correct regime"
+    difference = link["risk_difference"]
+    if isinstance(difference["low"], Undefined) or isinstance(difference["value"], Undefined):
+        return "cannot decide", "traces are (nearly) all right or all wrong"
+    statistics = [seed["chi_square"] for seed in link["by_seed"].values()]
+    known = [value for value in statistics if not isinstance(value, Undefined)]
+    beyond = sum(value >= CHI_SQUARE for value in known)
+    because = (
+        f"difference {percent(difference, 'value')}; "
+        f"chi-square {', '.join(f'{value:.1f}' for value in known) or 'undefined'}"
+    )
+    low, high = difference["low"], difference["high"]
+    if (low > 0 or high < 0) and beyond > len(statistics) / 2:
+        return "contradicts", because
+    if low > -LINK_MARGIN and high < LINK_MARGIN:
+        return "supports", because
+    return "cannot decide", because
+
+
+def _harmless(results: Mapping[str, Any]) -> tuple[Verdict, str]:
+    pairs = results["paired"]
+    if "incorrect - correct" in pairs:
+        found, sign = pairs["incorrect - correct"], 1
+    elif "correct - incorrect" in pairs:
+        found, sign = pairs["correct - incorrect"], -1
+    else:
+        return "cannot decide", "no pair of the incorrect and the correct regime"
+    low, high = sorted((sign * found["low"], sign * found["high"]))
+    p_value = found["p_holm"]
+    p_text = "undefined" if isinstance(p_value, Undefined) else f"{p_value:.2g}"
+    change = {"value": sign * found["difference"], "low": low, "high": high}
+    because = f"incorrect - correct {percent(change, 'value')}, p (Holm) {p_text}"
+    if high < 0 and not isinstance(p_value, Undefined) and p_value < 0.05:
+        return "contradicts", because
+    return ("supports" if low > -HURT_MARGIN else "cannot decide"), because
+
+
+CLAIMS = {
+    "28_percent_of_questions": Claim(
+        "A correct trace led to a correct answer in only 28 % of test cases "
+        "(read as: of all test questions)",
+        "correct regime; interval of the share of questions with trace and answer right: within "
+        "23 to 33 % supports, wholly outside contradicts",
+        _share("both_right"),
+    ),
+    "28_percent_of_right_traces": Claim(
+        "A correct trace led to a correct answer in only 28 % of test cases "
+        "(read as: of the questions whose trace is right)",
+        "correct regime; interval of P(answer right | trace right): within 23 to 33 % supports, "
+        "wholly outside contradicts",
+        _share("p_answer_if_right"),
+    ),
+    "nearly_independent": Claim(
+        "Trace and answer are nearly independent (chi-square below 3.841)",
+        "correct regime; interval of P(answer right | trace right) - P(answer right | trace wrong) "
+        "excludes 0 and chi-square is 3.841 or more in most seeds: contradicts; interval within "
+        "10 points of 0: supports",
+        _independent,
+    ),
+    "incorrect_does_not_consistently_hurt": Claim(
+        "Incorrect traces do not consistently hurt",
+        "paired difference in accuracy, incorrect - correct regime: interval below 0 and "
+        "Holm's p < 0.05: a setting contradicts; interval above -5 points: it supports. Over "
+        "settings: one that supports is enough; contradicted if none does and two contradict",
+        _harmless,
+        universal=False,
+    ),
+}
+
+
+def _link(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    found: Mapping[str, Any] | None = results["regimes"].get("correct", {}).get("link")
+    return found
+
+
+def _near(estimate: Mapping[str, Any], target: float, margin: float) -> tuple[Verdict, str]:
+    low, high = estimate["low"], estimate["high"]
+    if isinstance(low, Undefined) or isinstance(estimate["value"], Undefined):
+        return "cannot decide", "no trace is right (or hardly any)"
+    because = percent(estimate, "value")
+    if high < target - margin or low > target + margin:
+        return "contradicts", because
+    if low >= target - margin and high <= target + margin:
+        return "supports", because
+    return "cannot decide", because

@@ -1,0 +1,113 @@
+"""What a regime does to the answers: paired comparisons on the same questions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracekd.comparison.scores import RegimeScores
+from tracekd.statistics import bootstrap, paired
+from tracekd.statistics.link import count
+from tracekd.statistics.pooled import detectable_mean, nothing_differs_interval, sign_flip_test
+from tracekd.statistics.values import Tree
+
+#: What each regime is compared with.
+BASELINES = ("none", "correct")
+
+
+def pairs(regimes: Iterable[str], baselines: Sequence[str]) -> list[tuple[str, str]]:
+    """Return (baseline, regime) for every comparison, none of them twice or the other way round."""
+    names = list(regimes)
+    found: list[tuple[str, str]] = []
+    for baseline in baselines:
+        if baseline in names:
+            found += [
+                (baseline, other)
+                for other in names
+                if other != baseline and (other, baseline) not in found
+            ]
+    return found
+
+
+def effect(first: RegimeScores, second: RegimeScores, key: str) -> Tree:
+    """Return the difference in answer accuracy, second - first, on the same questions.
+
+    Seeds that both have are used (all, if they share none), pooled by question: what is resampled
+    and tested is each question's difference of its means over seeds. The interval is a paired
+    bootstrap over questions (exact if none differs). The test is McNemar's exact one, or with
+    several seeds its generalisation to means, the exact sign-flip test. Each shared seed is told
+    apart as well.
+    """
+    before, after, seeds = _shared(first, second)
+    # Whole numbers: right answers over seeds, on a common denominator.
+    denominator = len(before) * len(after)
+    changes = after.sum(axis=0) * len(before) - before.sum(axis=0) * len(after)
+    if len(before) == len(after):
+        denominator, changes = len(before), changes // len(before)
+    n = changes.size
+    low, high = (
+        bootstrap.mean_interval(changes / denominator, bootstrap.generator("compare", key))
+        if changes.any()
+        else nothing_differs_interval(n)
+    )
+    single = denominator == 1
+    counts = count(before[0], after[0])
+    return {
+        "seeds": seeds,
+        "n": n,
+        "difference": float(changes.mean() / denominator),
+        "low": low,
+        "high": high,
+        "test": "McNemar, exact" if single else "sign-flip, exact",
+        "p_value": paired.mcnemar(counts) if single else sign_flip_test(changes),
+        "detectable": (
+            paired.detectable_difference(n, float(np.abs(changes).mean()))
+            if single
+            else detectable_mean(changes / denominator)
+        ),
+        "by_seed": {
+            str(seed): _one_seed(before[row], after[row]) for row, seed in enumerate(seeds)
+        },
+    }
+
+
+def adjust(effects: Mapping[str, Mapping[str, Tree]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return setting -> comparison -> effect with `p_holm`; all comparisons are one family."""
+    family = {
+        f"{setting}\n{name}": found["p_value"]
+        for setting, comparisons in effects.items()
+        for name, found in comparisons.items()
+    }
+    adjusted = paired.holm(family)
+    return {
+        setting: {
+            name: {**found, "p_holm": adjusted[f"{setting}\n{name}"]}
+            for name, found in comparisons.items()
+        }
+        for setting, comparisons in effects.items()
+    }
+
+
+def _shared(
+    first: RegimeScores, second: RegimeScores
+) -> tuple[NDArray[np.int64], NDArray[np.int64], list[int]]:
+    """Return both answers, (seeds, questions) of 0 and 1, and the seeds they share."""
+    seeds = [seed for seed in first.seeds if seed in second.seeds]
+    rows = [
+        scores.measures["answer"].astype(np.int64)[
+            [scores.seeds.index(seed) for seed in seeds] if seeds else slice(None)
+        ]
+        for scores in (first, second)
+    ]
+    return rows[0], rows[1], seeds
+
+
+def _one_seed(before: NDArray[np.int64], after: NDArray[np.int64]) -> Tree:
+    counts = count(before, after)
+    return {
+        "first_only": counts.right_wrong,
+        "second_only": counts.wrong_right,
+        "difference": (counts.wrong_right - counts.right_wrong) / sum(counts),
+        "p_value": paired.mcnemar(counts),
+    }

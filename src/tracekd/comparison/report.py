@@ -1,0 +1,168 @@
+"""compare.json -> compare.md: the tables as the paper prints them, for people."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tracekd.comparison.markdown import number, p_value, percent, points, table
+from tracekd.comparison.paper_report import paper_sections
+from tracekd.files import atomic_file, write_json
+
+_MEASURES = {
+    "answer": "answer",
+    "class": "class",
+    "facts_f1": "IR F1",
+    "facts_exact": "IR exact",
+    "trace": "whole trace",
+}
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """Return the report as Markdown whose tables also read well as plain text.
+
+    Args:
+        report: the content of compare.json (null where undefined).
+    """
+    sections = [
+        _experiments(report["experiments"]),
+        _regimes(report["results"]),
+        _links(report["results"]),
+        _paired(report["results"]),
+        _listed("Not compared", report["not_paired"]),
+        _other_code(report["other_code"]),
+        _missing(report["missing"]),
+    ]
+    if "paper" in report:
+        sections += paper_sections(report["paper"])
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def write(folder: Path, report: Mapping[str, Any], undefined: Mapping[str, str]) -> str:
+    """Write compare.json and compare.md into a folder; return the text of the latter."""
+    text = markdown(report)
+    write_json(folder / "compare.json", {**report, "undefined": undefined})
+    with atomic_file(folder / "compare.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return text
+
+
+def _experiments(experiments: Mapping[str, Any]) -> str:
+    lines = [
+        "# Experiments compared",
+        f"{experiments['used']} experiments used, of {experiments['found']} found; "
+        f"{len(experiments['superseded'])} older with the same settings as a newer one.",
+    ]
+    if experiments["rejected"]:
+        rows = experiments["rejected"].items()
+        lines.append("Not used:\n" + "\n".join(f"- {name}: {reason}" for name, reason in rows))
+    if experiments["scores_absent"]:
+        rows = [
+            f"- {name}, accuracy {points(one['accuracy'])}: `{one['command']}`"
+            for name, one in experiments["scores_absent"].items()
+        ]
+        lines.append(
+            "Scores not in DVC's cache; fetch them with `dvc fetch --all-commits` "
+            "(a committed run) or `dvc exp pull REMOTE NAME`, or run again:\n" + "\n".join(rows)
+        )
+    return "\n\n".join(lines)
+
+
+def _regimes(results: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            setting["dataset"],
+            _model(setting),
+            regime,
+            ", ".join(map(str, figures["seeds"])),
+            str(figures["n"]),
+            *(percent(figures.get(measure)) for measure in _MEASURES),
+            figures["answer"]["interval"],
+        ]
+        for setting in results.values()
+        for regime, figures in setting["regimes"].items()
+    ]
+    header = ["data set", "model", "regime", "seeds", "n", *_MEASURES.values(), "interval (answer)"]
+    return "## Regimes\n\nMean over seeds in percent with its 95 % interval.\n\n" + table(
+        header, rows
+    )
+
+
+def _links(results: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            setting["dataset"],
+            _model(setting),
+            regime,
+            percent(link["p_answer_if_right"], "value"),
+            percent(link["p_answer_if_wrong"], "value"),
+            percent(link["risk_difference"], "value"),
+            points(link["risk_difference_within_classes"]),
+            " / ".join(number(seed["phi"], ".2f") for seed in link["by_seed"].values()),
+            " / ".join(number(seed["chi_square"], ".1f") for seed in link["by_seed"].values()),
+        ]
+        for setting in results.values()
+        for regime, figures in setting["regimes"].items()
+        if (link := figures.get("link"))
+    ]
+    if not rows:
+        return ""
+    header = [
+        "data set",
+        "model",
+        "regime",
+        "trace right",
+        "trace wrong",
+    ]
+    header += ["difference", "within classes", "phi by seed", "chi-square by seed"]
+    return (
+        "## Link of whole trace and answer\n\nShare of right answers in percent where the trace is "
+        "right and where it is wrong; seeds taken together.\n\n" + table(header, rows)
+    )
+
+
+def _paired(results: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            setting["dataset"],
+            _model(setting),
+            name,
+            ", ".join(map(str, found["seeds"])) or "none shared",
+            percent(found, "difference"),
+            p_value(found["p_value"]),
+            p_value(found["p_holm"]),
+            found["test"],
+            points(found["detectable"]),
+        ]
+        for setting in results.values()
+        for name, found in setting["paired"].items()
+    ]
+    if not rows:
+        return ""
+    header = ["data set", "model", "regimes", "seeds", "difference in accuracy, points"]
+    header += ["p", "p (Holm)", "test", "detectable"]
+    return (
+        "## Paired comparisons on the same questions\n\nDifference in answer accuracy with its "
+        "95 % interval (bootstrap over questions). Holm over all rows. Detectable: the smallest "
+        "difference that this test set shows with 80 % power at 5 %.\n\n" + table(header, rows)
+    )
+
+
+def _other_code(settings: Mapping[str, Sequence[str]]) -> str:
+    lines = [f"{label}: {', '.join(paths)}" for label, paths in settings.items()]
+    return _listed("Experiments that ran different code", lines)
+
+
+def _missing(commands: Sequence[str]) -> str:
+    if not commands:
+        return "## Missing\n\nNothing: every regime and seed was run in every setting."
+    lines = "\n".join([*commands, "dvc queue start"])
+    return f"## Missing\n\nThis would run what the grid lacks:\n\n```sh\n{lines}\n```"
+
+
+def _listed(title: str, lines: Sequence[str]) -> str:
+    return f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
+
+
+def _model(setting: Mapping[str, Any]) -> str:
+    rest = ", ".join(f"{name} {value}" for name, value in setting["params"].items())
+    return f"{setting['model']} ({rest})" if rest else str(setting["model"])

@@ -1,0 +1,109 @@
+"""All experiments -> the content of compare.json."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tracekd.comparison import claims, published
+from tracekd.comparison.effects import adjust, effect, pairs
+from tracekd.comparison.experiments import Collection
+from tracekd.comparison.grid import Grid, Setting, missing_commands, not_paired, rerun_command
+from tracekd.comparison.scores import Loaded, SettingScores
+from tracekd.comparison.tables import regime_figures
+from tracekd.statistics.values import settle
+
+
+def evaluate(
+    settings: Mapping[Setting, SettingScores], baselines: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Return each setting's figures by regime and its paired comparisons.
+
+    Args:
+        settings: verdicts.
+        baselines: the regimes that each other one is compared with.
+    """
+    effects = adjust(
+        {
+            setting.label: {
+                f"{second} - {first}": effect(
+                    scores.regimes[first],
+                    scores.regimes[second],
+                    f"{setting.label}/{first}/{second}",
+                )
+                for first, second in pairs(scores.regimes, baselines)
+            }
+            for setting, scores in settings.items()
+        }
+    )
+    return {
+        setting.label: {
+            "model": setting.model,
+            "dataset": setting.dataset,
+            "params": dict(setting.rest),
+            "regimes": {
+                regime: regime_figures(one, scores.classes, f"{setting.label}/{regime}")
+                for regime, one in scores.regimes.items()
+            },
+            "paired": effects[setting.label],
+        }
+        for setting, scores in settings.items()
+    }
+
+
+def compare(
+    found: Collection,
+    grid: Grid,
+    loaded: Loaded,
+    current: Mapping[str, Any],
+    baselines: Sequence[str],
+    *,
+    paper: bool,
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return everything that compare.json holds, and why each null in it is undefined.
+
+    Args:
+        found: what git has.
+        grid: the experiments that were chosen.
+        loaded: their scores.
+        current: see `experiments.current_params`.
+        baselines: the regimes that each other one is compared with.
+        paper: whether to set the numbers beside the published ones.
+    """
+    results = evaluate(loaded.settings, baselines)
+    used = sum(len(cells) for cells in grid.settings.values())
+    report: dict[str, Any] = {
+        "experiments": {
+            "found": len(found.experiments) + len(found.rejected),
+            "used": used - len(loaded.absent) - len(loaded.unusable),
+            "superseded": dict(grid.superseded),
+            "rejected": {**found.rejected, **loaded.unusable},
+            "scores_absent": {
+                one.name: {"accuracy": one.accuracy, "command": rerun_command(one, current)}
+                for one in loaded.absent
+            },
+        },
+        "results": results,
+        "not_paired": not_paired(grid.settings),
+        "other_code": other_code(grid),
+        "missing": missing_commands(grid, current),
+    }
+    if paper:
+        report["paper"] = {
+            "source": published.load()["source"],
+            "claims": claims.judge_all(results),
+            "accuracy": published.beside(results),
+            "trace_answer": published.links_beside(results),
+        }
+    return settle(report)
+
+
+def other_code(grid: Grid) -> dict[str, list[str]]:
+    """Return, for each setting whose experiments ran different code, the files that differ."""
+    found = {}
+    for setting, cells in grid.settings.items():
+        versions: dict[str, set[str]] = {}
+        for one in cells.values():
+            for path, md5 in one.run.code.items():
+                versions.setdefault(path, set()).add(md5)
+        if differing := sorted(path for path, seen in versions.items() if len(seen) > 1):
+            found[setting.label] = differing
+    return found

@@ -1,0 +1,117 @@
+"""The figures of one regime: means over seeds with intervals, and the link of trace and answer."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracekd.comparison.scores import Matrix, RegimeScores
+from tracekd.statistics import bootstrap
+from tracekd.statistics.link import association, count
+from tracekd.statistics.pooled import newcombe_interval, t_interval, wilson_interval
+from tracekd.statistics.stratified import pooled_risk_difference
+from tracekd.statistics.values import Tree, Undefined, Value
+
+_PER_SEED = ("phi", "chi_square", "p_value", "exact_test")
+
+
+def regime_figures(scores: RegimeScores, classes: NDArray[np.str_], key: str) -> Tree:
+    """Return the figures of a regime in one setting.
+
+    Args:
+        scores: verdicts, (seeds, questions) each.
+        classes: (questions,).
+        key: what the random numbers of the intervals are a function of.
+    """
+    answer = scores.measures["answer"]
+    figures: dict[str, Any] = {"seeds": list(scores.seeds), "n": answer.shape[1]}
+    for measure, matrix in scores.measures.items():
+        figures[measure] = estimate(matrix, f"{key}/{measure}")
+    if "trace" in scores.measures:
+        figures["link"] = link(scores, classes)
+    figures["by_class"] = {
+        str(name): {"n": int((classes == name).sum()), **estimate(answer[:, classes == name], key)}
+        for name in np.unique(classes)
+    }
+    return figures
+
+
+def estimate(matrix: Matrix, key: str) -> Tree:
+    """Return the mean of (seeds, questions) values from 0 to 1, its 95 % interval and its kind.
+
+    Over seeds where there are two or more that differ (Student's t, cut to 0 to 1): what another
+    seed would give on these questions. Else over questions: what other questions would give this
+    run (Wilson's score interval for verdicts, bootstrap for anything else).
+    """
+    low: Value
+    high: Value
+    by_seed = matrix.mean(axis=1)
+    mean = float(by_seed.mean())
+    seeds, questions = matrix.shape
+    if seeds > 1 and not np.allclose(by_seed, mean, rtol=0, atol=1e-12):
+        low, high = t_interval(list(map(float, by_seed)))
+        kind = f"t over {seeds} seeds"
+    elif np.isin(matrix, (0, 1)).all():
+        low, high = wilson_interval(int(matrix[0].sum()), questions)
+        kind = f"Wilson over {questions} questions"
+    else:
+        rng = bootstrap.generator("compare", key)
+        low, high = bootstrap.mean_interval(matrix.mean(axis=0), rng)
+        kind = f"bootstrap over {questions} questions"
+    return {"mean": mean, "low": low, "high": high, "interval": kind}
+
+
+def link(scores: RegimeScores, classes: NDArray[np.str_]) -> Tree:
+    """Return how far the whole trace and the answer hang together, seeds taken together.
+
+    Counts are summed over seeds. Intervals are Wilson's, and Newcombe's for the difference, with
+    the number of questions that the counts are worth if all seeds of a question say the same (Kish
+    1965): with one seed that is their plain number. Tests are told for each seed apart.
+    """
+    trace, answer = scores.measures["trace"] == 1, scores.measures["answer"] == 1
+    counts = count(trace.ravel(), answer.ravel())
+    strata = [
+        count(trace[:, classes == name].ravel(), answer[:, classes == name].ravel())
+        for name in np.unique(classes)
+    ]
+    compared = [stratum for stratum in strata if stratum.steps_right and stratum.steps_wrong]
+    right = _share(answer, trace, "no trace is right")
+    wrong = _share(answer, ~trace, "no trace is wrong")
+    return {
+        **counts._asdict(),
+        "both_right": _share(answer & trace, np.ones_like(trace), "no question"),
+        "p_answer_if_right": right,
+        "p_answer_if_wrong": wrong,
+        "risk_difference": _difference(right, wrong),
+        "risk_difference_within_classes": pooled_risk_difference(compared),
+        "by_seed": {
+            str(seed): _one_seed(trace[row], answer[row]) for row, seed in enumerate(scores.seeds)
+        },
+    }
+
+
+def _one_seed(trace: NDArray[np.bool_], answer: NDArray[np.bool_]) -> Tree:
+    found = association(count(trace, answer), "trace")
+    return {name: found[name] for name in _PER_SEED}
+
+
+def _share(verdicts: NDArray[np.bool_], among: NDArray[np.bool_], reason: str) -> Tree:
+    """Return the share of right verdicts among some of (seeds, questions), with its interval."""
+    times = among.sum(axis=0)
+    if not times.any():
+        fault = Undefined(reason)
+        return {"value": fault, "low": fault, "high": fault}
+    share = float((verdicts & among).sum() / times.sum())
+    worth = float(times.sum() ** 2 / (times**2).sum())
+    low, high = wilson_interval(share * worth, worth)
+    return {"value": share, "low": low, "high": high}
+
+
+def _difference(first: Tree, second: Tree) -> Tree:
+    """Return first - second of two shares with Newcombe's interval (1998, method 10)."""
+    for share in (first, second):
+        if isinstance(share["value"], Undefined):
+            return share
+    bounds = [(share["value"], share["low"], share["high"]) for share in (first, second)]
+    low, high = newcombe_interval(bounds[0], bounds[1])
+    return {"value": first["value"] - second["value"], "low": low, "high": high}

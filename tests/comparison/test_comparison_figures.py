@@ -1,0 +1,45 @@
+"""Pictures across experiments: all are written, and the same input gives the same bytes."""
+
+from pathlib import Path
+from typing import Any
+
+from tracekd.comparison import figures
+
+ESTIMATE = {"mean": 0.5, "value": 0.5, "low": 0.4, "high": 0.6}
+UNKNOWN = {"value": None, "low": None, "high": None}
+EFFECT = {"difference": -0.1, "low": -0.2, "high": 0.01, "detectable": 0.15}
+RESULTS: dict[str, Any] = {
+    "small on worlds": {
+        "regimes": {
+            "none": {"answer": ESTIMATE},
+            "correct": {
+                "answer": ESTIMATE,
+                "trace": ESTIMATE,
+                "link": {"p_answer_if_right": UNKNOWN, "p_answer_if_wrong": ESTIMATE},
+            },
+        },
+        "paired": {
+            "correct - none": EFFECT,
+            "shuffled - none": {**EFFECT, "detectable": None},
+        },
+    }
+}
+
+
+def test_every_picture_is_written_with_the_same_bytes_each_time(tmp_path: Path) -> None:
+    first = figures.write_all(tmp_path / "one", RESULTS)
+    second = figures.write_all(tmp_path / "two", RESULTS)
+    assert [path.name for path in first] == [
+        "compare_regimes.png",
+        "compare_effects.png",
+        "compare_link.png",
+    ]
+    for one, two in zip(first, second, strict=True):
+        assert one.read_bytes().startswith(b"\x89PNG")
+        assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_single_regime_has_pictures_too(tmp_path: Path) -> None:
+    single = {"x": {"regimes": {"none": {"answer": ESTIMATE}}, "paired": {}}}
+    assert all(path.is_file() for path in figures.write_all(tmp_path, single))
+    assert all(path.is_file() for path in figures.write_all(tmp_path, {}))

@@ -1,0 +1,82 @@
+"""Paired comparisons of regimes, by hand."""
+
+import numpy as np
+import pytest
+
+from tracekd.comparison.effects import adjust, effect, pairs
+from tracekd.comparison.scores import RegimeScores
+from tracekd.statistics.values import Undefined
+
+
+def regime(**answers: list[int]) -> RegimeScores:
+    seeds = tuple(int(name[1:]) for name in answers)
+    return RegimeScores(seeds, {"answer": np.array(list(answers.values()), dtype=float)})
+
+
+def test_each_pair_is_compared_once() -> None:
+    assert pairs(["none", "correct", "incorrect"], ["none", "correct", "absent"]) == [
+        ("none", "correct"),
+        ("none", "incorrect"),
+        ("correct", "incorrect"),
+    ]
+    assert pairs(["correct", "incorrect"], ["correct"]) == [("correct", "incorrect")]
+
+
+def test_one_seed_is_compared_by_mcnemar() -> None:
+    before = regime(s0=[1] * 6 + [0] * 4)
+    after = regime(s0=[1] * 5 + [0] + [1] * 3 + [0])
+    found = effect(before, after, "k")
+    assert found["difference"] == pytest.approx(0.2)
+    assert found["test"] == "McNemar, exact"
+    assert found["p_value"] == pytest.approx(2 * 5 / 16)
+    assert found["low"] < 0.2 < found["high"]
+    assert found["by_seed"]["0"] == {
+        "first_only": 1,
+        "second_only": 3,
+        "difference": 0.2,
+        "p_value": found["p_value"],
+    }
+
+
+def test_several_seeds_are_pooled_by_question() -> None:
+    before = regime(s0=[1, 0, 0, 0], s1=[1, 0, 1, 0])
+    after = regime(s0=[1, 1, 1, 0], s1=[0, 1, 1, 1])
+    found = effect(before, after, "k")
+    # Differences of sums by question: -1, 2, 1, 1, of either sign with the same chance.
+    signs = np.array(np.meshgrid(*[[-1, 1]] * 4)).reshape(4, -1)
+    sums = np.abs(np.array([1, 2, 1, 1]) @ signs)
+    assert found["difference"] == pytest.approx(3 / 8)
+    assert found["test"] == "sign-flip, exact"
+    assert found["p_value"] == pytest.approx(np.mean(sums >= 3))
+    assert found["seeds"] == [0, 1]
+    assert list(found["by_seed"]) == ["0", "1"]
+
+
+def test_only_shared_seeds_are_compared() -> None:
+    found = effect(regime(s0=[1, 0], s1=[0, 0]), regime(s1=[1, 0], s2=[0, 0]), "k")
+    assert found["seeds"] == [1]
+    assert found["difference"] == 0.5
+
+
+def test_without_shared_seeds_all_are_used() -> None:
+    found = effect(regime(s0=[1, 0], s1=[0, 0]), regime(s2=[1, 1]), "k")
+    assert found["seeds"] == []
+    assert found["difference"] == pytest.approx(1 - 0.25)
+    assert found["by_seed"] == {}
+    assert found["test"] == "sign-flip, exact"
+
+
+def test_regimes_that_agree_still_have_an_interval() -> None:
+    found = effect(regime(s0=[1] * 36), regime(s0=[1] * 36), "k")
+    assert found["difference"] == 0
+    assert (found["low"], found["high"]) == pytest.approx((-0.0974, 0.0974), abs=1e-3)
+    assert isinstance(found["p_value"], Undefined)
+    assert isinstance(found["detectable"], Undefined)
+
+
+def test_holm_counts_the_comparisons_of_all_settings() -> None:
+    effects = {"a": {"x": {"p_value": 0.01}, "y": {"p_value": 0.04}}, "b": {"x": {"p_value": 0.03}}}
+    adjusted = adjust(effects)
+    assert adjusted["a"]["x"]["p_holm"] == pytest.approx(0.03)
+    assert adjusted["a"]["y"]["p_holm"] == pytest.approx(0.06)
+    assert adjusted["b"]["x"]["p_holm"] == pytest.approx(0.06)

@@ -1,0 +1,67 @@
+"""Our numbers beside the published ones."""
+
+from typing import Any
+
+import pytest
+
+from tracekd.comparison import published
+
+
+def results(accuracy: float, n: int) -> dict[str, Any]:
+    estimate = {"mean": accuracy, "low": accuracy - 0.01, "high": accuracy + 0.01}
+    figures = {
+        "n": n,
+        "answer": estimate,
+        "by_class": {"equal": {"n": n, **estimate}},
+        "link": {"right_right": 1},
+    }
+    return {
+        "llama on cotemp": {"model": "llama", "dataset": "cotemp", "regimes": {"none": figures}},
+        "llama on babi": {"model": "llama", "dataset": "babi", "regimes": {"correct": figures}},
+    }
+
+
+def test_the_published_data_agree_with_themselves() -> None:
+    content = published.load()
+    for dataset, models in content["trace_answer"].items():
+        for regimes in models.values():
+            for cells in regimes.values():
+                # The published counts miss a row or two here and there.
+                assert sum(content["questions"][dataset].values()) - sum(cells) in range(31)
+    assert set(content["accuracy"]["cotemp"]) == set(content["models"])
+
+
+def test_a_class_is_compared_with_an_interval() -> None:
+    found = published.beside(results(0.5, 100))["cotemp, Llama-3.2-1B-Instruct, none"]
+    ours = found["equal"]["ours"]["llama on cotemp"]
+    assert found["equal"]["published"] == pytest.approx(0.724)
+    assert ours["difference"] == pytest.approx(-0.224)
+    assert ours["difference_low"] < -0.224 < ours["difference_high"] < 0
+    assert ours["differs"]
+    assert "differs" not in found["mix"]["ours"]["llama on cotemp"]
+
+
+def test_a_data_set_without_classes_is_compared_as_a_whole() -> None:
+    found = published.beside(results(0.95, 100))["babi, Llama-3.2-1B-Instruct, correct"]
+    assert not found["all"]["ours"]["llama on babi"]["differs"]
+
+
+def test_what_was_not_run_stands_alone() -> None:
+    found = published.beside({})["cotemp, Qwen3-8B, correct"]
+    assert list(found) == ["equal", "overlap", "mix"]
+    assert found["mix"] == {
+        "published": pytest.approx(0.549),
+        "published_n": 113,
+        "ours": {},
+    }
+
+
+def test_published_counts_of_trace_and_answer_are_measured_as_ours_are() -> None:
+    found = published.links_beside(results(0.5, 9))
+    llama = found["cotemp, Llama-3.2-1B-Instruct, correct"]["published"]
+    assert llama["chi_square"] == pytest.approx(
+        950 * (174 * 345 - 187 * 244) ** 2 / (361 * 589 * 418 * 532)
+    )
+    assert found["babi, Llama-3.2-1B-Instruct, correct"]["ours"] == {
+        "llama on babi": {"right_right": 1}
+    }

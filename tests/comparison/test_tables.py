@@ -1,0 +1,90 @@
+"""Means, intervals and the link of a regime, by hand."""
+
+import numpy as np
+import pytest
+
+from tracekd.comparison.scores import RegimeScores
+from tracekd.comparison.tables import estimate, link, regime_figures
+from tracekd.statistics.pooled import wilson_interval
+from tracekd.statistics.values import Undefined
+
+ONE = np.array([[1, 1, 1, 0]], dtype=float)
+
+
+def test_one_seed_has_an_interval_over_questions() -> None:
+    low, high = wilson_interval(3, 4)
+    assert estimate(ONE, "k") == {
+        "mean": 0.75,
+        "low": low,
+        "high": high,
+        "interval": "Wilson over 4 questions",
+    }
+
+
+def test_several_seeds_have_an_interval_over_seeds() -> None:
+    found = estimate(np.array([[1, 1, 1, 0, 0], [1, 1, 0, 0, 0]], dtype=float), "k")
+    assert found["mean"] == pytest.approx(0.5)
+    assert found["interval"] == "t over 2 seeds"
+    assert (found["low"], found["high"]) == (0, 1)
+
+
+def test_seeds_that_agree_have_an_interval_over_questions() -> None:
+    found = estimate(np.zeros((3, 10)), "k")
+    assert found["interval"] == "Wilson over 10 questions"
+    assert found["high"] == pytest.approx(0.2775, abs=1e-4)
+
+
+def test_what_is_no_verdict_is_resampled() -> None:
+    found = estimate(np.array([[0.5, 1, 0.25, 0.75] * 20]), "k")
+    assert found["interval"] == "bootstrap over 80 questions"
+    assert found["low"] < 0.625 < found["high"]
+    assert found == estimate(np.array([[0.5, 1, 0.25, 0.75] * 20]), "k")
+
+
+def test_the_link_of_one_seed_by_hand() -> None:
+    trace = np.array([[1] * 8 + [0] * 12], dtype=float)
+    answer = np.array([[1] * 6 + [0] * 2 + [1] * 3 + [0] * 9], dtype=float)
+    found = link(RegimeScores((7,), {"answer": answer, "trace": trace}), np.array(["c"] * 20))
+    assert [found[key] for key in ("right_right", "right_wrong", "wrong_right", "wrong_wrong")] == [
+        6,
+        2,
+        3,
+        9,
+    ]
+    assert found["both_right"]["value"] == 0.3
+    assert found["p_answer_if_right"]["value"] == 0.75
+    assert found["p_answer_if_wrong"]["value"] == 0.25
+    right, wrong = wilson_interval(6, 8), wilson_interval(3, 12)
+    assert found["risk_difference"] == {
+        "value": 0.5,
+        "low": pytest.approx(0.5 - np.hypot(0.75 - right[0], wrong[1] - 0.25)),
+        "high": pytest.approx(0.5 + np.hypot(right[1] - 0.75, 0.25 - wrong[0])),
+    }
+    assert found["by_seed"]["7"]["chi_square"] == pytest.approx(20 * 48**2 / (8 * 12 * 9 * 11))
+
+
+def test_a_seed_that_repeats_another_adds_no_certainty_to_the_link() -> None:
+    trace = np.array([[1, 1, 1, 0, 0, 0]], dtype=float)
+    answer = np.array([[1, 1, 0, 1, 0, 0]], dtype=float)
+    classes = np.array(["c"] * 6)
+    once = link(RegimeScores((0,), {"answer": answer, "trace": trace}), classes)
+    twice = {"answer": np.tile(answer, (2, 1)), "trace": np.tile(trace, (2, 1))}
+    again = link(RegimeScores((0, 1), twice), classes)
+    assert again["right_right"] == 2 * once["right_right"]
+    assert again["risk_difference"] == once["risk_difference"]
+
+
+def test_traces_that_are_all_wrong_have_no_link() -> None:
+    scores = RegimeScores((0,), {"answer": ONE, "trace": np.zeros_like(ONE)})
+    found = link(scores, np.array(["c"] * 4))
+    assert found["p_answer_if_right"]["value"] == Undefined("no trace is right")
+    assert found["risk_difference"]["low"] == Undefined("no trace is right")
+    assert found["p_answer_if_wrong"]["value"] == 0.75
+
+
+def test_figures_of_a_regime_without_steps_have_no_link() -> None:
+    found = regime_figures(RegimeScores((0,), {"answer": ONE}), np.array(["a", "a", "b", "b"]), "k")
+    assert set(found) == {"seeds", "n", "answer", "by_class"}
+    assert found["by_class"]["a"]["mean"] == 1
+    assert found["by_class"]["b"]["mean"] == 0.5
+    assert found["by_class"]["b"]["n"] == 2
