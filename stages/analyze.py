@@ -15,9 +15,7 @@ def main(
     questions: Annotated[Path, typer.Option(help="Questions with gold steps.")] = Path(
         "data/decomposed/test.parquet"
     ),
-    predictions: Annotated[Path, typer.Option(help="What the student said.")] = Path(
-        "data/predictions.parquet"
-    ),
+    predictions: Annotated[Path, typer.Option(help="Answers.")] = Path("data/predictions.parquet"),
     train_log: Annotated[Path, typer.Option(help="Training log; may be absent.")] = Path(
         "plots/train"
     ),
@@ -27,11 +25,11 @@ def main(
 ) -> None:
     """Score each step and each answer against its own question, and how they hang together.
 
-    Reads the test questions and the predictions; writes data/scores.parquet, metrics/metrics.json,
-    metrics/notes.json (why a number is null) and plots/{confusion,accuracy_by_class,steps}.csv,
-    plots/overview.png. Params: model, dataset, trace_mode.
+    Reads test questions and predictions; writes data/scores.parquet, metrics/metrics.json,
+    notes.json (why a number is null), run.json (time, memory, machine of all stages) and
+    plots/{confusion,accuracy_by_class,steps}.csv, overview.png. Params: model, dataset, trace_mode.
     """
-    from tracekd import config, figures, files, records
+    from tracekd import config, figures, files, records, runcard
     from tracekd.scoring import metrics as measures
     from tracekd.scoring import table
     from tracekd.summary import summary
@@ -50,6 +48,7 @@ def main(
     records.write(scored, scores, records.SCORES, extra=True)
     files.write_json(metrics / "metrics.json", measured)
     files.write_json(metrics / "notes.json", notes)
+    runcard.join(metrics)
     figures.write_all(plots, scored, measured, title, train_log)
     places = {"metrics": str(metrics / "metrics.json"), "plots": str(plots / "overview.png")}
     print(summary(measured, title, places))

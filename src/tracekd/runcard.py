@@ -1,5 +1,6 @@
 """The run card: what a run cost and where it ran. Never part of a result that is compared."""
 
+import json
 import platform
 import time
 from collections.abc import Mapping
@@ -34,3 +35,12 @@ class RunCard:
             "packages": {package: version(package) for package in _PACKAGES},
         }
         write_json(path, card)
+
+
+def join(folder: Path) -> None:
+    """Write `run.json`, one card of all stages that left a `run_STAGE.json` in `folder`."""
+    cards = {
+        path.stem.removeprefix("run_"): json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("run_*.json"))
+    }
+    write_json(folder / "run.json", cards)
