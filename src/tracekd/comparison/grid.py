@@ -198,9 +198,11 @@ def _commands(
 
 def _command(wanted: Mapping[str, Any], current: Mapping[str, Any], *, dosed: bool) -> str:
     parts, by_hand = ["dvc", "exp", "run", "--queue"], []
-    for name, value in wanted.items():
+    # In the order of params.yaml; what it does not know is not of this version.
+    for name, standing in current.items():
+        value = wanted.get(name, standing)
         idle = _IDLE.fullmatch(name) or (name == "corruption" and not dosed)
-        if name not in current or idle or current[name] == value:
+        if idle or value == standing:
             continue
         if name in ("trace_mode", "seed"):
             parts += ["-S", f"{name}={','.join(map(str, value))}"]

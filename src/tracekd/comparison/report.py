@@ -8,6 +8,8 @@ from tracekd.comparison.markdown import number, p_value, percent, points, table
 from tracekd.comparison.paper_report import paper_sections
 from tracekd.files import atomic_file, write_json
 
+#: How many files of differing code are named; compare.json has them all.
+_SHOWN = 5
 _MEASURES = {
     "answer": "answer",
     "class": "class",
@@ -148,7 +150,11 @@ def _paired(results: Mapping[str, Any]) -> str:
 
 
 def _other_code(settings: Mapping[str, Sequence[str]]) -> str:
-    lines = [f"{label}: {', '.join(paths)}" for label, paths in settings.items()]
+    lines = [
+        f"{label}: {', '.join(paths[:_SHOWN])}"
+        + (f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else "")
+        for label, paths in settings.items()
+    ]
     return _listed("Experiments that ran different code", lines)
 
 
