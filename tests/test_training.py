@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracekd.collation import IGNORED, collate, epoch_order, length_batches
+from tracekd.collation import IGNORED, collate, epoch_order, length_batches, split_batch
 from tracekd.config import TrainParams, load_model
-from tracekd.devices import Device
+from tracekd.devices import Device, share_cores
 from tracekd.encoding import Encoded
 from tracekd.errors import TracekdError
 from tracekd.files import sha256_file
@@ -37,6 +37,7 @@ def cache(monkeypatch, tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def exact():
+    share_cores()
     import torch
 
     # For models this small a second thread only waits for the first.
@@ -89,6 +90,16 @@ def test_batch_is_the_drawn_one():
     assert batch["rows"].tolist() == [7, 5]
 
 
+def test_parts_of_a_batch_are_its_rows_without_the_padding():
+    parts = split_batch(collate([A, B, B], [0, 1, 2], pad_id=9), 14)
+    assert [part["input_ids"].tolist() for part in parts] == [
+        [[1, 2, 3, 4, 5, 6, 9], [1, 9, 7, 9, 9, 9, 9]],
+        [[1, 9, 7, 9]],
+    ]
+    assert [part["rows"].tolist() for part in parts] == [[0, 1], [2]]
+    assert len(split_batch(collate([A, B], [0, 1], pad_id=9), 3)) == 2
+
+
 @given(st.lists(st.integers(1, 99), max_size=200), st.integers(1, 9), st.integers(0, 3))
 def test_epoch_order_visits_each_row_once(lengths, batch_size, epoch):
     order = epoch_order(lengths, batch_size, 0, epoch)
@@ -135,20 +146,22 @@ def test_loss_of_a_batch_is_that_of_its_rows(name, exact):
     assert math.isclose(totals.means()["loss"], float(losses.detach().mean()), rel_tol=1e-5)
 
 
-def test_accumulated_step_is_the_step_of_the_whole_batch(exact, tmp_path):
+def test_step_in_parts_or_accumulated_is_the_step_of_the_whole_batch(exact, tmp_path, monkeypatch):
     import torch
 
     encoded = encode_rows(load_encoder("tiny_llama", spec("tiny_llama")), rows(4))
     ends = []
-    for size, passes in ((4, 1), (1, 4)):
+    for size, passes, tokens in ((4, 1, 10**6), (1, 4, 10**6), (4, 1, 1)):
+        monkeypatch.setattr("tracekd.trainer._TOKENS_PER_PASS", {"cpu": tokens})
         model, params = student(
             "tiny_llama", exact, batch_size=size, accumulate=passes, lora_dropout=0, warmup=0
         )
         params = params.model_copy(update={"epochs": 1})
-        log = tmp_path / str(size)
+        log = tmp_path / str(len(ends))
         fine_tune(model, encoded, encoded, params, 0, exact, 0, log)
         ends.append(torch.cat([w.flatten() for w in model.parameters() if w.requires_grad]))
     torch.testing.assert_close(ends[0], ends[1], atol=2e-5, rtol=0)
+    torch.testing.assert_close(ends[0], ends[2], atol=2e-5, rtol=0)
 
 
 def test_training_lowers_the_loss_and_logs_it_apart(exact, tmp_path):

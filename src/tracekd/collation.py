@@ -56,6 +56,24 @@ def collate(
     }
 
 
+def split_batch(batch: "dict[str, torch.Tensor]", tokens: int) -> "list[dict[str, torch.Tensor]]":
+    """Return `batch` in parts of at most `tokens` tokens (but at least a row), padding cut off.
+
+    A step over long examples then takes no more memory than one over short ones. The sum of the
+    parts' losses is the batch's.
+    """
+    rows, width = batch["input_ids"].shape
+    size = max(1, tokens // width)
+    parts = []
+    for start in range(0, rows, size):
+        part = {key: value[start : start + size] for key, value in batch.items()}
+        end = int((part["labels"] != IGNORED).any(dim=0).nonzero().max()) + 1
+        parts.append(
+            {key: value[:, :end] if value.dim() == 2 else value for key, value in part.items()}
+        )
+    return parts
+
+
 def epoch_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[int]:
     """Return the order of one epoch: consecutive `batch_size` rows are of like length.
 
