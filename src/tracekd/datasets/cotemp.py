@@ -55,11 +55,8 @@ def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded
 def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
     """Read the same files from the hub."""
     classes = _options(options).classes
-    rows = sources.hub_rows(hub, "json", {name: f"{name}.json" for name in classes})
-    return _load(
-        (name, ((f"{name}.json:{line}", row) for line, row in enumerate(rows[name], 1)))
-        for name in classes
-    )
+    found = sources.hub_files(hub, {name: f"{name}.json" for name in classes})
+    return _load((name, rawfiles.json_records(found[name][0])) for name in classes)
 
 
 def published_test_rows(count: int) -> list[int]:

@@ -93,7 +93,7 @@ def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
     """Read the hub's parquet files; the validation split is the test split, as in the paper."""
     version = hub.subset or "v1.1"
     patterns = {"train": f"{version}/train-*.parquet", "test": f"{version}/validation-*.parquet"}
-    rows = sources.hub_rows(hub, "parquet", patterns)
+    rows = sources.parquet_rows(hub, patterns)
     records = {split: _numbered(f"{version}/{split}", rows[split]) for split in patterns}
     return _load(records, _options(options), Counter())
 

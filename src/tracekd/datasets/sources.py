@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from tracekd.config import DatasetSpec, HubDataset, load_dataset, project_root
-from tracekd.datasets import FileReader, HubReader, Loaded, Wanted, reader
+from tracekd.datasets import FileReader, HubReader, Loaded, Wanted, rawfiles, reader
 from tracekd.errors import TracekdError
 from tracekd.files import atomic_file, sha256_file, sha256_files
+from tracekd.hub import Repository, fetch
 
-_HUB = "https://huggingface.co"
 #: Rows of a hub data set that become Python objects at a time.
 _BATCH = 1000
 
@@ -72,44 +72,52 @@ def fingerprint(folder: Path, files: Iterable[Path]) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
 
 
-def hub_rows(
-    hub: HubDataset, form: Literal["parquet", "json"], patterns: dict[str, str]
-) -> dict[str, Iterator[dict[str, Any]]]:
-    """Return the rows of files of a hub data set at its pinned revision, through `datasets`.
+def hub_files(hub: HubDataset, patterns: dict[str, str]) -> dict[str, list[Path]]:
+    """Return files of a hub data set at its pinned revision, fetched once and verified.
 
     Args:
         hub: repository and commit.
-        form: how the files are written. No script of the repository is run.
-        patterns: for each name of the result (letters and digits), files within the repository.
+        patterns: for each name of the result, files within the repository. No script of the
+            repository is run.
 
     Raises:
         TracekdError: if the hub, the repository, the revision or a file cannot be reached.
     """
+    repository = Repository("dataset", None, hub.repo, hub.revision)
+    folder = fetch(repository, list(patterns.values()))
+    found = {name: rawfiles.files(folder, pattern) for name, pattern in patterns.items()}
+    for name, files in found.items():
+        if not files:
+            raise TracekdError(
+                f"{hub.repo} at revision {hub.revision[:12]}: holds no file {patterns[name]}; "
+                f"choose another revision from {repository.page}/commits/main, or set path in "
+                "datasets.yaml to a folder with the raw files"
+            )
+    return found
+
+
+def parquet_rows(hub: HubDataset, patterns: dict[str, str]) -> dict[str, Iterator[dict[str, Any]]]:
+    """Return the rows of parquet files of a hub data set, through `datasets`; see `hub_files`."""
     import datasets
 
-    base = f"hf://datasets/{hub.repo}@{hub.revision}"
-    files = {name: f"{base}/{pattern}" for name, pattern in patterns.items()}
+    found = hub_files(hub, patterns)
+    files = {name: list(map(str, paths)) for name, paths in found.items()}
     try:
-        loaded = datasets.load_dataset(form, data_files=files)
-    except Exception as error:  # the hub's errors, the file system's and the HTTP client's own
-        raise _unreachable(hub, patterns, error) from error
+        loaded = datasets.load_dataset("parquet", data_files=files)
+    except Exception as error:  # pyarrow's errors and those of `datasets`
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        cause = " ".join(str(error.__cause__ or error).split())[:300]
+        raise TracekdError(
+            f"{hub.repo} at revision {hub.revision[:12]}: its files {', '.join(patterns.values())} "
+            f"are not parquet of one schema ({cause}); choose another revision"
+        ) from error
     return {name: _rows(loaded[name]) for name in patterns}
 
 
 def _rows(dataset: Any) -> Iterator[dict[str, Any]]:
     for batch in dataset.with_format("arrow").iter(batch_size=_BATCH):
         yield from batch.to_pylist()
-
-
-def _unreachable(hub: HubDataset, patterns: dict[str, str], error: Exception) -> TracekdError:
-    tried = ", ".join(list(patterns.values())[:3]) + (", …" if len(patterns) > 3 else "")
-    cause = " ".join(str(error).split())[:300] or type(error).__name__
-    return TracekdError(
-        f"{hub.repo} at revision {hub.revision}: could not be read from the hub; tried {tried} "
-        f"({type(error).__name__}: {cause}). Check the network; for a gated data set log in with "
-        f"`hf auth login` and accept its terms at {_HUB}/datasets/{hub.repo}; or set path in "
-        "datasets.yaml to a folder with the raw files"
-    )
 
 
 def _folder(name: str, path: str) -> Path:
