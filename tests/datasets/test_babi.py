@@ -57,6 +57,13 @@ def test_a_path_keeps_its_repeated_steps(tmp_path: Path) -> None:
         ("2 Where? \tden\t7", "a support id points to no statement before the question"),
         ("2 Where? \tden\t2", "a support id points to no statement before the question"),
         ("2 Where? \tden\tx", "a support id points to no statement before the question"),
+        ("2 Where? \tden\t\u0661", "a support id points to no statement before the question"),
+        (
+            f"2 Where? \tden\t{'1' * 5000}",
+            "a support id points to no statement before the question",
+        ),
+        ("2 Where? \t\u200b\t1", "the answer is empty or has an empty item"),
+        ("2 \u202e\tden\t1", "the question is blank"),
         ("2 Where? \tden\t", "no support id"),
         ("2 Where? \t\t1", "the answer is empty or has an empty item"),
         ("2 Where? \tden,\t1", "the answer is empty or has an empty item"),

@@ -49,6 +49,82 @@ def test_damage_of_a_json_file_is_an_error_with_its_place(
         list(rawfiles.json_records(written(tmp_path, content)))
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b'{"a": 1}\n{"a": 1, "b": 2, "a": 3}', "raw.json:2: the key 'a' stands twice"),
+        (b'{"a": [{"\\ud800": 1, "\\ud800": 1}]}', r"raw.json:1: the key .*ud800' stands twice"),
+        (b'{"a": NaN}', "raw.json:1: NaN is not a JSON value"),
+        (b'{"a": -Infinity}', "raw.json:1: -Infinity is not a JSON value"),
+        (b'{"a": 1}\n' + b"[" * 100_000, "raw.json:2: JSON nested too deeply"),
+        (b'{"a": ' + b"1" * 5000 + b"}", "raw.json:1: a number with thousands of digits"),
+        (b'{"a": 1}\r{"a": 2}', r"raw.json:1: not JSON \(Extra data\)"),
+        (b"\xff\xfe{\x00", "raw.json:1: byte 0xff is not UTF-8"),
+    ],
+    ids=lambda value: repr(value[:24]),
+)
+def test_what_python_takes_for_json_but_the_standard_does_not_is_an_error(
+    tmp_path: Path, content: bytes, told: str
+) -> None:
+    with pytest.raises(TracekdError, match=told) as error:
+        list(rawfiles.json_records(written(tmp_path, content)))
+    assert str(error.value).encode()
+
+
+@pytest.mark.parametrize("content", [b'[{"a": 1}]', b'{"a": 1}\n'])
+def test_a_byte_order_mark_is_skipped(tmp_path: Path, content: bytes) -> None:
+    path = written(tmp_path, b"\xef\xbb\xbf" + content)
+    assert [record for _, record in rawfiles.json_records(path)] == [{"a": 1}]
+    text = written(tmp_path, b"\xef\xbb\xbf1 A.\n", "raw.txt")
+    assert rawfiles.text_lines(text) == ["1 A."]
+
+
+def test_a_line_of_ten_megabytes_is_one_record(tmp_path: Path) -> None:
+    long = "x\U0001f600" * 2_000_000
+    path = written(tmp_path, json.dumps({"a": long}, ensure_ascii=False).encode() + b'\n{"a": ""}')
+    assert [record["a"] for _, record in rawfiles.json_records(path)] == [long, ""]
+
+
+def test_a_column_key_is_shown_on_one_line_and_whole_unicode(tmp_path: Path) -> None:
+    content = b'{"q": {"\\ud800\\n": "x"}, "t": {"\\ud800\\n": 1}}'
+    [(place, _)] = rawfiles.json_records(written(tmp_path, content))
+    assert place == r"raw.json:record \ud800\n"
+
+
+def test_a_carriage_return_inside_a_line_is_an_error(tmp_path: Path) -> None:
+    path = written(tmp_path, b"1 A.\r\n2 B.\r3 C.\n", "raw.txt")
+    with pytest.raises(TracekdError, match=r"raw\.txt:2: a carriage return inside the line"):
+        rawfiles.text_lines(path)
+
+
+def test_a_gzip_file_that_unpacks_without_end_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rawfiles, "_ALWAYS_UNPACKED", 1_000_000)
+    path = written(tmp_path, gzip.compress(b'["' + b" " * 20_000_000), "raw.json.gz")
+    with pytest.raises(TracekdError, match="unpacks to more than 200 times its size"):
+        list(rawfiles.json_records(path))
+
+
+def test_a_bar_follows_the_bytes_on_disk_to_their_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(rawfiles, "_LARGE_PACKED", 1)
+    monkeypatch.setattr(rawfiles, "_MEGABYTE", 1000)
+    lines = b"".join(b'{"a": %d}\n' % (number**5) for number in range(3000))
+    path = written(tmp_path, gzip.compress(lines), "raw.json.gz")
+    assert len(list(rawfiles.json_records(path))) == 3000
+    size = round(path.stat().st_size / 1000)
+    assert f"{size}/{size}" in capsys.readouterr().err
+
+
+def test_damage_inside_a_gzip_file_is_an_error(tmp_path: Path) -> None:
+    whole = bytearray(gzip.compress(b'{"a": 1}\n' * 1000))
+    whole[20] ^= 0x55
+    with pytest.raises(TracekdError, match="not a whole gzip file"):
+        list(rawfiles.json_records(written(tmp_path, bytes(whole), "raw.json.gz")))
+
+
 def test_a_cut_gzip_file_is_an_error(tmp_path: Path) -> None:
     whole = gzip.compress(b'{"a": 1}\n' * 1000)
     with pytest.raises(TracekdError, match="not a whole gzip file"):

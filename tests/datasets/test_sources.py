@@ -92,7 +92,7 @@ def test_pinning_keeps_the_rest_of_the_file_as_it_is(raw: Path) -> None:
 def test_what_cannot_be_pinned_is_said(raw: Path) -> None:
     settings = raw.parent / "datasets.yaml"
     before = settings.read_bytes()
-    with pytest.raises(TracekdError, match="unknown data set 'babbi'; did you mean babi"):
+    with pytest.raises(TracekdError, match="--pin: unknown data set 'babbi'; did you mean babi"):
         sources.pin("babbi", settings)
     with pytest.raises(TracekdError, match="path is null, so there is no folder to pin"):
         sources.pin("babi", settings)

@@ -1,0 +1,23 @@
+import pytest
+
+from tracekd.datasets import fields
+
+
+@pytest.mark.parametrize(
+    "blank", ["", " \t", "\u200b", "\ufeff\u202e", "\x00\x1b", "\u2028 \u3000"]
+)
+def test_a_text_in_which_nothing_can_be_seen_is_blank(blank: str) -> None:
+    with pytest.raises(fields.RejectedError, match="question is blank"):
+        fields.text(blank, "question")
+    with pytest.raises(fields.RejectedError, match="facts holds a blank text"):
+        fields.context(["a fact", blank], "facts")
+
+
+@pytest.mark.parametrize("seen", ["a", "\u200bb", "\u05d0", "\U0001f600", "\u0301", "-", "0"])
+def test_a_text_of_any_script_is_kept(seen: str) -> None:
+    assert fields.text(f" {seen}\n", "question") == seen
+
+
+def test_half_a_surrogate_pair_is_rejected() -> None:
+    with pytest.raises(fields.RejectedError, match="answers holds half a surrogate pair"):
+        fields.texts(["a", "\ud800"], "answers")

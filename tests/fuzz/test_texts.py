@@ -1,0 +1,159 @@
+"""The grammar and the settings under thousands of damaged texts."""
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from mutations import TEXTS, mutated
+
+from tracekd.config import Settings, load_dataset, load_model, load_params
+from tracekd.errors import TracekdError
+from tracekd.traces.grammar import FACTS_HEADER, NO_FACTS, Trace, read, render
+
+ROOT = Path(__file__).resolve().parents[2]
+SENTENCE = "The category of the question is: {class}."
+#: Pieces from which texts are put together: the grammar's own, and what breaks readers.
+PIECES = (
+    "<think>", "</think>", "<answer>", "</answer>", "<THINK>", "\n", "\n- ", "\n* ", "1. ", "; ",
+    "\\;", "\\<", "...", FACTS_HEADER, NO_FACTS, "The category of the question is: ", "counting",
+    ".", "['a', \"b\"]", "', '", "Mary's", "I need to", *TEXTS,
+)  # fmt: skip
+COMPLETIONS = [
+    render(trace, answers, SENTENCE).text
+    for trace, answers in [
+        (Trace(), ("kitchen",)),
+        (Trace("counting", ("Mary took the apple.", "St Paul's <answer>")), ("n", "n")),
+        (Trace("equal", ()), ("\u05d0\u05d1; x",)),
+        (Trace(filler=5), ("yes",)),
+    ]
+]
+COUNTS = [pytest.param(3000, id="quick"), pytest.param(100_000, marks=pytest.mark.slow)]
+
+
+def text_of_case(number: int) -> str:
+    draw = random.Random(number)  # noqa: S311
+    if number % 2:
+        return "".join(draw.choice(PIECES) for _ in range(draw.randint(0, 12)))
+    return mutated(draw.choice(COMPLETIONS).encode(), number).decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_the_grammar_reads_any_text_and_calls_strict_only_what_it_would_write(count: int) -> None:
+    forms = {"strict": 0, "lenient": 0, "failed": 0}
+    for number in range(count):
+        text = text_of_case(number)
+        reading = read(text, SENTENCE)
+        forms[reading.form] += 1
+        if reading.form == "strict":
+            assert render(reading.trace, reading.answers, SENTENCE).text == text, number
+        elif reading.form == "lenient":
+            assert reading.answer_text, number
+            assert all(reading.answers), number
+        else:
+            assert reading.answers == (), number
+    assert min(forms.values()) > count / 100
+
+
+@pytest.mark.parametrize("blank", ["\t", "\u2003", "\x85", "\x1c", " \u3000 "])
+def test_an_answer_of_white_space_alone_is_none(blank: str) -> None:
+    assert read(f"<answer>{blank}</answer>", SENTENCE).form == "failed"
+
+
+def test_letters_that_grow_in_lower_case_do_not_shift_the_class() -> None:
+    text = (
+        "<think>\u0130\u0130 the category of the question is: counting.</think><answer>2</answer>"
+    )
+    assert read(text, SENTENCE).trace.class_name == "counting"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 10_000_000,
+        f"<think>{FACTS_HEADER}\n[" + " " * 1_000_000 + "x",
+        f"<think>{FACTS_HEADER}\n[" + "'a', " * 200_000,
+        "<think>\n" + "\n</think>\n<answer>" * 100_000,
+        "<answer>" + "\\" * 1_000_001,
+        "<answer>" + "; " * 300_000 + "</answer>",
+        "<think>" * 300_000,
+        "The category of the question is: " * 50_000,
+        "\n- " * 500_000,
+    ],
+    ids=lambda text: repr(text[:20]),
+)
+def test_the_grammar_is_quick_on_megabytes(text: str) -> None:
+    started = time.perf_counter()
+    read(text, SENTENCE)
+    assert time.perf_counter() - started < 5
+
+
+def load(path: Path) -> list[Settings]:
+    if path.name == "params.yaml":
+        return [load_params(path)]
+    if path.name == "models.yaml":
+        return [load_model(path, name) for name in ("smollm2", "llama", "tiny_qwen3")]
+    return [load_dataset(path, name) for name in ("babi", "babi_sim")]
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "models.yaml", "datasets.yaml"])
+@pytest.mark.parametrize(
+    "count", [pytest.param(120, id="quick"), pytest.param(100_000, marks=pytest.mark.slow)]
+)
+def test_damaged_settings_are_an_error_or_mean_what_they_say(
+    tmp_path: Path, name: str, count: int
+) -> None:
+    raw = (ROOT / name).read_bytes()
+    if name == "datasets.yaml":  # a third of the file: YAML is slow to read
+        entries = yaml.safe_load(raw)
+        raw = yaml.safe_dump({key: entries[key] for key in ("babi", "babi_sim")}).encode()
+    path = tmp_path / name
+    for number in range(count):
+        damaged = mutated(raw, number)
+        path.write_bytes(damaged)
+        try:
+            found = load(path)
+        except TracekdError as error:
+            assert str(error).encode("utf-8", "backslashreplace")
+            assert len(str(error)) < 5000, f"case {number}: {str(error)[:300]}"
+            assert name in str(error), f"case {number}: {error}"
+            continue
+        except Exception as error:
+            raise AssertionError(f"case {number} of {name}") from error
+        for settings in found:
+            again = yaml.safe_load(yaml.safe_dump(settings.model_dump(mode="json")))
+            assert type(settings).model_validate(again) == settings, f"case {number}"
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("seed: true", r"seed: .*must be a number, not true or false"),
+        ("seed: 0\nseed: 1", "the key 'seed' stands twice"),
+        ("seed: .nan", "seed: "),
+        ("seed: " + "9" * 5000, "not valid YAML"),
+        ("seed: 2001-99-99", "not valid YAML"),
+        ("seed: " + "[" * 2000, "not valid YAML: nested too deeply"),
+        ('model: "\\ud800"', "model: .*half a surrogate pair"),
+        ("seed: !!python/object/apply:os.getcwd []", "not valid YAML"),
+        (
+            "seed: &a [x, x, x, x, x, x, x, x, x]\nx: &b [*a, *a, *a, *a, *a, *a, *a, *a]\n"
+            "y: &c [*b, *b, *b, *b, *b, *b, *b, *b]\nz: &d [*c, *c, *c, *c, *c, *c, *c, *c]\n"
+            "corruption: [*d, *d, *d, *d, *d, *d, *d, *d, *d]",
+            "unknown key",
+        ),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_what_yaml_lets_pass_is_told(tmp_path: Path, damage: str, told: str) -> None:
+    path = tmp_path / "params.yaml"
+    kept = [
+        line
+        for line in (ROOT / "params.yaml").read_text().splitlines()
+        if line.partition(":")[0] not in {part.partition(":")[0] for part in damage.splitlines()}
+    ]
+    path.write_text("\n".join([*kept, damage, ""]))
+    with pytest.raises(TracekdError, match=told) as error:
+        load_params(path)
+    assert len(str(error.value)) < 3000
