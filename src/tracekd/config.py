@@ -128,6 +128,19 @@ class InferParams(Settings):
     max_new_tokens: Count
 
 
+class ProbeParams(Settings):
+    """Answers to given traces in the place of the student's own.
+
+    Attributes:
+        enabled: whether the infer stage asks for them.
+        limit: how many test questions are probed, the same ones in every experiment with the same
+            `data_seed`; null means all.
+    """
+
+    enabled: bool = False
+    limit: Count | None = 100
+
+
 class Params(Settings):
     """All of params.yaml.
 
@@ -150,6 +163,7 @@ class Params(Settings):
     prompt: PromptParams
     train: TrainParams
     infer: InferParams
+    probes: ProbeParams = ProbeParams()
 
 
 class HubDataset(Settings):
@@ -248,7 +262,7 @@ S = TypeVar("S", bound=Settings)
 
 #: Aliases make a YAML file of a line stand for a structure of gigabytes.
 _SHORT = Repr()
-_SHORT.maxstring = _SHORT.maxother = 200
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 200, 200
 
 
 def load_params(path: Path) -> Params:

@@ -1,7 +1,8 @@
 """The schema of every table that passes between stages, and the check at each door.
 
 All tables are Parquet. A column listed in a schema is present with exactly that type; `NULLABLE`
-names the columns in which null means "there is none". Ids are unique in every table.
+names the columns in which null means "there is none". Ids are unique in every table; in `PROBES`
+id and probe together are.
 """
 
 from collections.abc import Mapping
@@ -80,6 +81,31 @@ PREDICTIONS: Schema = {
     "completion_tokens": pl.Int32,
 }
 
+#: infer -> analyze: what the student said to a trace put in front of its answer; one row per
+#: question and probe, no row if probes are off.
+#:   id, probe          the question, and a name in `tracekd.probes.plans.PROBES`
+#:   trace              the text put in front; the tag that opens the answer follows it
+#:   text               the answer part: that tag, and what the student said after it
+#:   finish_reason      as in PREDICTIONS, or "not_applicable": not run, `note` says why
+#:   trace_tokens, completion_tokens  counts; the forced tag and EOS belong to neither
+#:   gold_logprob       natural logarithm of the probability that the gold answer follows, to the
+#:                      end of its closing tag; null where not run
+#:   gold_tokens        of how many tokens it is the sum
+#:   note               why the probe could not be what it promises, else null
+PROBES: Schema = {
+    "id": pl.String,
+    "probe": pl.String,
+    "trace": pl.String,
+    "text": pl.String,
+    "finish_reason": pl.String,
+    "trace_tokens": pl.Int32,
+    "completion_tokens": pl.Int32,
+    "gold_logprob": pl.Float64,
+    "gold_tokens": pl.Int32,
+    "note": pl.String,
+}
+_KEYS = ("id", "probe")
+
 #: analyze -> compare: one verdict per question. Further Float64 columns hold the parts of the data
 #: set's official answer metric (f1, rouge_l, ...).
 #:   parse_status    "strict", "lenient" or "failed"
@@ -135,6 +161,7 @@ NULLABLE = frozenset(
         "facts_unmatched",
         "trace_correct",
         "answer_in_trace",
+        "gold_logprob",
     }
 )
 
@@ -168,9 +195,11 @@ def check(table: pl.DataFrame, schema: Schema, name: str, *, extra: bool = False
     for column in others:
         if table.schema[column] != pl.Float64:
             raise TracekdError(f"{name}: extra column {column} must be Float64")
-    repeated = table["id"].is_duplicated()
+    keys = table.select(key for key in _KEYS if key in schema)
+    repeated = keys.is_duplicated()
     if repeated.any():
-        raise TracekdError(f"{name}: id {table['id'].filter(repeated)[0]!r} stands there twice")
+        first = " ".join(map(repr, keys.filter(repeated).row(0)))
+        raise TracekdError(f"{name}: {' and '.join(keys.columns)} {first} stands there twice")
     return table.select([*schema, *others])
 
 
@@ -184,8 +213,13 @@ def read(path: Path, schema: Schema, *, extra: bool = False) -> pl.DataFrame:
         raise TracekdError(f"{path}: no such file; run the stage that makes it (dvc repro)")
     try:
         table = pl.read_parquet(path)
-    except pl.exceptions.PolarsError as error:
-        raise TracekdError(f"{path}: not a readable Parquet file ({error})") from error
+    # Damaged bytes make polars panic, read past a text's end or find text that is not UTF-8.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise TracekdError(
+            f"{path}: not a readable Parquet file ({reason}); delete it and run the stage that "
+            "makes it (dvc repro)"
+        ) from error
     return check(table, schema, str(path), extra=extra)
 
 

@@ -1,0 +1,142 @@
+import itertools
+from pathlib import Path
+
+import pytest
+
+from tracekd.config import load_model
+from tracekd.devices import Device
+from tracekd.errors import TracekdError
+from tracekd.inference import stop_ids
+from tracekd.models import load_base, load_encoder
+from tracekd.probes.engine import Asked, ProbeEngine
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path_factory.getbasetemp() / "model-cache"))
+
+
+@pytest.fixture(params=["tiny_llama", "tiny_qwen3"])
+def tiny(request):
+    import torch
+
+    spec = load_model(ROOT / "models.yaml", request.param)
+    device = Device(torch.device("cpu"), torch.float32)
+    model, encoder = load_base(request.param, spec, device), load_encoder(request.param, spec)
+    torch.manual_seed(0)
+    for key, weight in model.named_parameters():
+        if "proj" in key:  # as built, the layers are too weak to say anything but the last token
+            torch.nn.init.normal_(weight, std=0.3)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield model, encoder
+    torch.set_num_threads(threads)
+
+
+TRACES = ["", "<think>\nMary is in the garden.\n</think>\n", "...", "<think>\n... ...\n</think>\n"]
+
+
+def prompts_of(encoder):
+    texts = ["Mary is here. " * count + "Where is she?" for count in (3, 0, 7, 1, 2)]
+    return [encoder.prompt_ids("You are helpful.", text) for text in texts]
+
+
+def before_stop(ids, stops):
+    return list(itertools.takewhile(lambda token: token not in stops, ids))
+
+
+def asked_of(model, encoder, prompts, stops):
+    """Every trace behind every prompt; gold answers agree with the greedy one to any length."""
+    asked = []
+    for number, prompt in enumerate(prompts):
+        for place, trace in enumerate(TRACES):
+            forced = encoder.plain_ids(trace + "<answer>")
+            greedy, _ = alone(model, frozenset(), prompt, Asked(0, forced, [], 9))
+            right = (number + 2 * place) % 7
+            gold = [
+                *before_stop(greedy, stops)[:right],
+                *encoder.plain_ids("kitchen</answer>")[: number + 1],
+            ]
+            asked.append(Asked(number, forced, gold, 9 if place else 1 + 3 * (number % 3)))
+    return asked
+
+
+def alone(model, stops, prompt, one):
+    """The reference: this row from scratch, without padding and without a cache of ours."""
+    import torch
+
+    given = [*prompt, *one.forced]
+    ids = torch.tensor([given])
+    said = model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=one.limit,
+        do_sample=False,
+        eos_token_id=list(stops) or None,
+        pad_token_id=0,
+    )[0, len(given) :].tolist()
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([[*given, *one.gold]])).logits[0]
+    scores = logits.log_softmax(dim=-1)[len(given) - 1 : -1]
+    return said, sum(float(scores[place, token]) for place, token in enumerate(one.gold))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_replies_are_those_of_each_row_alone_from_scratch(tiny, batch_size):
+    import torch
+
+    model, encoder = tiny
+    prompts = prompts_of(encoder)
+    # A stop token that some answers really contain, so that rows end at different times.
+    first = Asked(0, encoder.plain_ids("<answer>"), [], 9)
+    stops = stop_ids(model, encoder) | {alone(model, frozenset(), prompts[2], first)[0][4]}
+    asked = asked_of(model, encoder, prompts, stops)
+    replies = ProbeEngine(model, stops, torch.device("cpu"), batch_size).ask(prompts, asked)
+    assert len({tuple(reply.ids) for reply in replies}) > 3
+    assert any(reply.ids[-1] in stops for reply in replies)
+    for one, reply in zip(asked, replies, strict=True):
+        said, chance = alone(model, stops, prompts[one.prompt], one)
+        assert reply.ids == said
+        assert reply.gold_logprob == pytest.approx(chance, abs=1e-4)
+
+
+def test_each_prompt_is_encoded_once_and_a_right_answer_takes_one_pass(tiny):
+    import torch
+
+    model, encoder = tiny
+    prompts = prompts_of(encoder)
+    stops = stop_ids(model, encoder)
+    asked = []
+    for number, prompt in enumerate(prompts):
+        forced = encoder.plain_ids("<answer>")
+        greedy, _ = alone(model, stops, prompt, Asked(0, forced, [], 6))
+        asked += [Asked(number, forced, before_stop(greedy, stops)[:5], 6)] * 2
+    widths = []
+    watched = model.register_forward_pre_hook(
+        lambda _, __, kwargs: widths.append(tuple(kwargs["input_ids"].shape)),
+        with_kwargs=True,
+    )
+    ProbeEngine(model, stops, torch.device("cpu"), 64).ask(prompts, asked)
+    watched.remove()
+    longest = max(len(one.gold) for one in asked)
+    assert widths == [(5, max(map(len, prompts))), (10, len(forced) + longest)]
+
+
+def test_nothing_asked_is_nothing_answered(tiny):
+    import torch
+
+    model, _ = tiny
+    assert ProbeEngine(model, frozenset(), torch.device("cpu"), 4).ask([], []) == []
+
+
+def test_a_model_with_a_sliding_window_is_refused():
+    import torch
+    from transformers import MistralConfig
+
+    class Windowed(torch.nn.Module):
+        config = MistralConfig(num_hidden_layers=1, sliding_window=8)
+
+    with pytest.raises(TracekdError, match=r"probes.enabled: .*DynamicSlidingWindowLayer"):
+        ProbeEngine(Windowed(), frozenset(), torch.device("cpu"), 4)

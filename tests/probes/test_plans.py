@@ -1,0 +1,181 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracekd.probes.plans import (
+    CUTS,
+    NO_ANSWER_PART,
+    NO_STEP,
+    NOT_READABLE,
+    PROBES,
+    RIGHT_ALREADY,
+    WRONG_ALREADY,
+    choose,
+    cut,
+    filler,
+    own_trace,
+    plan,
+)
+from tracekd.traces.grammar import Trace, render_trace
+from tracekd.traces.regimes import NO_OTHER_CLASS, NO_OTHER_TRACE, Gold, Ring, Setting, show
+
+SENTENCE = "The category of the question is: {class}."
+GOLD = Gold("q/1", "where", ("Mary went home.", "John left.", "Sue slept."), (0,))
+OTHER = Gold("q/2", "who", ("Bill ran.",), (0,))
+RIGHT = render_trace(Trace("where", ("Mary went home.",)), SENTENCE)
+
+
+class Words:
+    """A token is a word or a character of white space; its id is its place in a list."""
+
+    def __init__(self):
+        self.known = []
+
+    def plain_ids(self, text):
+        import re
+
+        words = re.findall(r"\S+|\s", text)
+        self.known += [word for word in dict.fromkeys(words) if word not in self.known]
+        return [self.known.index(word) for word in words]
+
+    def decode(self, ids):
+        return "".join(self.known[token] for token in ids)
+
+
+class Bytes:
+    """A token is a byte: a cut may fall inside a character."""
+
+    def plain_ids(self, text):
+        return list(text.encode())
+
+    def decode(self, ids):
+        return bytes(ids).decode(errors="replace")
+
+
+def setting(*golds, classes=("where", "who"), seed=3):
+    return Setting(seed, 1.0, classes, SENTENCE, Ring(golds or (GOLD, OTHER), seed))
+
+
+def planned(said, gold=GOLD, **settings):
+    where = setting(**settings) if settings else setting()
+    return {probe.name: probe for probe in plan(gold, said, where, Words())}
+
+
+def test_every_probe_is_planned_in_the_order_of_their_names():
+    assert [probe.name for probe in plan(GOLD, "", setting(), Words())] == list(PROBES)
+
+
+def test_given_traces_are_what_the_regimes_show_for_the_same_seed_and_question():
+    found = planned("<answer>home</answer>")
+    for name, regime in (("gold", "correct"), ("incorrect", "incorrect"), ("shuffled", "shuffled")):
+        shown = show(regime, GOLD, setting())
+        assert found[name].trace == render_trace(shown.trace, SENTENCE)
+    assert found["gold"].trace == RIGHT
+    assert "Bill ran." in found["shuffled"].trace
+    assert found["empty"].trace == ""
+
+
+def test_a_student_without_trace_has_an_empty_one_and_no_step_to_edit():
+    found = planned("<answer>home</answer>")
+    for name in ("own", "filler", *(f"own_cut_{percent}" for percent in CUTS)):
+        assert found[name].trace == ""
+    for name in PROBES[-4:]:
+        assert (found[name].trace, found[name].note) == (None, NO_STEP)
+
+
+def test_a_text_without_answer_part_has_no_own_trace():
+    found = planned("<think>\nThe category")
+    for name in ("own", "own_cut_50", "filler", "corrected_class"):
+        assert (found[name].trace, found[name].note) == (None, NO_ANSWER_PART)
+    assert found["gold"].trace == RIGHT
+
+
+def test_right_steps_are_corrupted_as_the_incorrect_regime_would_and_not_corrected():
+    found = planned(RIGHT + "<answer>home</answer>")
+    wrong = show("incorrect", GOLD, setting()).trace
+    assert found["own"].trace == RIGHT
+    assert found["corrupted_class"].trace == render_trace(
+        Trace(wrong.class_name, ("Mary went home.",)), SENTENCE
+    )
+    assert found["corrupted_facts"].trace == render_trace(Trace("where", wrong.facts), SENTENCE)
+    for step in ("class", "facts"):
+        assert found[f"corrected_{step}"].note == RIGHT_ALREADY
+        assert found[f"corrected_{step}"].trace is None
+
+
+def test_wrong_steps_are_corrected_one_at_a_time():
+    own = render_trace(Trace("who", ("John left.",)), SENTENCE)
+    found = planned(own + "<answer>home</answer>")
+    assert found["corrected_class"].trace == own.replace("who", "where")
+    assert found["corrected_facts"].trace == own.replace("John left.", "Mary went home.")
+    for step in ("class", "facts"):
+        assert found[f"corrupted_{step}"].note == WRONG_ALREADY
+
+
+def test_facts_in_another_order_are_right():
+    gold = Gold("q/1", "where", GOLD.context, (0, 1))
+    own = render_trace(Trace("where", ("John left.", "Mary went home.")), SENTENCE)
+    found = planned(own + "<answer>home</answer>", gold)
+    assert found["corrected_facts"].note == RIGHT_ALREADY
+
+
+def test_a_trace_that_is_not_in_form_is_not_edited():
+    found = planned("I need to think.<answer>home</answer>")
+    assert found["own"].trace == "I need to think."
+    for name in PROBES[-4:]:
+        assert (found[name].trace, found[name].note) == (None, NOT_READABLE)
+
+
+def test_what_the_data_do_not_allow_is_said():
+    found = planned(RIGHT + "<answer>home</answer>", classes=("where",))
+    assert (found["corrupted_class"].trace, found["corrupted_class"].note) == (None, NO_OTHER_CLASS)
+    assert NO_OTHER_CLASS in found["incorrect"].note
+    alone = plan(GOLD, "", setting(GOLD), Words())[PROBES.index("shuffled")]
+    assert (alone.trace, alone.note) == (None, NO_OTHER_TRACE)
+
+
+def test_a_cut_keeps_the_tags_and_the_first_tokens_between_them():
+    words = Words()
+    trace = "<think>\na b c d\n</think>\n"  # seven tokens between the tags, three of them spaces
+    assert cut(trace, 0, words) == ""
+    assert cut(trace, 25, words) == "<think>\na\n</think>\n"
+    assert cut(trace, 50, words) == "<think>\na b\n</think>\n"
+    assert cut(trace, 75, words) == "<think>\na b c\n</think>\n"
+    assert cut(trace, 100, words) == trace
+    assert cut("a b c d", 50, words) == "a b"
+
+
+def test_a_cut_inside_a_character_leaves_the_character_out():
+    assert cut("<think>\n\u00e9\u00e9\n</think>\n", 75, Bytes()) == "<think>\n\u00e9\n</think>\n"
+
+
+@given(st.integers(1, 300))
+def test_filler_is_as_long_as_it_can_be_made(tokens):
+    words = Words()
+    length = len(words.plain_ids(filler(tokens, words)))
+    assert abs(length - tokens) <= 1 or length == len(words.plain_ids(filler(1, words)))
+    assert filler(0, words) == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "trace"),
+    [
+        ("<answer>x", ""),
+        ("abc\n<ANSWER>x</ANSWER>", "abc\n"),
+        ("a<answer>b<answer>c", "a"),
+        ("no tag", None),
+    ],
+)
+def test_own_trace_ends_where_the_answer_part_begins(said, trace):
+    assert own_trace(said) == trace
+
+
+def test_the_same_questions_are_chosen_whatever_the_order_and_more_with_a_higher_limit():
+    ids = [f"q/{number}" for number in range(50)]
+    few, more = choose(ids, 5, 0), choose(ids, 9, 0)
+    assert len(few) == 5
+    assert set(few) < set(more)
+    assert few == sorted(few, key=ids.index)
+    assert set(choose(ids[::-1], 5, 0)) == set(few)
+    assert set(choose(ids, 5, 1)) != set(few)
+    assert choose(ids, None, 0) == choose(ids, 99, 0) == ids
