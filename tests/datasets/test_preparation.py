@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -6,10 +7,11 @@ import pytest
 
 from tracekd import records
 from tracekd.config import DatasetSpec, PrepareParams
-from tracekd.datasets import Rejection, babi, preparation, sources
+from tracekd.datasets import Rejection, Wanted, babi, preparation, sources
 from tracekd.errors import TracekdError
 from tracekd.files import sha256_files
 
+WANTED = Wanted(data_seed=0, train=None, test=None)
 LABEL = "single-supporting-fact"
 CLASSES = {"class_sentence": "{class}", "answers": "all", "answer_metric": "exact_match"}
 
@@ -128,3 +130,24 @@ def test_real_babi_loses_what_stands_in_test_and_nothing_else(shared: Path) -> N
     }
     kept = len(prepared.splits["train"]) + len(prepared.splits["validation"])
     assert kept == 20000 - 280 - left["stands_in_validation"]["questions"]
+
+
+def test_near_duplicates_of_test_questions_in_train_are_reported(tmp_path: Path) -> None:
+    folder = raw_folder(tmp_path)
+    path = folder / f"qa1_{LABEL}_test.txt"
+    path.write_text(path.read_text() + "1 Mary found, box 3!\n2 Which box? \t3\t1\n")
+    prepared = preparation.prepare("babi", spec(folder), sizes(None, 1, None), 0)
+    near = prepared.manifest["near_duplicates_in_train"]
+    assert near["same_question"]["test_questions"] == 1
+    assert near["same_question"]["first"] == [["babi/test/qa1:10", "babi/train/qa1:8", 1.0]]
+
+
+def test_an_id_in_two_splits_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = spec(raw_folder(tmp_path))
+    loaded = sources.load("babi", entry, WANTED)
+    train, test = loaded.splits["train"], loaded.splits["test"]
+    twice = test.with_columns(id=train["id"][: len(test)])
+    changed = replace(loaded, splits={"train": train, "test": twice})
+    monkeypatch.setattr(sources, "load", lambda *_: changed)
+    with pytest.raises(TracekdError, match=r"id 'babi/.*' stands in two splits"):
+        preparation.prepare("babi", entry, sizes(None, 1, None), 0)

@@ -11,6 +11,8 @@ import polars as pl
 from tracekd import records
 from tracekd.config import DatasetSpec, PrepareParams
 from tracekd.datasets import Loaded, Rejection, Wanted, sources, splits
+from tracekd.datasets.overlap import near_duplicates
+from tracekd.errors import TracekdError
 from tracekd.files import atomic_directory, write_json
 
 #: How many sources of each reason for rejection the manifest lists.
@@ -37,6 +39,7 @@ def prepare(name: str, spec: DatasetSpec, sizes: PrepareParams, data_seed: int) 
     for split, table in loaded.splits.items():
         records.check(table, records.QUESTIONS, f"{name}: {split}")
     made = splits.split(loaded.splits["train"], loaded.splits["test"], sizes, data_seed)
+    _require_own_ids(made.tables)
     return Prepared(made.tables, _manifest(name, spec, data_seed, loaded, made))
 
 
@@ -98,8 +101,18 @@ def _manifest(
             "stands_in_test": counts(made.in_test),
             "stands_in_validation": counts(made.in_validation),
         },
+        "near_duplicates_in_train": near_duplicates(made.tables["test"], made.tables["train"]),
         "notes": loaded.notes,
     }
+
+
+def _require_own_ids(tables: dict[str, pl.DataFrame]) -> None:
+    ids = pl.concat([table["id"] for table in tables.values()])
+    if ids.n_unique() < len(ids):
+        twice = ids.filter(ids.is_duplicated())[0]
+        raise TracekdError(
+            f"id {twice!r} stands in two splits; a reader must give each question an id of its own"
+        )
 
 
 def _source(spec: DatasetSpec) -> dict[str, Any]:

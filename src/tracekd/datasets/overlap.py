@@ -1,0 +1,188 @@
+"""Near-duplicates between splits: what a student might remember instead of working it out.
+
+Texts are compared as sets of shingles, runs of five words without case and punctuation, by Jaccard
+similarity: shared shingles over all of both. Comparing all pairs would take hours on MS MARCO, so
+candidates come from MinHash (Broder 1997, doi:10.1109/SEQUEN.1997.666900): two texts agree in the
+least hash of their shingles with a probability that is their similarity. Candidates agree in one
+of six pairs of least hashes, which misses 0.2 % of texts at a similarity of 0.8 and 0.01 % at 0.9;
+their similarity is then counted exactly. The time is linear in the words of all texts.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+SIMILAR = 0.8
+#: How many pairs the report lists.
+LISTED = 20
+_SHINGLE = 5
+_BANDS, _ROWS = 6, 2
+#: Of long texts a share of the shingles, the same ones in every text, is enough to find candidates.
+_ENOUGH_SHINGLES = 64
+#: Texts that are taken apart at a time: bounds the memory.
+_CHUNK = 5_000
+
+_Hashes = NDArray[np.uint64]
+_Pair = tuple[int, int, float]
+
+
+def near_duplicates(test: pl.DataFrame, train: pl.DataFrame) -> dict[str, Any]:
+    """Return how many test questions have a near-duplicate in train.
+
+    Args:
+        test: in the schema `tracekd.records.QUESTIONS`.
+        train: likewise; its exact copies of test questions have left.
+
+    Returns:
+        `same_question`: test questions of which train has one with the same words and a similar
+        context; `same_context`: those of which train has one with a similar context, whatever it
+        asks; of each the count and the first [test id, train id, similarity].
+    """
+    contexts = (_contexts(test), _contexts(train))
+    step = _sampling_step(contexts)
+    least = [_least_hashes(texts, step) for texts in contexts]
+    questions = [_digests(table["question"]) for table in (test, train)]
+    report: dict[str, Any] = {"shingle_words": _SHINGLE, "similarity": SIMILAR}
+    for name, asked in (("same_question", questions), ("same_context", None)):
+        found = list(_similar(contexts, _candidates(least, asked)))
+        listed = [
+            [test["id"][mine], train["id"][other], how] for mine, other, how in found[:LISTED]
+        ]
+        report[name] = {"test_questions": len(found), "first": listed}
+    return report
+
+
+def _contexts(table: pl.DataFrame) -> pl.Series:
+    return table["context"].list.join(" ").str.replace_all(r"\s", " ")
+
+
+def _candidates(least: list[_Hashes], questions: list[_Hashes] | None) -> list[tuple[int, int]]:
+    """Return pairs of our and their rows that agree in a band, and in the question if given."""
+    found: dict[tuple[int, int], None] = {}
+    for band in range(_BANDS):
+        keys = [_band_keys(table, band) for table in least]
+        if questions is not None:
+            keys = [key ^ asked for key, asked in zip(keys, questions, strict=True)]
+        # The first of several texts with one key stands for all of them: else n texts that are all
+        # alike would make n * n pairs.
+        known, first = np.unique(keys[1], return_index=True)
+        if not len(known):
+            return []
+        places = np.searchsorted(known, keys[0]).clip(max=len(known) - 1)
+        rows = np.flatnonzero(known[places] == keys[0])
+        pairs = zip(rows.tolist(), first[places[rows]].tolist(), strict=True)
+        found.update(dict.fromkeys(pairs))
+    return sorted(found)
+
+
+def _similar(
+    contexts: tuple[pl.Series, pl.Series], pairs: list[tuple[int, int]]
+) -> Iterator[_Pair]:
+    """Give the first pair of each of our rows whose texts are similar, with how similar."""
+    done = -1
+    for start in range(0, len(pairs), _CHUNK):
+        part = pairs[start : start + _CHUNK]
+        ours, theirs = (
+            _sets(texts, [pair[side] for pair in part]) for side, texts in enumerate(contexts)
+        )
+        for mine, other in part:
+            how = _similarity(ours[mine], theirs[other])
+            if mine != done and how >= SIMILAR:
+                done = mine
+                yield mine, other, round(how, 3)
+
+
+def _sets(texts: pl.Series, rows: Iterable[int]) -> dict[int, _Hashes]:
+    wanted = sorted(set(rows))
+    runs, starts = _runs(texts[wanted])
+    return dict(zip(wanted, map(np.unique, np.split(runs, starts[1:])), strict=True))
+
+
+def _similarity(one: _Hashes, other: _Hashes) -> float:
+    """Return the Jaccard similarity of two sets of sorted shingles."""
+    shared = len(np.intersect1d(one, other, assume_unique=True))
+    return shared / (len(one) + len(other) - shared)
+
+
+def _sampling_step(contexts: tuple[pl.Series, pl.Series]) -> int:
+    """Return a power of two: one of so many shingles of a context of mean length is enough."""
+    spaces = sum(int(texts.str.count_matches(" ").sum()) for texts in contexts)
+    mean = spaces // max(1, sum(map(len, contexts)))
+    return 1 << max(0, (mean // _ENOUGH_SHINGLES).bit_length() - 1)
+
+
+def _least_hashes(texts: pl.Series, step: int) -> _Hashes:
+    """Return one least hash per permutation (columns) of each text (rows)."""
+    parts = [np.empty((0, _BANDS * _ROWS), dtype=np.uint64)]
+    for start in range(0, len(texts), _CHUNK):
+        runs, starts = _runs(texts.slice(start, _CHUNK))
+        keep = (runs & np.uint64(step - 1)) == 0
+        keep[starts] = True  # a text keeps one at least
+        kept_before = np.cumsum(keep) - keep
+        parts.append(_least(runs[keep], kept_before[starts]))
+    return np.concatenate(parts)
+
+
+def _least(runs: _Hashes, starts: NDArray[np.int64]) -> _Hashes:
+    columns = []
+    for number in range(_BANDS * _ROWS):
+        mixed = runs * _odd(f"permutation {number}")
+        mixed ^= mixed >> np.uint64(32)
+        columns.append(np.minimum.reduceat(mixed, starts))
+    return np.stack(columns, axis=1)
+
+
+def _band_keys(least: _Hashes, band: int) -> _Hashes:
+    first, second = least[:, band * _ROWS], least[:, band * _ROWS + 1]
+    keys: _Hashes = first * _odd("first of a band") ^ (second + np.uint64(band))
+    return keys
+
+
+def _runs(texts: pl.Series) -> tuple[_Hashes, NDArray[np.int64]]:
+    """Return a hash of the run that starts at each word, and where each text starts.
+
+    Runs are cut at the end of their text, so that there are as many as words. A text without words
+    counts as one empty word.
+    """
+    words = texts.str.split(" ")
+    lengths = words.list.len().to_numpy().astype(np.int64)
+    hashes = _digests(words.explode())
+    starts = np.cumsum(lengths) - lengths
+    keep = hashes != _EMPTY
+    keep[starts] = True
+    starts = (np.cumsum(keep) - keep)[starts]
+    hashes = hashes[keep]
+    runs = hashes * _odd("place 0")
+    for place in range(1, min(_SHINGLE, len(hashes))):
+        moved = hashes[place:] * _odd(f"place {place}")
+        for distance in range(1, place + 1):  # the last words of a text have none so far behind
+            ends = starts[1:] - distance
+            moved[ends[(ends >= 0) & (ends < len(moved))]] = 0
+        runs[:-place] += moved
+    # Sums of products are uneven in their low bits.
+    return runs ^ (runs >> np.uint64(29)), starts
+
+
+def _digests(texts: pl.Series) -> _Hashes:
+    """Return a hash of each text, without case and punctuation; the same on every machine."""
+    distinct = texts.unique()
+    bare = distinct.str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]+", "")
+    hashes = np.array([_digest(text) for text in bare], dtype=np.uint64)
+    places: NDArray[np.uint32] = texts.cast(pl.Enum(distinct)).to_physical().to_numpy()
+    found: _Hashes = hashes[places]
+    return found
+
+
+def _odd(name: str) -> np.uint64:
+    return np.uint64(_digest(name) | 1)
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+_EMPTY = np.uint64(_digest(""))
