@@ -16,40 +16,41 @@ def main(
         "data/decomposed/test.parquet"
     ),
     predictions: Annotated[Path, typer.Option(help="Answers.")] = Path("data/predictions.parquet"),
-    train_log: Annotated[Path, typer.Option(help="Training log; may be absent.")] = Path(
-        "plots/train"
-    ),
+    probed: Annotated[Path, typer.Option(help="Probed answers.")] = Path("data/probes.parquet"),
+    train_log: Annotated[Path, typer.Option(help="Log, if there is one.")] = Path("plots/train"),
     scores: Annotated[Path, typer.Option(help="Table to write.")] = Path("data/scores.parquet"),
     metrics: Annotated[Path, typer.Option(help="Folder to write.")] = Path("metrics"),
     plots: Annotated[Path, typer.Option(help="Folder to write.")] = Path("plots"),
 ) -> None:
     """Score each step and each answer against its own question, and how they hang together.
 
-    Reads test questions and predictions; writes data/scores.parquet, metrics/metrics.json,
-    notes.json (why a number is null), run.json (time, memory, machine of all stages) and
-    plots/{confusion,accuracy_by_class,steps}.csv, overview.png. Params: model, dataset, trace_mode.
+    Reads test questions, predictions and probes; writes data/scores.parquet, metrics/metrics.json,
+    notes.json (why a number is null), run.json (time, memory, machine of all stages) and plots/
+    {confusion,accuracy_by_class,steps,probes}.csv, overview.png, probes.png.
+    Params: model, dataset, trace_mode.
     """
     from tracekd import config, figures, files, records, runcard
+    from tracekd.probes import figure
     from tracekd.scoring import metrics as measures
-    from tracekd.scoring import table
+    from tracekd.scoring import probes, table
     from tracekd.summary import summary
     from tracekd.traces.regimes import regime
 
     settings = config.load_params(params)
     spec = config.load_dataset(datasets, settings.dataset)
-    scored = table.score(
-        records.read(questions, records.DECOMPOSED),
-        records.read(predictions, records.PREDICTIONS),
-        spec,
-        regime(settings.trace_mode).steps,
-    )
+    asked = records.read(questions, records.DECOMPOSED)
+    answers = records.read(predictions, records.PREDICTIONS)
+    scored = table.score(asked, answers, spec, regime(settings.trace_mode).steps)
     measured, notes = measures.report(scored, spec.answer_metric)
+    effects, more_notes = probes.report(records.read(probed, records.PROBES), asked, spec)
+    measured |= effects
     title = f"{settings.model} on {settings.dataset}, trace mode {settings.trace_mode}"
     records.write(scored, scores, records.SCORES, extra=True)
     files.write_json(metrics / "metrics.json", measured)
-    files.write_json(metrics / "notes.json", notes)
+    files.write_json(metrics / "notes.json", notes | more_notes)
     runcard.join(metrics)
     figures.write_all(plots, scored, measured, title, train_log)
+    figure.write_all(plots, measured, title)
     places = {"metrics": str(metrics / "metrics.json"), "plots": str(plots / "overview.png")}
     print(summary(measured, title, places))
 

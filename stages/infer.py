@@ -12,21 +12,26 @@ from tracekd.cli import run
 def main(
     params: Annotated[Path, typer.Option(help="Settings.")] = Path("params.yaml"),
     models: Annotated[Path, typer.Option(help="Model entries.")] = Path("models.yaml"),
+    datasets: Annotated[Path, typer.Option(help="Data set entries.")] = Path("datasets.yaml"),
+    decomposed: Annotated[Path, typer.Option(help="Folder to read.")] = Path("data/decomposed"),
     test: Annotated[Path, typer.Option(help="Table to read.")] = Path("data/sft/test.parquet"),
     adapter: Annotated[Path, typer.Option(help="Adapter to read.")] = Path("models/adapter"),
     out: Annotated[Path, typer.Option(help="Table to write.")] = Path("data/predictions.parquet"),
+    probes: Annotated[Path, typer.Option(help="Table to write.")] = Path("data/probes.parquet"),
     card: Annotated[Path, typer.Option(help="Run card to write.")] = Path("metrics/run_infer.json"),
 ) -> None:
-    """Let the fine-tuned student answer the test questions, greedily.
+    """Let the fine-tuned student answer the test questions, greedily; and behind given traces.
 
-    Reads data/sft/test.parquet and models/adapter.
+    Reads data/sft/test.parquet, data/decomposed and models/adapter.
 
-    Writes data/predictions.parquet and metrics/run_infer.json (time, memory, machine).
-    Params: model, infer.
+    Writes data/predictions.parquet, data/probes.parquet (no rows unless probes.enabled) and
+    metrics/run_infer.json (time, memory, machine).
+    Params: model, infer, probes, seed, data_seed, dataset.
     """
     import polars as pl
 
     from tracekd import config, inference, records, runcard
+    from tracekd.probes import asking
 
     clock = runcard.RunCard()
     settings = config.load_params(params)
@@ -35,10 +40,17 @@ def main(
     spec = config.load_model(models, name)
     predictions, facts = inference.answer_rows(name, spec, settings.infer, rows, adapter)
     records.write(pl.DataFrame(predictions, schema=records.PREDICTIONS), out, records.PREDICTIONS)
-    clock.add(facts)
+    sentence = config.load_dataset(datasets, settings.dataset).class_sentence
+    asked, more_facts = asking.probe_rows(
+        settings, spec, sentence, decomposed, rows, predictions, adapter
+    )
+    records.write(asked, probes, records.PROBES)
+    clock.add(facts | more_facts)
     clock.write(card)
     endings = ", ".join(f"{reason} {count}" for reason, count in facts["finish_reasons"].items())
     print(f"{name}: {len(predictions)} answers in {out} (ended by {endings})")
+    if settings.probes.enabled:
+        print(f"{len(asked)} probes of {asked['id'].n_unique()} questions in {probes}")
 
 
 if __name__ == "__main__":

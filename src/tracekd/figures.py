@@ -3,7 +3,8 @@
 The same input gives the same bytes: no dates, no paths, fixed fonts and sizes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from tracekd.files import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _RIGHT, _WRONG, _INK = "#2a9d8f", "#c9ccd1", "#22272e"
 _TRACE, _ANSWER = "#e76f51", "#2a9d8f"
@@ -117,6 +119,23 @@ def write_overview(
         title: what was run.
         losses: columns step, trace, answer (training loss of either part); None to leave out.
     """
+    with picture(path, f"{title}  (n = {metrics['n']})", (10, 7.2)) as figure:
+        axes = figure.subplots(2, 2).flatten()
+        _draw_link(axes[0], metrics)
+        _draw_steps(axes[1], steps(metrics))
+        _draw_classes(axes[2], accuracy_by_class(metrics))
+        _draw_losses(axes[3], losses)
+
+
+@contextmanager
+def picture(path: Path, title: str, size: tuple[float, float]) -> "Iterator[Figure]":
+    """Yield a figure in the style of this project; write it as PNG if the block succeeds.
+
+    Args:
+        path: where to.
+        title: stands above everything.
+        size: width and height in inches.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -132,13 +151,9 @@ def write_overview(
         "axes.titleweight": "bold",
     }
     with mpl.rc_context(style):
-        figure = Figure(figsize=(10, 7.2), dpi=150, layout="constrained")
-        figure.suptitle(f"{title}  (n = {metrics['n']})", x=0.01, ha="left", fontsize=12.5)
-        axes = figure.subplots(2, 2).flatten()
-        _draw_link(axes[0], metrics)
-        _draw_steps(axes[1], steps(metrics))
-        _draw_classes(axes[2], accuracy_by_class(metrics))
-        _draw_losses(axes[3], losses)
+        figure = Figure(figsize=size, dpi=150, layout="constrained")
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12.5)
+        yield figure
         with atomic_file(path) as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})
 
@@ -148,7 +163,7 @@ def _draw_link(axes: "Axes", metrics: Mapping[str, Any]) -> None:
     axes.set_title("Is the answer right when the trace is?")
     link = _find(metrics, ("link", "trace"))
     if link is None:
-        _say(axes, "no step is taught: nothing to link")
+        say(axes, "no step is taught: nothing to link")
         return
     for place, trace in enumerate(("right", "wrong")):
         right, wrong = link[f"{trace}_right"], link[f"{trace}_wrong"]
@@ -179,7 +194,7 @@ def _draw_steps(axes: "Axes", table: pl.DataFrame) -> None:
     bars = axes.barh(names, [100 * value for value in values], color=colors, height=0.6)
     axes.bar_label(bars, fmt="%.0f %%", padding=3)
     axes.invert_yaxis()
-    _percent_axis(axes)
+    percent_axis(axes)
 
 
 def _draw_classes(axes: "Axes", table: pl.DataFrame) -> None:
@@ -207,13 +222,13 @@ def _draw_classes(axes: "Axes", table: pl.DataFrame) -> None:
     axes.set_yticks(places, labels)
     axes.invert_yaxis()
     axes.legend(frameon=False, fontsize=8.5)
-    _percent_axis(axes)
+    percent_axis(axes)
 
 
 def _draw_losses(axes: "Axes", losses: pl.DataFrame | None) -> None:
     axes.set_title("Training loss")
     if losses is None or losses.is_empty():
-        _say(axes, "no training log beside this experiment")
+        say(axes, "no training log beside this experiment")
         return
     for part, color in (("trace", _TRACE), ("answer", _ANSWER)):
         known = losses.drop_nulls(part)
@@ -227,13 +242,15 @@ def _draw_losses(axes: "Axes", losses: pl.DataFrame | None) -> None:
     axes.legend(frameon=False)
 
 
-def _percent_axis(axes: "Axes") -> None:
+def percent_axis(axes: "Axes") -> None:
+    """Let the horizontal axis run from 0 to 100 %, with room for labels."""
     axes.set_xlim(0, 112)
     axes.set_xticks([0, 25, 50, 75, 100])
     axes.set_xlabel("%")
 
 
-def _say(axes: "Axes", text: str) -> None:
+def say(axes: "Axes", text: str) -> None:
+    """Write a sentence where there is nothing to draw."""
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color="#6e7781")
     axes.set_axis_off()
 

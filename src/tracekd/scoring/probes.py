@@ -1,0 +1,130 @@
+"""Probes -> a verdict on each answer: is it right, is it taken from the wrong facts shown?"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from tracekd.config import DatasetSpec
+from tracekd.errors import TracekdError
+from tracekd.probes.plans import CUTS
+from tracekd.scoring.answers import metric
+from tracekd.scoring.attempt import answer_in_facts, normalise
+from tracekd.scoring.table import attempt, name_ids
+from tracekd.statistics.probes import effects_of_traces, reasons
+from tracekd.statistics.values import settle
+from tracekd.traces.grammar import read
+
+#: One row per question and probe.
+#:   applied       whether the probe was run; the columns below are null where it was not
+#:   answer        the answer's items, normalised and sorted, as one text; "" if there is none.
+#:                 Two answers are the same if these are
+#:   correct       by the data set's metric; no answer is never right
+#:   from_wrong    whether the answer stands in the facts of the question's `incorrect` trace and is
+#:                 not right; null too where that could not tell (`_telltale_facts`)
+VERDICTS: Mapping[str, Any] = {
+    "id": pl.String,
+    "question_class": pl.String,
+    "probe": pl.String,
+    "applied": pl.Boolean,
+    "trace_tokens": pl.Int32,
+    "answer": pl.String,
+    "correct": pl.Boolean,
+    "gold_logprob": pl.Float64,
+    "from_wrong": pl.Boolean,
+    "note": pl.String,
+}
+
+_EMPTY_ANSWER = "<answer></answer>"
+
+
+def report(
+    probes: pl.DataFrame, questions: pl.DataFrame, spec: DatasetSpec
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what joins metrics.json, the section `probes`, and what joins notes.json.
+
+    Both are empty if probes were off. Arguments and errors as for `judge_probes`.
+    """
+    if probes.is_empty():
+        return {}, {}
+    verdicts = judge_probes(probes, questions, spec)
+    section, undefined = settle({"probes": effects_of_traces(verdicts, CUTS)})
+    unasked = {f"probes.{path}": reason for path, reason in reasons(verdicts).items()}
+    return section, {**unasked, **undefined}
+
+
+def judge_probes(probes: pl.DataFrame, questions: pl.DataFrame, spec: DatasetSpec) -> pl.DataFrame:
+    """Return a row of `VERDICTS` for each row of `probes`, in their order.
+
+    Args:
+        probes: `records.PROBES`.
+        questions: `records.DECOMPOSED`; at least the questions that were probed.
+        spec: the data set's entry in datasets.yaml.
+
+    Raises:
+        TracekdError: if a probed question is not among `questions`; names the ids.
+    """
+    unknown = set(probes["id"]) - set(questions["id"])
+    if unknown:
+        raise TracekdError(
+            f"data/probes.parquet: {len(unknown)} probes of unknown questions: "
+            f"{name_ids(unknown)}; run the infer stage again (dvc repro)"
+        )
+    asked = {
+        row["id"]: row
+        for row in questions.filter(pl.col("id").is_in(probes["id"].unique())).iter_rows(named=True)
+    }
+    shown = probes.filter(pl.col("probe") == "incorrect")
+    telltale = {
+        key: _telltale_facts(trace, asked[key], spec)
+        for key, trace in shown.select("id", "trace").iter_rows()
+    }
+    rows = [
+        _verdict(row, asked[row["id"]], telltale.get(row["id"]), spec)
+        for row in probes.iter_rows(named=True)
+    ]
+    return pl.DataFrame(rows, schema=VERDICTS, orient="row")
+
+
+def _verdict(
+    row: Mapping[str, Any],
+    question: dict[str, Any],
+    wrong_facts: Sequence[str] | None,
+    spec: DatasetSpec,
+) -> dict[str, Any]:
+    told = {
+        "id": row["id"],
+        "question_class": question["question_class"],
+        "probe": row["probe"],
+        "applied": row["finish_reason"] != "not_applicable",
+        "trace_tokens": row["trace_tokens"],
+        "note": row["note"],
+    }
+    if not told["applied"]:
+        return told
+    reading = read(row["text"], spec.class_sentence)
+    text, items = reading.answer_text or "", reading.answers
+    judged = metric(spec.answer_metric).judge(attempt(question, text, items))
+    correct = judged.correct and reading.answer_text is not None
+    follows = bool(items) and bool(answer_in_facts(wrong_facts, items, "all")) and not correct
+    return told | {
+        "answer": "; ".join(sorted(normalise(item) or item for item in items)),
+        "correct": correct,
+        "gold_logprob": row["gold_logprob"],
+        "from_wrong": None if wrong_facts is None else follows,
+    }
+
+
+def _telltale_facts(
+    trace: str, question: Mapping[str, Any], spec: DatasetSpec
+) -> tuple[str, ...] | None:
+    """Return the wrong facts shown, if an answer out of them can be told from a right one.
+
+    It can where the answer is of a kind that facts state (the gold facts state the gold one) and
+    the wrong facts do not state the gold answer. None elsewhere.
+    """
+    facts = read(trace + _EMPTY_ANSWER, spec.class_sentence).trace.facts
+    if not facts or not question["answer_in_facts"]:
+        return None
+    stated = answer_in_facts(facts, question["answers"], spec.answers)
+    return None if stated else facts

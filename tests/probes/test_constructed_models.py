@@ -1,0 +1,200 @@
+"""Models whose use of their trace is known by construction, through engine, scoring and metrics."""
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+import torch
+from transformers import LlamaConfig
+
+from tracekd import records
+from tracekd.config import DatasetSpec, PromptParams, load_model
+from tracekd.models import load_encoder
+from tracekd.probes.asking import ask_plans, plan_probes
+from tracekd.probes.engine import ProbeEngine
+from tracekd.scoring.probes import report
+from tracekd.sft import build
+
+ROOT = Path(__file__).resolve().parents[2]
+SPEC = DatasetSpec(
+    reader="babi",
+    answer_metric="exact_match",
+    answers="all",
+    class_sentence="The category of the question is: {class}.",
+    facts={"paper": "annotated"},
+)
+PROMPT = PromptParams(system="", template="{context}\nQuestion: {question}")
+PLACES = ("kitchen", "garden", "hallway", "office", "bathroom", "bedroom", "school")
+PEOPLE = ("Mary", "John", "Sandra")
+
+
+class Constructed(torch.nn.Module):
+    """A causal model in transformers' manner that says what a rule makes of the text before it.
+
+    It remembers its tokens as a transformer does its keys, in the cache that it is given, and sees
+    only those that the mask lets it see.
+    """
+
+    config = LlamaConfig(num_hidden_layers=1)
+
+    def __init__(self, encoder, rule):
+        super().__init__()
+        self.encoder, self.rule = encoder, rule
+
+    def forward(
+        self, *, input_ids, attention_mask, position_ids, past_key_values, use_cache, logits_to_keep
+    ):
+        kept = input_ids[:, None, :, None].float()
+        seen = past_key_values.update(kept, kept, 0)[0][:, 0, :, 0].long()
+        assert use_cache
+        assert seen.shape == attention_mask.shape
+        places = (attention_mask.cumsum(dim=1) - 1)[:, -input_ids.shape[1] :]
+        assert (position_ids == places)[attention_mask[:, -input_ids.shape[1] :] == 1].all()
+        size = len(self.encoder.tokenizer)
+        logits = torch.full((len(seen), logits_to_keep, size), -9.0)
+        for row, (ids, mask) in enumerate(zip(seen, attention_mask, strict=True)):
+            for back in range(logits_to_keep):
+                end = len(ids) - back
+                given = ids[:end][mask[:end] == 1].tolist()
+                logits[row, logits_to_keep - 1 - back, self.next(given)] = 9.0
+        return SimpleNamespace(logits=logits)
+
+    def next(self, ids):
+        before, tag, said = self.encoder.decode(ids).rpartition("<answer>")
+        wanted = self.rule(before) + "</answer>" if tag else ""
+        if said == wanted or not wanted.startswith(said):
+            return self.encoder.end_of_turn
+        return self.encoder.plain_ids(wanted[len(said) :])[0]
+
+
+def from_prompt(text):
+    """Answer from the context in the prompt; whatever the trace says is not looked at."""
+    prompt = text.partition("<think>")[0]
+    person = re.search(r"Where is (\w+)\?", prompt)[1]
+    return re.search(rf"{person} went to the (\w+)\.", prompt)[1]
+
+
+def from_trace(text):
+    """Answer with the last word of the last fact that the trace quotes."""
+    facts = re.findall(r"^- (.*)$", text.partition("?")[2].partition("<think>")[2], re.MULTILINE)
+    return facts[-1].split()[-1].rstrip(".") if facts else "nothing"
+
+
+def questions():
+    rows = []
+    for number in range(12):
+        places = [PLACES[(number + step) % len(PLACES)] for step in range(3)]
+        right = number % 3
+        rows.append(
+            {
+                "id": f"t/test/{number}",
+                "question": f"Where is {PEOPLE[right]}?",
+                "context": [
+                    f"{who} went to the {place}." for who, place in zip(PEOPLE, places, strict=True)
+                ],
+                "answers": [places[right]],
+                "question_class": "where" if number % 2 else "counting",
+                "subtype": None,
+                "gold_facts": [right],
+                "source": "file:1",
+                "step_facts": [right],
+                "answer_in_facts": True,
+            }
+        )
+    return pl.DataFrame(rows, schema=dict(records.DECOMPOSED))
+
+
+def metrics_of(rule, trace_mode, monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path_factory.getbasetemp() / "model-cache"))
+    encoder = load_encoder("tiny_llama", load_model(ROOT / "models.yaml", "tiny_llama"))
+    folder, table = tmp_path_factory.mktemp("decomposed"), questions()
+    for split in records.SPLITS:
+        records.write(table, folder / f"{split}.parquet", records.DECOMPOSED)
+    classes = ("counting", "where")
+    sft = build(
+        table,
+        trace_mode=trace_mode,
+        seed=0,
+        corruption=0.5,
+        classes=classes,
+        prompt=PROMPT,
+        spec=SPEC,
+    ).to_dicts()
+    said = [{"text": row["completion"]} for row in sft]
+    plans = plan_probes(folder, 0, SPEC.class_sentence, list(zip(sft, said, strict=True)), encoder)
+    stops = frozenset({encoder.end_of_turn})
+    engine = ProbeEngine(Constructed(encoder, rule), stops, torch.device("cpu"), 5)
+    asked = ask_plans(engine, encoder, sft, plans, (20, 4096), stops)
+    records.check(asked, records.PROBES, "probes")
+    section, notes = report(asked, table, SPEC)
+    return section["probes"], notes
+
+
+@pytest.mark.parametrize("trace_mode", ["correct", "incorrect"])
+def test_a_model_that_ignores_its_trace_has_effects_of_zero(
+    trace_mode, monkeypatch, tmp_path_factory
+):
+    found, _ = metrics_of(from_prompt, trace_mode, monkeypatch, tmp_path_factory)
+    for probe in found["by_probe"].values():
+        assert probe["accuracy"] in (1, None)
+    for effect in found["effects"].values():
+        changes = [
+            effect[name] for name in ("answer_changes", "accuracy_change", "gold_logprob_change")
+        ]
+        assert changes == ([0, 0, 0] if effect["n"] else [None] * 3)
+    assert found["effects"]["gold_to_incorrect"]["n"] == 12
+    assert (found["follows_wrong_facts"]["n"], found["follows_wrong_facts"]["share"]) == (12, 0)
+    assert (found["early_answering"]["n"], found["early_answering"]["area"]) == (12, 0)
+
+
+def test_a_model_that_copies_its_trace_has_effects_of_one(monkeypatch, tmp_path_factory):
+    found, notes = metrics_of(from_trace, "correct", monkeypatch, tmp_path_factory)
+    accuracy = {name: probe["accuracy"] for name, probe in found["by_probe"].items()}
+    assert accuracy == {
+        "own": 1,
+        "gold": 1,
+        "incorrect": 0,
+        "shuffled": pytest.approx(accuracy["shuffled"]),
+        "empty": 0,
+        "own_cut_0": 0,
+        "own_cut_25": 0,
+        "own_cut_50": 0,
+        "own_cut_75": 0,
+        "filler": 0,
+        "corrected_class": None,
+        "corrected_facts": None,
+        "corrupted_class": 1,
+        "corrupted_facts": 0,
+    }
+    effect = found["effects"]["gold_to_incorrect"]
+    assert (effect["answer_changes"], effect["accuracy_change"]) == (1, -1)
+    assert effect["gold_logprob_change"] < -15
+    assert found["effects"]["own_to_corrupted_facts"]["answer_changes"] == 1
+    assert found["effects"]["own_to_corrupted_class"]["answer_changes"] == 0
+    follows = found["follows_wrong_facts"]
+    assert (follows["share"], follows["without_them"]) == (1, 0)
+    assert found["early_answering"]["area"] == 1
+    for group in found["by_class"].values():
+        assert group["n"] == 6
+        assert group["effects"]["gold_to_incorrect"]["answer_changes"] == 1
+    path = "probes.by_probe.corrected_class"
+    assert notes[f"{path}.accuracy"] == "the probe was run on no question"
+    assert notes[f"{path}.not_applicable"] == "12: the step is right already"
+
+
+def test_correcting_a_wrong_step_turns_a_copied_answer_right(monkeypatch, tmp_path_factory):
+    found, _ = metrics_of(from_trace, "incorrect", monkeypatch, tmp_path_factory)
+    assert found["by_probe"]["own"]["accuracy"] == 0
+    assert found["effects"]["own_to_corrected_facts"]["accuracy_change"] == 1
+    assert found["effects"]["own_to_corrected_class"]["accuracy_change"] == 0
+    assert found["effects"]["own_to_corrupted_facts"]["n"] == 0
+
+
+def test_a_student_taught_no_trace_is_probed_all_the_same(monkeypatch, tmp_path_factory):
+    found, notes = metrics_of(from_trace, "none", monkeypatch, tmp_path_factory)
+    assert found["by_probe"]["own"]["n"] == 12
+    assert found["effects"]["gold_to_incorrect"]["answer_changes"] == 1
+    assert found["early_answering"]["area"] is None
+    assert "trace of the student's own" in notes["probes.early_answering.area"]
