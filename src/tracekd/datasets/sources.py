@@ -160,14 +160,14 @@ def _verified(name: str, spec: DatasetSpec, folder: Path, module: FileReader) ->
 def _write_entry(settings: Path, name: str, values: dict[str, str]) -> None:
     from ruamel.yaml import YAML
 
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096
+    round_trip = YAML()
+    round_trip.preserve_quotes = True
+    round_trip.width = 4096
     # Its default writes null as nothing at all.
-    yaml.representer.add_representer(
+    round_trip.representer.add_representer(
         type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
     )
-    content = yaml.load(settings.read_text(encoding="utf-8"))
+    content = round_trip.load(settings.read_text(encoding="utf-8"))
     content[name].update(values)
     with atomic_file(settings) as temporary, temporary.open("w", encoding="utf-8") as out:
-        yaml.dump(content, out)
+        round_trip.dump(content, out)
