@@ -5,23 +5,15 @@ ignored. Only stage scripts read these files; the package gets the validated obj
 """
 
 import os
-from collections import Counter
 from pathlib import Path
-from reprlib import Repr
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
 from tracekd.errors import TracekdError, nearest
+from tracekd.settings import S, read_yaml
+from tracekd.settings import Settings as Settings
+from tracekd.settings import parse_settings as parse_settings
 
 #: Keys of models.yaml and datasets.yaml: DVC reads a dot as a path into the file.
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
@@ -37,28 +29,6 @@ Subset = Annotated[str, Field(pattern=rf"^{_Name}$")]
 Package = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class Settings(BaseModel):
-    """Base of all settings: immutable, unknown keys rejected, numbers finite."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _is_what_it_looks_like(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse what pydantic or Parquet would take amiss: true as 1, half a surrogate pair."""
-        field = cls.model_fields[str(info.field_name)]
-        items = value if isinstance(value, list) else [value]
-        if _takes_numbers(field.annotation) and any(isinstance(item, bool) for item in items):
-            raise ValueError("must be a number, not true or false")
-        for item in items:
-            if isinstance(item, str) and not item.isascii():
-                try:
-                    item.encode("utf-8")
-                except UnicodeEncodeError as error:
-                    raise ValueError("holds half a surrogate pair") from error
-        return value
 
 
 class PrepareParams(Settings):
@@ -197,7 +167,7 @@ class DatasetSpec(Settings):
     path: str | None = None
     sha256: Sha256 | None = None
     hub: HubDataset | None = None
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("class_sentence")
     @classmethod
@@ -249,7 +219,7 @@ class ModelSpec(Settings):
     random: RandomModel | None = None
     path: str | None = None
     max_length: Count
-    template_args: dict[str, bool | str] = {}
+    template_args: dict[str, bool | str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_one_source(self) -> "ModelSpec":
@@ -258,16 +228,9 @@ class ModelSpec(Settings):
         return self
 
 
-S = TypeVar("S", bound=Settings)
-
-#: Aliases make a YAML file of a line stand for a structure of gigabytes.
-_SHORT = Repr()
-_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 200, 200
-
-
 def load_params(path: Path) -> Params:
     """Read and validate params.yaml."""
-    return parse_settings(Params, _read_yaml(path), str(path))
+    return parse_settings(Params, read_yaml(path), str(path))
 
 
 def load_dataset(path: Path, name: str, named_by: str = "params.yaml: dataset") -> DatasetSpec:
@@ -278,21 +241,6 @@ def load_dataset(path: Path, name: str, named_by: str = "params.yaml: dataset") 
 def load_model(path: Path, name: str, named_by: str = "params.yaml: model") -> ModelSpec:
     """Read one entry of models.yaml; messages say that `named_by` asks for it."""
     return _load_entry(ModelSpec, path, name, "model", named_by)
-
-
-def parse_settings(kind: type[S], content: Any, where: str) -> S:
-    """Validate `content` as `kind`; every fault is told with its place and a remedy.
-
-    Raises:
-        TracekdError: one line per fault, each naming `where`, the field and what was found.
-    """
-    if not isinstance(content, dict):
-        raise TracekdError(f"{where}: expected a mapping of keys, found {type(content).__name__}")
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        lines = [_explain(kind, dict(fault), where) for fault in error.errors()]
-        raise TracekdError("\n".join(lines)) from error
 
 
 def project_root() -> Path:
@@ -311,7 +259,7 @@ def cache_folder() -> Path:
 
 
 def _load_entry(kind: type[S], path: Path, name: str, noun: str, named_by: str) -> S:
-    entries = _read_yaml(path)
+    entries = read_yaml(path)
     if not isinstance(entries, dict) or name not in entries:
         known = entries if isinstance(entries, dict) else {}
         raise TracekdError(
@@ -319,58 +267,3 @@ def _load_entry(kind: type[S], path: Path, name: str, noun: str, named_by: str) 
             f"(entries of {path})"
         )
     return parse_settings(kind, entries[name], f"{path}: {name}")
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_OnceLoader)  # noqa: S506
-    except FileNotFoundError as error:
-        raise TracekdError(f"{path}: no such file; run from the project's root") from error
-    except IsADirectoryError as error:
-        raise TracekdError(f"{path}: is a folder, not a file") from error
-    except RecursionError as error:
-        raise TracekdError(f"{path}: not valid YAML: nested too deeply") from error
-    # ValueError: bytes that are not UTF-8, a date like 2001-99-99, a number without end
-    except (yaml.YAMLError, ValueError) as error:
-        raise TracekdError(f"{path}: not valid YAML: {error}") from error
-
-
-class _OnceLoader(yaml.SafeLoader):
-    """The safe loader, which builds plain values only; a key that stands twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return the mapping of `node`."""
-        # A merge (`<<`) may repeat keys, and does so on purpose: compared before it is resolved.
-        keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if len(keys) > len(set(keys)):
-            twice = Counter(keys).most_common(1)[0][0][1]
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {twice!r} stands twice; leave one", node.start_mark
-            )
-        return super().construct_mapping(node, deep)
-
-
-def _takes_numbers(annotation: Any) -> bool:
-    return annotation in (int, float) or any(map(_takes_numbers, get_args(annotation)))
-
-
-def _explain(kind: type[Settings], fault: dict[str, Any], where: str) -> str:
-    path = [str(part) for part in fault["loc"]]
-    place = f"{where}: {'.'.join(path)}" if path else where
-    if fault["type"] == "extra_forbidden":
-        return f"{place}: unknown key; {nearest(path[-1], _known_keys(kind, path[:-1]))}"
-    if fault["type"] == "missing":
-        return f"{place}: missing"
-    return f"{place}: {fault['msg']}; found {_SHORT.repr(fault['input'])}"
-
-
-def _known_keys(kind: type[Settings], path: list[str]) -> list[str]:
-    for part in path:
-        field = kind.model_fields.get(part)
-        annotation = field.annotation if field else None
-        options = [annotation, *getattr(annotation, "__args__", ())]
-        inner = [o for o in options if isinstance(o, type) and issubclass(o, Settings)]
-        if not inner:
-            return []
-        kind = inner[0]
-    return list(kind.model_fields)

@@ -55,6 +55,10 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = root / "datasets"
     for split in ("train", "test"):
         _parquet(data / f"facebook/babi_qa/en-qa1/{split}/0000.parquet", {"story": STORY})
+    for split in ("train", "test"):
+        _parquet(data / f"other/columns/en-qa1/{split}/0000.parquet", {"text": "Mary moved."})
+        (data / f"other/damaged/en-qa1/{split}").mkdir(parents=True)
+        (data / f"other/damaged/en-qa1/{split}/0000.parquet").write_bytes(b"PAR1 and no more PAR1")
     for split in ("train", "validation"):
         _parquet(data / f"microsoft/ms_marco/v1.1/{split}-00000-of-00001.parquet", QUERY)
     cotemp = data / "Warrieryes/CotempQA"

@@ -17,6 +17,8 @@ module, repo, options = {
     "cotemp": (cotemp, "Warrieryes/CotempQA", {"classes": ["equal"]}),
     "marco": (marco, "microsoft/ms_marco", {}),
     "gone": (cotemp, "Warrieryes/gone", {}),
+    "columns": (babi, "other/columns", {"tasks": [1]}),
+    "damaged": (babi, "other/damaged", {"tasks": [1]}),
     "no_files": (cotemp, "Warrieryes/CotempQA", {"classes": ["mix"]}),
 }[name]
 loaded = module.read_hub(HubDataset(repo=repo, revision=revision), options)
@@ -103,9 +105,13 @@ def test_what_passes_by_itself_is_waited_for(client: Client, hub: Hub, fault: Fa
             "gone", REVISION, "does not exist or is not open to you", marks=pytest.mark.slow
         ),
         ("no_files", REVISION, r"holds no file mix\.json; choose another revision"),
+        ("columns", REVISION, r"en-qa1/train: row 1: story: not the lists id, type, text, answer"),
+        ("damaged", REVISION, r"en-qa1/train/\*\.parquet are not parquet of one schema"),
     ],
 )
-def test_what_is_not_there_is_named(client: Client, name: str, revision: str, told: str) -> None:
+def test_what_is_not_there_or_not_as_expected_is_named(
+    client: Client, name: str, revision: str, told: str
+) -> None:
     message = client(READ, name, revision)["error"]
     assert re.search(told, message), message
 

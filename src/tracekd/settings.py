@@ -1,0 +1,119 @@
+"""Settings, read strictly: the base of what a settings file may hold, and how its faults are told.
+
+Nothing is guessed: an unknown key, a key that stands twice, a true where a number belongs, or a
+number without end is an error that names file, field, what was found and what would be right.
+"""
+
+from collections import Counter
+from pathlib import Path
+from reprlib import Repr
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+
+from tracekd.errors import TracekdError, nearest
+
+#: Aliases make a YAML file of a line stand for a structure of gigabytes.
+_SHORT = Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 200, 200
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, unknown keys rejected, numbers finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_what_it_looks_like(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what pydantic or Parquet would take amiss: true as 1, half a surrogate pair."""
+        field = cls.model_fields[str(info.field_name)]
+        items = value if isinstance(value, list) else [value]
+        if _takes_numbers(field.annotation) and any(isinstance(item, bool) for item in items):
+            raise ValueError("must be a number, not true or false")
+        for item in items:
+            if isinstance(item, str) and not item.isascii():
+                try:
+                    item.encode("utf-8")
+                except UnicodeEncodeError as error:
+                    raise ValueError("holds half a surrogate pair") from error
+        return value
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def parse_settings(kind: type[S], content: Any, where: str) -> S:
+    """Validate `content` as `kind`; every fault is told with its place and a remedy.
+
+    Raises:
+        TracekdError: one line per fault, each naming `where`, the field and what was found.
+    """
+    if not isinstance(content, dict):
+        raise TracekdError(f"{where}: expected a mapping of keys, found {type(content).__name__}")
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        lines = [_explain(kind, dict(fault), where) for fault in error.errors()]
+        raise TracekdError("\n".join(lines)) from error
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file holds: plain values only.
+
+    Raises:
+        TracekdError: if there is no such file, or it is not YAML, or a key stands twice.
+    """
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_OnceLoader)  # noqa: S506
+    except FileNotFoundError as error:
+        raise TracekdError(f"{path}: no such file; run from the project's root") from error
+    except IsADirectoryError as error:
+        raise TracekdError(f"{path}: is a folder, not a file") from error
+    except RecursionError as error:
+        raise TracekdError(f"{path}: not valid YAML: nested too deeply") from error
+    # ValueError: bytes that are not UTF-8, a date like 2001-99-99, a number without end
+    except (yaml.YAMLError, ValueError) as error:
+        raise TracekdError(f"{path}: not valid YAML: {error}") from error
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """The safe loader, which builds plain values only; a key that stands twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping of `node`."""
+        # A merge (`<<`) may repeat keys, and does so on purpose: compared before it is resolved.
+        keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if len(keys) > len(set(keys)):
+            twice = Counter(keys).most_common(1)[0][0][1]
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {twice!r} stands twice; leave one", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
+
+
+def _takes_numbers(annotation: Any) -> bool:
+    return annotation in (int, float) or any(map(_takes_numbers, get_args(annotation)))
+
+
+def _explain(kind: type[Settings], fault: dict[str, Any], where: str) -> str:
+    path = [str(part) for part in fault["loc"]]
+    place = f"{where}: {'.'.join(path)}" if path else where
+    if fault["type"] == "extra_forbidden":
+        return f"{place}: unknown key; {nearest(path[-1], _known_keys(kind, path[:-1]))}"
+    if fault["type"] == "missing":
+        return f"{place}: missing"
+    return f"{place}: {fault['msg']}; found {_SHORT.repr(fault['input'])}"
+
+
+def _known_keys(kind: type[Settings], path: list[str]) -> list[str]:
+    for part in path:
+        field = kind.model_fields.get(part)
+        annotation = field.annotation if field else None
+        options = [annotation, *getattr(annotation, "__args__", ())]
+        inner = [o for o in options if isinstance(o, type) and issubclass(o, Settings)]
+        if not inner:
+            return []
+        kind = inner[0]
+    return list(kind.model_fields)
