@@ -61,22 +61,13 @@ def fetch(repository: Repository, patterns: Sequence[str], ignored: Sequence[str
     Raises:
         TracekdError: one line that names the repository, what was tried and what to do.
     """
-    for attempt in range(2):
-        folder = _snapshot(repository, patterns, ignored)
-        broken = _broken_files(repository, folder)
-        if not broken:
-            return folder
-        for link in broken:
-            link.resolve().unlink(missing_ok=True)
-            link.unlink()
-        names = ", ".join(sorted(link.relative_to(folder).as_posix() for link in broken)[:3])
-        if attempt == 0:
-            print(f"{repository.repo}: fetching {names} again: damaged", file=sys.stderr)
-    raise TracekdError(
-        f"{_tried(repository)}, but the content of {names} is not what the hub states (its hash "
-        "differs), twice in a row; the damaged files were deleted; try another network: "
-        f"something on the way changes them; or {_local(repository)}"
-    )
+    from filelock import FileLock
+
+    record = _record(repository)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    # Whoever comes second must not read a file that the first is about to take out as damaged.
+    with FileLock(record.with_suffix(".lock")):
+        return _fetch(repository, patterns, ignored)
 
 
 def explain(repository: Repository, error: Exception) -> str:
@@ -109,6 +100,25 @@ def explain(repository: Repository, error: Exception) -> str:
     return (
         f"{tried}, but could not reach it or was cut off ({reason}); check the network and run "
         f"again, which goes on where it stopped, or {local}"
+    )
+
+
+def _fetch(repository: Repository, patterns: Sequence[str], ignored: Sequence[str]) -> Path:
+    for attempt in range(2):
+        folder = _snapshot(repository, patterns, ignored)
+        broken = _broken_files(repository, folder)
+        if not broken:
+            return folder
+        for link in broken:
+            link.resolve().unlink(missing_ok=True)
+            link.unlink(missing_ok=True)
+        names = ", ".join(sorted(link.relative_to(folder).as_posix() for link in broken)[:3])
+        if attempt == 0:
+            print(f"{repository.repo}: fetching {names} again: damaged", file=sys.stderr)
+    raise TracekdError(
+        f"{_tried(repository)}, but the content of {names} is not what the hub states (its hash "
+        "differs), twice in a row; the damaged files were deleted; try another network: "
+        f"something on the way changes them; or {_local(repository)}"
     )
 
 
@@ -180,8 +190,7 @@ def _is_listed(repository: Repository) -> bool:
 
 def _broken_files(repository: Repository, folder: Path) -> list[Path]:
     """Return the files whose content does not have the hash by which the cache names it."""
-    key = f"{repository.kind}s--{repository.repo.replace('/', '--')}--{repository.revision}"
-    record = cache_folder() / "verified" / f"{key}.json"
+    record = _record(repository)
     verified = _read_record(record)
     found: dict[str, list[int]] = {}
     broken = []
@@ -198,6 +207,11 @@ def _broken_files(repository: Repository, folder: Path) -> list[Path]:
     if found != verified:
         write_json(record, found)
     return broken
+
+
+def _record(repository: Repository) -> Path:
+    key = f"{repository.kind}s--{repository.repo.replace('/', '--')}--{repository.revision}"
+    return cache_folder() / "verified" / f"{key}.json"
 
 
 def _read_record(path: Path) -> dict[str, list[int]]:

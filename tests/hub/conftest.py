@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -122,6 +123,8 @@ def client(hub: Hub, tmp_path: Path) -> Client:
             check=False,
             timeout=100,
         )
+        if done.returncode == -signal.SIGKILL:
+            return {"killed": True}
         assert done.returncode == 0, done.stderr
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return {**found, "stderr": done.stderr} if "--stderr" in arguments else found

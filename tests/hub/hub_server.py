@@ -26,10 +26,10 @@ _LARGE = (".safetensors", ".parquet")
 #: slow: a file comes in drops. stalled: the connection stays open and nothing comes.
 #: cut: a file's connection closes in its middle, and at once when it is asked for the rest.
 #: cut_once: closes in the middle the first time only. wrong: other bytes of the same length.
-#: wrong_once: so the first time only.
+#: wrong_once: so the first time only. stuck: nothing comes after the middle of a file.
 Fault = Literal[
     "gated_401", "gated_403", "forbidden", "gone", "broken", "slow", "stalled", "cut", "cut_once",
-    "wrong", "wrong_once",
+    "wrong", "wrong_once", "stuck",
 ]  # fmt: skip
 _REFUSALS = {
     "gated_401": (401, "GatedRepo"),
@@ -170,7 +170,12 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 sent = b"" if first else rest[: len(rest) // 2]
                 self.close_connection = True
             self._head(status, len(rest), headers)
-            if fault == "slow":
+            if fault == "stuck":
+                self.wfile.write(sent[: len(sent) // 2])
+                self.wfile.flush()
+                time.sleep(6)
+                self.close_connection = True
+            elif fault == "slow":
                 step = max(1, len(sent) // 5)
                 for start in range(0, len(sent), step):
                     time.sleep(0.05)

@@ -1,6 +1,7 @@
 """Models from a hub: the real client and transformers, against a hub on loopback."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +124,30 @@ def test_damaged_weights_in_the_cache_are_fetched_again(
     weights.resolve().write_bytes(whole[:-8] + bytes(8))
     assert client(LOCATE, QWEN, REVISION) == {"files": FILES}
     assert weights.read_bytes() == whole
+
+
+def test_two_processes_that_fetch_at_the_same_moment_both_get_the_whole_model(
+    client: Client, hub: Hub
+) -> None:
+    hub.faults[QWEN] = "slow"
+    with ThreadPoolExecutor() as pool:
+        found = [pool.submit(client, LOCATE, QWEN, REVISION) for _ in range(2)]
+    assert [each.result() for each in found] == [{"files": FILES}] * 2
+    assert max(hub.served.values()) == 1, "the second waits and fetches nothing"
+
+
+def test_a_fetch_that_is_killed_is_taken_up_by_the_next(
+    client: Client, hub: Hub, tmp_path: Path
+) -> None:
+    hub.faults[QWEN] = "stuck"
+    killed = (
+        "import os, signal, threading, time\n"
+        "def kill():\n"
+        "    time.sleep(2.5)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"threading.Thread(target=kill, daemon=True).start(){LOCATE}"
+    )
+    assert client(killed, QWEN, REVISION, HF_HUB_DOWNLOAD_TIMEOUT="60") == {"killed": True}
+    assert list((tmp_path / "hf").rglob("*.incomplete")), "killed in the middle of a file"
+    hub.faults.clear()
+    assert client(LOCATE, QWEN, REVISION) == {"files": FILES}
