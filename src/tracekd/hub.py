@@ -224,14 +224,16 @@ def _read_record(path: Path) -> dict[str, list[int]]:
 
 def _has_hash(path: Path, stated: str) -> bool:
     if len(stated) == 64:
-        digest = hashlib.sha256()
+        digests = [hashlib.sha256()]
     else:
-        digest = hashlib.sha1(usedforsecurity=False)  # git's name of a file
-        digest.update(f"blob {path.stat().st_size}\0".encode())
+        # Git's name of a file, or as some mirrors have it the SHA-1 of its bytes alone.
+        digests = [hashlib.sha1(usedforsecurity=False) for _ in range(2)]
+        digests[0].update(f"blob {path.stat().st_size}\0".encode())
     with path.open("rb") as source:
         while chunk := source.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest() == stated
+            for digest in digests:
+                digest.update(chunk)
+    return any(digest.hexdigest() == stated for digest in digests)
 
 
 def _tried(repository: Repository) -> str:
