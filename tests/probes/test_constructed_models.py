@@ -53,12 +53,12 @@ class Constructed(torch.nn.Module):
         places = (attention_mask.cumsum(dim=1) - 1)[:, -input_ids.shape[1] :]
         assert (position_ids == places)[attention_mask[:, -input_ids.shape[1] :] == 1].all()
         size = len(self.encoder.tokenizer)
-        logits = torch.full((len(seen), logits_to_keep, size), -9.0)
+        logits = torch.full((len(seen), len(logits_to_keep), size), -9.0)
         for row, (ids, mask) in enumerate(zip(seen, attention_mask, strict=True)):
-            for back in range(logits_to_keep):
-                end = len(ids) - back
+            for place, column in enumerate(logits_to_keep.tolist()):
+                end = len(ids) - input_ids.shape[1] + column + 1
                 given = ids[:end][mask[:end] == 1].tolist()
-                logits[row, logits_to_keep - 1 - back, self.next(given)] = 9.0
+                logits[row, place, self.next(given)] = 9.0
         return SimpleNamespace(logits=logits)
 
     def next(self, ids):

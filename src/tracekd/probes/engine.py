@@ -198,13 +198,18 @@ class ProbeEngine:
         keep: int,
     ) -> "torch.Tensor":
         """Return the logits of the last `keep` columns; `cache` grows by all of `ids`."""
+        import torch
+
+        width = ids.shape[1]
         output = self._model(
             input_ids=ids,
             attention_mask=mask,
             position_ids=positions,
             past_key_values=cache,
             use_cache=True,
-            logits_to_keep=keep,
+            # By index, not by count: a slice is not contiguous, and torch would then copy the
+            # output head once per row.
+            logits_to_keep=torch.arange(width - keep, width, device=self._device),
         )
         logits: torch.Tensor = output.logits
         return logits

@@ -56,7 +56,7 @@ def table(section: Section | None) -> pl.DataFrame:
 
 
 def _draw_accuracy(axes: "Axes", rows: pl.DataFrame) -> None:
-    axes.set_title("Accuracy of the answer behind each trace")
+    axes.set_title("Accuracy behind each trace")
     for place, row in enumerate(rows.iter_rows(named=True)):
         color = _GIVEN if row["probe"] in _NOT_OWN else _OWN
         share, low, high = (
@@ -70,7 +70,7 @@ def _draw_accuracy(axes: "Axes", rows: pl.DataFrame) -> None:
     names = [f"{name.replace('_', ' ')} ({n})" for name, n in rows.select("probe", "n").rows()]
     axes.set_yticks(range(rows.height), names)
     axes.set_ylim(rows.height - 0.4, -0.8)
-    axes.set_xlim(-4, 104)
+    axes.set_xlim(-7, 107)
     axes.set_xlabel("%, with 95 % interval")
     axes.grid(axis="x", color="#eceff2")
 
@@ -100,9 +100,9 @@ def _draw_early(axes: "Axes", early: Section) -> None:
 
 def _draw_effects(axes: "Axes", section: Section) -> None:
     effects, follows = section["effects"], section["follows_wrong_facts"]
-    axes.set_title("Another answer than behind the first trace")
+    axes.set_title("How often does the answer change?")
     bars = [
-        (f"{name.replace('_', ' ')} ({found['n']})", found, "answer_changes")
+        (f"{_arrow(name)} ({found['n']})", found, "answer_changes")
         for name, found in effects.items()
         if found["n"]
     ]
@@ -115,3 +115,7 @@ def _draw_effects(axes: "Axes", section: Section) -> None:
     axes.set_yticks(range(len(bars)), [label for label, _, _ in bars], fontsize=8)
     axes.invert_yaxis()
     percent_axis(axes)
+
+
+def _arrow(name: str) -> str:
+    return name.replace("_to_", " \u2192 ").replace("_", " ")

@@ -70,10 +70,8 @@ def judge_probes(probes: pl.DataFrame, questions: pl.DataFrame, spec: DatasetSpe
             f"data/probes.parquet: {len(unknown)} probes of unknown questions: "
             f"{name_ids(unknown)}; run the infer stage again (dvc repro)"
         )
-    asked = {
-        row["id"]: row
-        for row in questions.filter(pl.col("id").is_in(probes["id"].unique())).iter_rows(named=True)
-    }
+    probed = questions.join(probes.select("id").unique(), on="id", how="semi")
+    asked = {row["id"]: row for row in probed.iter_rows(named=True)}
     shown = probes.filter(pl.col("probe") == "incorrect")
     telltale = {
         key: _telltale_facts(trace, asked[key], spec)
