@@ -47,6 +47,8 @@ def test_every_shipped_entry_is_valid() -> None:
         ({"sead": 1}, "params.yaml: sead: unknown key; did you mean seed"),
         ({"train.epoch": 1}, "params.yaml: train.epoch: unknown key; did you mean epochs"),
         ({"corruption": 1.5}, "params.yaml: corruption: .*less than or equal to 1; found 1.5"),
+        ({"probes.enabled": 2}, "params.yaml: probes.enabled: .*found 2"),
+        ({"probes.limit": True}, "params.yaml: probes.limit: .*not true or false"),
         ({"prepare.train": 0}, "params.yaml: prepare.train: .*found 0"),
         ({"prompt.template": "{question}"}, "must contain {context} exactly once"),
         ({"dataset": "$(touch x)"}, r"params.yaml: dataset: .*pattern.*found '\$\(touch x\)'"),

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from tracekd.errors import TracekdError
-from tracekd.records import PREDICTIONS, SCORES, check, read, write
+from tracekd.records import PREDICTIONS, PROBES, SCORES, check, read, write
 
 ROW = {
     "id": "q/1",
@@ -64,3 +64,14 @@ def test_a_table_that_does_not_fit_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(TracekdError):
         write(predictions({}, {}), tmp_path / "p.parquet", PREDICTIONS)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_question_may_stand_in_a_table_of_probes_once_with_each_probe() -> None:
+    row = {"id": "q/1", "trace": "", "text": "x", "finish_reason": "stop"} | dict.fromkeys(
+        ("trace_tokens", "completion_tokens", "gold_tokens"), 1
+    )
+    rows = [row | {"probe": probe} for probe in ("own", "gold", "own")]
+    table = pl.DataFrame(rows, schema=dict(PROBES))
+    assert check(table[:2], PROBES, "here").height == 2
+    with pytest.raises(TracekdError, match="here: id and probe 'q/1' 'own' stands there twice"):
+        check(table, PROBES, "here")

@@ -35,6 +35,19 @@ def test_another_model_runs_train_onward(baseline: Project) -> None:
     assert stages_run(baseline.dvc("exp", "run", "-S", "model=tiny_llama")) == []
 
 
+def test_probes_run_infer_onward_and_their_effects_join_the_metrics(baseline: Project) -> None:
+    before = baseline.dvc("metrics", "show", "--json").stdout
+    assert "gold_to_incorrect" not in before
+    switches = ("-S", "probes.enabled=true", "-S", "probes.limit=5")
+    there = baseline.dvc("exp", "run", *switches)
+    assert stages_run(there) == ["infer", "analyze"]
+    metrics = json.loads((baseline.path / "metrics/metrics.json").read_text())
+    assert metrics["probes"]["effects"]["gold_to_incorrect"]["n"] == 5
+    back = baseline.dvc("exp", "run", "-S", "probes.enabled=false", "-S", "probes.limit=100")
+    assert stages_run(back) == []
+    assert baseline.dvc("metrics", "show", "--json").stdout == before
+
+
 def test_an_edit_of_a_figure_runs_analyze_only(baseline: Project) -> None:
     figures = baseline.path / "src/tracekd/figures.py"
     before = figures.read_text()
