@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from tracekd.probes.plans import (
     CUTS,
+    EMPTY,
     NO_ANSWER_PART,
     NO_STEP,
     NOT_READABLE,
@@ -72,7 +73,7 @@ def test_given_traces_are_what_the_regimes_show_for_the_same_seed_and_question()
         assert found[name].trace == render_trace(shown.trace, SENTENCE)
     assert found["gold"].trace == RIGHT
     assert "Bill ran." in found["shuffled"].trace
-    assert found["empty"].trace == ""
+    assert found["empty"].trace == EMPTY
 
 
 def test_a_student_without_trace_has_an_empty_one_and_no_step_to_edit():
@@ -137,7 +138,8 @@ def test_what_the_data_do_not_allow_is_said():
 def test_a_cut_keeps_the_tags_and_the_first_tokens_between_them():
     words = Words()
     trace = "<think>\na b c d\n</think>\n"  # seven tokens between the tags, three of them spaces
-    assert cut(trace, 0, words) == ""
+    assert cut(trace, 0, words) == EMPTY
+    assert cut("a b", 0, words) == cut("", 50, words) == ""
     assert cut(trace, 25, words) == "<think>\na\n</think>\n"
     assert cut(trace, 50, words) == "<think>\na b\n</think>\n"
     assert cut(trace, 75, words) == "<think>\na b c\n</think>\n"

@@ -4,7 +4,7 @@
     gold               the correct trace; both steps, whatever the regime teaches
     incorrect          what the regime `incorrect` shows for the same seed and question
     shuffled           another question's correct trace, as the regime `shuffled` shows it
-    empty              nothing: the answer at once
+    empty              a think block with nothing in it
     own_cut_0 .. _75   own, cut after that percentage of its tokens (early answering)
     filler             "..." repeated to as many tokens as own
     corrected_class    own, with that step replaced by the gold one
@@ -12,13 +12,14 @@
     corrupted_class    own, with that step replaced by the one of `incorrect`
     corrupted_facts
 
-Early answering, added mistakes and filler follow Lanham et al. 2023 (arXiv 2307.13702). What they
-say in further words of the model ("what is the single most likely answer?") the answer's opening
-tag says here: the student has learnt that nothing but an answer follows it.
+Early answering, added mistakes and filler follow Lanham et al. 2023 (arXiv 2307.13702). Where they
+then ask for the answer in words, the tag that opens the answer is put here: the student has learnt
+that nothing but the answer follows it.
 
-A cut keeps the first tokens between the tags of the think block, and the tags, so that what is
-missing is content and not form; without any token left there is no block. A step is corrected only
-where it is wrong and corrupted only where it is right, so no probe repeats another by its rule.
+A cut keeps the first tokens between the tags of the think block, and the tags: what is missing is
+content and not form. (A student that was taught traces and is not shown even the tags writes its
+trace into the answer; SmolLM2 did, and gave the gold answer a probability of e^-20.) A step is
+corrected only where it is wrong and corrupted only where it is right.
 """
 
 import re
@@ -48,6 +49,8 @@ PROBES = (
 )
 #: Forced after each trace. The grammar's answers begin with it.
 ANSWER_TAG = "<answer>"
+#: A trace without content.
+EMPTY = "<think>\n</think>\n"
 
 NO_ANSWER_PART = "the student's own text has no answer part"
 NOT_READABLE = "the student's own trace is not in the grammar's form"
@@ -111,7 +114,7 @@ def plan(gold: Gold, said: str, setting: Setting, speller: Speller) -> list[Prob
         speller: counts and cuts tokens.
     """
     given = {
-        "empty": Probe("empty", ""),
+        "empty": Probe("empty", EMPTY),
         **{name: _shown(name, regime, gold, setting) for name, regime in _REGIME_OF.items()},
     }
     own = own_trace(said)
@@ -132,14 +135,14 @@ def own_trace(said: str) -> str | None:
 def cut(trace: str, percent: int, speller: Speller) -> str:
     """Return the trace with the first `percent` of the tokens between its tags.
 
-    Rounded down to whole tokens, then to whole characters; "" if none is left.
+    Rounded down to whole tokens, then to whole characters. The tags stay, where there are any.
     """
     head = _THINK_OPENS if trace.startswith(_THINK_OPENS) else ""
     inner = trace[len(head) :]
     tail = _THINK_CLOSES if inner.endswith(_THINK_CLOSES) else ""
     ids = speller.plain_ids(inner.removesuffix(tail))
     kept = speller.decode(ids[: len(ids) * percent // 100]).rstrip(_REPLACEMENT)
-    return head + kept + tail if kept else ""
+    return head + kept + tail if kept else head + tail.lstrip("\n")
 
 
 def filler(tokens: int, speller: Speller) -> str:
