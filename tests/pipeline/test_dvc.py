@@ -26,7 +26,8 @@ def test_another_regime_runs_build_sft_onward_and_going_back_runs_nothing(
     assert stages_run(there) == AFTER_BUILD
     back = baseline.dvc("exp", "run", "-S", "trace_mode=correct")
     assert stages_run(back) == []
-    assert baseline.run("git", "status", "--porcelain").stdout == ""
+    # `-S` writes params.yaml anew, in DVC's own line lengths; nothing else may have changed.
+    assert baseline.run("git", "status", "--porcelain").stdout in ("", " M params.yaml\n")
 
 
 def test_another_model_runs_train_onward(baseline: Project) -> None:
@@ -71,14 +72,15 @@ def test_a_queue_of_regimes_gives_experiments_that_can_be_compared(baseline: Pro
     for revision in json.loads(baseline.dvc("exp", "show", "--json").stdout)[1]["experiments"]:
         data = revision["revs"][0]["data"]
         names[data["params"]["params.yaml"]["data"]["trace_mode"]] = revision["name"]
-    diff = json.loads(
-        baseline.dvc("metrics", "diff", "--json", names["correct"], names["incorrect"]).stdout
-    )["diff"]["metrics/metrics.json"]
-    assert "answer.accuracy" in diff or diff
-    assert all(
-        "diff" in change or change["old"] is None or change["new"] is None
-        for change in diff.values()
+    # --all: a model of random weights may score 0 under both regimes.
+    compared = baseline.dvc(
+        "metrics", "diff", "--all", "--json", names["correct"], names["incorrect"]
     )
+    diff = json.loads(compared.stdout)["metrics/metrics.json"]
+    assert "answer.accuracy" in diff
+    numbers = [change for change in diff.values() if None not in (change["old"], change["new"])]
+    assert numbers
+    assert all("diff" in change for change in numbers)
 
 
 @pytest.mark.parametrize(
