@@ -33,3 +33,19 @@ def test_the_main_figures_in_per_cent() -> None:
 def test_steps_that_are_not_taught_show_a_dash() -> None:
     text = summary({"n": 1, "answer": {"accuracy": 0.0}, "format": FORMAT}, "tiny", {})
     assert text.count(" -\n") == 5
+
+
+def test_probes_are_told_if_they_were_asked() -> None:
+    probes = {
+        "by_probe": {"gold": {"accuracy": 0.95}, "incorrect": {"accuracy": 0.2}},
+        "effects": {"gold_to_incorrect": {"answer_changes": 0.75}},
+        "follows_wrong_facts": {"share": None},
+    }
+    metrics = {"n": 40, "answer": {"accuracy": 0.5}, "format": FORMAT, "probes": probes}
+    lines = summary(metrics, "tiny", {}).splitlines()
+    assert lines[8:12] == [
+        "answer right, gold trace put in  95.0 %",
+        "answer right, incorrect trace    20.0 %",
+        "another answer, gold/incorrect   75.0 %",
+        "answer follows the wrong facts        -",
+    ]

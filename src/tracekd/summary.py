@@ -10,6 +10,13 @@ _ROWS = (
     ("P(answer right | trace right)", ("link", "trace", "p_answer_if_right")),
     ("P(answer right | trace wrong)", ("link", "trace", "p_answer_if_wrong")),
 )
+#: Told only if probes were asked.
+_PROBE_ROWS = (
+    ("answer right, gold trace put in", ("by_probe", "gold", "accuracy")),
+    ("answer right, incorrect trace", ("by_probe", "incorrect", "accuracy")),
+    ("another answer, gold/incorrect", ("effects", "gold_to_incorrect", "answer_changes")),
+    ("answer follows the wrong facts", ("follows_wrong_facts", "share")),
+)
 #: What stands for a number that is undefined, or whose step the regime does not teach.
 NONE = "-"
 # Names shown of those that are counted.
@@ -27,6 +34,8 @@ def summary(metrics: dict[str, Any], title: str, places: dict[str, str]) -> str:
     heading = f"{title}: {metrics['n']} questions"
     lines = [heading, "-" * len(heading)]
     lines += [f"{name:<30} {_percent(_find(metrics, path)):>8}" for name, path in _ROWS]
+    if probes := metrics.get("probes"):
+        lines += [f"{name:<31} {_percent(_find(probes, path)):>7}" for name, path in _PROBE_ROWS]
     lines += [_trust(metrics), ""]
     lines += [f"{what:<30} {where}" for what, where in places.items()]
     return "\n".join(lines)
