@@ -59,11 +59,10 @@ def choose_device() -> Device:
 def share_cores() -> None:
     """Let waiting threads sleep after a short spin, unless the user has chosen otherwise.
 
-    Must run before torch is first imported; later it has no effect. Threads that spin for long
-    keep others from the cores that these wait for: with other work on two cores, a training step
-    took ten times longer. Threads that never spin are woken on the core of whoever wakes them, and
-    short operations then run on one core. 2,000 rounds are about 0.1 ms: nearly as fast as
-    spinning on idle cores, as patient as sleeping on busy ones.
+    Must run before torch is first imported; later it has no effect. Threads that spin for long keep
+    others from the cores that these wait for. Threads that never spin are woken on the core of
+    whoever wakes them, and short operations then run on one core. A short spin is close to the
+    better of the two both on idle and on busy cores.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
