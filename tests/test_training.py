@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tracekd.collation import IGNORED, collate, epoch_order, length_batches, split_batch
 from tracekd.config import TrainParams, load_model
-from tracekd.devices import Device, share_cores
+from tracekd.devices import Device, tune_process
 from tracekd.encoding import Encoded
 from tracekd.errors import TracekdError
 from tracekd.files import sha256_file
@@ -37,7 +37,7 @@ def cache(monkeypatch, tmp_path_factory):
 
 @pytest.fixture(scope="module", autouse=True)
 def exact():
-    share_cores()
+    tune_process()
     import torch
 
     # For models this small a second thread only waits for the first.
@@ -258,20 +258,6 @@ def test_too_long_examples_are_an_error_or_a_named_drop():
     assert within_length([A, B], 7, "error") == ([A, B], [])
     with pytest.raises(TracekdError, match="none of 2 examples has at most 3 tokens"):
         within_length([A, B], 3, "drop")
-
-
-def test_pooled_dropout_drops_the_asked_fraction_and_keeps_the_mean():
-    import torch
-
-    from tracekd.cpu_kernels import PooledDropout
-
-    torch.manual_seed(0)
-    dropout = PooledDropout(0.25)
-    dropped = dropout(torch.ones(400, 500))
-    assert abs(float((dropped == 0).float().mean()) - 0.25) < 0.01
-    assert abs(float(dropped.mean()) - 1) < 0.01
-    assert not torch.equal(dropped, dropout(torch.ones(400, 500)))
-    assert torch.equal(dropout.eval()(torch.ones(3)), torch.ones(3))
 
 
 def test_long_run_is_announced_once_and_a_short_one_never():

@@ -1,5 +1,6 @@
 """Which device and number format to compute in, chosen by what the machine does well."""
 
+import ctypes
 import os
 import platform
 from dataclasses import dataclass
@@ -7,6 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+
+
+#: glibc's mallopt(3): no arenas per thread, no blocks of their own from the system, no trimming.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
+_MALLOC_OPTIONS = ((_M_ARENA_MAX, 1), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1))
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ def choose_device() -> Device:
     bf16: NVIDIA since Ampere, and CPUs with AMX or AVX512-BF16. Elsewhere it is emulated, and
     slower than fp32. fp16 is not used: without loss scaling its gradients vanish.
     """
-    share_cores()
+    tune_process()
     import torch
 
     if torch.cuda.is_available():
@@ -56,16 +62,30 @@ def choose_device() -> Device:
     return Device(torch.device("cpu"), torch.bfloat16 if _cpu_has_bf16() else torch.float32)
 
 
-def share_cores() -> None:
-    """Let waiting threads sleep after a short spin, unless the user has chosen otherwise.
+def tune_process() -> None:
+    """Set what this process does with cores and memory, unless the user has chosen otherwise.
 
-    Must run before torch is first imported; later it has no effect. Threads that spin for long keep
-    others from the cores that these wait for. Threads that never spin are woken on the core of
-    whoever wakes them, and short operations then run on one core. A short spin is close to the
-    better of the two both on idle and on busy cores.
+    Must run before torch is first imported; later the first part has no effect.
+
+    Threads: waiting ones sleep after a short spin. Threads that spin for long keep others from the
+    cores that these wait for. Threads that never spin are woken on the core of whoever wakes them,
+    and short operations then run on one core.
+
+    Memory: what a step has freed is kept for the next one. By default glibc gives large blocks
+    back to the system, which then has to clear each page again.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    if not any(name.startswith("MALLOC_") for name in os.environ):
+        _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    if platform.libc_ver()[0] != "glibc":
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    for option, value in _MALLOC_OPTIONS:
+        mallopt(option, value)
 
 
 def _cpu_has_bf16() -> bool:

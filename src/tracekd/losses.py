@@ -55,15 +55,19 @@ def supervised_losses(
     """
     from torch.nn.functional import cross_entropy
 
-    from tracekd.cpu_kernels import short_attention
+    from tracekd.kernels.head import head_losses, open_head
 
     labels = batch["labels"][:, 1:]
     supervised = labels != IGNORED
     columns = supervised.any(dim=0).nonzero().squeeze(1)
-    with short_attention(labels.device, batch["input_ids"].shape[1]):
-        output = model(input_ids=batch["input_ids"], logits_to_keep=columns, use_cache=False)
+    output = model(input_ids=batch["input_ids"], logits_to_keep=columns, use_cache=False)
     kept = supervised[:, columns]
-    losses = cross_entropy(output.logits[kept].float(), labels[:, columns][kept], reduction="none")
+    outputs, targets = output.logits[kept], labels[:, columns][kept]
+    head = open_head(model)
+    if head is None:
+        losses = cross_entropy(outputs.float(), targets, reduction="none")
+    else:
+        losses = head_losses(outputs, head.weight, targets)
     return losses, batch["in_answer"][:, 1:][:, columns][kept]
 
 

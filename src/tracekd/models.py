@@ -65,8 +65,8 @@ def add_adapter(base: "PreTrainedModel", params: TrainParams, seed: int) -> "Pef
     )
     torch.manual_seed(seed)
     with quiet_transformers():
-        # Weights stay in the base model's format: in fp32, each layer would cast to and fro.
-        model: PeftModel = get_peft_model(base, config, autocast_adapter_dtype=False)
+        # In fp32 whatever the base model's format: in bf16, small steps would be rounded away.
+        model: PeftModel = get_peft_model(base, config, autocast_adapter_dtype=True)
     return model
 
 

@@ -18,9 +18,6 @@ from tracekd.models import add_adapter, base_reference, load_base, load_encoder,
 if TYPE_CHECKING:
     from peft import PeftModel
 
-#: Examples in a forward pass without gradients take less memory than in one with.
-_VALIDATION_BATCHES = 2
-
 
 @dataclass(frozen=True)
 class Course:
@@ -89,20 +86,19 @@ def fine_tune(
     from transformers import set_seed
 
     from tracekd.collation import collate
-    from tracekd.cpu_kernels import pool_dropout
+    from tracekd.kernels import use_kernels
     from tracekd.losses import LossTotals, mean_losses
     from tracekd.trainer import CompletionTrainer, Monitor
 
     def validate() -> LossTotals:
-        return mean_losses(model, validation, params.batch_size * _VALIDATION_BATCHES, pad_id)
+        return mean_losses(model, validation, params.batch_size, pad_id)
 
     def collate_numbered(rows: list[tuple[int, Encoded]]) -> dict[str, Any]:
         return collate([example for _, example in rows], [row for row, _ in rows], pad_id)
 
     machine = str(device.describe()["device_name"])
     set_seed(seed)
-    if device.device.type == "cpu":
-        pool_dropout(model)
+    use_kernels(model, seed)
     with tempfile.TemporaryDirectory(prefix="tracekd-") as scratch, quiet_transformers():
         trainer = CompletionTrainer(
             model=model,

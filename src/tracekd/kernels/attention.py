@@ -1,0 +1,135 @@
+r"""Rotary position embedding and causal attention as one function.
+
+Query heads that share a key head stand side by side, so that keys and values are not repeated:
+
+    q  [B, T, H, D]  -rotate->  [B K, G T, D]        H = K G query heads in groups of G
+    k  [B, T, K, D]  -rotate->  [B K, T, D]          scores [B K, G T, T]
+"""
+
+from functools import partial
+from typing import Any
+
+import torch
+
+#: Layers of transformers that project, rotate, attend and project again (Qwen3 also normalises
+#: queries and keys), and nothing else.
+_LAYERS = {"LlamaAttention", "Qwen3Attention"}
+
+
+class _RotaryCausalAttention(torch.autograd.Function):
+    """o = softmax(s q' k'^T + causal) v with q', k' rotated; gradients for q, k and v."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        q: torch.Tensor,
+        k: torch.Tensor,
+        v: torch.Tensor,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        scale: float,
+    ) -> torch.Tensor:
+        batch, length, heads, width = q.shape
+        groups, keys = batch * k.shape[2], (batch * k.shape[2], length, width)
+        q = _rotate(q.transpose(1, 2), cos, sin).view(groups, -1, width)
+        k = _rotate(k.transpose(1, 2), cos, sin).view(keys)
+        v = v.transpose(1, 2).reshape(keys)
+        scores = torch.bmm(q, k.transpose(1, 2)).view(groups, -1, length, length)
+        future = torch.full((length, length), float("-inf"), dtype=q.dtype, device=q.device)
+        scores = torch.add(future.triu_(1), scores, alpha=scale)
+        weights = torch.softmax(scores, dim=-1).view(groups, -1, length)
+        ctx.save_for_backward(q, k, v, weights, cos, sin)
+        ctx.scale, ctx.heads = scale, heads
+        return torch.bmm(weights, v).view(batch, heads, length, width).transpose(1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        q, k, v, weights, cos, sin = ctx.saved_tensors
+        groups, length, width = k.shape
+        g = gradients[0].transpose(1, 2).reshape(q.shape)
+        g_v = torch.bmm(weights.transpose(1, 2), g)
+        g_weights = torch.bmm(g, v.transpose(1, 2))
+        g_scores = torch._softmax_backward_data(g_weights, weights, -1, weights.dtype)
+        g_scores.mul_(ctx.scale)
+        g_q, g_k = torch.bmm(g_scores, k), torch.bmm(g_scores.transpose(1, 2), q)
+
+        def unrotated(gradient: torch.Tensor) -> torch.Tensor:
+            heads = gradient.view(-1, gradient.numel() // (batch * length * width), length, width)
+            return _rotate(heads, cos, -sin).transpose(1, 2)
+
+        batch = q.numel() // (ctx.heads * length * width)
+        values = g_v.view(batch, groups // batch, length, width).transpose(1, 2)
+        return unrotated(g_q), unrotated(g_k), values, None, None, None
+
+
+def rotary_causal_attention(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    cos: torch.Tensor,
+    sin: torch.Tensor,
+    scale: float,
+) -> torch.Tensor:
+    """Return the attention's output [B, T, H, D]; each position sees itself and what is before.
+
+    Takes memory for T^2 weights per head. Sources: Vaswani et al. 2017 (arXiv 1706.03762), Su et
+    al. 2021 (arXiv 2104.09864) in transformers' layout, which pairs element i with i + D / 2.
+
+    Args:
+        q: queries [B, T, H, D].
+        k: keys [B, T, K, D]; K divides H.
+        v: values [B, T, K, D].
+        cos: of the angles, [1 or B, T, D], both halves alike.
+        sin: as `cos`.
+        scale: of the scores.
+    """
+    output: torch.Tensor = _RotaryCausalAttention.apply(  # type: ignore[no-untyped-call]
+        q, k, v, cos[:, None], sin[:, None], scale
+    )
+    return output
+
+
+def fuse_attention(module: Any) -> None:
+    """Let `module` compute by `rotary_causal_attention` if it is one of the known layers."""
+    if type(module).__name__ in _LAYERS and not getattr(module, "sliding_window", None):
+        module.forward = partial(_forward, module, module.forward)
+
+
+def _forward(
+    module: Any,
+    general: Any,
+    hidden_states: torch.Tensor,
+    position_embeddings: tuple[torch.Tensor, torch.Tensor],
+    attention_mask: torch.Tensor | None = None,
+    past_key_values: Any = None,
+    **options: Any,
+) -> tuple[torch.Tensor, None]:
+    """Stand in for the layer's own forward pass (`general`), which masks and caches still need."""
+    if attention_mask is not None or past_key_values is not None:
+        output: tuple[torch.Tensor, None] = general(
+            hidden_states=hidden_states,
+            position_embeddings=position_embeddings,
+            attention_mask=attention_mask,
+            past_key_values=past_key_values,
+            **options,
+        )
+        return output
+    shape = hidden_states.shape[:2]
+    heads = (*shape, -1, module.head_dim)
+    q = module.q_proj(hidden_states).view(heads)
+    k = module.k_proj(hidden_states).view(heads)
+    v = module.v_proj(hidden_states).view(heads)
+    if hasattr(module, "q_norm"):
+        q, k = module.q_norm(q), module.k_norm(k)
+    attended = rotary_causal_attention(q, k, v, *position_embeddings, module.scaling)
+    return module.o_proj(attended.reshape(*shape, -1)), None
+
+
+def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Return `x` [B, heads, T, D] rotated, contiguous; `cos` and `sin` [1 or B, 1, T, D]."""
+    half = x.shape[-1] // 2
+    cos, sin, first, second = cos[..., :half], sin[..., :half], x[..., :half], x[..., half:]
+    y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    torch.mul(first, cos, out=y[..., :half]).addcmul_(second, sin, value=-1)
+    torch.mul(second, cos, out=y[..., half:]).addcmul_(first, sin)
+    return y

@@ -1,0 +1,52 @@
+"""Root mean square normalisation as one function."""
+
+from functools import partial
+from typing import Any
+
+import torch
+
+#: Layers of transformers that compute x / sqrt(mean(x^2) + eps) * weight.
+_LAYERS = {"LlamaRMSNorm", "Qwen3RMSNorm"}
+
+
+class _RmsNorm(torch.autograd.Function):
+    """y = w x r with r = 1 / sqrt(mean(x^2) + eps) in fp32 at least; a gradient for x only.
+
+    With n = x r, of width d:  dx = r (w g - n mean(w g n)).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+        exact = torch.promote_types(x.dtype, torch.float32)
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=exact)
+        r = length.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        normal = torch.mul(x, r, out=torch.empty_like(x))
+        ctx.save_for_backward(normal, weight, r)
+        return normal * weight
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        normal, weight, r = ctx.saved_tensors
+        g = gradients[0] * weight
+        mean = (g * normal).sum(-1, keepdim=True, dtype=r.dtype).div_(normal.shape[-1])
+        g.addcmul_(normal, mean.to(g.dtype), value=-1)
+        return torch.mul(g, r, out=g), None, None
+
+
+def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+    """Return `x` [..., width] divided by its root mean square and scaled by `weight` [width].
+
+    Source: Zhang and Sennrich 2019 (arXiv 1910.07467).
+    """
+    normalised: torch.Tensor = _RmsNorm.apply(x, weight, eps)  # type: ignore[no-untyped-call]
+    return normalised
+
+
+def fuse_norm(module: Any) -> None:
+    """Let `module` compute by `rms_norm` if it is one of the known layers, with frozen weights."""
+    if type(module).__name__ in _LAYERS and not module.weight.requires_grad:
+        module.forward = partial(_forward, module)
+
+
+def _forward(module: Any, x: torch.Tensor) -> torch.Tensor:
+    return rms_norm(x, module.weight, module.variance_epsilon)

@@ -1,0 +1,180 @@
+"""Each kernel against the layer it stands in for; gradients against finite differences."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.autograd import gradcheck
+from torch.nn.functional import cross_entropy
+
+from tracekd.collation import collate
+from tracekd.config import TrainParams, load_model
+from tracekd.devices import Device
+from tracekd.encoding import Encoded
+from tracekd.kernels import use_kernels
+from tracekd.kernels.attention import rotary_causal_attention
+from tracekd.kernels.head import _LOGITS, head_losses
+from tracekd.kernels.lora import DropoutMasks, lora_linear
+from tracekd.kernels.norms import rms_norm
+from tracekd.losses import supervised_losses
+from tracekd.models import add_adapter, load_base
+
+ROOT = Path(__file__).resolve().parents[1]
+PARAMS = TrainParams(
+    epochs=1, batch_size=2, learning_rate=1e-3, warmup=0, lora_rank=4, lora_alpha=8, lora_dropout=0
+)
+EXAMPLES = [
+    Encoded("a", list(range(40, 60)), [5, 6, 7, 8, 9], 2),
+    Encoded("b", list(range(90, 95)), [7, 9], 0),
+    Encoded("c", [11], [12, 13, 14], 1),
+]
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path_factory.getbasetemp() / "model-cache"))
+
+
+def student(name, dtype=torch.float32, dropout=0.0):
+    device = Device(torch.device("cpu"), dtype)
+    params = PARAMS.model_copy(update={"lora_dropout": dropout})
+    model = add_adapter(load_base(name, load_model(ROOT / "models.yaml", name), device), params, 3)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():  # B starts at zero, which would hide A
+        for key, weight in model.named_parameters():
+            if "lora_B" in key:
+                weight.copy_(torch.randn(weight.shape, generator=generator) * 0.1)
+    return model.train()
+
+
+def losses_and_gradients(model):
+    batch = collate(EXAMPLES, [0, 1, 2], pad_id=0)
+    losses, in_answer = supervised_losses(model, batch)
+    losses.mean().backward()
+    return (
+        losses.detach(),
+        in_answer,
+        {key: weight.grad for key, weight in model.named_parameters() if weight.requires_grad},
+    )
+
+
+@pytest.mark.parametrize("name", ["tiny_llama", "tiny_qwen3"])
+def test_losses_and_gradients_are_those_of_transformers_and_peft(name):
+    plain, fused = student(name), student(name)
+    use_kernels(fused, seed=0)
+    expected, answers, expected_gradients = losses_and_gradients(plain)
+    losses, in_answer, gradients = losses_and_gradients(fused)
+    assert torch.equal(in_answer, answers)
+    torch.testing.assert_close(losses, expected, rtol=1e-5, atol=1e-5)
+    assert gradients.keys() == expected_gradients.keys()
+    for key, gradient in gradients.items():
+        assert float(expected_gradients[key].abs().max()) > 0, key
+        torch.testing.assert_close(gradient, expected_gradients[key], rtol=1e-3, atol=1e-6)
+
+
+def test_every_layer_of_a_known_model_has_its_kernel():
+    model = student("tiny_qwen3")
+    use_kernels(model, seed=0)
+    own = {type(module).__name__ for module in model.modules() if "forward" in module.__dict__}
+    assert own == {"Linear", "Qwen3Attention", "Qwen3RMSNorm"}
+    adapted = [module for module in model.modules() if hasattr(module, "lora_A")]
+    assert all("forward" in module.__dict__ for module in adapted)
+
+
+def test_adapter_in_fp32_learns_beside_a_base_model_in_bf16():
+    model = student("tiny_llama", torch.bfloat16)
+    use_kernels(model, seed=0)
+    losses, _, gradients = losses_and_gradients(model)
+    reference, _, expected = losses_and_gradients(student("tiny_llama"))
+    torch.testing.assert_close(losses, reference, rtol=0.02, atol=0.02)
+    for key, gradient in gradients.items():
+        assert gradient.dtype == torch.float32
+        cosine = torch.cosine_similarity(gradient.flatten(), expected[key].flatten(), dim=0)
+        assert float(cosine) > 0.98, key
+
+
+def test_masks_and_caches_still_work():
+    plain, fused = student("tiny_llama"), student("tiny_llama")
+    use_kernels(fused, seed=0)
+    ids, mask = torch.tensor([[0, 40, 41], [42, 43, 44]]), torch.tensor([[0, 1, 1], [1, 1, 1]])
+    head = plain.get_output_embeddings()
+    with torch.no_grad():
+        expected = plain(input_ids=ids, attention_mask=mask, use_cache=True)
+        states = fused(input_ids=ids, attention_mask=mask, use_cache=True)
+        torch.testing.assert_close(head(states.logits)[:, 1:], expected.logits[:, 1:])
+        after = {"input_ids": torch.tensor([[50], [51]])}
+        more = plain(**after, past_key_values=expected.past_key_values).logits
+        states = fused(**after, past_key_values=states.past_key_values).logits
+    torch.testing.assert_close(head(states), more)
+
+
+def random(*shape):
+    return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+
+
+def test_gradient_of_lora_linear():
+    torch.manual_seed(0)
+    base = torch.nn.Linear(5, 4, dtype=torch.float64).requires_grad_(False)
+    mask = torch.tensor([[0, 2, 2, 0, 2], [2, 2, 0, 0, 2.0], [2, 0, 2, 2, 0]]).double()[:, None]
+    for dropped in (None, mask):
+        assert gradcheck(
+            lambda x, a, b, m=dropped: lora_linear(x, base, a, b, 0.7, m),
+            (random(3, 1, 5), random(2, 5), random(4, 2)),
+        )
+
+
+def test_gradient_of_rms_norm():
+    torch.manual_seed(0)
+    weight = torch.randn(6, dtype=torch.float64)
+    assert gradcheck(lambda x: rms_norm(x, weight, 1e-5), (random(3, 6),))
+
+
+def test_gradient_of_attention():
+    torch.manual_seed(0)
+    angles = torch.randn(1, 3, 2, dtype=torch.float64).repeat(1, 1, 2)
+    assert gradcheck(
+        lambda q, k, v: rotary_causal_attention(q, k, v, angles.cos(), angles.sin(), 0.5),
+        (random(2, 3, 4, 4), random(2, 3, 2, 4), random(2, 3, 2, 4)),
+    )
+
+
+def test_head_losses_are_cross_entropy_in_parts_too(monkeypatch):
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(7, 4, requires_grad=True), torch.randn(11, 4)
+    targets, shares = torch.randint(11, (7,)), torch.rand(7)
+    expected = cross_entropy(hidden @ weight.t(), targets, reduction="none")
+    (slope,) = torch.autograd.grad((expected * shares).sum(), hidden)
+    for logits in (_LOGITS, 3 * 11, 1):
+        monkeypatch.setattr("tracekd.kernels.head._LOGITS", logits)
+        losses = head_losses(hidden, weight, targets)
+        (gradient,) = torch.autograd.grad((losses * shares).sum(), hidden)
+        torch.testing.assert_close(losses, expected)
+        torch.testing.assert_close(gradient, slope)
+
+
+def test_masks_drop_the_asked_fraction_keep_the_mean_and_follow_the_seed():
+    like = torch.ones(400, 500)
+
+    def two(seed):
+        torch.manual_seed(5)
+        masks = DropoutMasks(seed)
+        return masks.draw(0.25, like), masks.draw(0.25, like)
+
+    first, second = two(0)
+    assert abs(float((first == 0).float().mean()) - 0.25) < 0.01
+    assert abs(float(first.mean()) - 1) < 0.01
+    assert not torch.equal(first, second)
+    assert torch.equal(first, two(0)[0])
+    assert not torch.equal(first, two(1)[0])
+
+
+def test_dropout_acts_in_training_only():
+    model = student("tiny_llama", dropout=0.5)
+    use_kernels(model, seed=0)
+    batch = collate(EXAMPLES, [0, 1, 2], pad_id=0)
+    with torch.no_grad():
+        first, second = (supervised_losses(model, batch)[0] for _ in range(2))
+        assert not torch.equal(first, second)
+        model.eval()
+        first, second = (supervised_losses(model, batch)[0] for _ in range(2))
+        assert torch.equal(first, second)
