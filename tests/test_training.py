@@ -158,7 +158,7 @@ def test_step_in_parts_or_accumulated_is_the_step_of_the_whole_batch(exact, tmp_
         )
         params = params.model_copy(update={"epochs": 1})
         log = tmp_path / str(len(ends))
-        fine_tune(model, encoded, encoded, params, 0, exact, 0, log)
+        fine_tune(model, encoded, encoded, params, 0, exact, 0, log, tmp_path)
         ends.append(torch.cat([w.flatten() for w in model.parameters() if w.requires_grad]))
     torch.testing.assert_close(ends[0], ends[1], atol=2e-5, rtol=0)
     torch.testing.assert_close(ends[0], ends[2], atol=2e-5, rtol=0)
@@ -169,22 +169,26 @@ def test_training_lowers_the_loss_and_logs_it_apart(exact, tmp_path):
     model, params = student(
         "tiny_qwen3", exact, epochs=15, batch_size=4, learning_rate=2e-2, lora_dropout=0
     )
-    course = fine_tune(model, encoded, encoded, params, 0, exact, 0, tmp_path)
+    course = fine_tune(
+        model, encoded, encoded, params, 0, exact, 0, tmp_path / "log", tmp_path / "progress"
+    )
     assert course.steps == 15
     assert len(course.validations) == 3
     assert course.validations[-1]["loss"] < course.validations[0]["loss"] - 0.5
     assert set(course.last) == {"loss", "loss_trace", "loss_answer"}
-    log = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
+    log = sorted(
+        str(p.relative_to(tmp_path / "log")) for p in (tmp_path / "log").rglob("*") if p.is_file()
+    )
     assert log == [
         "metrics.json",
         *(f"plots/metrics/train/{n}.tsv" for n in ("learning_rate", "loss")),
         *(f"plots/metrics/train/{n}.tsv" for n in ("loss_answer", "loss_trace")),
         *(f"plots/metrics/validation/{n}.tsv" for n in ("loss", "loss_answer", "loss_trace")),
     ]
-    steps = (tmp_path / "plots/metrics/train/loss.tsv").read_text().splitlines()
+    steps = (tmp_path / "log/plots/metrics/train/loss.tsv").read_text().splitlines()
     assert steps[0] == "step\tloss"
     assert [line.split("\t")[0] for line in steps[1:]] == [str(n) for n in range(1, 16)]
-    validated = (tmp_path / "plots/metrics/validation/loss.tsv").read_text().splitlines()
+    validated = (tmp_path / "log/plots/metrics/validation/loss.tsv").read_text().splitlines()
     assert [line.split("\t")[0] for line in validated[1:]] == ["0", "8", "15"]
 
 
@@ -233,7 +237,9 @@ def test_loss_that_is_no_number_stops_with_step_and_ids(exact, tmp_path):
 
     model.register_forward_pre_hook(break_weights)
     with pytest.raises(TracekdError) as caught:
-        fine_tune(model, encoded, encoded, params, 0, exact, 0, tmp_path)
+        fine_tune(
+            model, encoded, encoded, params, 0, exact, 0, tmp_path / "log", tmp_path / "progress"
+        )
     order = epoch_order([len(example) for example in encoded], 2, 0, 0)
     ids = ", ".join(encoded[row].id for row in order[:2])
     assert str(caught.value).startswith(f"step 1: the loss is nan; the batch holds {ids};")
@@ -247,7 +253,9 @@ def test_gradient_that_is_no_number_stops_before_the_weights_change(exact, tmp_p
     weight = next(w for n, w in model.named_parameters() if "lora_B" in n)
     weight.register_hook(lambda gradient: gradient * torch.inf)
     with pytest.raises(TracekdError, match=r"step 1: a gradient is not finite; the batch holds t/"):
-        fine_tune(model, encoded, encoded, params, 0, exact, 0, tmp_path)
+        fine_tune(
+            model, encoded, encoded, params, 0, exact, 0, tmp_path / "log", tmp_path / "progress"
+        )
     assert not weight.any()
 
 

@@ -7,11 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tracekd.checkpoints import Journal, digest, fingerprint, progress_folder
 from tracekd.collation import length_batches
 from tracekd.config import InferParams, ModelSpec
 from tracekd.devices import Device, choose_device
 from tracekd.encoding import ChatEncoder
 from tracekd.errors import TracekdError, nearest
+from tracekd.files import sha256_file
+from tracekd.model_sources import locate
 from tracekd.models import load_encoder, load_student
 from tracekd.progress import LongRunWarning, progress_bar
 
@@ -72,6 +75,7 @@ def generate(
     max_length: int,
     stops: frozenset[int],
     machine: str = "this one",
+    journal: Journal | None = None,
 ) -> list[Generation]:
     """Return one generation per row of `records.SFT`, in the order of the rows.
 
@@ -86,6 +90,7 @@ def generate(
         max_length: longest prompt and answer together.
         stops: as `stop_ids` returns them.
         machine: what the warning before a long run calls it.
+        journal: of an earlier run with the same arguments, which goes on with it.
     """
     prompts = [encoder.prompt_ids(row["system"], row["prompt"]) for row in rows]
     answers: dict[int, Generation] = {
@@ -95,16 +100,22 @@ def generate(
     }
     fitting = [row for row in range(len(rows)) if row not in answers]
     batches = length_batches([len(prompts[row]) for row in fitting], params.batch_size)
-    warning = LongRunWarning("generation", len(batches), machine)
+    known = list(journal.values) if journal is not None else []
+    warning = LongRunWarning("generation", len(batches) - len(known), machine)
     with progress_bar(len(fitting), "generation", "answer") as bar:
-        for batch in batches:
+        for number, batch in enumerate(batches):
             chosen = [fitting[position] for position in batch]
-            limits = [min(params.max_new_tokens, max_length - len(prompts[r])) for r in chosen]
-            generated = backend.generate([prompts[row] for row in chosen], limits)
+            if number < len(known):
+                generated = known[number]
+            else:
+                limits = [min(params.max_new_tokens, max_length - len(prompts[r])) for r in chosen]
+                generated = backend.generate([prompts[row] for row in chosen], limits)
+                if journal is not None:
+                    journal.append(generated)
             for row, ids in zip(chosen, generated, strict=True):
                 answers[row] = _read(ids, len(prompts[row]), encoder, stops)
             bar.update(len(chosen))
-            if message := warning.step():
+            if number >= len(known) and (message := warning.step()):
                 bar.write(message)
     return [answers[row] for row in range(len(rows))]
 
@@ -135,7 +146,15 @@ def answer_rows(
     backend = make_backend("transformers", model, encoder, device)
     started = time.perf_counter()
     machine = str(device.describe()["device_name"])
-    answers = generate(backend, encoder, rows, params, spec.max_length, stops, machine)
+    key = {
+        "model": fingerprint(spec, locate(name, spec)),
+        "adapter": sha256_file(adapter / "adapter_model.safetensors"),
+        "infer": params.model_dump(),
+        "questions": digest([[row["id"], row["system"], row["prompt"]] for row in rows]),
+        "machine": device.describe(),
+    }
+    with progress_folder("infer", key) as folder, Journal(folder / "answers.jsonl") as journal:
+        answers = generate(backend, encoder, rows, params, spec.max_length, stops, machine, journal)
     seconds = time.perf_counter() - started
     tokens = sum(answer.completion_tokens for answer in answers)
     predictions = [

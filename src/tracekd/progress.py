@@ -12,13 +12,14 @@ _WARM_UP_STEPS = 2
 _STEPS_BEFORE_ESTIMATE = 6
 
 
-def progress_bar(total: int, title: str, unit: str) -> Any:
-    """Return a tqdm bar on stderr with elapsed and remaining time."""
+def progress_bar(total: int, title: str, unit: str, done: int = 0) -> Any:
+    """Return a tqdm bar on stderr with elapsed and remaining time; an earlier run did `done`."""
     from tqdm import tqdm  # type: ignore[import-untyped]
 
     terminal = sys.stderr.isatty()
     return tqdm(
         total=total,
+        initial=done,
         desc=title,
         unit=unit,
         ncols=None if terminal else 79,

@@ -1,6 +1,5 @@
 """The run card: what a run cost and where it ran. Never part of a result that is compared."""
 
-import json
 import platform
 import time
 from collections.abc import Mapping
@@ -8,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tracekd.files import write_json
+from tracekd.files import read_json, write_json
 
 _PACKAGES = ("tracekd", "torch", "transformers", "peft", "tokenizers", "accelerate", "polars")
 
@@ -40,7 +39,7 @@ class RunCard:
 def join(folder: Path) -> None:
     """Write `run.json`, one card of all stages that left a `run_STAGE.json` in `folder`."""
     cards = {
-        path.stem.removeprefix("run_"): json.loads(path.read_text(encoding="utf-8"))
+        path.stem.removeprefix("run_"): read_json(path)
         for path in sorted(folder.glob("run_*.json"))
     }
     write_json(folder / "run.json", cards)

@@ -1,18 +1,14 @@
-"""transformers' Trainer with this project's loss, order of examples and log."""
+"""transformers' Trainer with this project's loss and order of examples."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch.utils.data import Sampler
-from transformers import PrinterCallback, Trainer, TrainerCallback
+from transformers import PrinterCallback, Trainer
 
 from tracekd.collation import epoch_order, split_batch
-from tracekd.errors import TracekdError
 from tracekd.losses import LossTotals, check_finite, supervised_losses
-from tracekd.progress import LongRunWarning, progress_bar
 
 #: Tokens, padding included, in one forward and backward pass. On a CPU more do not go faster:
 #: SmolLM2 takes about 3 GB for these. GPUs want more at once.
@@ -105,89 +101,3 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         taken, self.totals = self.totals, LossTotals()
         self.step_ids = []
         return taken
-
-
-class Monitor(TrainerCallback):  # type: ignore[misc]
-    """Bar, live log, validation and sanity checks, step by step.
-
-    The log is written by DVCLive under `folder`: `plots/metrics/train/loss.tsv` and the like, one
-    row per step, without times.
-    """
-
-    def __init__(
-        self,
-        trainer: CompletionTrainer,
-        folder: Path,
-        validate: Callable[[], LossTotals],
-        evaluations: int,
-        machine: str,
-    ) -> None:
-        """Validate before step 1 and `evaluations` times, evenly, over the run."""
-        self._folder, self._validate, self._evaluations = folder, validate, evaluations
-        self._trainer, self._machine = trainer, machine
-        self.validations: list[dict[str, float]] = []
-        self.last_losses: dict[str, float] = {}
-        self.seconds = 0.0
-
-    def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-        """Open the log with the loss of the untrained adapter as step 0."""
-        from dvclive import Live
-
-        total = state.max_steps
-        self._validate_at = {
-            round(part * total / self._evaluations) for part in range(1, self._evaluations + 1)
-        }
-        self._live = Live(
-            dir=str(self._folder),
-            dvcyaml=None,
-            report=None,
-            save_dvc_exp=False,
-            monitor_system=False,
-        )
-        self._log_validation()
-        self._live.next_step()
-        self._bar = progress_bar(total, "training", "step")
-        self._warning = LongRunWarning("training", total, self._machine)
-
-    def on_step_begin(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
-        """Start the step's clock."""
-        self._step_started = time.perf_counter()
-
-    def on_pre_optimizer_step(self, _args: Any, state: Any, _control: Any, **kwargs: Any) -> None:
-        """Stop before gradients that are not finite reach the weights."""
-        gradients = [p.grad for p in kwargs["model"].parameters() if p.grad is not None]
-        norms = torch.stack(torch._foreach_norm(gradients))
-        if not norms.isfinite().all():
-            raise TracekdError(
-                f"step {state.global_step + 1}: a gradient is not finite; the batch holds "
-                f"{', '.join(self._trainer.step_ids)}; lower train.learning_rate (params.yaml)"
-            )
-        self._learning_rate = kwargs["optimizer"].param_groups[0]["lr"]
-
-    def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-        """Log the step."""
-        self.seconds += time.perf_counter() - self._step_started
-        self.last_losses = self._trainer.take_totals().means()
-        for name, value in self.last_losses.items():
-            self._live.log_metric(f"train/{name}", value)
-        self._live.log_metric("train/learning_rate", self._learning_rate)
-        self._bar.set_postfix(loss=f"{self.last_losses['loss']:.3f}", refresh=False)
-        self._bar.update()
-        if warning := self._warning.step():
-            self._bar.write(warning)
-        if state.global_step in self._validate_at:
-            self._log_validation()
-        self._live.next_step()
-
-    def close(self) -> None:
-        """Finish bar and log, after success or failure."""
-        if hasattr(self, "_bar"):
-            self._bar.close()
-        if hasattr(self, "_live"):
-            self._live.end()
-
-    def _log_validation(self) -> None:
-        means = self._validate().means()
-        self.validations.append(means)
-        for name, value in means.items():
-            self._live.log_metric(f"validation/{name}", value)

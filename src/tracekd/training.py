@@ -1,22 +1,26 @@
 """The fine-tuning run: encoded examples in, a LoRA adapter and its log out."""
 
 import math
-import tempfile
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracekd.checkpoints import StopRequest, digest, fingerprint, progress_folder
 from tracekd.config import ModelSpec, TrainParams
 from tracekd.devices import Device, choose_device
 from tracekd.encoding import ChatEncoder, Encoded
 from tracekd.errors import TracekdError
 from tracekd.files import atomic_directory, write_json
-from tracekd.model_sources import quiet_transformers
+from tracekd.model_sources import locate, quiet_transformers
 from tracekd.models import add_adapter, base_reference, load_base, load_encoder, save_adapter
 
 if TYPE_CHECKING:
     from peft import PeftModel
+
+#: Seconds of training that a kill may cost: a checkpoint is written this often.
+_CHECKPOINT_SECONDS = float(os.environ.get("TRACEKD_CHECKPOINT_SECONDS", "60"))
 
 
 @dataclass(frozen=True)
@@ -75,10 +79,12 @@ def fine_tune(
     device: Device,
     pad_id: int,
     log: Path,
+    progress: Path,
 ) -> Course:
     """Train the adapter of `model` in place and write the live log into the folder `log`.
 
-    Two runs with the same arguments on the same machine end with the same weights.
+    Two runs with the same arguments on the same machine end with the same weights, and so does one
+    that goes on from the checkpoints that a killed one left in `progress`.
 
     Raises:
         TracekdError: if a loss or gradient is not finite, naming the step and the batch's ids.
@@ -88,7 +94,8 @@ def fine_tune(
     from tracekd.collation import collate
     from tracekd.kernels import use_kernels
     from tracekd.losses import LossTotals, mean_losses
-    from tracekd.trainer import CompletionTrainer, Monitor
+    from tracekd.monitor import Keeper, Monitor, last_checkpoint
+    from tracekd.trainer import CompletionTrainer
 
     def validate() -> LossTotals:
         return mean_losses(model, validation, params.batch_size, pad_id)
@@ -99,19 +106,24 @@ def fine_tune(
     machine = str(device.describe()["device_name"])
     set_seed(seed)
     use_kernels(model, seed)
-    with tempfile.TemporaryDirectory(prefix="tracekd-") as scratch, quiet_transformers():
+    with quiet_transformers(), StopRequest().listening() as stop:
         trainer = CompletionTrainer(
             model=model,
-            args=_arguments(params, len(training), seed, device, scratch),
+            args=_arguments(params, len(training), seed, device, progress),
             train_dataset=list(enumerate(training)),
             data_collator=collate_numbered,
         )
         monitor = Monitor(trainer, log, validate, params.evaluations, machine)
         trainer.add_callback(monitor)
+        trainer.add_callback(Keeper(monitor, stop, _CHECKPOINT_SECONDS))
+        checkpoint = last_checkpoint(progress)
+        if checkpoint is not None:
+            monitor.restore(checkpoint)
         try:
-            trainer.train()
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         finally:
             monitor.close()
+        stop.leave(f"{trainer.state.global_step} of {trainer.state.max_steps} steps")
     return Course(
         trainer.state.global_step, monitor.seconds, monitor.validations, monitor.last_losses
     )
@@ -148,14 +160,30 @@ def train_adapter(
         encoded[split], dropped[split] = within_length(examples, limit, params.too_long)
     model = add_adapter(load_base(name, spec, device), params, seed)
     pad_id = encoder.tokenizer.pad_token_id or 0
-    course = fine_tune(
-        model, encoded["train"], encoded["validation"], params, seed, device, pad_id, log
-    )
-    manifest = _manifest(encoded, dropped, params, course)
-    with atomic_directory(adapter) as folder:
-        revision = spec.hub.revision if spec.hub is not None and spec.path is None else None
-        save_adapter(model, folder, base_reference(name, spec, root), revision)
-        write_json(folder / "training.json", manifest)
+    key = {
+        "model": fingerprint(spec, locate(name, spec)),
+        "train": params.model_dump(),
+        "seed": seed,
+        "examples": digest([[asdict(example) for example in part] for part in encoded.values()]),
+        "machine": device.describe(),
+    }
+    with progress_folder("train", key) as progress:
+        course = fine_tune(
+            model,
+            encoded["train"],
+            encoded["validation"],
+            params,
+            seed,
+            device,
+            pad_id,
+            log,
+            progress,
+        )
+        manifest = _manifest(encoded, dropped, params, course)
+        with atomic_directory(adapter) as folder:
+            revision = spec.hub.revision if spec.hub is not None and spec.path is None else None
+            save_adapter(model, folder, base_reference(name, spec, root), revision)
+            write_json(folder / "training.json", manifest)
     return {
         "steps": course.steps,
         "dropped_too_long": sum(map(len, dropped.values())),
@@ -166,13 +194,13 @@ def train_adapter(
     }
 
 
-def _arguments(params: TrainParams, examples: int, seed: int, device: Device, scratch: str) -> Any:
+def _arguments(params: TrainParams, examples: int, seed: int, device: Device, folder: Path) -> Any:
     from transformers import TrainingArguments
 
     passes = math.ceil(examples / params.batch_size)
     steps = math.ceil(math.ceil(passes / params.accumulate) * params.epochs)
     arguments = TrainingArguments(
-        output_dir=scratch,
+        output_dir=str(folder),
         seed=seed,
         per_device_train_batch_size=params.batch_size,
         gradient_accumulation_steps=params.accumulate,

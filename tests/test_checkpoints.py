@@ -1,0 +1,226 @@
+"""Progress that is kept: whole or absent, for the same work only, gone when that is done."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tracekd import training
+from tracekd.checkpoints import Journal, StopRequest, fingerprint, progress_folder
+from tracekd.config import InferParams, TrainParams, load_model
+from tracekd.errors import TracekdError
+from tracekd.files import sha256_file
+from tracekd.inference import TransformersBackend, answer_rows
+from tracekd.model_sources import locate
+from tracekd.monitor import Keeper, last_checkpoint
+from tracekd.training import train_adapter
+
+ROOT = Path(__file__).resolve().parents[1]
+SPEC = load_model(ROOT / "models.yaml", "tiny_llama")
+PARAMS = TrainParams(
+    epochs=2, batch_size=2, accumulate=2, learning_rate=1e-2, warmup=0.1, lora_rank=4,
+    lora_alpha=8, lora_dropout=0.1, evaluations=2,
+)  # fmt: skip
+PLACES = ["kitchen", "garden", "office", "hallway"]
+ROWS = [
+    {
+        "id": f"t/{number}",
+        "system": "You are helpful.",
+        "prompt": f"{'Mary is here. ' * (number % 5)}Mary went to the {PLACES[number % 4]}. Where?",
+        "completion": f"<answer>{PLACES[number % 4]}</answer>",
+        "answer_start": 0,
+    }
+    for number in range(14)
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def project(monkeypatch, tmp_path, tmp_path_factory):
+    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path_factory.getbasetemp() / "model-cache"))
+    monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def train(folder):
+    folder.mkdir(exist_ok=True)
+    data = {"train": ROWS[:10], "validation": ROWS[10:]}
+    train_adapter(
+        "tiny_llama", SPEC, PARAMS, 5, data, folder / "adapter", folder / "log", Path.cwd()
+    )
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): sha256_file(path) for path in files}
+
+
+class Killed(BaseException):
+    """What a kill looks like from inside: nothing after it runs."""
+
+
+@pytest.mark.parametrize("step", [1, 2, 4, 6])
+@pytest.mark.parametrize("moment", ["step", "save"])
+def test_killed_training_ends_with_the_bytes_of_an_undisturbed_one(
+    project, monkeypatch, step, moment
+):
+    undisturbed = train(project / "whole")
+    hook = {"step": "on_step_end", "save": "on_save"}[moment]
+    original = getattr(Keeper, hook)
+
+    def killed(self, args, state, control, **more):
+        if state.global_step == step:
+            raise Killed
+        original(self, args, state, control, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Keeper, hook, killed)
+        if (step, moment) != (6, "save"):  # the last step saves no checkpoint
+            with pytest.raises(Killed):
+                train(project / "cut")
+            shutil.rmtree(project / "cut", ignore_errors=True)  # as DVC does with outs
+    assert train(project / "cut") == undisturbed
+    assert list((project / ".checkpoints").iterdir()) == []
+
+
+def test_going_on_does_not_repeat_steps(project, monkeypatch):
+    steps = []
+    original = Keeper.on_step_end
+
+    def counted(self, args, state, control, **more):
+        steps.append(state.global_step)
+        if len(steps) == 4:
+            raise Killed
+        original(self, args, state, control, **more)
+
+    monkeypatch.setattr(Keeper, "on_step_end", counted)
+    with pytest.raises(Killed):
+        train(project / "run")
+    train(project / "run")
+    assert steps == [1, 2, 3, 4, 4, 5, 6]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop_request_leaves_a_checkpoint_and_the_shells_status(
+    project, monkeypatch, number, capsys
+):
+    undisturbed = train(project / "whole")
+    monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", 1e9)
+    original = Keeper.on_step_end
+
+    def stopped(self, args, state, control, **more):
+        if state.global_step == 3:
+            os.kill(os.getpid(), number)
+        original(self, args, state, control, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Keeper, "on_step_end", stopped)
+        with pytest.raises(SystemExit) as left:
+            train(project / "cut")
+    assert left.value.code == 128 + number
+    assert "3 of 6 steps are kept; run again to go on" in capsys.readouterr().out
+    (folder,) = [path for path in (project / ".checkpoints").iterdir() if path.is_dir()]
+    checkpoint = last_checkpoint(folder)
+    assert checkpoint is not None
+    assert checkpoint.name == "checkpoint-3"
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert train(project / "cut") == undisturbed
+
+
+def test_second_stop_request_does_not_wait():
+    with StopRequest().listening() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.signal == signal.SIGTERM
+        with pytest.raises(SystemExit) as left:
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert left.value.code == 143
+
+
+def test_killed_inference_keeps_its_answers(project, monkeypatch):
+    train(project / "run")
+    params = InferParams(batch_size=3, max_new_tokens=6)
+    arguments = ("tiny_llama", SPEC, params, ROWS, project / "run/adapter")
+    undisturbed, _ = answer_rows(*arguments)
+    asked = []
+    original = TransformersBackend.generate
+
+    def generate(self, prompts, limits):
+        asked.append(len(prompts))
+        if len(asked) == 3:
+            raise Killed
+        return original(self, prompts, limits)
+
+    monkeypatch.setattr(TransformersBackend, "generate", generate)
+    with pytest.raises(Killed):
+        answer_rows(*arguments)
+    (journal,) = (project / ".checkpoints").glob("infer-*/answers.jsonl")
+    with journal.open("ab") as torn:
+        torn.write(b"[[1, 2")
+    answers, _ = answer_rows(*arguments)
+    assert answers == undisturbed
+    assert asked == [3, 3, 3, 3, 3, 2]
+    assert list((project / ".checkpoints").iterdir()) == []
+
+
+def test_journal_drops_the_value_that_was_cut_off(tmp_path):
+    path = tmp_path / "j"
+    with Journal(path) as journal:
+        journal.append([1])
+        journal.append({"a": 2})
+    path.write_bytes(path.read_bytes()[:-1] + b'\n{"b": 3')
+    with Journal(path) as journal:
+        assert journal.values == [[1], {"a": 2}]
+        journal.append(4)
+    assert path.read_text() == '[1]\n{"a": 2}\n4\n'
+
+
+def test_second_process_at_the_same_work_is_refused_by_the_first_ones_number(project):
+    holder = (
+        "from tracekd.checkpoints import progress_folder\n"
+        "import sys\n"
+        "with progress_folder('train', {'seed': 1}):\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    first = subprocess.Popen(
+        [sys.executable, "-c", holder], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+    )  # fmt: skip
+    assert first.stdout is not None
+    assert first.stdout.readline() == b"held\n"
+    with (
+        pytest.raises(TracekdError, match=rf"train: process {first.pid} is at this very work"),
+        progress_folder("train", {"seed": 1}),
+    ):
+        pass
+    with progress_folder("train", {"seed": 2}) as other:
+        assert other.is_dir()
+    first.kill()
+    first.communicate()
+    with progress_folder("train", {"seed": 1}) as again:
+        assert again.is_dir()
+    assert list((project / ".checkpoints").iterdir()) == []
+
+
+def test_failed_work_keeps_its_folder_and_other_work_does_not_see_it():
+    with pytest.raises(RuntimeError), progress_folder("train", {"seed": 1}) as folder:
+        (folder / "step").write_text("3")
+        raise RuntimeError
+    with progress_folder("train", {"seed": 2}) as other:
+        assert list(other.iterdir()) == []
+    with progress_folder("train", {"seed": 1}) as again:
+        assert (again / "step").read_text() == "3"
+
+
+def test_fingerprint_follows_the_weights_and_the_entry():
+    model = locate("tiny_llama", SPEC)
+    first = fingerprint(SPEC, model)
+    assert json.dumps(first) == json.dumps(fingerprint(SPEC, model))
+    assert fingerprint(SPEC.model_copy(update={"max_length": 7}), model) != first
+    weights = next(model.glob("*.safetensors"))
+    before = weights.stat()
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert fingerprint(SPEC, model) != first
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
