@@ -9,7 +9,6 @@ repetition ("n,n" as a path) are part of the answer.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +16,8 @@ import polars as pl
 
 from tracekd.config import HubDataset, Settings, parse_settings
 from tracekd.datasets import Loaded, Rejection, Wanted, rawfiles, sources, table
-from tracekd.datasets.fields import RejectedError, is_blank
+from tracekd.datasets.babi_stories import Line, Task, question, questions
+from tracekd.datasets.fields import RejectedError
 from tracekd.errors import TracekdError
 
 #: Task number -> name, as in the names of the upstream files.
@@ -49,7 +49,6 @@ _OPTIONS = "datasets.yaml: options of the reader babi"
 _VARIANTS = ("en", "en-10k")
 _RELEASE = "tasks_1-20_v1-2"
 _LINE = re.compile(r"([0-9]{1,9}) (.*)")
-_SUPPORT_ID = re.compile(r"[0-9]{1,9}")
 
 
 class BabiOptions(Settings):
@@ -106,45 +105,6 @@ def question_class(path: Path) -> str:
     return path.stem.split("_")[1]
 
 
-@dataclass
-class _Line:
-    """One line of a story; `answer` and `support` are None in a statement."""
-
-    number: int
-    story_id: int
-    text: str
-    answer: str | None = None
-    support: str | None = None
-
-
-@dataclass
-class _Story:
-    """The part of a story that has been read."""
-
-    facts: list[str] = field(default_factory=list)
-    fact_of_line: dict[int, int] = field(default_factory=dict)
-    length: int = 0
-    has_blank_fact: bool = False
-
-    def add(self, line: _Line) -> None:
-        """Take in a line; a question uses up an id but is no fact."""
-        self.length = line.story_id
-        if line.answer is None:
-            self.fact_of_line[line.story_id] = len(self.facts)
-            self.facts.append(line.text)
-            self.has_blank_fact = self.has_blank_fact or is_blank(line.text)
-
-
-@dataclass(frozen=True)
-class _Task:
-    """The lines of one task in one split; `name` says where they come from."""
-
-    name: str
-    label: str
-    number: int
-    lines: Iterator[_Line]
-
-
 def _options(options: dict[str, Any]) -> BabiOptions:
     chosen = parse_settings(BabiOptions, options, _OPTIONS)
     if unknown := [n for n in chosen.tasks if n not in TASKS]:
@@ -179,21 +139,21 @@ def _task_file(home: Path, number: int, split: str) -> Path:
     return found[0]
 
 
-def _tasks(home: Path, numbers: Iterable[int], split: str) -> Iterator[_Task]:
+def _tasks(home: Path, numbers: Iterable[int], split: str) -> Iterator[Task]:
     for number in numbers:
         path = _task_file(home, number, split)
-        yield _Task(file_name(path), question_class(path), number, _file_lines(path))
+        yield Task(file_name(path), question_class(path), number, _file_lines(path))
 
 
-def _hub_tasks(hub: HubDataset, chosen: BabiOptions, split: str) -> Iterator[_Task]:
+def _hub_tasks(hub: HubDataset, chosen: BabiOptions, split: str) -> Iterator[Task]:
     folders = {f"qa{number}": f"{chosen.variant}-qa{number}/{split}" for number in chosen.tasks}
     patterns = {key: f"{folder}/*.parquet" for key, folder in folders.items()}
     rows = sources.parquet_rows(hub, patterns)
     for number, (key, folder) in zip(chosen.tasks, folders.items(), strict=True):
-        yield _Task(folder, TASKS[number], number, _hub_lines(folder, rows[key]))
+        yield Task(folder, TASKS[number], number, _hub_lines(folder, rows[key]))
 
 
-def _file_lines(path: Path) -> Iterator[_Line]:
+def _file_lines(path: Path) -> Iterator[Line]:
     for number, line in enumerate(rawfiles.text_lines(path), 1):
         text, *rest = line.split("\t")
         match = _LINE.fullmatch(text)
@@ -203,10 +163,10 @@ def _file_lines(path: Path) -> Iterator[_Line]:
                 "`ID question<TAB>answer<TAB>support IDs`"
             )
         answer, support = rest or (None, None)
-        yield _Line(number, int(match[1]), match[2].strip(), answer, support)
+        yield Line(number, int(match[1]), match[2].strip(), answer, support)
 
 
-def _hub_lines(name: str, rows: Iterable[dict[str, Any]]) -> Iterator[_Line]:
+def _hub_lines(name: str, rows: Iterable[dict[str, Any]]) -> Iterator[Line]:
     number = 0
     for ordinal, row in enumerate(rows, 1):
         try:
@@ -220,32 +180,32 @@ def _hub_lines(name: str, rows: Iterable[dict[str, Any]]) -> Iterator[_Line]:
         yield from lines
 
 
-def _story_lines(story: Mapping[str, Any], number: int) -> Iterator[_Line]:
+def _story_lines(story: Mapping[str, Any], number: int) -> Iterator[Line]:
     """Give the lines of a story that follow the line `number` of the task."""
     columns = [story[name] for name in ("id", "type", "text", "answer", "supporting_ids")]
     for place, (line_id, kind, text, answer, support) in enumerate(
         zip(*columns, strict=True), number + 1
     ):
         if kind == 1:
-            yield _Line(place, int(line_id), text.strip(), answer, " ".join(support))
+            yield Line(place, int(line_id), text.strip(), answer, " ".join(support))
         else:
-            yield _Line(place, int(line_id), text.strip())
+            yield Line(place, int(line_id), text.strip())
 
 
-def _load(tasks: dict[str, Iterator[_Task]]) -> Loaded:
+def _load(tasks: dict[str, Iterator[Task]]) -> Loaded:
     rejected: list[Rejection] = []
     splits = {split: _split(split, files, rejected) for split, files in tasks.items()}
     return Loaded(splits=splits, rejected=rejected)
 
 
-def _split(split: str, tasks: Iterator[_Task], rejected: list[Rejection]) -> pl.DataFrame:
+def _split(split: str, tasks: Iterator[Task], rejected: list[Rejection]) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     for task in tasks:
         before = len(rows)
-        for line, story in _questions(task):
+        for line, story in questions(task):
             source = f"{task.name}:{line.number}"
             try:
-                row = _question(line, story)
+                row = question(line, story)
             except RejectedError as reason:
                 rejected.append(Rejection(source, str(reason)))
                 continue
@@ -256,50 +216,3 @@ def _split(split: str, tasks: Iterator[_Task], rejected: list[Rejection]) -> pl.
                 f"{task.name}: zero questions of the class {task.label}; fetch the file again"
             )
     return table(rows)
-
-
-def _questions(task: _Task) -> Iterator[tuple[_Line, _Story]]:
-    story = _Story()
-    for line in task.lines:
-        if line.story_id == 1:
-            story = _Story()
-        elif line.story_id != story.length + 1:
-            raise TracekdError(
-                f"{task.name}:{line.number}: line id {line.story_id} after {story.length}; "
-                "lines are missing: fetch the file again"
-            )
-        story.add(line)
-        if line.answer is not None:
-            yield line, story
-
-
-def _question(line: _Line, story: _Story) -> dict[str, Any]:
-    answers = [item.strip() for item in (line.answer or "").split(",")]
-    if any(map(is_blank, answers)):
-        raise RejectedError("the answer is empty or has an empty item")
-    if is_blank(line.text):
-        raise RejectedError("the question is blank")
-    if not story.facts:
-        raise RejectedError("a context without facts")
-    if story.has_blank_fact:
-        raise RejectedError("the context holds a blank statement")
-    return {
-        "question": line.text,
-        "context": list(story.facts),
-        "answers": answers,
-        "subtype": None,
-        "gold_facts": _gold_facts(line, story),
-    }
-
-
-def _gold_facts(line: _Line, story: _Story) -> list[int]:
-    ids = (line.support or "").split()
-    if not ids:
-        raise RejectedError("no support id")
-    found = [
-        story.fact_of_line.get(int(part)) if _SUPPORT_ID.fullmatch(part) else None for part in ids
-    ]
-    facts = [fact for fact in found if fact is not None]
-    if len(facts) < len(found):
-        raise RejectedError("a support id points to no statement before the question")
-    return list(dict.fromkeys(facts))
