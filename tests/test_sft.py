@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import polars as pl
 import pytest
 
-from tracekd.config import DatasetSpec, PromptParams
+from tracekd.config import DatasetSpec, PromptParams, load_params
 from tracekd.errors import TracekdError
 from tracekd.records import DECOMPOSED, SFT, check
-from tracekd.sft import build, manifest, render_prompt, taught_answers
+from tracekd.sft import build, build_splits, manifest, render_prompt, taught_answers
 
 TEMPLATE = "Answer the question based on the context:\n{context}\nQuestion: {question}\nGo."
 PROMPT = PromptParams(system="You answer.", template=TEMPLATE)
@@ -89,3 +91,16 @@ def test_the_manifest_counts_right_and_wrong_steps() -> None:
         "facts_step": {"right": 1, "wrong": 0, "not_shown": 0},
         "notes": {},
     }
+
+
+@pytest.mark.parametrize("key", ["id", "prompt"])
+def test_a_test_question_that_training_has_seen_is_refused(key: str) -> None:
+    params = load_params(Path(__file__).resolve().parents[1] / "params.yaml")
+    train = table(["home"])
+    other = {"id": pl.lit("q/2"), "question": pl.lit("Where is Bob?")}
+    apart = train.with_columns(**other)
+    assert set(build_splits({"train": train, "test": apart}, params, spec())) == {"train", "test"}
+    other.pop({"id": "id", "prompt": "question"}[key])
+    leaked = train.with_columns(**other)
+    with pytest.raises(TracekdError, match=rf"test and train: 1 questions stand in both, .*{key}"):
+        build_splits({"train": train, "test": leaked}, params, spec())

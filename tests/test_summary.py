@@ -49,3 +49,12 @@ def test_probes_are_told_if_they_were_asked() -> None:
         "another answer, gold/incorrect   75.0 %",
         "answer follows the wrong facts        -",
     ]
+
+
+def test_more_unread_outputs_than_read_ones_are_a_loud_warning() -> None:
+    def told(failed: float) -> str:
+        form = {**FORMAT, "failed": failed}
+        return summary({"n": 4, "answer": {"accuracy": 0.0}, "format": form}, "tiny", {})
+
+    assert "WARNING" not in told(0.5)
+    assert "WARNING: 75.0 % of the outputs could not be read." in told(0.75)

@@ -214,6 +214,18 @@ def test_two_runs_end_with_the_same_files(monkeypatch, tmp_path):
     assert str(tmp_path) not in (folder / "adapter/adapter_config.json").read_text()
 
 
+def test_loss_that_does_not_fall_is_a_loud_warning(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    data = {"train": rows(4), "validation": rows(2, "validation")}
+    for rate, warned in ((1e-2, False), (1e-12, True)):
+        params = PARAMS.model_copy(update={"learning_rate": rate})
+        train_adapter(
+            *("tiny_llama", spec("tiny_llama"), params, 5, data),
+            *(tmp_path / "adapter", tmp_path / "log", tmp_path),
+        )
+        assert ("WARNING: the loss on validation did not fall" in capsys.readouterr().err) is warned
+
+
 def test_seed_decides_the_adapter(exact):
     import torch
 

@@ -69,18 +69,14 @@ def fingerprint(spec: ModelSpec, model: Path) -> dict[str, Any]:
 
     Args:
         spec: the model's entry.
-        model: folder of its files. Their sizes and times stand for their contents: hashing many
-            gigabytes would take longer than a resumed run saves.
+        model: folder of its files.
     """
     package = Path(__file__).parent
     code = {str(path.relative_to(package)): sha256_file(path) for path in package.rglob("*.py")}
-    weights = [
-        (path.name, path.stat().st_size, path.stat().st_mtime_ns)
-        for path in sorted(model.glob("*.safetensors"))
-    ]
+    weights = {path.name: sha256_file(path) for path in model.glob("*.safetensors")}
     return {
-        "spec": spec.model_dump(),
-        "weights": weights,
+        "entry": spec.model_dump(),
+        "weights": sha256_files(weights),
         "code": sha256_files(code),
         "packages": {package: version(package) for package in _PACKAGES},
     }

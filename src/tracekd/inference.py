@@ -161,12 +161,12 @@ def answer_rows(
         {"id": row["id"], **asdict(answer)} for row, answer in zip(rows, answers, strict=True)
     ]
     facts = {
+        "made_from": key,
         "finish_reasons": dict(sorted(Counter(a.finish_reason for a in answers).items())),
         "completion_tokens": tokens,
         "generation_seconds": round(seconds, 2),
         "tokens_per_second": round(tokens / seconds, 1),
         "peak_memory_bytes": device.peak_memory_bytes(),
-        "machine": device.describe(),
     }
     return predictions, facts
 

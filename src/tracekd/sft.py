@@ -97,9 +97,13 @@ def build(
 def build_splits(
     tables: dict[str, pl.DataFrame], params: Params, spec: DatasetSpec
 ) -> dict[str, pl.DataFrame]:
-    """Return the `records.SFT` table of every split; wrong classes come from all splits."""
+    """Return the `records.SFT` table of every split; wrong classes come from all splits.
+
+    Raises:
+        TracekdError: if a question of the test split also stands in another one.
+    """
     classes = tuple(sorted(set().union(*(table["question_class"] for table in tables.values()))))
-    return {
+    built = {
         name: build(
             table,
             trace_mode=params.trace_mode,
@@ -111,6 +115,8 @@ def build_splits(
         )
         for name, table in tables.items()
     }
+    _check_unseen(built)
+    return built
 
 
 def manifest(splits: dict[str, pl.DataFrame]) -> dict[str, Any]:
@@ -124,6 +130,21 @@ def manifest(splits: dict[str, pl.DataFrame]) -> dict[str, Any]:
         }
         for name, table in splits.items()
     }
+
+
+def _check_unseen(splits: dict[str, pl.DataFrame]) -> None:
+    """Refuse a test split that training has seen, by id or by what the student is shown."""
+    test = splits.get("test")
+    for name, table in splits.items():
+        if test is None or table is test:
+            continue
+        for key in ("id", "prompt"):
+            leaked = test.filter(pl.col(key).is_in(table[key].implode()))
+            if leaked.height:
+                raise TracekdError(
+                    f"test and {name}: {leaked.height} questions stand in both, {leaked['id'][0]} "
+                    f"first (the same {key}); run prepare again (dvc repro -f prepare)"
+                )
 
 
 def _verdicts(right: pl.Series) -> dict[str, int]:

@@ -19,6 +19,8 @@ _PROBE_ROWS = (
 )
 #: What stands for a number that is undefined, or whose step the regime does not teach.
 NONE = "-"
+#: Share of outputs that could not be read beyond which no figure means what it says.
+_MOST_FAILED = 0.5
 # Names shown of those that are counted.
 _NAMES = 5
 
@@ -36,7 +38,7 @@ def summary(metrics: dict[str, Any], title: str, places: dict[str, str]) -> str:
     lines += [f"{name:<30} {_percent(_find(metrics, path)):>8}" for name, path in _ROWS]
     if probes := metrics.get("probes"):
         lines += [f"{name:<31} {_percent(_find(probes, path)):>7}" for name, path in _PROBE_ROWS]
-    lines += [_trust(metrics), ""]
+    lines += [_trust(metrics), *_warnings(metrics), ""]
     lines += [f"{what:<30} {where}" for what, where in places.items()]
     return "\n".join(lines)
 
@@ -108,6 +110,18 @@ def _trust(metrics: dict[str, Any]) -> str:
     known = {kind: name for kind, name in kinds.items() if kind in form}
     shares = " / ".join(_percent(form[kind]) for kind in known)
     return f"{' / '.join(known.values())}: {shares}"
+
+
+def _warnings(metrics: dict[str, Any]) -> list[str]:
+    failed = metrics["format"].get("failed", 0.0)
+    if failed <= _MOST_FAILED:
+        return []
+    return [
+        "",
+        f"WARNING: {_percent(failed)} of the outputs could not be read. The figures above say how "
+        "well the student learned the form, not whether it reasons. Train longer (train.epochs, "
+        "prepare.train), or look at data/predictions.parquet.",
+    ]
 
 
 def _find(metrics: dict[str, Any], path: tuple[str, ...]) -> float | None:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -179,6 +180,7 @@ def train_adapter(
             log,
             progress,
         )
+        _warn_unless_learned(course)
         manifest = _manifest(encoded, dropped, params, course)
         with atomic_directory(adapter) as folder:
             revision = spec.hub.revision if spec.hub is not None and spec.path is None else None
@@ -186,12 +188,23 @@ def train_adapter(
             write_json(folder / "training.json", manifest)
     return {
         "steps": course.steps,
+        "made_from": key,
         "dropped_too_long": sum(map(len, dropped.values())),
         "training_seconds": round(course.seconds, 2),
         "tokens_per_second": round(manifest["tokens"] * params.epochs / course.seconds, 1),
         "peak_memory_bytes": device.peak_memory_bytes(),
-        "machine": device.describe(),
     }
+
+
+def _warn_unless_learned(course: Course) -> None:
+    before, after = (course.validations[place]["loss"] for place in (0, -1))
+    if after >= before:
+        print(
+            f"WARNING: the loss on validation did not fall: {before:.3f} untrained, {after:.3f} "
+            "now; lower train.learning_rate, train longer, or look at the data "
+            "(python stages/build_sft.py --show 3)",
+            file=sys.stderr,
+        )
 
 
 def _arguments(params: TrainParams, examples: int, seed: int, device: Device, folder: Path) -> Any:
