@@ -36,6 +36,24 @@ def test_scores_follow_the_order_of_the_questions(babi: DatasetSpec) -> None:
     ]
 
 
+def test_answer_and_trace_are_compared_with_their_own_question_wherever_it_stands(
+    babi: DatasetSpec,
+) -> None:
+    asked = questions(
+        question("b"),
+        question("a", answers=["bed"], context=["Mary went to bed."], question_class="sleep"),
+    )
+    said = predictions(
+        prediction("a", completion("sleep", ["Mary went to bed."], "bed")),
+        prediction("b", completion("where", ["Mary went home."], "home")),
+    )
+    table = score(asked, said, babi, BOTH)
+    assert table.select("id", "answer_correct", "trace_correct").rows() == [
+        ("b", True, True),
+        ("a", True, True),
+    ]
+
+
 def test_a_text_without_an_answer_is_wrong_in_answer_and_trace(babi: DatasetSpec) -> None:
     text = completion("where", ["Mary went home."], "").partition("<answer>")[0]
     cut = prediction("a", text, finish_reason="length")

@@ -54,6 +54,12 @@ def test_chi_square_and_phi_of_a_large_table() -> None:
     assert phi(STRONG) == pytest.approx(0.654, abs=5e-4)
 
 
+def test_a_step_that_goes_with_wrong_answers_has_a_negative_association() -> None:
+    measured = association(Counts(1, 3, 3, 1))
+    assert (measured["phi"], measured["risk_difference"]) == (-0.5, -0.5)
+    assert measured["odds_ratio"] == pytest.approx(1 / 9)
+
+
 def test_the_exact_test_replaces_chi_square_in_small_tables() -> None:
     # Fisher's tea tasting: p = 34 / 70.
     statistic, p_value, exact = independence(Counts(3, 1, 1, 3))

@@ -1,0 +1,415 @@
+"""Plants known faults in a copy of the project, one at a time, and tells which test finds each.
+
+    python tests/mutations.py [NAME ...]
+
+A fault that no test finds is a result that could be wrong without a word. Each is a replacement of
+a text that must stand exactly once in its file, so that none of them silently stops being planted.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = "src/tracekd"
+#: A fault may make a test run for ever.
+SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault.
+
+    Attributes:
+        name: what is wrong.
+        file: under src/tracekd.
+        old: stands there exactly once.
+        new: takes its place.
+        tests: files under tests that should find it.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+FAULTS = (
+    Fault(
+        "labels shifted by one position",
+        "collation.py",
+        "labels[row, start:end] = completion",
+        "labels[row, start - 1 : end - 1] = completion",
+        ("test_training.py",),
+    ),
+    Fault(
+        "loss compares a position with its own token, not the next",
+        "losses.py",
+        'labels = batch["labels"][:, 1:]',
+        'labels = batch["labels"][:, :-1]',
+        ("test_training.py",),
+    ),
+    Fault(
+        "prompt tokens supervised",
+        "collation.py",
+        "labels[row, start:end] = completion",
+        "labels[row, :end] = input_ids[row, :end]",
+        ("test_training.py",),
+    ),
+    Fault(
+        "padding supervised",
+        "collation.py",
+        "labels = torch.full(shape, IGNORED)",
+        "labels = torch.full(shape, pad_id)",
+        ("test_training.py",),
+    ),
+    Fault(
+        "last token of the completion not supervised",
+        "collation.py",
+        "labels[row, start:end] = completion",
+        "labels[row, start : end - 1] = completion[:-1]",
+        ("test_training.py",),
+    ),
+    Fault(
+        "wrong EOS: the tokenizer's own instead of the template's",
+        "encoding.py",
+        "return int(end)",
+        "return int(self.tokenizer.eos_token_id) - 1",
+        ("test_encoding.py",),
+    ),
+    Fault(
+        "no EOS at the end of a completion",
+        "encoding.py",
+        "completion_ids=[*trace_ids, *answer_ids, self.end_of_turn],",
+        "completion_ids=[*trace_ids, *answer_ids],",
+        ("test_encoding.py",),
+    ),
+    Fault(
+        "prompts of training and inference differ",
+        "encoding.py",
+        'prompt_ids=self.prompt_ids(row["system"], row["prompt"]),',
+        'prompt_ids=self.prompt_ids("", row["prompt"]),',
+        ("test_encoding.py",),
+    ),
+    Fault(
+        "answer's loss begins one token late",
+        "encoding.py",
+        "answer_index=len(trace_ids),",
+        "answer_index=len(trace_ids) + 1,",
+        ("test_encoding.py",),
+    ),
+    Fault(
+        "the student is trained on the validation rows",
+        "training.py",
+        """            encoded["train"],
+            encoded["validation"],
+""",
+        """            encoded["validation"],
+            encoded["validation"],
+""",
+        ("test_training.py",),
+    ),
+    Fault(
+        "a step's loss is the mean of its batches' means",
+        "trainer.py",
+        "losses.numel() if num_items_in_batch is None else num_items_in_batch",
+        "losses.numel()",
+        ("test_training.py",),
+    ),
+    Fault(
+        "the seed does not reach the order of examples",
+        "trainer.py",
+        "self.args.per_device_train_batch_size, self.args.seed)",
+        "self.args.per_device_train_batch_size, 0)",
+        ("test_training.py",),
+    ),
+    Fault(
+        "the adapter's product is not scaled",
+        "kernels/lora.py",
+        "module.scaling[name], mask)",
+        "1.0, mask)",
+        ("test_kernels.py",),
+    ),
+    Fault(
+        "the base model answers, without its adapter",
+        "models.py",
+        "merged: PreTrainedModel = model.merge_and_unload()",
+        "merged: PreTrainedModel = model.unload()",
+        ("test_models.py", "test_inference.py"),
+    ),
+    Fault(
+        "the answer's probability behind a probe is read one position early",
+        "probes/engine.py",
+        "scores = logits[: len(tokens)].float()",
+        "scores = logits[-len(tokens) :].float()",
+        ("probes/test_engine.py",),
+    ),
+    Fault(
+        "generation goes on behind the end of turn",
+        "inference.py",
+        "ids = {encoder.end_of_turn, encoder.tokenizer.eos_token_id, *others}",
+        "ids = {*others} - {encoder.end_of_turn}",
+        ("test_inference.py",),
+    ),
+    Fault(
+        "answers of a batch attributed to other questions",
+        "inference.py",
+        "for row, ids in zip(chosen, generated, strict=True):",
+        "for row, ids in zip(reversed(chosen), generated, strict=True):",
+        ("test_inference.py",),
+    ),
+    Fault(
+        "left padding is attended to",
+        "inference.py",
+        "attention_mask=None if bool(mask.all()) else mask,",
+        "attention_mask=None,",
+        ("test_inference.py",),
+    ),
+    Fault(
+        "gold rows swapped: a question gets its neighbour's facts",
+        "traces/decompose.py",
+        "for (context, gold), facts in zip(rows, found, strict=True):",
+        "for (context, gold), facts in zip(rows, [*found[1:], found[0]], strict=True):",
+        ("traces/test_decompose.py",),
+    ),
+    Fault(
+        "fact ids off by one in bAbI's files",
+        "datasets/babi_stories.py",
+        "story.fact_of_line.get(int(part)) if",
+        "story.fact_of_line.get(int(part) - 1) if",
+        ("datasets/test_babi.py",),
+    ),
+    Fault(
+        "fact ids off by one in the simulator",
+        "datasets/simulation.py",
+        '"gold_facts": story.gold_facts,',
+        '"gold_facts": [(fact + 1) % len(story.context) for fact in story.gold_facts],',
+        ("datasets/test_babi_sim.py", "datasets/test_babi_sim_answers.py"),
+    ),
+    Fault(
+        "fact ids off by one in the trace",
+        "traces/regimes.py",
+        "return tuple(one_line(self.context[index]) for index in self.facts)",
+        "return tuple(one_line(self.context[index - 1]) for index in self.facts)",
+        ("traces/test_regimes.py",),
+    ),
+    Fault(
+        "test questions stay in train",
+        "datasets/splits.py",
+        "return table.filter(~inside), table.filter(inside)",
+        "return table, table.filter(inside)",
+        ("datasets/test_splits.py",),
+    ),
+    Fault(
+        "test questions with other letter case stay in train",
+        "datasets/splits.py",
+        "return text.str.to_lowercase().str",
+        "return text.str",
+        ("datasets/test_splits.py",),
+    ),
+    Fault(
+        "validation rows stay in train",
+        "datasets/splits.py",
+        '"train": _in_order_of(clean, _beginning(rest, sizes.train, "train")),',
+        '"train": _in_order_of(clean, _beginning(clean[order], sizes.train, "train")),',
+        ("datasets/test_splits.py",),
+    ),
+    Fault(
+        "regime `incorrect` corrupts nothing",
+        "traces/regimes.py",
+        '"incorrect": Regime(_BOTH, _incorrect),',
+        '"incorrect": Regime(_BOTH, _correct),',
+        ("traces/test_regimes.py",),
+    ),
+    Fault(
+        "regime `wrong_facts` keeps a right fact",
+        "traces/regimes.py",
+        "if text not in right]",
+        "if text not in right or len(right) > 1]",
+        ("traces/test_regimes.py",),
+    ),
+    Fault(
+        "regime `shuffled` gives a question its own trace",
+        "traces/regimes.py",
+        "if not gold.same_steps(other):",
+        "if gold.same_steps(other):",
+        ("traces/test_regimes.py",),
+    ),
+    Fault(
+        "regime `mixed` corrupts the other share",
+        "traces/regimes.py",
+        "< setting.corruption",
+        ">= setting.corruption",
+        ("traces/test_regimes.py",),
+    ),
+    Fault(
+        "wrong trace does not follow the seed",
+        "traces/regimes.py",
+        'return randomness.choose(others, setting.seed, "class", gold.id), None',
+        'return randomness.choose(others, 0, "class", gold.id), None',
+        ("traces/test_regimes.py",),
+    ),
+    Fault(
+        "a wrong trace is recorded as right",
+        "traces/regimes.py",
+        "else set(trace.facts) == set(gold.fact_texts),",
+        "else True,",
+        ("traces/test_regimes.py", "test_sft.py"),
+    ),
+    Fault(
+        "answer corrupted along with the trace",
+        "sft.py",
+        "shown.trace, taught_answers(answers.to_list(), spec), spec.class_sentence",
+        "shown.trace, shown.trace.facts or tuple(answers), spec.class_sentence",
+        ("test_sft.py",),
+    ),
+    Fault(
+        "answers compared with another row's gold",
+        "scoring/table.py",
+        'paired = questions.join(predictions, on="id", how="left", maintain_order="left")',
+        'paired = pl.concat([questions, predictions.drop("id")], how="horizontal")',
+        ("scoring/test_table.py",),
+    ),
+    Fault(
+        "a question without a prediction goes unnoticed",
+        "scoring/table.py",
+        'check_ids(questions["id"], predictions["id"])',
+        "",
+        ("scoring/test_table.py",),
+    ),
+    Fault(
+        "a trace is right if one of its steps is",
+        "scoring/traces.py",
+        "all(taught) if taught else None",
+        "any(taught) if taught else None",
+        ("scoring/test_traces.py",),
+    ),
+    Fault(
+        "a trace may quote further facts and still be right",
+        "scoring/traces.py",
+        "exact = set(predicted) == gold and not unmatched",
+        "exact = set(predicted) >= gold",
+        ("scoring/test_traces.py",),
+    ),
+    Fault(
+        "trace and answer of the 2x2 exchanged",
+        "scoring/instrument.py",
+        'return count(scores[column].to_numpy(), scores["answer_correct"].to_numpy())',
+        'return count(scores["answer_correct"].to_numpy(), scores[column].to_numpy())',
+        ("scoring/test_metrics.py",),
+    ),
+    Fault(
+        "phi without its sign",
+        "statistics/link.py",
+        "return (a * d - b * c) / float(",
+        "return abs(a * d - b * c) / float(",
+        ("statistics/test_link.py",),
+    ),
+    Fault(
+        "an incomplete checkpoint is taken for a whole one",
+        "monitor.py",
+        'folder.glob(f"checkpoint-*/{_STATE}")]',
+        'folder.glob("checkpoint-*/trainer_state.json")]',
+        ("test_checkpoints.py",),
+    ),
+    Fault(
+        "progress of another seed is used",
+        "training.py",
+        '"seed": seed,',
+        '"seed": 0,',
+        ("test_checkpoints.py",),
+    ),
+    Fault(
+        "answers of another adapter are used",
+        "inference.py",
+        '"adapter": sha256_file(adapter / "adapter_model.safetensors"),',
+        '"adapter": "adapter",',
+        ("test_checkpoints.py",),
+    ),
+)
+
+
+def main(wanted: list[str]) -> int:
+    """Plant each fault (or those whose name holds one of `wanted`); return 1 if one survives."""
+    faults = [fault for fault in FAULTS if not wanted or any(part in fault.name for part in wanted)]
+    with tempfile.TemporaryDirectory(prefix="tracekd-") as folder:
+        copy = Path(folder)
+        copy_project(copy)
+        files = tuple(dict.fromkeys(test for fault in faults for test in fault.tests))
+        if found := failing_test(copy, files):
+            raise SystemExit(f"without any fault, this test fails already: {found}")
+        survivors = 0
+        print("| fault | file | found by |\n|---|---|---|", flush=True)
+        for fault in faults:
+            caught = plant(copy, fault)
+            survivors += caught is None
+            told = f"`{caught}`" if caught else "**nothing**"
+            print(f"| {fault.name} | `{fault.file}` | {told} |", flush=True)
+    return int(survivors > 0)
+
+
+def copy_project(target: Path) -> None:
+    """Copy this checkout's own files as they are now."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+
+
+def plant(copy: Path, fault: Fault) -> str | None:
+    """Return the first test that fails with the fault in place, and take it out again."""
+    path = copy / SOURCE / fault.file
+    before = path.read_text(encoding="utf-8")
+    if (count := before.count(fault.old)) != 1:
+        raise SystemExit(f"{fault.name}: {fault.old!r} stands {count} times in {fault.file}")
+    path.write_text(before.replace(fault.old, fault.new), encoding="utf-8")
+    try:
+        return failing_test(copy, fault.tests)
+    finally:
+        path.write_text(before, encoding="utf-8")
+
+
+def failing_test(copy: Path, tests: tuple[str, ...]) -> str | None:
+    """Return the first failing test of some files, run on the copy's own source, or None."""
+    variables = {
+        **os.environ,
+        "PYTHONPATH": str(copy / "src"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "COLUMNS": "300",
+    }
+    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "--tb=no", "-rfE"]
+    try:
+        done = subprocess.run(
+            [*command, *(f"tests/{name}" for name in tests)],
+            cwd=copy,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return f"{', '.join(tests)}: no end after {SECONDS} s"
+    failed = re.search(r"^(?:FAILED|ERROR) tests/(\S+)", done.stdout, re.MULTILINE)
+    if done.returncode == 0:
+        return None
+    if failed is None:
+        raise SystemExit(f"pytest itself failed:\n{done.stdout}\n{done.stderr}")
+    return failed[1].partition("[")[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
