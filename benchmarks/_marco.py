@@ -1,0 +1,177 @@
+"""Synthetic MS MARCO v2.1 files and predictions, of any size, in bounded memory.
+
+The layout is the published one: one object of columns, `{"query": {"0": ...}, ...}`, on one line;
+ten passages of about 57 words a question, two fifths of the questions unanswerable. Words are
+invented and their frequencies follow Zipf's law, so that the work on them is like the real one's.
+"""
+
+import itertools
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_SEED = 20240726
+_VOCABULARY = 100_000
+_CHUNK = 1000
+_PASSAGES = 10
+_WORDS = (30, 84)
+_QUERY_TYPES = ("DESCRIPTION", "NUMERIC", "ENTITY", "LOCATION", "PERSON")
+_SHARES = (0.53, 0.24, 0.10, 0.08, 0.05)
+_UNANSWERABLE = 0.4
+_COLUMNS = ("answers", "passages", "query", "query_id", "query_type", "wellFormedAnswers")
+
+Record = dict[str, Any]
+
+
+def records(count: int, split: str) -> Iterator[Record]:
+    """Yield `count` records; those of two splits are not alike."""
+    generator = np.random.default_rng([_SEED, *split.encode()])
+    words = _vocabulary()
+    for first in range(0, count, _CHUNK):
+        size = min(_CHUNK, count - first)
+        lengths = generator.integers(*_WORDS, size=size * _PASSAGES)
+        # The inverse of Zipf's distribution with exponent 1: rank = V ** u.
+        ranks = (_VOCABULARY ** generator.random(int(lengths.sum()))).astype(np.int64) - 1
+        stops = generator.random(len(ranks)) < 0.07
+        drawn = words[ranks + stops * _VOCABULARY].tolist()
+        ends = [0, *np.cumsum(lengths).tolist()]
+        types = generator.choice(_QUERY_TYPES, size=size, p=_SHARES).tolist()
+        chances = generator.random((size, 3)).tolist()
+        for row in range(size):
+            bounds = ends[row * _PASSAGES : (row + 1) * _PASSAGES + 1]
+            parts = [drawn[start:end] for start, end in itertools.pairwise(bounds)]
+            yield _record(1_000_000 + first + row, parts, types[row], chances[row])
+
+
+def write_columns(count: int, path: Path) -> None:
+    """Write `count` records as one object of columns; the split is the file's name."""
+    with ExitStack() as stack:
+        parts = {name: path.with_suffix(f".{name}") for name in _COLUMNS}
+        files = {name: stack.enter_context(part.open("w")) for name, part in parts.items()}
+        for number, record in enumerate(records(count, path.name)):
+            comma = ", " if number else ""
+            for name, out in files.items():
+                out.write(f'{comma}"{number}": {json.dumps(record[name])}')
+    with path.open("wb") as whole:
+        for number, (name, part) in enumerate(parts.items()):
+            whole.write(f'{", " if number else "{"}"{name}": {{'.encode())
+            with part.open("rb") as column:
+                shutil.copyfileobj(column, whole, 1 << 20)
+            whole.write(b"}")
+            part.unlink()
+        whole.write(b"}")
+
+
+def write_lines(count: int, path: Path) -> None:
+    """Write `count` records in the native layout, one JSON object a line."""
+    with path.open("w") as out:
+        for record in records(count, path.name):
+            out.write(json.dumps(record) + "\n")
+
+
+def write_predictions(count: int, folder: Path, class_sentence: str) -> None:
+    """Write decomposed questions, predictions of every kind, and no probes, for analyze."""
+    import polars as pl
+
+    from tracekd.records import DECOMPOSED, PREDICTIONS, PROBES
+
+    parts: dict[str, list[Path]] = {"decomposed": [], "predictions": []}
+    schemas = {"decomposed": DECOMPOSED, "predictions": PREDICTIONS}
+    chunk: dict[str, list[dict[str, Any]]] = {name: [] for name in parts}
+    for number, record in enumerate(records(count, "predictions")):
+        for name, row in _asked_and_answered(number, record, class_sentence).items():
+            chunk[name].append(row)
+        if len(chunk["decomposed"]) == 10 * _CHUNK or number == count - 1:
+            for name, rows in chunk.items():
+                part = folder / f"{name}-{number}.parquet"
+                pl.DataFrame(rows, schema=dict(schemas[name])).write_parquet(part)
+                parts[name].append(part)
+                rows.clear()
+    for name, written in parts.items():
+        pl.scan_parquet(written).sink_parquet(folder / f"{name}.parquet", compression="zstd")
+        for part in written:
+            part.unlink()
+    pl.DataFrame(schema=dict(PROBES)).write_parquet(folder / "probes.parquet")
+
+
+def _asked_and_answered(
+    number: int, record: Record, class_sentence: str
+) -> dict[str, dict[str, Any]]:
+    """Return a question and a prediction; of seven one is cut off and three are wrong."""
+    from tracekd.datasets import UNANSWERABLE
+    from tracekd.traces.grammar import Trace, render
+
+    key = f"marco/test/{record['query_id']}"
+    context = record["passages"]["passage_text"]
+    gold = [UNANSWERABLE] if record["answers"][0].startswith("No Answer") else record["answers"]
+    facts = [i for i, chosen in enumerate(record["passages"]["is_selected"]) if chosen]
+    label, kind = record["query_type"].lower(), number % 7
+    shown = (context[facts[0] if facts and kind != 1 else number % _PASSAGES],)
+    trace = Trace(class_name="person" if kind == 2 else label, facts=shown)
+    answer = " ".join(context[0].split()[:9]) if kind == 3 else gold[0]
+    text = render(trace, (answer,), class_sentence).text
+    return {
+        "decomposed": {
+            "id": key,
+            "question": record["query"],
+            "context": context,
+            "answers": gold,
+            "question_class": label,
+            "subtype": None,
+            "gold_facts": None,
+            "source": f"synthetic:{number}",
+            "step_facts": facts,
+            "answer_in_facts": bool(facts),
+        },
+        "predictions": {
+            "id": key,
+            "text": text[: len(text) // 2] if kind == 4 else text,
+            "finish_reason": "length" if kind == 4 else "stop",
+            "prompt_tokens": 1000,
+            "completion_tokens": 120,
+        },
+    }
+
+
+def _record(query_id: int, parts: list[list[str]], kind: str, chances: list[float]) -> Record:
+    chosen = int(chances[0] * _PASSAGES)
+    answered = chances[1] > _UNANSWERABLE
+    source = parts[chosen]
+    start = int(chances[2] * 15)
+    answer = " ".join(source[start : start + 3 + int(chances[1] * 15)])
+    asked = " ".join(source[5:8]).replace(".", "").lower()
+    return {
+        "answers": [f"It is {answer}"] if answered else ["No Answer Present."],
+        "passages": {
+            "is_selected": [int(answered and place == chosen) for place in range(_PASSAGES)],
+            "passage_text": [" ".join(part) for part in parts],
+            "url": [f"https://www.example.org/{query_id}/{place}" for place in range(_PASSAGES)],
+        },
+        "query": f"what is {asked}",
+        "query_id": query_id,
+        "query_type": kind,
+        "wellFormedAnswers": "[]",
+    }
+
+
+@cache
+def _vocabulary() -> Any:
+    """Return words by rank, and behind them the same words at the end of a sentence."""
+    generator = np.random.default_rng(_SEED)
+    syllables = [head + tail for head in "bcdfghlmnprstvw" for tail in (*"aeioué", "ai", "ea")]
+    # Frequent words are short. Some are drawn twice, so more are drawn than are kept.
+    sizes = 1 + np.log10(np.arange(1, 2 * _VOCABULARY + 1)) // 2.5
+    sizes += generator.integers(0, 2, len(sizes))
+    drawn = generator.integers(0, len(syllables), (len(sizes), 6)).tolist()
+    words = dict.fromkeys(
+        "".join([syllables[i] for i in row[:size]])
+        for row, size in zip(drawn, sizes.astype(int).tolist(), strict=True)
+    )
+    kept = list(words)[:_VOCABULARY]
+    return np.array(kept + [f"{word}." for word in kept], dtype=object)
