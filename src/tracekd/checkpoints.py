@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any
 
 from tracekd.config import ModelSpec, project_root
+from tracekd.devices import process_rank
 from tracekd.errors import TracekdError
 from tracekd.files import sha256_file, sha256_files
 
@@ -33,6 +34,8 @@ class Stopped(SystemExit):
 @contextmanager
 def progress_folder(stage: str, key: Mapping[str, Any]) -> Iterator[Path]:
     """Yield the folder for the progress of one piece of work; delete it if the block succeeds.
+
+    Of several processes under `torchrun`, the first one holds the folder for all.
 
     Args:
         stage: first part of the folder's name.
@@ -48,6 +51,9 @@ def progress_folder(stage: str, key: Mapping[str, Any]) -> Iterator[Path]:
         project_root() / ".checkpoints" / f"{stage}-{hashlib.sha256(text.encode()).hexdigest()}"
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
+    if process_rank() > 0:
+        yield folder
+        return
     lock, holder = folder.with_suffix(".lock"), folder.with_suffix(".pid")
     try:
         with FileLock(lock, timeout=0):

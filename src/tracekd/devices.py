@@ -56,10 +56,21 @@ def choose_device() -> Device:
 
     if torch.cuda.is_available():
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
-        return Device(torch.device("cuda"), torch.bfloat16 if fast else torch.float32)
+        own = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        return Device(own, torch.bfloat16 if fast else torch.float32)
     if torch.backends.mps.is_available():
         return Device(torch.device("mps"), torch.float32)
     return Device(torch.device("cpu"), torch.bfloat16 if _cpu_has_bf16() else torch.float32)
+
+
+def process_rank() -> int:
+    """Return this process's number among those that `torchrun` has started; 0 if it has not."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def process_count() -> int:
+    """Return how many processes `torchrun` has started; 1 if it has not."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def tune_process() -> None:

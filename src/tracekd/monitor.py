@@ -10,6 +10,7 @@ import torch
 from transformers import TrainerCallback
 
 from tracekd.checkpoints import StopRequest
+from tracekd.devices import process_rank
 from tracekd.errors import TracekdError
 from tracekd.files import read_json, write_json
 from tracekd.losses import LossTotals
@@ -149,6 +150,8 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: Any, state: Any, _control: Any, **_: Any) -> None:
         """Complete the checkpoint, and only then delete the others."""
+        if process_rank() > 0:
+            return
         new = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         self._monitor.keep(new)
         for other in Path(args.output_dir).glob("checkpoint-*"):

@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracekd.checkpoints import StopRequest, digest, fingerprint, progress_folder
 from tracekd.config import ModelSpec, TrainParams
-from tracekd.devices import Device, choose_device
+from tracekd.devices import Device, choose_device, process_count, process_rank
 from tracekd.encoding import ChatEncoder, Encoded
 from tracekd.errors import TracekdError
 from tracekd.files import atomic_directory, write_json
@@ -168,7 +169,9 @@ def train_adapter(
         "examples": digest([[asdict(example) for example in part] for part in encoded.values()]),
         "machine": device.describe(),
     }
-    with progress_folder("train", key) as progress:
+    with progress_folder("train", key) as progress, tempfile.TemporaryDirectory() as scratch:
+        if process_rank() > 0:  # under torchrun, the first process writes for all
+            adapter, log = Path(scratch) / "adapter", Path(scratch) / "log"
         course = fine_tune(
             model,
             encoded["train"],
@@ -210,7 +213,7 @@ def _warn_unless_learned(course: Course) -> None:
 def _arguments(params: TrainParams, examples: int, seed: int, device: Device, folder: Path) -> Any:
     from transformers import TrainingArguments
 
-    passes = math.ceil(examples / params.batch_size)
+    passes = math.ceil(examples / (params.batch_size * process_count()))
     steps = math.ceil(math.ceil(passes / params.accumulate) * params.epochs)
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -230,6 +233,7 @@ def _arguments(params: TrainParams, examples: int, seed: int, device: Device, fo
         logging_nan_inf_filter=False,
         logging_strategy="no",
         save_strategy="no",
+        ddp_find_unused_parameters=False,
         report_to=[],
         disable_tqdm=True,
     )
