@@ -22,9 +22,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+from tracekd.errors import TracekdError
+
+ROOT = Path(__file__).resolve().parents[1]
 Round = dict[str, Any]
 _PACKAGES = ("torch", "transformers", "peft", "trl", "polars", "dvc")
 _BYTES = 2**30
@@ -32,7 +34,7 @@ _BYTES = 2**30
 _TAIL = 12
 
 
-class FailedError(Exception):
+class FailedError(TracekdError):
     """A contestant or command ended early; the message ends with what it printed last."""
 
 
@@ -166,11 +168,12 @@ def measure(command: Sequence[str], cwd: Path = ROOT, **environment: str) -> Rou
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            check=True,
+            check=False,
         )
-        measured: Round = json.loads(done.stdout)
-        if measured.pop("code"):
-            raise FailedError(f"{' '.join(command)}:\n{tail(log)}")
+        measured: Round = json.loads(done.stdout or '{"code": null}')
+        if (code := measured.pop("code")) != 0:
+            status = done.returncode if code is None else code
+            raise FailedError(f"{' '.join(command)} ended with status {status}:\n{tail(log)}")
     return measured
 
 
