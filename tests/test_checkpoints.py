@@ -47,11 +47,11 @@ def project(monkeypatch, tmp_path, tmp_path_factory):
     return tmp_path
 
 
-def train(folder):
+def train(folder, seed=5):
     folder.mkdir(exist_ok=True)
     data = {"train": ROWS[:10], "validation": ROWS[10:]}
     train_adapter(
-        "tiny_llama", SPEC, PARAMS, 5, data, folder / "adapter", folder / "log", Path.cwd()
+        "tiny_llama", SPEC, PARAMS, seed, data, folder / "adapter", folder / "log", Path.cwd()
     )
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return {str(path.relative_to(folder)): sha256_file(path) for path in files}
@@ -83,6 +83,50 @@ def test_killed_training_ends_with_the_bytes_of_an_undisturbed_one(
             shutil.rmtree(project / "cut", ignore_errors=True)  # as DVC does with outs
     assert train(project / "cut") == undisturbed
     assert list((project / ".checkpoints").iterdir()) == []
+
+
+def kill_at_step(step, patch):
+    original = Keeper.on_step_end
+
+    def killed(self, args, state, control, **more):
+        if state.global_step == step:
+            raise Killed
+        original(self, args, state, control, **more)
+
+    patch.setattr(Keeper, "on_step_end", killed)
+
+
+def test_training_with_another_seed_does_not_go_on_from_a_killed_one(project, monkeypatch):
+    undisturbed = train(project / "whole", seed=6)
+    with monkeypatch.context() as patch:
+        kill_at_step(5, patch)
+        with pytest.raises(Killed):
+            train(project / "cut", seed=5)
+    shutil.rmtree(project / "cut", ignore_errors=True)
+    assert train(project / "cut", seed=6) == undisturbed
+
+
+def test_answers_of_one_adapter_are_not_taken_for_those_of_another(project, monkeypatch):
+    for seed in (5, 6):
+        train(project / str(seed), seed)
+
+    def answers(seed):
+        params = InferParams(batch_size=3, max_new_tokens=6)
+        return answer_rows("tiny_llama", SPEC, params, ROWS, project / f"{seed}/adapter")[0]
+
+    original, asked = TransformersBackend.generate, []
+
+    def generate(self, prompts, limits):
+        asked.append(len(prompts))
+        if len(asked) == 3:
+            raise Killed
+        return original(self, prompts, limits)
+
+    monkeypatch.setattr(TransformersBackend, "generate", generate)
+    with pytest.raises(Killed):
+        answers(5)
+    answers(6)
+    assert sum(asked[3:]) == len(ROWS)
 
 
 def test_going_on_does_not_repeat_steps(project, monkeypatch):

@@ -236,6 +236,18 @@ def test_seed_decides_the_adapter(exact):
     assert any(not torch.equal(first[key], second[key]) for key in first if "lora_A" in key)
 
 
+def test_seed_decides_the_order_of_examples(exact, tmp_path):
+    encoded = encode_rows(load_encoder("tiny_llama", spec("tiny_llama")), rows(8))
+    ends = []
+    for seed in (1, 1, 2):
+        # The same adapter in the beginning and no dropout: only the order is left to the seed.
+        model, params = student("tiny_llama", exact, lora_dropout=0)
+        log = tmp_path / str(len(ends))
+        ends.append(fine_tune(model, encoded, encoded, params, seed, exact, 0, log, tmp_path).last)
+    assert ends[0] == ends[1]
+    assert ends[0] != ends[2]
+
+
 def test_loss_that_is_no_number_stops_with_step_and_ids(exact, tmp_path):
     import torch
 
