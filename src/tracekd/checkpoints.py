@@ -58,9 +58,13 @@ def progress_folder(stage: str, key: Mapping[str, Any]) -> Iterator[Path]:
     try:
         with FileLock(lock, timeout=0):
             holder.write_text(str(os.getpid()), encoding="ascii")
+            # Deleted under another name: a kill in the middle leaves nothing to go on from.
+            gone = folder.with_suffix(".gone")
+            shutil.rmtree(gone, ignore_errors=True)
             folder.mkdir(exist_ok=True)
             yield folder
-            shutil.rmtree(folder)
+            folder.replace(gone)
+            shutil.rmtree(gone)
             holder.unlink(missing_ok=True)
             lock.unlink(missing_ok=True)
     except Timeout as error:

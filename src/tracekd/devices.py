@@ -87,7 +87,7 @@ def tune_process() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    if not any(name.startswith("MALLOC_") for name in os.environ):
+    if "MALLOC_ARENA_MAX" not in os.environ and "MALLOC_TRIM_THRESHOLD_" not in os.environ:
         _keep_freed_memory()
 
 

@@ -156,6 +156,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
         self._monitor.keep(new)
         for other in Path(args.output_dir).glob("checkpoint-*"):
             if other != new:
+                (other / _STATE).unlink(missing_ok=True)
                 shutil.rmtree(other)
         self._kept_at = time.monotonic()
 

@@ -13,7 +13,6 @@ class Killed(BaseException):
     """What a kill looks like from inside: nothing after it runs."""
 
 
-@pytest.mark.xfail(strict=True, reason="checkpoints.py deletes progress in place")
 def test_progress_half_deleted_after_success_is_not_gone_on_from(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
