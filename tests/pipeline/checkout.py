@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +29,14 @@ class Project:
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the checkout; with `check`, a failure shows what was printed."""
-        done = subprocess.run(
-            command, cwd=self.path, env=environment(), capture_output=True, text=True, check=False
-        )
+        # Files, not pipes: a worker that lives on holds a pipe open, and reading would never end.
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            ended = subprocess.run(
+                command, cwd=self.path, env=environment(), stdout=out, stderr=err, check=False
+            )
+            out.seek(0)
+            err.seek(0)
+            done = subprocess.CompletedProcess(command, ended.returncode, out.read(), err.read())
         if check and done.returncode:
             pytest.fail(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
         return done

@@ -1,6 +1,9 @@
 """What a change reruns, what experiments leave behind, and how fast nothing is done."""
 
+import contextlib
 import json
+import os
+import signal
 import statistics
 import time
 from pathlib import Path
@@ -60,13 +63,38 @@ def test_an_edit_of_a_figure_runs_analyze_only(baseline: Project) -> None:
     assert stages_run(baseline.dvc("repro")) == []
 
 
+def end_workers(project: Project) -> None:
+    """Give DVC's workers time to leave, then kill: one that misses the word waits for ever."""
+    patience = time.monotonic() + 15
+    while any(map(alive, worker_ids(project))) and time.monotonic() < patience:
+        time.sleep(0.5)
+    for number in worker_ids(project):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
+
+
+def worker_ids(project: Project) -> list[int]:
+    return [int(f.read_text()) for f in (project.path / ".dvc/tmp/exps/celery").glob("*.pid")]
+
+
+def alive(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_a_queue_of_regimes_gives_experiments_that_can_be_compared(baseline: Project) -> None:
     baseline.dvc("exp", "run", "--queue", "-S", "trace_mode=none,correct,incorrect")
     baseline.dvc("queue", "start", "-j", "2")
     deadline = time.monotonic() + 240
-    while "Running" in (status := baseline.dvc("queue", "status").stdout) or "Queued" in status:
-        assert time.monotonic() < deadline, status
-        time.sleep(2)
+    try:
+        while "Running" in (status := baseline.dvc("queue", "status").stdout) or "Queued" in status:
+            assert time.monotonic() < deadline, status
+            time.sleep(2)
+    finally:
+        end_workers(baseline)
     assert status.count("Success") == 3, status
     names = {}
     for revision in json.loads(baseline.dvc("exp", "show", "--json").stdout)[1]["experiments"]:
