@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from transformers.cache_utils import Cache
 
 #: Layers of transformers that project, rotate, attend and project again (Qwen3 also normalises
 #: queries and keys), and nothing else.
@@ -101,16 +102,15 @@ def _forward(
     hidden_states: torch.Tensor,
     position_embeddings: tuple[torch.Tensor, torch.Tensor],
     attention_mask: torch.Tensor | None = None,
-    past_key_values: Any = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """Stand in for the layer's own forward pass (`general`), which masks and caches still need."""
-    if attention_mask is not None or past_key_values is not None:
+    # By type, not by name: releases of transformers differ in what they call the cache.
+    if attention_mask is not None or any(isinstance(one, Cache) for one in options.values()):
         output: tuple[torch.Tensor, None] = general(
             hidden_states=hidden_states,
             position_embeddings=position_embeddings,
             attention_mask=attention_mask,
-            past_key_values=past_key_values,
             **options,
         )
         return output
