@@ -8,6 +8,7 @@ from typing import Any
 from _compute import device_of, generation_operations, matmul_round, synchronize
 from _pairing import Round
 from tracekd.errors import TracekdError
+from tracekd.inference import TAUGHT
 
 
 class Job:
@@ -38,11 +39,13 @@ class Job:
                 "--questions"
             )
         self._rows = table.head(questions).to_dicts()
+        train = records.read(data / "train.parquet", records.SFT)
+        self._taught: list[str] = train.head(TAUGHT)["completion"].to_list()
         self.first_seconds: float | None = None
 
     def load(self, device: Any) -> None:
         """Load encoder and student onto the device: base weights with the adapter merged."""
-        from tracekd.inference import stop_ids
+        from tracekd.backends import stop_ids
         from tracekd.models import load_base, load_encoder, load_student
 
         self.device, self.encoder = device, load_encoder(self.name, self.spec)
@@ -51,6 +54,10 @@ class Job:
         else:
             self.model = load_base(self.name, self.spec, device)
         self.stops = stop_ids(self.model, self.encoder)
+
+    def taught(self) -> list[list[int]]:
+        """Return completions of the training examples as the infer stage hands them on."""
+        return [[*self.encoder.plain_ids(text), self.encoder.end_of_turn] for text in self._taught]
 
     def rows(self, number: int, most: int | None = None) -> list[dict[str, Any]]:
         """Return the questions of a round: all, or `most` evenly over all, of which one warms up.
@@ -70,9 +77,9 @@ def player(name: str, job: Job, backend: str, *, tune_peer: bool) -> Callable[[i
         return lambda _: matmul_round(device)
     job.load(device_of(job.precision, tuned=tune_peer or name == "ours"))
     if name == "ours":
-        from tracekd.inference import make_backend
+        from tracekd.backends import make_backend
 
-        made = make_backend(backend, job.model, job.encoder, job.device)
+        made = make_backend(backend, job.model, job.encoder, job.device, job.taught())
         return lambda number: _ours(job, made, number)
     if name == "generate":
         return lambda number: _generate(job, job.rows(number), job.params.batch_size, cached=True)
@@ -83,7 +90,7 @@ class _Recorder:
     """A backend that remembers what another one said to each prompt."""
 
     def __init__(self, backend: Any) -> None:
-        self._backend = backend
+        self._backend, self.batches = backend, backend.batches
         self.said: dict[tuple[int, ...], list[int]] = {}
 
     def generate(self, prompts: Sequence[Sequence[int]], limits: Sequence[int]) -> list[list[int]]:

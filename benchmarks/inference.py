@@ -20,7 +20,9 @@ def main(
     adapter: Annotated[
         Path | None, typer.Option(help="A trained adapter; without one the student rambles on.")
     ] = None,
-    backend: Annotated[str, typer.Option(help="A name in inference.BACKENDS.")] = "transformers",
+    backend: Annotated[
+        str, typer.Option(help="A name in tracekd.backends.BACKENDS.")
+    ] = "transformers",
     questions: Annotated[int, typer.Option(help="First so many of the test questions.")] = 64,
     batch_size: Annotated[int, typer.Option(help="Of ours and of generate.")] = 32,
     new_tokens: Annotated[int, typer.Option(help="Most new tokens of an answer.")] = 256,

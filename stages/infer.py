@@ -14,6 +14,7 @@ def main(
     models: Annotated[Path, typer.Option(help="Model entries.")] = Path("models.yaml"),
     datasets: Annotated[Path, typer.Option(help="Data set entries.")] = Path("datasets.yaml"),
     decomposed: Annotated[Path, typer.Option(help="Folder to read.")] = Path("data/decomposed"),
+    train: Annotated[Path, typer.Option(help="Table to read.")] = Path("data/sft/train.parquet"),
     test: Annotated[Path, typer.Option(help="Table to read.")] = Path("data/sft/test.parquet"),
     adapter: Annotated[Path, typer.Option(help="Adapter to read.")] = Path("models/adapter"),
     out: Annotated[Path, typer.Option(help="Table to write.")] = Path("data/predictions.parquet"),
@@ -22,8 +23,8 @@ def main(
 ) -> None:
     """Let the fine-tuned student answer the test questions, greedily; and behind given traces.
 
-    Reads data/sft/test.parquet, data/decomposed and models/adapter.
-
+    Reads data/sft (of train.parquet the completions: a guess at what comes saves time),
+    data/decomposed and models/adapter.
     Writes data/predictions.parquet, data/probes.parquet (no rows unless probes.enabled) and
     metrics/run_infer.json (time, memory, machine).
     Params: model, infer, probes, seed, data_seed, dataset.
@@ -38,7 +39,8 @@ def main(
     rows = records.read(test, records.SFT).to_dicts()
     name = settings.model
     spec = config.load_model(models, name)
-    predictions, facts = inference.answer_rows(name, spec, settings.infer, rows, adapter)
+    taught = records.read(train, records.SFT).head(inference.TAUGHT)["completion"].to_list()
+    predictions, facts = inference.answer_rows(name, spec, settings.infer, rows, adapter, taught)
     records.write(pl.DataFrame(predictions, schema=records.PREDICTIONS), out, records.PREDICTIONS)
     sentence = config.load_dataset(datasets, settings.dataset).class_sentence
     asked, more_facts = asking.probe_rows(

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from tracekd import training
+from tracekd.backends.transformers import TransformersBackend
 from tracekd.checkpoints import Journal, StopRequest, fingerprint, progress_folder
 from tracekd.config import InferParams, TrainParams, load_model
 from tracekd.errors import TracekdError
 from tracekd.files import sha256_file
-from tracekd.inference import TransformersBackend, answer_rows
+from tracekd.inference import answer_rows
 from tracekd.model_sources import locate
 from tracekd.monitor import Keeper, last_checkpoint
 from tracekd.training import train_adapter

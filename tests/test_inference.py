@@ -4,10 +4,10 @@ import polars as pl
 import pytest
 
 from tracekd import records
+from tracekd.backends import make_backend, stop_ids
 from tracekd.config import InferParams, TrainParams, load_model
 from tracekd.devices import Device
-from tracekd.errors import TracekdError
-from tracekd.inference import answer_rows, generate, make_backend, stop_ids
+from tracekd.inference import answer_rows, generate
 from tracekd.models import load_base, load_encoder
 from tracekd.training import train_adapter
 
@@ -57,54 +57,12 @@ def rows(count):
 class Scripted:
     """A backend that says the same to everything."""
 
-    def __init__(self, said):
-        self.said, self.sizes = said, []
+    def __init__(self, said, batches=1):
+        self.said, self.sizes, self.batches = said, [], batches
 
     def generate(self, prompts, limits):
         self.sizes.append(len(prompts))
         return [self.said[:limit] for limit in limits]
-
-
-@pytest.mark.parametrize("tiny", ["tiny_llama", "tiny_qwen3"], indirect=True)
-def test_batched_answers_are_those_of_one_row_at_a_time_and_of_transformers(tiny):
-    import torch
-
-    model, encoder, backend = tiny
-    prompts = [encoder.prompt_ids(row["system"], row["prompt"]) for row in rows(7)]
-    together = backend.generate(prompts, [12] * 7)
-    alone = [backend.generate([prompt], [12])[0] for prompt in prompts]
-    assert together == alone
-    assert len({tuple(said) for said in together}) > 1
-    stops = stop_ids(model, encoder)
-    for prompt, said in zip(prompts[:3], together, strict=False):
-        ids = torch.tensor([prompt])
-        reference = model.generate(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            max_new_tokens=12,
-            do_sample=False,
-            eos_token_id=list(stops),
-            pad_token_id=0,
-        )
-        assert reference[0, len(prompt) :].tolist() == said
-
-
-def test_rows_that_end_leave_the_batch_and_the_others_go_on(tiny):
-    _, encoder, backend = tiny
-    prompts = [encoder.prompt_ids(row["system"], row["prompt"]) for row in rows(5)]
-    free = backend.generate(prompts, [12] * 5)
-    stop = free[1][4]
-    backend._stops = frozenset({stop})
-    expected = []
-    for said in free:
-        end = said.index(stop) + 1 if stop in said else 12
-        expected.append(said[:end])
-    assert backend.generate(prompts, [12] * 5) == expected
-    assert any(len(said) < 12 for said in expected)
-    backend._stops = frozenset()
-    limits = [3, 12, 1, 5, 7]
-    cut = backend.generate(prompts, limits)
-    assert cut == [said[:limit] for said, limit in zip(free, limits, strict=True)]
 
 
 def test_answers_come_back_in_the_order_of_the_rows(tiny):
@@ -153,10 +111,13 @@ def test_prompt_longer_than_the_model_is_not_run_and_says_so(tiny):
     assert backend.sizes == [3]
 
 
-def test_unknown_backend_names_the_known_ones(tiny):
+def test_backend_is_given_as_many_batches_at_once_as_it_wants(tiny):
     model, encoder, _ = tiny
-    with pytest.raises(TracekdError, match="unknown backend 'vllm'; Known: transformers"):
-        make_backend("vllm", model, encoder, None)
+    stops = stop_ids(model, encoder)
+    for batches, sizes in ((1, [4, 4, 1]), (2, [8, 1]), (64, [9])):
+        backend = Scripted([5] * 99, batches)
+        generate(backend, encoder, rows(9), PARAMS, 4096, stops)
+        assert backend.sizes == sizes
 
 
 def test_trained_adapter_answers_and_the_table_fits_its_schema(monkeypatch, tmp_path):

@@ -92,8 +92,13 @@ class TrainParams(Settings):
 
 
 class InferParams(Settings):
-    """Greedy generation."""
+    """Greedy generation.
 
+    Attributes:
+        backend: a name in `tracekd.backends.BACKENDS`, or `auto`.
+    """
+
+    backend: str = "auto"
     batch_size: Count
     max_new_tokens: Count
 

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from tracekd.backends import stop_ids
 from tracekd.config import load_model
 from tracekd.devices import Device
 from tracekd.errors import TracekdError
-from tracekd.inference import stop_ids
 from tracekd.models import load_base, load_encoder
 from tracekd.probes.engine import Asked, ProbeEngine
 

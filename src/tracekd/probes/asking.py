@@ -8,10 +8,10 @@ from typing import Any
 import polars as pl
 
 from tracekd import records
+from tracekd.backends import stop_ids
 from tracekd.config import ModelSpec, Params
 from tracekd.devices import choose_device
 from tracekd.encoding import ChatEncoder
-from tracekd.inference import stop_ids
 from tracekd.models import load_encoder, load_student
 from tracekd.probes.engine import Asked, ProbeEngine, Reply
 from tracekd.probes.plans import ANSWER_TAG, Probe, choose, plan

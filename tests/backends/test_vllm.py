@@ -1,0 +1,51 @@
+import importlib.util
+
+import pytest
+
+from tracekd.backends import make_backend, stop_ids
+from tracekd.backends.transformers import TransformersBackend
+from tracekd.backends.vllm import VllmBackend, sampling, up_to_stop
+from tracekd.devices import choose_device
+from tracekd.errors import TracekdError
+
+INSTALLED = importlib.util.find_spec("vllm") is not None
+
+
+def test_without_a_gpu_it_says_what_to_choose_instead(student, cpu):
+    model, encoder = student()
+    with pytest.raises(TracekdError, match=r"needs an NVIDIA GPU.*computes on cpu; use auto or"):
+        make_backend("vllm", model, encoder, cpu)
+
+
+@pytest.mark.skipif(INSTALLED, reason="vllm is installed")
+def test_without_the_package_it_says_how_to_get_it():
+    import torch
+
+    from tracekd.devices import Device
+
+    with pytest.raises(TracekdError, match=r"pip install -e '\.\[vllm\]'"):
+        VllmBackend(None, frozenset({1}), Device(torch.device("cuda"), torch.bfloat16))
+
+
+def test_answers_end_at_our_stop_tokens_only_and_are_greedy():
+    arguments = sampling(5, [2, 7])
+    assert arguments["temperature"] == 0.0
+    assert (arguments["max_tokens"], arguments["stop_token_ids"]) == (5, [2, 7])
+    assert arguments["ignore_eos"] is True
+    assert up_to_stop([4, 7, 3, 2], [2, 7]) == [4, 7]
+    assert up_to_stop([4, 5], [2, 7]) == [4, 5]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not INSTALLED, reason="vllm is not installed")
+def test_it_says_what_the_other_backend_says(student):
+    device = choose_device()
+    if device.device.type != "cuda":
+        pytest.skip("no NVIDIA GPU")
+    said = []
+    for kind in (TransformersBackend, VllmBackend):
+        model, encoder = student("tiny_qwen3", device.dtype)
+        prompts = [encoder.prompt_ids("", f"Where is number {number}?") for number in range(16)]
+        backend = kind(model.to(device.device), stop_ids(model, encoder), device)
+        said.append(backend.generate(prompts, [8] * 16))
+    assert sum(a == b for a, b in zip(*said, strict=True)) >= 12
