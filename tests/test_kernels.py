@@ -11,7 +11,7 @@ from tracekd.collation import collate
 from tracekd.config import TrainParams, load_model
 from tracekd.devices import Device
 from tracekd.encoding import Encoded
-from tracekd.kernels import use_kernels
+from tracekd.kernels import attention, use_kernels
 from tracekd.kernels.attention import rotary_causal_attention
 from tracekd.kernels.head import _LOGITS, head_losses
 from tracekd.kernels.lora import DropoutMasks, lora_linear
@@ -70,6 +70,18 @@ def test_losses_and_gradients_are_those_of_transformers_and_peft(name):
     for key, gradient in gradients.items():
         assert float(expected_gradients[key].abs().max()) > 0, key
         torch.testing.assert_close(gradient, expected_gradients[key], rtol=1e-3, atol=1e-6)
+
+
+def test_long_rows_keep_their_own_attention_and_come_to_the_same(monkeypatch):
+    expected = losses_and_gradients(student("tiny_llama"))
+    monkeypatch.setattr(attention, "_LONGEST", 10)
+    monkeypatch.setattr(attention, "rotary_causal_attention", None)  # not to be called
+    fused = student("tiny_llama")
+    use_kernels(fused, seed=0)
+    losses, _, gradients = losses_and_gradients(fused)
+    torch.testing.assert_close(losses, expected[0], rtol=1e-5, atol=1e-5)
+    for key, gradient in gradients.items():
+        torch.testing.assert_close(gradient, expected[2][key], rtol=1e-3, atol=1e-6)
 
 
 def test_every_layer_of_a_known_model_has_its_kernel():

@@ -15,6 +15,8 @@ from transformers.cache_utils import Cache
 #: Layers of transformers that project, rotate, attend and project again (Qwen3 also normalises
 #: queries and keys), and nothing else.
 _LAYERS = {"LlamaAttention", "Qwen3Attention"}
+#: Longer rows keep the layer's own attention, whose memory grows with T and not with T^2.
+_LONGEST = 512
 
 
 class _RotaryCausalAttention(torch.autograd.Function):
@@ -73,8 +75,9 @@ def rotary_causal_attention(
 ) -> torch.Tensor:
     """Return the attention's output [B, T, H, D]; each position sees itself and what is before.
 
-    Takes memory for T^2 weights per head. Sources: Vaswani et al. 2017 (arXiv 1706.03762), Su et
-    al. 2021 (arXiv 2104.09864) in transformers' layout, which pairs element i with i + D / 2.
+    Takes memory for T^2 weights per head, which for short rows is the quicker way. Sources:
+    Vaswani et al. 2017 (arXiv 1706.03762), Su et al. 2021 (arXiv 2104.09864) in transformers'
+    layout, which pairs element i with i + D / 2.
 
     Args:
         q: queries [B, T, H, D].
@@ -104,9 +107,13 @@ def _forward(
     attention_mask: torch.Tensor | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Stand in for the layer's own forward pass (`general`), which masks and caches still need."""
+    """Stand in for the layer's own forward pass (`general`).
+
+    That is still needed for masks, caches and long rows.
+    """
     # By type, not by name: releases of transformers differ in what they call the cache.
-    if attention_mask is not None or any(isinstance(one, Cache) for one in options.values()):
+    cached = any(isinstance(one, Cache) for one in options.values())
+    if cached or attention_mask is not None or hidden_states.shape[1] > _LONGEST:
         output: tuple[torch.Tensor, None] = general(
             hidden_states=hidden_states,
             position_embeddings=position_embeddings,
