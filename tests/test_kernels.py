@@ -115,8 +115,8 @@ def test_masks_and_caches_still_work():
         states = fused(input_ids=ids, attention_mask=mask, use_cache=True)
         torch.testing.assert_close(head(states.logits)[:, 1:], expected.logits[:, 1:])
         after = {"input_ids": torch.tensor([[50], [51]])}
-        more = plain(**after, past_key_values=expected.past_key_values).logits
-        states = fused(**after, past_key_values=states.past_key_values).logits
+        more = plain(**after, cache=expected.cache).logits
+        states = fused(**after, cache=states.cache).logits
     torch.testing.assert_close(head(states), more)
 
 

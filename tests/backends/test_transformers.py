@@ -1,6 +1,6 @@
 import pytest
 
-from tracekd.backends import BACKENDS, choose_backend, make_backend, stop_ids
+from tracekd.backends import BACKENDS, choose_backend, decoding, make_backend, stop_ids
 from tracekd.backends.packed import PackedModel
 from tracekd.backends.transformers import TransformersBackend
 from tracekd.errors import TracekdError
@@ -96,11 +96,11 @@ def test_rows_end_at_a_stop_token_or_at_their_limit_and_the_others_go_on(case, c
         assert cut == [said[:limit] for said, limit in zip(free, limits, strict=True)]
 
 
-def test_prompts_are_read_in_several_passes_if_they_are_long(case, cpu):
+def test_prompts_are_read_in_several_passes_if_they_are_long(case, cpu, monkeypatch):
     prompts, expected, backend = case
     made = backend(cpu)
     for budget in (1, 40, 100):
-        made._budget = budget
+        monkeypatch.setitem(decoding._TOKENS_PER_PASS, "cpu", budget)
         assert made.generate(prompts, [LIMIT] * 7) == expected
 
 

@@ -34,31 +34,29 @@ class Constructed(torch.nn.Module):
     """A causal model in transformers' manner that says what a rule makes of the text before it.
 
     It remembers its tokens as a transformer does its keys, in the cache that it is given, and sees
-    only those that the mask lets it see.
+    only those of its own row and from before.
     """
 
     config = LlamaConfig(num_hidden_layers=1)
+    device = torch.device("cpu")
 
     def __init__(self, encoder, rule):
         super().__init__()
         self.encoder, self.rule = encoder, rule
 
-    def forward(
-        self, *, input_ids, attention_mask, position_ids, past_key_values, use_cache, logits_to_keep
-    ):
-        kept = input_ids[:, None, :, None].float()
-        seen = past_key_values.update(kept, kept, 0)[0][:, 0, :, 0].long()
-        assert use_cache
-        assert seen.shape == attention_mask.shape
-        places = (attention_mask.cumsum(dim=1) - 1)[:, -input_ids.shape[1] :]
-        assert (position_ids == places)[attention_mask[:, -input_ids.shape[1] :] == 1].all()
+    def set_attn_implementation(self, name):
+        self.config._attn_implementation = name
+
+    def forward(self, *, input_ids, position_ids, use_cache, logits_to_keep, packed):
+        assert not use_cache
+        assert torch.equal(position_ids[0], packed.positions)
+        tokens, _ = packed.cache.layer(0, input_ids[:, None, :, None].float())
+        tokens[packed.slots, :, packed.positions] = input_ids[0, :, None, None].float()
         size = len(self.encoder.tokenizer)
-        logits = torch.full((len(seen), len(logits_to_keep), size), -9.0)
-        for row, (ids, mask) in enumerate(zip(seen, attention_mask, strict=True)):
-            for place, column in enumerate(logits_to_keep.tolist()):
-                end = len(ids) - input_ids.shape[1] + column + 1
-                given = ids[:end][mask[:end] == 1].tolist()
-                logits[row, place, self.next(given)] = 9.0
+        logits = torch.full((1, len(logits_to_keep), size), -9.0)
+        for place, column in enumerate(logits_to_keep.tolist()):
+            row, end = packed.slots[column], packed.positions[column] + 1
+            logits[0, place, self.next(tokens[row, 0, :end, 0].long().tolist())] = 9.0
         return SimpleNamespace(logits=logits)
 
     def next(self, ids):
@@ -125,7 +123,7 @@ def metrics_of(rule, trace_mode, monkeypatch, tmp_path_factory):
     said = [{"text": row["completion"]} for row in sft]
     plans = plan_probes(folder, 0, SPEC.class_sentence, list(zip(sft, said, strict=True)), encoder)
     stops = frozenset({encoder.end_of_turn})
-    engine = ProbeEngine(Constructed(encoder, rule), stops, torch.device("cpu"), 5)
+    engine = ProbeEngine(Constructed(encoder, rule), stops, 5)
     asked = ask_plans(engine, encoder, sft, plans, (20, 4096), stops)
     records.check(asked, records.PROBES, "probes")
     section, notes = report(asked, table, SPEC)

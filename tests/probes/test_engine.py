@@ -1,3 +1,4 @@
+import copy
 import itertools
 from pathlib import Path
 
@@ -6,7 +7,6 @@ import pytest
 from tracekd.backends import stop_ids
 from tracekd.config import load_model
 from tracekd.devices import Device
-from tracekd.errors import TracekdError
 from tracekd.models import load_base, load_encoder
 from tracekd.probes.engine import Asked, ProbeEngine
 
@@ -85,15 +85,13 @@ def alone(model, stops, prompt, one):
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 def test_replies_are_those_of_each_row_alone_from_scratch(tiny, batch_size):
-    import torch
-
     model, encoder = tiny
     prompts = prompts_of(encoder)
     # A stop token that some answers really contain, so that rows end at different times.
     first = Asked(0, encoder.plain_ids("<answer>"), [], 9)
     stops = stop_ids(model, encoder) | {alone(model, frozenset(), prompts[2], first)[0][4]}
     asked = asked_of(model, encoder, prompts, stops)
-    replies = ProbeEngine(model, stops, torch.device("cpu"), batch_size).ask(prompts, asked)
+    replies = ProbeEngine(copy.deepcopy(model), stops, batch_size).ask(prompts, asked)
     assert len({tuple(reply.ids) for reply in replies}) > 3
     assert any(reply.ids[-1] in stops for reply in replies)
     for one, reply in zip(asked, replies, strict=True):
@@ -103,8 +101,6 @@ def test_replies_are_those_of_each_row_alone_from_scratch(tiny, batch_size):
 
 
 def test_each_prompt_is_encoded_once_and_a_right_answer_takes_one_pass(tiny):
-    import torch
-
     model, encoder = tiny
     prompts = prompts_of(encoder)
     stops = stop_ids(model, encoder)
@@ -118,25 +114,16 @@ def test_each_prompt_is_encoded_once_and_a_right_answer_takes_one_pass(tiny):
         lambda _, __, kwargs: widths.append(tuple(kwargs["input_ids"].shape)),
         with_kwargs=True,
     )
-    ProbeEngine(model, stops, torch.device("cpu"), 64).ask(prompts, asked)
+    ProbeEngine(model, stops, 64).ask(prompts, asked)
     watched.remove()
-    longest = max(len(one.gold) for one in asked)
-    assert widths == [(5, max(map(len, prompts))), (10, len(forced) + longest)]
+    columns = itertools.takewhile(lambda tokens: len(set(tokens)) == 1, zip(*prompts, strict=False))
+    shared = len(list(columns))
+    assert shared > 5
+    rests = sum(len(prompt) - shared for prompt in prompts)
+    given = sum(len(one.forced) + len(one.gold) for one in asked)
+    assert widths == [(1, shared), (1, rests), (1, given)]
 
 
 def test_nothing_asked_is_nothing_answered(tiny):
-    import torch
-
     model, _ = tiny
-    assert ProbeEngine(model, frozenset(), torch.device("cpu"), 4).ask([], []) == []
-
-
-def test_a_model_with_a_sliding_window_is_refused():
-    import torch
-    from transformers import MistralConfig
-
-    class Windowed(torch.nn.Module):
-        config = MistralConfig(num_hidden_layers=1, sliding_window=8)
-
-    with pytest.raises(TracekdError, match=r"probes.enabled: .*DynamicSlidingWindowLayer"):
-        ProbeEngine(Windowed(), frozenset(), torch.device("cpu"), 4)
+    assert ProbeEngine(model, frozenset(), 4).ask([], []) == []

@@ -1,7 +1,9 @@
 """What continues prompts, greedily: one module per backend, registered here by name.
 
-    transformers.py  this process, on any device     packed.py  rows of different length, no padding
-                                                     drafts.py  guesses at the next tokens
+    transformers.py  this process, on any device
+        packed.py    rows of different length in one pass, no padding
+        drafts.py    guesses at the next tokens
+        decoding.py  reads prompts, verifies guesses
     vllm.py          an extra, on NVIDIA GPUs
 
 To add one: a class with the constructor of the others and `Backend`'s attributes, and its line in

@@ -10,6 +10,8 @@ decoding).
 
 from collections.abc import Sequence
 
+#: Most tokens of a draft.
+DRAFT = 8
 #: Lengths of the contexts that are looked up, longest first.
 _CONTEXTS = (4, 3, 2)
 #: Stands before the first token of an answer.

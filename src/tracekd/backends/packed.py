@@ -28,7 +28,11 @@ _ATTENTION = "tracekd_packed"
 
 
 class PackedModel:
-    """A causal model of transformers that reads packed rows."""
+    """A causal model of transformers that reads packed rows.
+
+    Attributes:
+        device: where it is.
+    """
 
     def __init__(self, model: "PreTrainedModel") -> None:
         """Take `model`, on its device, and replace its attention function.
@@ -46,7 +50,7 @@ class PackedModel:
                 "backend cannot replace; use infer.backend: vllm, or another model"
             )
         self._model = model
-        self._device = model.device
+        self.device = model.device
 
     def cache(self, rows: int, columns: int) -> "RowCache":
         """Return room for `rows` rows of at most `columns` tokens each."""
@@ -69,13 +73,13 @@ class PackedModel:
             starts: the position of each row's first new token; the columns before it are filled.
             kept: which of the packed tokens to return logits for, as indexes into them.
         """
-        layout = _Layout(cache, first, [len(new) for new in news], starts, self._device)
-        ids = torch.tensor([[token for new in news for token in new]], device=self._device)
+        layout = _Layout(cache, first, [len(new) for new in news], starts, self.device)
+        ids = torch.tensor([[token for new in news for token in new]], device=self.device)
         output = self._model(
             input_ids=ids,
             position_ids=layout.positions[None],
             use_cache=False,
-            logits_to_keep=torch.tensor(kept, device=self._device),
+            logits_to_keep=torch.tensor(kept, device=self.device),
             packed=layout,
         )
         logits: torch.Tensor = output.logits[0]
@@ -107,6 +111,14 @@ class RowCache:
         for pair in self.layers.values():
             for part in pair:
                 part[target, :, :columns] = part[source, :, :columns]
+
+    def rows(self, rows: Sequence[int], columns: int) -> "RowCache":
+        """Return a new cache of at least as many columns, which starts with these rows of this."""
+        chosen = RowCache(len(rows), columns)
+        for number, pair in self.layers.items():
+            for old, new in zip(pair, chosen.layer(number, pair[0][:1]), strict=True):
+                new[:, :, : old.shape[2]] = old[torch.tensor(rows, device=old.device)]
+        return chosen
 
     def spread(self, columns: int) -> None:
         """Give all rows the first columns of row 0."""

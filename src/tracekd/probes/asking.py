@@ -59,7 +59,7 @@ def probe_rows(
     plans = plan_probes(decomposed, settings.seed, class_sentence, pairs, encoder)
     model = load_student(settings.model, spec, adapter, device)
     stops = stop_ids(model, encoder)
-    engine = ProbeEngine(model, stops, device.device, settings.infer.batch_size)
+    engine = ProbeEngine(model, stops, settings.infer.batch_size)
     limits = settings.infer.max_new_tokens, spec.max_length
     machine = str(device.describe()["device_name"])
     table = ask_plans(engine, encoder, [row for row, _ in pairs], plans, limits, stops, machine)

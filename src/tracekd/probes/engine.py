@@ -1,30 +1,27 @@
-r"""Many traces behind one prompt: the prompt is encoded once, its cache shared by all of them.
+r"""Many traces behind one prompt: the prompt is encoded once, its cache copied for each of them.
 
-Prompts are padded on the left, what follows so that all answers begin in the same column:
-
-    . . p p p p | . . t t < a n s w e r > | g g g E     prompt | trace, tag | gold answer
-    p p p p p p | t t t t < a n s w e r > | g g . .
-    cached once | one pass                |
+    cache     p p p p | . . .            once per prompt
+    one pass            t t < a n s w e r > g g g E     trace, tag | gold answer
 
 That one pass gives the probability of the gold answer, and the greedy answer as far as it is the
 gold one: the gold answer serves as a draft (as in speculative decoding, Leviathan et al. 2023,
-arXiv 2211.17192). Where the student says something else its own token goes on from there, one at a
-time, and the columns of the rejected draft are masked. Padding in the middle is masked too, and
-positions count real tokens only, so that every answer is the one that its row alone would get.
+arXiv 2211.17192). Where the student says something else, its own token goes on from there, and
+overwrites the rest of the draft. Rows are packed (`tracekd.backends.packed`), so that every answer
+is the one that its row alone would get.
 """
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tracekd.backends.drafts import DRAFT, Recollection
 from tracekd.collation import length_batches
-from tracekd.errors import TracekdError
 from tracekd.progress import LongRunWarning, progress_bar
 
 if TYPE_CHECKING:
     import torch
-    from transformers import DynamicCache
+
+    from tracekd.backends.packed import RowCache
 
 
 @dataclass(frozen=True)
@@ -59,36 +56,22 @@ class Reply:
 
 
 class ProbeEngine:
-    """A causal model of transformers (or one with the same call) that answers behind given traces.
+    """A causal model of transformers that answers behind given traces."""
 
-    Only for models whose layers all attend to everything before: a window that slides would count
-    the padding.
-    """
-
-    def __init__(
-        self, model: Any, stops: frozenset[int], device: "torch.device", batch_size: int
-    ) -> None:
-        """Answer with `model`, which is on `device`, until a token of `stops`.
+    def __init__(self, model: Any, stops: frozenset[int], batch_size: int) -> None:
+        """Answer with `model`, on its device, until a token of `stops`.
 
         Args:
-            model: called as transformers' causal models are; `config` says what its layers cache.
+            model: its attention function is replaced.
             stops: tokens that end an answer.
-            device: where the model is.
             batch_size: prompts encoded together, and traces answered together.
 
         Raises:
-            TracekdError: if a layer's cache is not one of keys and values of all positions.
+            TracekdError: as `PackedModel` does.
         """
-        from transformers.cache_utils import DynamicCache, DynamicLayer
+        from tracekd.backends.packed import PackedModel
 
-        self._model, self._stops, self._device, self._batch = model, stops, device, batch_size
-        kinds = {type(layer) for layer in DynamicCache(config=model.config).layers}
-        if kinds - {DynamicLayer}:
-            raise TracekdError(
-                "params.yaml: probes.enabled: the model has layers that do not attend to all of "
-                f"the prompt ({', '.join(sorted(kind.__name__ for kind in kinds))}); probes need "
-                "a model with full attention, switch them off or choose another"
-            )
+        self._model, self._stops, self._batch = PackedModel(model), stops, batch_size
 
     def ask(
         self, prompts: Sequence[Sequence[int]], asked: Sequence[Asked], machine: str = "this one"
@@ -102,6 +85,8 @@ class ProbeEngine:
         """
         import torch
 
+        from tracekd.backends.decoding import read_prompts
+
         by_prompt: dict[int, list[int]] = {}
         for place, one in enumerate(asked):
             by_prompt.setdefault(one.prompt, []).append(place)
@@ -112,152 +97,53 @@ class ProbeEngine:
         with progress_bar(len(asked), "probes", "answer") as bar, torch.inference_mode():
             for batch in batches:
                 chosen = [wanted[position] for position in batch]
-                encoded = self._encode([prompts[index] for index in chosen])
+                own = [prompts[index] for index in chosen]
+                encoded = self._model.cache(len(own), max(map(len, own)))
+                read_prompts(self._model, encoded, own)
                 row_of = {index: row for row, index in enumerate(chosen)}
                 places = [place for index in chosen for place in by_prompt[index]]
                 lengths = [len(asked[place].forced) for place in places]
                 for part in length_batches(lengths, self._batch):
                     ones = [places[position] for position in part]
                     rows = [row_of[asked[place].prompt] for place in ones]
-                    made = self._answer(encoded, rows, [asked[place] for place in ones])
+                    made = self._answer(encoded, own, rows, [asked[place] for place in ones])
                     replies.update(zip(ones, made, strict=True))
                     bar.update(len(ones))
                 if message := warning.step():
                     bar.write(message)
         return [replies[place] for place in range(len(asked))]
 
-    def _encode(self, prompts: Sequence[Sequence[int]]) -> "_Encoded":
-        from transformers import DynamicCache
-
-        ids, mask = self._padded(prompts, [()] * len(prompts))
-        cache = DynamicCache(config=self._model.config)
-        self._forward(ids, mask, (mask.cumsum(dim=1) - 1).clamp(min=0), cache, keep=1)
-        return _Encoded(cache, mask)
-
-    def _answer(self, encoded: "_Encoded", rows: list[int], asked: list[Asked]) -> list[Reply]:
-        """Return the replies to `asked`, whose prompts are those rows of `encoded`."""
-        import torch
-
-        cache, prompt_mask = encoded.rows(torch.tensor(rows, device=self._device))
-        ids, mask = self._padded([one.forced for one in asked], [one.gold for one in asked])
-        mask = torch.cat([prompt_mask, mask], dim=1)
-        positions = (mask.cumsum(dim=1) - 1)[:, prompt_mask.shape[1] :]
-        drafted = max(len(one.gold) for one in asked)
-        logits = self._forward(ids, mask, positions.clamp(min=0), cache, keep=drafted + 1)
-        greedy = logits.argmax(dim=-1).tolist()
-        said, chances = [], []
-        for row, one in enumerate(asked):
-            chances.append(_logprob(logits[row], one.gold))
-            accepted = _agreement(greedy[row], one.gold)
-            said.append([*one.gold[:accepted], greedy[row][accepted]][: one.limit])
-            first = mask.shape[1] - drafted
-            mask[row, first + accepted :] = 0
-        del logits
-        self._go_on(cache, mask, said, [one.limit for one in asked])
-        return [Reply(ids, chance) for ids, chance in zip(said, chances, strict=True)]
-
-    def _go_on(
-        self, cache: "DynamicCache", mask: "torch.Tensor", said: list[list[int]], limits: list[int]
-    ) -> None:
-        """Append to each of `said` until it has ended.
-
-        Args:
-            cache: holds everything but the last token of each of `said`.
-            mask: [rows, columns of the cache], 1 where a column counts.
-            said: changed in place; at least one token each.
-            limits: most tokens of each.
-        """
-        import torch
-
-        active = list(range(len(said)))
-        while True:
-            going = [
-                place
-                for place, row in enumerate(active)
-                if said[row][-1] not in self._stops and len(said[row]) < limits[row]
-            ]
-            if not going:
-                return
-            if len(going) < len(active):
-                kept = torch.tensor(going, device=self._device)
-                cache.batch_select_indices(kept)
-                mask, active = mask[kept], [active[place] for place in going]
-            ids = torch.tensor([[said[row][-1]] for row in active], device=self._device)
-            mask = torch.cat([mask, mask.new_ones(len(active), 1)], dim=1)
-            positions = mask.sum(dim=1, keepdim=True) - 1
-            logits = self._forward(ids, mask, positions, cache, keep=1)
-            for row, token in zip(active, logits[:, -1].argmax(dim=-1).tolist(), strict=True):
-                said[row].append(token)
-
-    def _forward(
+    def _answer(
         self,
-        ids: "torch.Tensor",
-        mask: "torch.Tensor",
-        positions: "torch.Tensor",
-        cache: "DynamicCache",
-        keep: int,
-    ) -> "torch.Tensor":
-        """Return the logits of the last `keep` columns; `cache` grows by all of `ids`."""
-        import torch
+        encoded: "RowCache",
+        prompts: Sequence[Sequence[int]],
+        rows: list[int],
+        asked: list[Asked],
+    ) -> list[Reply]:
+        """Return the replies to `asked`, whose prompts are those rows of `encoded`."""
+        from tracekd.backends.decoding import agreement, decode, ends, greedy
 
-        width = ids.shape[1]
-        output = self._model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            # By index, not by count: a slice is not contiguous, and torch would then copy the
-            # output head once per row.
-            logits_to_keep=torch.arange(width - keep, width, device=self._device),
+        given = [[*prompts[row], *one.forced] for row, one in zip(rows, asked, strict=True)]
+        longest = max(
+            len(text) + max(len(one.gold), one.limit)
+            for text, one in zip(given, asked, strict=True)
         )
-        logits: torch.Tensor = output.logits
-        return logits
-
-    def _padded(
-        self, lefts: Sequence[Sequence[int]], rights: Sequence[Sequence[int]]
-    ) -> "tuple[torch.Tensor, torch.Tensor]":
-        """Return ids and mask: `lefts` end, and `rights` begin, at one column."""
-        import torch
-
-        middle = max(map(len, lefts))
-        width = middle + max(map(len, rights))
-        ids = torch.zeros(len(lefts), width, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for row, (left, right) in enumerate(zip(lefts, rights, strict=True)):
-            columns = slice(middle - len(left), middle + len(right))
-            ids[row, columns] = torch.tensor([*left, *right])
-            mask[row, columns] = 1
-        return ids.to(self._device), mask.to(self._device)
-
-
-@dataclass(frozen=True)
-class _Encoded:
-    """A batch of prompts as the model remembers it.
-
-    Attributes:
-        cache: keys and values; never changed.
-        mask: [prompts, longest], 0 where there is padding.
-    """
-
-    cache: "DynamicCache"
-    mask: "torch.Tensor"
-
-    def rows(self, rows: "torch.Tensor") -> "tuple[DynamicCache, torch.Tensor]":
-        """Return cache and mask of these rows, each as often as it is named."""
-        # Shallow copies will do: choosing rows makes new tensors and leaves the old ones alone.
-        chosen = copy.copy(self.cache)
-        chosen.layers = [copy.copy(layer) for layer in self.cache.layers]
-        chosen.batch_select_indices(rows)
-        return chosen, self.mask[rows]
-
-
-def _agreement(greedy: Sequence[int], draft: Sequence[int]) -> int:
-    """Return how many tokens of the draft are the greedy ones."""
-    for place, token in enumerate(draft):
-        if greedy[place] != token:
-            return place
-    return len(draft)
+        cache = encoded.rows(rows, longest)
+        news = [[*one.forced, *one.gold] for one in asked]
+        kept = [range(e - len(one.gold) - 1, e) for one, e in zip(asked, ends(news), strict=True)]
+        columns = [column for part in kept for column in part]
+        starts = [len(prompts[row]) for row in rows]
+        logits = self._model.logits(cache, 0, news, starts, columns)
+        said, chances = [], []
+        for one, end in zip(asked, ends(kept), strict=True):
+            scores = logits[end - len(one.gold) - 1 : end]
+            chances.append(_logprob(scores, one.gold))
+            own = greedy(scores)
+            said.append(own[: agreement(own, one.gold) + 1][: one.limit])
+        del logits
+        limits = [one.limit for one in asked]
+        decode(self._model, cache, given, said, limits, self._stops, Recollection(), DRAFT)
+        return [Reply(ids, chance) for ids, chance in zip(said, chances, strict=True)]
 
 
 def _logprob(logits: "torch.Tensor", tokens: Sequence[int]) -> float:
