@@ -21,16 +21,20 @@ class Job:
         models: Path,
         adapter: Path | None,
         questions: int,
-        batch_size: int,
+        batch_sizes: tuple[int, int],
         new_tokens: int,
         authors: int,
         precision: str,
     ) -> None:
-        """Read settings and rows; the model is loaded when a device is at hand."""
+        """Read settings and rows; the model is loaded when a device is at hand.
+
+        `batch_sizes` are ours and that of `generate`.
+        """
         from tracekd import config, records
 
         self.name, self.spec = model, config.load_model(models, model)
-        self.params = config.InferParams(batch_size=batch_size, max_new_tokens=new_tokens)
+        self.params = config.InferParams(batch_size=batch_sizes[0], max_new_tokens=new_tokens)
+        self.peer_batch_size = batch_sizes[1]
         self.adapter, self.precision, self.authors = adapter, precision, authors
         table = records.read(data / "test.parquet", records.SFT)
         if len(table) < questions:
@@ -82,7 +86,7 @@ def player(name: str, job: Job, backend: str, *, tune_peer: bool) -> Callable[[i
         made = make_backend(backend, job.model, job.encoder, job.device, job.taught())
         return lambda number: _ours(job, made, number)
     if name == "generate":
-        return lambda number: _generate(job, job.rows(number), job.params.batch_size, cached=True)
+        return lambda number: _generate(job, job.rows(number), job.peer_batch_size, cached=True)
     return lambda number: _generate(job, job.rows(number, job.authors), 1, cached=False)
 
 

@@ -23,8 +23,9 @@ def main(
     backend: Annotated[
         str, typer.Option(help="A name in tracekd.backends.BACKENDS.")
     ] = "transformers",
-    questions: Annotated[int, typer.Option(help="First so many of the test questions.")] = 64,
-    batch_size: Annotated[int, typer.Option(help="Of ours and of generate.")] = 32,
+    questions: Annotated[int, typer.Option(help="First so many of the test questions.")] = 128,
+    batch_size: Annotated[int, typer.Option(help="Of ours: as in params.yaml.")] = 64,
+    peer_batch_size: Annotated[int, typer.Option(help="Of generate.")] = 32,
     new_tokens: Annotated[int, typer.Option(help="Most new tokens of an answer.")] = 256,
     authors: Annotated[
         int, typer.Option(help="Questions a round for the authors' loop; 0: leave it out.")
@@ -46,7 +47,16 @@ def main(
     precision: Literal["fp32", "bf16"] = "fp32" if fp32 else "bf16"
     if contestant:
         job = partial(
-            Job, data, model, models, adapter, questions, batch_size, new_tokens, authors, precision
+            Job,
+            data,
+            model,
+            models,
+            adapter,
+            questions,
+            (batch_size, peer_batch_size),
+            new_tokens,
+            authors,
+            precision,
         )
         serve(lambda: player(contestant, job(), backend, tune_peer=tune_peer))
         return
@@ -57,6 +67,7 @@ def main(
         "backend": backend,
         "questions": questions,
         "batch_size": batch_size,
+        "peer_batch_size": peer_batch_size,
         "new_tokens": new_tokens,
         "authors": authors,
         "rounds": rounds,
