@@ -152,10 +152,10 @@ FAULTS = (
     ),
     Fault(
         "generation goes on behind the end of turn",
-        "inference.py",
+        "backends/__init__.py",
         "ids = {encoder.end_of_turn, encoder.tokenizer.eos_token_id, *others}",
         "ids = {*others} - {encoder.end_of_turn}",
-        ("test_inference.py",),
+        ("test_inference.py", "backends/test_transformers.py"),
     ),
     Fault(
         "answers of a batch attributed to other questions",
@@ -165,11 +165,25 @@ FAULTS = (
         ("test_inference.py",),
     ),
     Fault(
-        "left padding is attended to",
-        "inference.py",
-        "attention_mask=None if bool(mask.all()) else mask,",
-        "attention_mask=None,",
-        ("test_inference.py",),
+        "generation sees the token that it is to say",
+        "backends/packed.py",
+        "hidden = columns > positions",
+        "hidden = columns > positions + 1",
+        ("backends/test_transformers.py",),
+    ),
+    Fault(
+        "a refused draft is kept to its end",
+        "backends/decoding.py",
+        "own[: agreement(own, draft) + 1]",
+        "own[: len(draft) + 1]",
+        ("backends/test_transformers.py",),
+    ),
+    Fault(
+        "a row that takes an ended one's place keeps that one's memory",
+        "backends/decoding.py",
+        "cache.copy(len(active), place, len(prompts[last]) + len(said[last]) - 1)",
+        "cache.copy(place, place, len(prompts[last]) + len(said[last]) - 1)",
+        ("backends/test_transformers.py",),
     ),
     Fault(
         "gold rows swapped: a question gets its neighbour's facts",
