@@ -1,4 +1,7 @@
+import errno
 import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -32,6 +35,44 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         (temporary / "c").write_text("3")
     assert [entry.name for entry in path.iterdir()] == ["c"]
     assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("make", [atomic_file, atomic_directory])
+def test_what_a_killed_process_left_goes_and_what_a_living_one_holds_stays(
+    make: Callable[[Path], AbstractContextManager[Path]], tmp_path: Path
+) -> None:
+    path = tmp_path / "out"
+    (tmp_path / ".out.killed.tmp").mkdir()
+    (tmp_path / ".out.killed.tmp" / "half").touch()
+    (tmp_path / ".out.too.tmp").touch()
+    (tmp_path / ".out.link.tmp").symlink_to(tmp_path / ".outer.tmp")
+    (tmp_path / ".outer.tmp").mkdir()
+    with make(path) as held:
+        with make(path) as other:
+            assert sorted(tmp_path.iterdir()) == sorted([held, other, tmp_path / ".outer.tmp"])
+        assert held.exists()
+    assert sorted(tmp_path.iterdir()) == [tmp_path / ".outer.tmp", path]
+
+
+def test_a_refusal_to_write_names_what_was_to_be_written(tmp_path: Path) -> None:
+    told = "File out of specification: No space left on device (os error 28)"
+    with pytest.raises(OSError, match="No space left") as caught, atomic_file(tmp_path / "x"):
+        raise ValueError(told)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "x"))
+    with (
+        pytest.raises(OSError, match="No space left") as caught,
+        atomic_directory(tmp_path / "x") as folder,
+        atomic_file(folder / "y"),
+    ):
+        raise ValueError(told)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "x/y"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_reading_is_not_blamed_on_what_is_written(tmp_path: Path) -> None:
+    with pytest.raises(PermissionError, match="source") as caught, atomic_file(tmp_path / "x"):
+        raise PermissionError("Permission denied (os error 13): source")
+    assert caught.value.filename is None
 
 
 def test_files_written_are_readable_by_others(tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 import errno
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import typer
 
-from tracekd.errors import TracekdError
+from tracekd.errors import TracekdError, system_error
 
 
 def run(command: Callable[..., Any]) -> None:
@@ -21,18 +21,26 @@ def run(command: Callable[..., Any]) -> None:
         app()
     except TracekdError as error:
         _fail(str(error))
-    except OSError as error:
-        if error.errno not in _MENDABLE:
+    except Exception as error:
+        system = system_error(error)
+        if system is None or system.errno not in _MENDABLE:
             raise
-        _fail(f"{error.filename or 'file system'}: {error.strerror}; {_MENDABLE[error.errno]}")
+        # A library's own words say more than the system's: some of them name the file.
+        told = f"{error.filename}: {error.strerror}" if _named(error) else str(error)
+        _fail(f"{told}; {_MENDABLE[system.errno]}")
 
 
 _MENDABLE = {
     errno.ENOSPC: "free some space and run again; earlier outputs are as they were",
     errno.EDQUOT: "raise the quota or free some space and run again",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f) or use another file system",
     errno.EROFS: "the folder is read-only; choose another or remount it",
     errno.EACCES: "give yourself permission or choose another folder",
 }
+
+
+def _named(error: Exception) -> TypeGuard[OSError]:
+    return isinstance(error, OSError) and error.filename is not None
 
 
 def _fail(message: str) -> None:

@@ -152,7 +152,6 @@ def fill(disk: Path, left: int) -> None:
     assert shutil.disk_usage(disk).free <= left + (1 << 16)
 
 
-@pytest.mark.xfail(reason="cli.py does not know the system's errors that libraries in Rust tell")
 @pytest.mark.parametrize("stage", STAGES)
 def test_full_disk(project: Project, stage: str, disk: Path, tmp_path: Path) -> None:
     options = earlier_outputs(project, stage, disk)
@@ -166,7 +165,6 @@ def test_full_disk(project: Project, stage: str, disk: Path, tmp_path: Path) -> 
     assert again.returncode == 0, again.stderr
 
 
-@pytest.mark.xfail(reason="cli.py does not know the system's errors that libraries in Rust tell")
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["train", "infer"])
 def test_full_disk_where_progress_is_kept(
@@ -184,7 +182,6 @@ def test_full_disk_where_progress_is_kept(
     assert list((disk / ".checkpoints").iterdir()) == []
 
 
-@pytest.mark.xfail(reason="cli.py does not know the system's errors that libraries in Rust tell")
 @pytest.mark.parametrize("stage", STAGES)
 def test_files_limited_in_size(project: Project, stage: str, tmp_path: Path) -> None:
     options = earlier_outputs(project, stage, tmp_path)
@@ -218,7 +215,6 @@ def refused() -> tuple[str, ...]:
     return WITHOUT_POWERS
 
 
-@pytest.mark.xfail(reason="cli.py does not know the system's errors that libraries in Rust tell")
 @pytest.mark.parametrize("stage", ["decompose", "build_sft"])
 def test_unreadable_file(project: Project, stage: str, tmp_path: Path) -> None:
     option, source = {

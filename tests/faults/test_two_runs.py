@@ -60,7 +60,6 @@ def test_two_processes_that_need_one_model_at_once_build_it_once(tmp_path: Path)
     assert [path for path in folder.parent.iterdir() if path.is_dir()] == [folder]
 
 
-@pytest.mark.xfail(strict=True, reason="files.py leaves a killed process's folder behind")
 def test_a_model_whose_making_was_killed_is_made_by_the_next(tmp_path: Path) -> None:
     process = locating(tmp_path)
     assert process.stdin is not None
