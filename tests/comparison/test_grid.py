@@ -9,6 +9,7 @@ from tracekd.comparison.grid import (
     Setting,
     arrange,
     missing_commands,
+    named_apart,
     not_paired,
     rerun_command,
 )
@@ -66,6 +67,18 @@ def test_any_other_parameter_that_differs_makes_another_setting(repository: Repo
         "small on worlds: data_seed is 0 / 1; kept apart, as they answered different questions",
         "small on worlds: train.epochs is 2 / 3; kept apart, as only regime and seed may differ",
     ]
+
+
+def test_settings_are_named_by_what_tells_them_apart_from_those_beside_them() -> None:
+    both = [("prepare.train", "5"), ("train.epochs", "2")]
+    first = Setting("worlds", "small", tuple(both))
+    second = Setting("worlds", "small", (both[0], ("train.epochs", "3")))
+    other = Setting("worlds", "large", tuple(both))
+    assert named_apart({first: 1, second: 2, other: 3}) == {
+        Setting("worlds", "small", (("train.epochs", "2"),)): 1,
+        Setting("worlds", "small", (("train.epochs", "3"),)): 2,
+        Setting("worlds", "large"): 3,
+    }
 
 
 def test_other_questions_under_the_same_parameters_are_kept_apart(repository: Repository) -> None:

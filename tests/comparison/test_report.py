@@ -50,6 +50,25 @@ def test_the_report_accounts_for_every_experiment(filled: Repository) -> None:
     assert "stages/train.py" in found["other_code"]["small on worlds"]
 
 
+def test_a_setting_without_any_scores_is_told_once_and_not_in_every_name(
+    filled: Repository,
+) -> None:
+    filled.experiment("long-gone", "1" * 32, train={"epochs": 9})
+    found, _ = compared(filled)
+    assert "train.epochs=9" in found["experiments"]["scores_absent"]["long-gone"]["command"]
+    assert list(found["results"]) == ["small on worlds"]
+    assert found["not_paired"] == []
+    assert found["missing"] == ["dvc exp run --queue -S trace_mode=correct -S seed=1"]
+
+
+def test_without_any_scores_all_that_was_run_is_still_the_grid(repository: Repository) -> None:
+    repository.experiment("gone", "0" * 32, trace_mode="incorrect")
+    repository.experiment("gone-too", "1" * 32, trace_mode="none", seed=1)
+    found, _ = compared(repository)
+    assert found["results"] == {}
+    assert len(found["missing"]) == 2
+
+
 def test_the_numbers_are_the_tables(filled: Repository) -> None:
     found, undefined = compared(filled)
     setting = found["results"]["small on worlds"]

@@ -11,7 +11,7 @@ import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from tracekd.comparison.experiments import Experiment, regime_order
 
@@ -19,6 +19,7 @@ _AXES = ("model", "dataset", "trace_mode", "corruption", "seed")
 #: Neither changes the scores: probes are asked beside the test questions, and what lies at a path
 #: is pinned by its hash.
 _IDLE = re.compile(r"probes(\..*)?|(datasets|models)\.yaml:[^.]+\.path")
+T = TypeVar("T")
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 
 
@@ -88,6 +89,23 @@ def arrange(experiments: Iterable[Experiment]) -> Grid:
             ordered = sorted(cells, key=lambda key: (regime_order(key[0]), key[1]))
             settings[Setting(dataset, model, rest)] = {key: cells[key] for key in ordered}
     return Grid(settings, superseded)
+
+
+def named_apart(settings: Mapping[Setting, T]) -> dict[Setting, T]:
+    """Return `settings` with only those further parameters in which they differ themselves."""
+    families: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+    for setting in settings:
+        families[setting.dataset, setting.model].append(dict(setting.rest))
+    named = {}
+    for setting, value in settings.items():
+        family = families[setting.dataset, setting.model]
+        rest = tuple(
+            (name, told)
+            for name, told in setting.rest
+            if any(other.get(name) != told for other in family)
+        )
+        named[Setting(setting.dataset, setting.model, rest)] = value
+    return named
 
 
 def not_paired(settings: Iterable[Setting]) -> list[str]:

@@ -6,7 +6,14 @@ from typing import Any
 from tracekd.comparison import claims, published
 from tracekd.comparison.effects import adjust, effect, pairs
 from tracekd.comparison.experiments import Collection
-from tracekd.comparison.grid import Grid, Setting, missing_commands, not_paired, rerun_command
+from tracekd.comparison.grid import (
+    Grid,
+    Setting,
+    missing_commands,
+    named_apart,
+    not_paired,
+    rerun_command,
+)
 from tracekd.comparison.scores import Loaded, SettingScores
 from tracekd.comparison.tables import regime_figures
 from tracekd.statistics.values import settle
@@ -68,7 +75,10 @@ def compare(
         baselines: the regimes that each other one is compared with.
         paper: whether to set the numbers beside the published ones.
     """
-    results = evaluate(loaded.settings, baselines)
+    results = evaluate(named_apart(loaded.settings), baselines)
+    # What was run with settings of which no score is at hand is told by `scores_absent` alone.
+    scored = {setting: grid.settings[setting] for setting in loaded.settings}
+    known = Grid(scored, grid.superseded) if scored else grid
     used = sum(len(cells) for cells in grid.settings.values())
     report: dict[str, Any] = {
         "experiments": {
@@ -82,9 +92,9 @@ def compare(
             },
         },
         "results": results,
-        "not_paired": not_paired(grid.settings),
-        "other_code": other_code(grid),
-        "missing": missing_commands(grid, current),
+        "not_paired": not_paired(known.settings),
+        "other_code": other_code(known),
+        "missing": missing_commands(known, current),
     }
     if paper:
         report["paper"] = {
@@ -99,7 +109,7 @@ def compare(
 def other_code(grid: Grid) -> dict[str, list[str]]:
     """Return, for each setting whose experiments ran different code, the files that differ."""
     found = {}
-    for setting, cells in grid.settings.items():
+    for setting, cells in named_apart(grid.settings).items():
         versions: dict[str, set[str]] = {}
         for one in cells.values():
             for path, md5 in one.run.code.items():
