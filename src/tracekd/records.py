@@ -5,15 +5,26 @@ names the columns in which null means "there is none". Ids are unique in every t
 id and probe together are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from tracekd.errors import TracekdError
 from tracekd.files import atomic_file
 
 SPLITS = ("train", "validation", "test")
+
+#: Rows that are compressed together; a stage that works in parts holds so many at a time.
+ROW_GROUP = 20_000
+_FORMAT: dict[str, Any] = {
+    "compression": "zstd",
+    "statistics": False,
+    "row_group_size": ROW_GROUP,
+}
 
 _STRINGS = pl.List(pl.String)
 _INDEXES = pl.List(pl.Int32)
@@ -195,12 +206,35 @@ def check(table: pl.DataFrame, schema: Schema, name: str, *, extra: bool = False
     for column in others:
         if table.schema[column] != pl.Float64:
             raise TracekdError(f"{name}: extra column {column} must be Float64")
-    keys = table.select(key for key in _KEYS if key in schema)
+    check_unique(table.select(key for key in _KEYS if key in schema), name)
+    return table.select([*schema, *others])
+
+
+def check_unique(keys: pl.DataFrame, name: str) -> None:
+    """Raise unless every row differs from all others.
+
+    Raises:
+        TracekdError: naming the first row that stands there twice, and the table `name`.
+    """
     repeated = keys.is_duplicated()
     if repeated.any():
         first = " ".join(map(repr, keys.filter(repeated).row(0)))
         raise TracekdError(f"{name}: {' and '.join(keys.columns)} {first} stands there twice")
-    return table.select([*schema, *others])
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    if not path.is_file():
+        raise TracekdError(f"{path}: no such file; run the stage that makes it (dvc repro)")
+    try:
+        yield
+    # Damaged bytes make polars panic, read past a text's end or find text that is not UTF-8.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise TracekdError(
+            f"{path}: not a readable Parquet file ({reason}); delete it and run the stage that "
+            "makes it (dvc repro)"
+        ) from error
 
 
 def read(path: Path, schema: Schema, *, extra: bool = False) -> pl.DataFrame:
@@ -209,22 +243,63 @@ def read(path: Path, schema: Schema, *, extra: bool = False) -> pl.DataFrame:
     Raises:
         TracekdError: if the file is absent, is not Parquet, or does not fit `schema`.
     """
-    if not path.is_file():
-        raise TracekdError(f"{path}: no such file; run the stage that makes it (dvc repro)")
-    try:
+    with _readable(path):
         table = pl.read_parquet(path)
-    # Damaged bytes make polars panic, read past a text's end or find text that is not UTF-8.
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise TracekdError(
-            f"{path}: not a readable Parquet file ({reason}); delete it and run the stage that "
-            "makes it (dvc repro)"
-        ) from error
     return check(table, schema, str(path), extra=extra)
+
+
+def read_parts(path: Path, schema: Schema, rows: int = ROW_GROUP) -> Iterator[pl.DataFrame]:
+    """Give a Parquet table in parts of so many rows, each checked; that ids are unique is not.
+
+    Raises:
+        TracekdError: as `read`.
+    """
+    scanned = pl.scan_parquet(path)
+    for start in range(0, max(1, height(path)), rows):
+        with _readable(path):
+            part = scanned.slice(start, rows).collect()
+        yield check(part, schema, str(path))
+
+
+def height(path: Path) -> int:
+    """Return the number of rows of a Parquet table.
+
+    Raises:
+        TracekdError: as `read`.
+    """
+    with _readable(path):
+        return int(pl.scan_parquet(path).select(pl.len()).collect().item())
 
 
 def write(table: pl.DataFrame, path: Path, schema: Schema, *, extra: bool = False) -> None:
     """Check a table and write it as Parquet, whole or not at all."""
     checked = check(table, schema, str(path), extra=extra)
     with atomic_file(path) as temporary:
-        checked.write_parquet(temporary, compression="zstd", statistics=False)
+        checked.lazy().sink_parquet(temporary, **_FORMAT)
+
+
+def write_parts(parts: Iterable[pl.DataFrame], path: Path, schema: Schema) -> None:
+    """Check parts of a table as they come and write them as Parquet, whole or not at all.
+
+    No more than a row group is in the memory. How the rows are parted does not change the file.
+    """
+    ids: list[pl.DataFrame] = []
+    failure: list[Exception] = []
+
+    def checked(*_: object) -> Iterator[pl.DataFrame]:
+        try:
+            for part in parts:
+                ids.append(part.select(key for key in _KEYS if key in part.columns))
+                yield check(part, schema, str(path))
+            if ids:
+                check_unique(pl.concat(ids), str(path))
+        except Exception as error:
+            failure.append(error)  # polars raises another one in its place
+            raise
+
+    with atomic_file(path) as temporary:
+        try:
+            table = register_io_source(checked, schema=dict(schema))
+            table.sink_parquet(temporary, **_FORMAT)
+        except pl.exceptions.PolarsError as error:
+            raise (failure or [error])[0] from None

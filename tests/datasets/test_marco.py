@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from tracekd.datasets import Loaded, Wanted, marco
+from tracekd.datasets.questions import Questions
 from tracekd.errors import TracekdError
 
 ALL = Wanted(data_seed=0, train=None, test=None)
@@ -162,3 +163,27 @@ def test_real_records_of_other_schemas_are_counted_by_what_they_lack(shared: Pat
         "missing fields: passages, answers": 2500,
         "missing fields: query, passages, query_type, answers": 4995,
     }
+
+
+@pytest.mark.parametrize("layout", ["columns", "lines", "uneven"])
+def test_a_large_file_is_read_in_blocks_as_a_small_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
+    many = [COLUMNAR | {"query_id": number // 2 * 2, "query": f"{number}?"} for number in range(60)]
+    many[7]["passages"], many[9]["answers"] = [], ["same", "same"]
+    if layout == "lines":
+        text = "".join(json.dumps(each) + "\n" for each in many)
+    else:
+        columns = {name: {str(n): each[name] for n, each in enumerate(many)} for name in many[0]}
+        if layout == "uneven":
+            columns["query"] = dict(reversed(columns["query"].items()))
+        text = json.dumps(columns)
+    (tmp_path / "train.json").write_text(text)
+    small = marco.read(tmp_path, {}, ALL)
+    monkeypatch.setattr(marco, "_LARGE", 0)
+    monkeypatch.setattr(marco, "_BLOCK", 1000)
+    large = marco.read(tmp_path, {}, ALL)
+    assert small.rejected == large.rejected
+    assert small.notes == large.notes
+    for split in ("train", "test"):
+        assert Questions.of(large.splits[split]).table().equals(small.splits[split])

@@ -2,7 +2,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekd.datasets import overlap, table
@@ -74,6 +74,7 @@ def test_no_training_question_is_no_duplicate() -> None:
     assert found(test.clear(), test)["same_context"] == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=12), min_size=2, max_size=6))
 def test_every_pair_that_is_told_is_as_similar_as_told(texts: list[list[str]]) -> None:
     def shingles(words: list[str]) -> set[tuple[str, ...]]:
@@ -88,6 +89,7 @@ def test_every_pair_that_is_told_is_as_similar_as_told(texts: list[list[str]]) -
         assert how == round(len(one & two) / len(one | two), 3) >= overlap.SIMILAR
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_a_context_with_a_word_changed_is_found_whatever_the_words(start: int) -> None:
     words = [f"w{start + number}" for number in range(200)]

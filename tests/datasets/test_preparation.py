@@ -8,6 +8,7 @@ import pytest
 from tracekd import records
 from tracekd.config import DatasetSpec, PrepareParams
 from tracekd.datasets import Rejection, Wanted, babi, preparation, sources
+from tracekd.datasets.questions import Questions
 from tracekd.errors import TracekdError
 from tracekd.files import sha256_files
 
@@ -98,7 +99,9 @@ def test_a_failure_leaves_the_earlier_folder_as_it_was(tmp_path: Path) -> None:
     raw, out = raw_folder(tmp_path), tmp_path / "out"
     good = preparation.prepare("babi", spec(raw), sizes(10, 5, 3), 0)
     preparation.write(good, out)
-    bad = preparation.Prepared({"train": good.splits["train"].drop("question")}, {})
+    bad = preparation.Prepared(
+        {"train": Questions.of(good.splits["train"].table().drop("question"))}, {}
+    )
     with pytest.raises(TracekdError, match="missing: \\['question'\\]"):
         preparation.write(bad, out)
     assert len(list(out.iterdir())) == 4

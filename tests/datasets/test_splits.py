@@ -11,6 +11,10 @@ from tracekd.errors import TracekdError
 
 
 def questions(split: str, **classes: int) -> pl.DataFrame:
+    return splits.identified(raw(split, **classes))
+
+
+def raw(split: str, **classes: int) -> pl.DataFrame:
     return table(
         [
             {
@@ -30,7 +34,7 @@ def questions(split: str, **classes: int) -> pl.DataFrame:
 
 
 def with_text(rows: pl.DataFrame, question: str, *facts: str) -> pl.DataFrame:
-    return rows.with_columns(question=pl.lit(question), context=pl.lit([*facts]))
+    return splits.identified(rows.with_columns(question=pl.lit(question), context=pl.lit([*facts])))
 
 
 def sizes(train: int | None, validation: int | None, test: int | None) -> PrepareParams:
@@ -105,11 +109,11 @@ def test_a_smaller_train_or_validation_is_part_of_a_larger_one() -> None:
 
 
 def test_train_questions_that_stand_in_test_leave_train_whatever_case_and_spaces() -> None:
-    test = with_text(questions("test", a=1), "Where is Mary?", "Mary  moved.", "John moved.")
+    test = with_text(raw("test", a=1), "Where is Mary?", "Mary  moved.", "John moved.")
     train = pl.concat(
         [
-            with_text(questions("one", a=1), "where is  mary? ", "mary moved.", "John moved."),
-            with_text(questions("two", a=1), "Where is Mary?", "John moved.", "Mary moved."),
+            with_text(raw("one", a=1), "where is  mary? ", "mary moved.", "John moved."),
+            with_text(raw("two", a=1), "Where is Mary?", "John moved.", "Mary moved."),
             questions("train", a=9),
         ]
     )
@@ -120,7 +124,7 @@ def test_train_questions_that_stand_in_test_leave_train_whatever_case_and_spaces
 
 
 def test_train_questions_that_stand_in_validation_leave_train() -> None:
-    train = with_text(questions("train", a=5), "Where?", "A.")
+    train = with_text(raw("train", a=5), "Where?", "A.")
     more = questions("more", a=40)
     made = splits.split(pl.concat([train, more]), questions("test", a=1), sizes(None, 20, None), 0)
     inside = ids(made.tables["validation"]) & ids(train)
@@ -141,12 +145,12 @@ def test_a_class_without_a_row_is_an_error() -> None:
     both, one = questions("train", a=6, b=4), questions("test", a=3)
     with pytest.raises(TracekdError, match="zero test questions of the class 'b'; available: a: 3"):
         splits.split(both, one, sizes(4, 2, 2), 0)
-    same = with_text(both, "Where?", "A.")
-    leaked = with_text(questions("test", a=3, b=1), "Where?", "A.")
+    same = with_text(raw("train", a=6, b=4), "Where?", "A.")
+    leaked = with_text(raw("test", a=3, b=1), "Where?", "A.")
     with pytest.raises(TracekdError, match="zero train questions of the class 'a', as all 6 stand"):
         splits.split(same, leaked, sizes(4, 2, 2), 0)
 
 
 def test_distinct_questions_are_counted() -> None:
-    repeated = with_text(questions("train", a=5), "Where?", "A.")
+    repeated = with_text(raw("train", a=5), "Where?", "A.")
     assert splits.distinct(pl.concat([repeated, questions("more", a=2)])) == 3

@@ -8,13 +8,16 @@ import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import polars as pl
 
 from tracekd.config import HubDataset
 from tracekd.errors import TracekdError, nearest
 from tracekd.records import QUESTIONS
+
+if TYPE_CHECKING:
+    from tracekd.datasets.questions import Questions
 
 #: What `reader:` in datasets.yaml may name. A fixed table: no name in a settings file imports code.
 READERS = {
@@ -62,13 +65,14 @@ class Loaded:
     """A data set as upstream splits it.
 
     Attributes:
-        splits: "train" and "test", each in the schema `tracekd.records.QUESTIONS`.
+        splits: "train" and "test", each in the schema `tracekd.records.QUESTIONS`; in parts if
+            they are so many that they do not fit the memory.
         rejected: every raw record that is in neither.
         raw: SHA-256 of each raw file by its name; empty for simulators and the hub.
         notes: what was tidied or chosen while reading, with a count each.
     """
 
-    splits: dict[str, pl.DataFrame]
+    splits: Mapping[str, "pl.DataFrame | Questions"]
     rejected: list[Rejection]
     raw: dict[str, str] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
@@ -104,5 +108,17 @@ def reader(name: str, where: str) -> Reader:
 
 def table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """Return rows with the keys of `QUESTIONS` as a table in that schema."""
-    columns = {name: [row[name] for row in rows] for name in QUESTIONS}
+    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in QUESTIONS}
+    for name in ("context", "answers"):
+        columns[name] = _lists(columns[name])
     return pl.DataFrame(columns, schema=dict(QUESTIONS))
+
+
+def _lists(values: list[list[str]]) -> pl.Series | list[list[str]]:
+    """Return lists of strings as one column, four times as fast as polars takes them one by one."""
+    if not values or not all(values):
+        return values
+    place = pl.Series([number for number, value in enumerate(values) for _ in value])
+    flat = pl.Series([text for value in values for text in value], dtype=pl.String)
+    grouped = pl.DataFrame({"place": place, "": flat}).group_by("place", maintain_order=True)
+    return grouped.agg("")[""]

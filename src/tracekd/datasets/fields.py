@@ -36,6 +36,8 @@ def texts(value: Any, field: str) -> list[str]:
     """Return a flat list of strings, as it is."""
     if not isinstance(value, list):
         raise RejectedError(f"{field} is not a list")
+    if all(isinstance(item, str) for item in value) and _is_encodable("".join(value)):
+        return value
     for item in value:
         if isinstance(item, list):
             raise RejectedError(f"{field} is a nested list")
@@ -51,17 +53,27 @@ def is_blank(value: str) -> bool:
     >>> is_blank(" \u200b"), is_blank("\u202ea")
     (True, False)
     """
-    return all(unicodedata.category(character) in _INVISIBLE for character in value)
+    # Nearly every text begins with a letter or a digit.
+    return not value[:1].isalnum() and all(
+        unicodedata.category(character) in _INVISIBLE for character in value
+    )
 
 
 def encodable(value: str, field: str) -> str:
     r"""Return `value` if it is valid Unicode: a JSON escape such as "\\ud800" need not be."""
-    if not value.isascii():
-        try:
-            value.encode("utf-8")
-        except UnicodeEncodeError:
-            raise RejectedError(f"{field} holds half a surrogate pair") from None
+    if not _is_encodable(value):
+        raise RejectedError(f"{field} holds half a surrogate pair")
     return value
+
+
+def _is_encodable(value: str) -> bool:
+    if value.isascii():
+        return True
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def context(value: Any, field: str) -> list[str]:

@@ -6,36 +6,40 @@ hub, one object of parallel lists. `wellFormedAnswers` is not read: it is [] or 
 most records. An unanswerable query has no answers in v1.1, "No Answer Present." in v2.1.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import polars as pl
 from pydantic import Field
 
-from tracekd import randomness
+from tracekd import pools, randomness
 from tracekd.config import HubDataset, Settings, parse_settings
 from tracekd.datasets import (
     UNANSWERABLE,
     Loaded,
     Rejection,
     Wanted,
+    blocks,
     fields,
     rawfiles,
     sources,
     table,
 )
 from tracekd.datasets.fields import RejectedError
+from tracekd.datasets.questions import PART, Questions
 from tracekd.errors import TracekdError
-from tracekd.records import QUESTIONS
 
 QUERY_TYPES = frozenset({"description", "numeric", "entity", "location", "person"})
+_REPEATED = "query_id stands twice in the split"
 _FIELDS = ("query_id", "query", "passages", "query_type", "answers")
 _SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
-#: Rows turned into columns at a time: bounds what Python objects take up.
-_CHUNK = 10_000
+#: Bytes from which on a file is read in blocks on all cores, and of a block.
+_LARGE, _BLOCK = 50_000_000, 8_000_000
 
 
 class MarcoOptions(Settings):
@@ -82,11 +86,15 @@ def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded
         else {}
     )
     splits = {"train": by_kind["train"], "test": held_out}
-    records = {
-        split: (record for path in paths for record in rawfiles.json_records(path))
-        for split, paths in splits.items()
-    }
-    return _load(records, _options(options), notes)
+
+    def load(*, in_blocks: bool) -> Loaded:
+        parts = {split: _parts(split, each, in_blocks=in_blocks) for split, each in splits.items()}
+        return _load(parts, _options(options), notes.copy())
+
+    try:
+        return load(in_blocks=True)
+    except blocks.UnevenError:
+        return load(in_blocks=False)
 
 
 def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
@@ -94,8 +102,11 @@ def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
     version = hub.subset or "v1.1"
     patterns = {"train": f"{version}/train-*.parquet", "test": f"{version}/validation-*.parquet"}
     rows = sources.parquet_rows(hub, patterns)
-    records = {split: _numbered(f"{version}/{split}", rows[split]) for split in patterns}
-    return _load(records, _options(options), Counter())
+    parts = {
+        split: _read_parts(split, _numbered(f"{version}/{split}", rows[split]))
+        for split in patterns
+    }
+    return _load(parts, _options(options), Counter())
 
 
 def file_kind(name: str) -> str:
@@ -121,6 +132,56 @@ def _numbered(place: str, rows: Iterable[Any]) -> _Records:
     return ((f"{place}:{number}", row) for number, row in enumerate(rows, 1))
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What some records have become, one after the other.
+
+    Attributes:
+        rejected: in front of which row each rejection stands, and the rejection.
+    """
+
+    questions: pl.DataFrame
+    rejected: list[tuple[int, Rejection]]
+    notes: Counter[str]
+
+
+def _parts(split: str, paths: Iterable[Path], *, in_blocks: bool) -> Iterator[_Part]:
+    """Read files part by part, large ones on all cores if `in_blocks`.
+
+    Raises:
+        UnevenError: if one of them cannot be read in blocks after all; what was given until then
+            does not count.
+    """
+    for path in paths:
+        if in_blocks and path.suffix != ".gz" and path.stat().st_size >= _LARGE:
+            cut = blocks.cut(path, _BLOCK)
+            yield from pools.in_order(partial(_read_block, split), cut, parallel=True)
+        else:
+            yield from _read_parts(split, rawfiles.json_records(path))
+
+
+def _read_block(split: str, block: blocks.Block) -> _Part:
+    return _read_part(split, blocks.records(block))
+
+
+def _read_parts(split: str, records: _Records) -> Iterator[_Part]:
+    remaining = iter(records)
+    while some := list(itertools.islice(remaining, PART)):
+        yield _read_part(split, some)
+
+
+def _read_part(split: str, records: _Records) -> _Part:
+    rows: list[dict[str, Any]] = []
+    rejected: list[tuple[int, Rejection]] = []
+    notes: Counter[str] = Counter()
+    for source, record in records:
+        try:
+            rows.append(_question(split, source, fields.require(record, _FIELDS), notes))
+        except RejectedError as reason:
+            rejected.append((len(rows), Rejection(source, str(reason))))
+    return _Part(table(rows), rejected, notes)
+
+
 @dataclass
 class _Log:
     """What became of the records that are no question as they stand."""
@@ -129,42 +190,43 @@ class _Log:
     rejected: list[Rejection] = field(default_factory=list)
 
 
-def _load(records: Mapping[str, _Records], options: MarcoOptions, notes: Counter[str]) -> Loaded:
+def _load(
+    parts: Mapping[str, Iterable[_Part]], options: MarcoOptions, notes: Counter[str]
+) -> Loaded:
     log = _Log(notes)
-    splits = {split: _split(split, rows, log) for split, rows in records.items()}
-    if splits["test"].is_empty() and not splits["train"].is_empty():
+    splits = {split: Questions.collect(_unrepeated(some, log)) for split, some in parts.items()}
+    if not len(splits["test"]) and len(splits["train"]):
         splits = _cut_test(splits["train"], options.test_fraction)
         log.notes["test questions cut from train, as no other file holds any"] = len(splits["test"])
-    if splits["train"].is_empty():
+    if not len(splits["train"]):
         reasons = Counter(rejection.reason for rejection in log.rejected).most_common(1)
         why = f"; most records: {reasons[0][0]}" if reasons else ""
         raise TracekdError(f"marco: zero training questions in the raw files{why}")
-    return Loaded(splits=splits, rejected=log.rejected, notes=dict(log.notes))
+    tables = {split: some.table() if some.in_memory else some for split, some in splits.items()}
+    return Loaded(splits=tables, rejected=log.rejected, notes=dict(log.notes))
 
 
-def _split(split: str, records: _Records, log: _Log) -> pl.DataFrame:
-    frames = [table([])]
-    chunk: list[dict[str, Any]] = []
-    for row in _rows(split, records, log):
-        chunk.append(row)
-        if len(chunk) == _CHUNK:
-            frames.append(table(chunk))
-            chunk.clear()
-    frames.append(table(chunk))
-    return pl.concat(frames)
-
-
-def _rows(split: str, records: _Records, log: _Log) -> Iterator[dict[str, Any]]:
-    seen: set[int] = set()
-    for source, record in records:
-        try:
-            yield _question(split, source, fields.require(record, _FIELDS), seen, log.notes)
-        except RejectedError as reason:
-            log.rejected.append(Rejection(source, str(reason)))
+def _unrepeated(parts: Iterable[_Part], log: _Log) -> Iterator[pl.DataFrame]:
+    """Give the questions of a split, the first of each id, and log the rest."""
+    seen: set[str] = set()
+    for part in parts:
+        kept: list[int] = []
+        repeated: list[tuple[int, Rejection]] = []
+        for row, (key, source) in enumerate(part.questions.select("id", "source").iter_rows()):
+            if key in seen:
+                repeated.append((row, Rejection(source, _REPEATED)))
+            else:
+                seen.add(key)
+                kept.append(row)
+        log.notes.update(part.notes)
+        # Of one place those that are no question stand in front of the row that repeats an id.
+        ordered = sorted([*part.rejected, *repeated], key=lambda placed: placed[0])
+        log.rejected += [rejection for _, rejection in ordered]
+        yield part.questions[kept] if repeated else part.questions
 
 
 def _question(
-    split: str, source: str, record: Mapping[str, Any], seen: set[int], notes: Counter[str]
+    split: str, source: str, record: Mapping[str, Any], notes: Counter[str]
 ) -> dict[str, Any]:
     row = {
         "question": fields.text(record["query"], "query"),
@@ -175,7 +237,7 @@ def _question(
         "gold_facts": None,
         "source": source,
     }
-    return {"id": f"marco/{split}/{_query_id(record['query_id'], seen)}", **row}
+    return {"id": f"marco/{split}/{_query_id(record['query_id'])}", **row}
 
 
 def _passages(passages: Any) -> list[str]:
@@ -206,24 +268,23 @@ def _query_type(value: Any) -> str:
     return query_type
 
 
-def _query_id(value: Any, seen: set[int]) -> int:
+def _query_id(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise RejectedError("query_id is not a whole number")
-    if value in seen:
-        raise RejectedError("query_id stands twice in the split")
-    seen.add(value)
     return value
 
 
-def _cut_test(train: pl.DataFrame, fraction: float) -> dict[str, pl.DataFrame]:
+def _cut_test(train: Questions, fraction: float) -> dict[str, Questions]:
     """Cut `fraction` of each class, at least one question, by a hash of the query id."""
-    order = [randomness.digest("marco", "test", key) for key in train["id"]]
+    keys = pl.concat([part.select("id", "question_class") for part in train])
+    order = [randomness.digest("marco", "test", key) for key in keys["id"]]
     rank = pl.col("_hash").rank("ordinal").over("question_class")
     size = (pl.len() * fraction).round().clip(lower_bound=1).over("question_class")
-    hashed = train.with_columns(pl.Series("_hash", order, dtype=pl.UInt64))
-    marked = hashed.with_columns(_held_out=rank <= size)
+    hashed = keys.with_columns(pl.Series("_hash", order, dtype=pl.UInt64))
+    held_out = hashed.select(rank <= size).to_series()
     renamed = pl.col("id").str.replace("marco/train/", "marco/test/", literal=True)
+    test = train.select(held_out.arg_true())
     return {
-        "train": marked.filter(~pl.col("_held_out")).select(list(QUESTIONS)),
-        "test": marked.filter("_held_out").with_columns(id=renamed).select(list(QUESTIONS)),
+        "train": train.select((~held_out).arg_true()),
+        "test": Questions.collect(part.with_columns(id=renamed) for part in test),
     }

@@ -16,6 +16,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tracekd.datasets.questions import Questions
+
 SIMILAR = 0.8
 #: How many pairs the report lists.
 LISTED = 20
@@ -23,14 +25,18 @@ _SHINGLE = 5
 _BANDS, _ROWS = 6, 2
 #: Of long texts a share of the shingles, the same ones in every text, is enough to find candidates.
 _ENOUGH_SHINGLES = 64
-#: Texts that are taken apart at a time: bounds the memory.
+#: Pairs that are compared at a time: bounds the memory.
 _CHUNK = 5_000
+#: Words whose hashes are remembered.
+_WORDS = 1 << 20
 
 _Hashes = NDArray[np.uint64]
 _Pair = tuple[int, int, float]
 
 
-def near_duplicates(test: pl.DataFrame, train: pl.DataFrame) -> dict[str, Any]:
+def near_duplicates(
+    test: pl.DataFrame | Questions, train: pl.DataFrame | Questions
+) -> dict[str, Any]:
     """Return how many test questions have a near-duplicate in train.
 
     Args:
@@ -42,22 +48,36 @@ def near_duplicates(test: pl.DataFrame, train: pl.DataFrame) -> dict[str, Any]:
         context; `same_context`: those of which train has one with a similar context, whatever it
         asks; of each the count and the first [test id, train id, similarity].
     """
-    contexts = (_contexts(test), _contexts(train))
-    step = _sampling_step(contexts)
-    least = [_least_hashes(texts, step) for texts in contexts]
-    questions = [_digests(table["question"]) for table in (test, train)]
+    tables = (Questions.of(test), Questions.of(train))
+    step = _sampling_step(tables)
+    words = _WordHashes()
+    least, questions = [], []
+    for table in tables:
+        parts = [(_least_hashes(_contexts(part), step, words), _asked(part)) for part in table]
+        least.append(np.concatenate([_NO_HASHES, *(part[0] for part in parts)]))
+        questions.append(np.concatenate([_NO_HASHES[:, 0], *(part[1] for part in parts)]))
     report: dict[str, Any] = {"shingle_words": _SHINGLE, "similarity": SIMILAR}
     for name, asked in (("same_question", questions), ("same_context", None)):
-        found = list(_similar(contexts, _candidates(least, asked)))
-        listed = [
-            [test["id"][mine], train["id"][other], how] for mine, other, how in found[:LISTED]
-        ]
+        found: list[_Pair] = list(_similar(tables, _candidates(least, asked), words))
+        first = found[:LISTED]
+        ours = _ids(tables[0], (mine for mine, _, _ in first))
+        theirs = _ids(tables[1], (other for _, other, _ in first))
+        listed = [[ours[mine], theirs[other], how] for mine, other, how in first]
         report[name] = {"test_questions": len(found), "first": listed}
     return report
 
 
+def _ids(table: Questions, rows: Iterable[int]) -> dict[int, str]:
+    wanted = sorted(set(rows))
+    return dict(zip(wanted, table.select(wanted).table()["id"], strict=True))
+
+
+def _asked(part: pl.DataFrame) -> _Hashes:
+    return _digests(part["question"])
+
+
 def _contexts(table: pl.DataFrame) -> pl.Series:
-    return table["context"].list.join(" ").str.replace_all(r"\s", " ")
+    return table["context"].list.join(" ").str.replace_all(r"[^\S ]", " ")
 
 
 def _candidates(least: list[_Hashes], questions: list[_Hashes] | None) -> list[tuple[int, int]]:
@@ -80,14 +100,14 @@ def _candidates(least: list[_Hashes], questions: list[_Hashes] | None) -> list[t
 
 
 def _similar(
-    contexts: tuple[pl.Series, pl.Series], pairs: list[tuple[int, int]]
+    tables: tuple[Questions, Questions], pairs: list[tuple[int, int]], words: "_WordHashes"
 ) -> Iterator[_Pair]:
     """Give the first pair of each of our rows whose texts are similar, with how similar."""
     done = -1
     for start in range(0, len(pairs), _CHUNK):
         part = pairs[start : start + _CHUNK]
         ours, theirs = (
-            _sets(texts, [pair[side] for pair in part]) for side, texts in enumerate(contexts)
+            _sets(table, [pair[side] for pair in part], words) for side, table in enumerate(tables)
         )
         for mine, other in part:
             how = _similarity(ours[mine], theirs[other])
@@ -96,9 +116,9 @@ def _similar(
                 yield mine, other, round(how, 3)
 
 
-def _sets(texts: pl.Series, rows: Iterable[int]) -> dict[int, _Hashes]:
+def _sets(table: Questions, rows: Iterable[int], words: "_WordHashes") -> dict[int, _Hashes]:
     wanted = sorted(set(rows))
-    runs, starts = _runs(texts[wanted])
+    runs, starts = _runs(_contexts(table.select(wanted).table()), words)
     return dict(zip(wanted, map(np.unique, np.split(runs, starts[1:])), strict=True))
 
 
@@ -108,23 +128,24 @@ def _similarity(one: _Hashes, other: _Hashes) -> float:
     return shared / (len(one) + len(other) - shared)
 
 
-def _sampling_step(contexts: tuple[pl.Series, pl.Series]) -> int:
+def _sampling_step(tables: tuple[Questions, Questions]) -> int:
     """Return a power of two: one of so many shingles of a context of mean length is enough."""
-    spaces = sum(int(texts.str.count_matches(" ").sum()) for texts in contexts)
-    mean = spaces // max(1, sum(map(len, contexts)))
+    spaces = sum(
+        int(_contexts(part).str.count_matches(" ", literal=True).sum())
+        for table in tables
+        for part in table
+    )
+    mean = spaces // max(1, sum(map(len, tables)))
     return 1 << max(0, (mean // _ENOUGH_SHINGLES).bit_length() - 1)
 
 
-def _least_hashes(texts: pl.Series, step: int) -> _Hashes:
+def _least_hashes(texts: pl.Series, step: int, words: "_WordHashes") -> _Hashes:
     """Return one least hash per permutation (columns) of each text (rows)."""
-    parts = [np.empty((0, _BANDS * _ROWS), dtype=np.uint64)]
-    for start in range(0, len(texts), _CHUNK):
-        runs, starts = _runs(texts.slice(start, _CHUNK))
-        keep = (runs & np.uint64(step - 1)) == 0
-        keep[starts] = True  # a text keeps one at least
-        kept_before = np.cumsum(keep) - keep
-        parts.append(_least(runs[keep], kept_before[starts]))
-    return np.concatenate(parts)
+    runs, starts = _runs(texts, words)
+    keep = (runs & np.uint64(step - 1)) == 0
+    keep[starts] = True  # a text keeps one at least
+    kept_before = np.cumsum(keep) - keep
+    return _least(runs[keep], kept_before[starts])
 
 
 def _least(runs: _Hashes, starts: NDArray[np.int64]) -> _Hashes:
@@ -142,7 +163,7 @@ def _band_keys(least: _Hashes, band: int) -> _Hashes:
     return keys
 
 
-def _runs(texts: pl.Series) -> tuple[_Hashes, NDArray[np.int64]]:
+def _runs(texts: pl.Series, known: "_WordHashes") -> tuple[_Hashes, NDArray[np.int64]]:
     """Return a hash of the run that starts at each word, and where each text starts.
 
     Runs are cut at the end of their text, so that there are as many as words. A text without words
@@ -150,7 +171,7 @@ def _runs(texts: pl.Series) -> tuple[_Hashes, NDArray[np.int64]]:
     """
     words = texts.str.split(" ")
     lengths = words.list.len().to_numpy().astype(np.int64)
-    hashes = _digests(words.explode())
+    hashes = known.of(words.explode())
     starts = np.cumsum(lengths) - lengths
     keep = hashes != _EMPTY
     keep[starts] = True
@@ -165,6 +186,28 @@ def _runs(texts: pl.Series) -> tuple[_Hashes, NDArray[np.int64]]:
         runs[:-place] += moved
     # Sums of products are uneven in their low bits.
     return runs ^ (runs >> np.uint64(29)), starts
+
+
+class _WordHashes:
+    """`_digests` of words, remembered: most words of a text stood in an earlier one.
+
+    A table with one place for each word, found by polars' own hash, which is fast and another one
+    on every machine; a word takes the place of an earlier one.
+    """
+
+    def __init__(self) -> None:
+        self._words = np.zeros(_WORDS, dtype=np.uint64)
+        self._hashes = np.zeros(_WORDS, dtype=np.uint64)
+
+    def of(self, words: pl.Series) -> _Hashes:
+        keys: _Hashes = words.hash().to_numpy()
+        places = keys & np.uint64(_WORDS - 1)
+        hashes: _Hashes = self._hashes[places]
+        new = np.flatnonzero(self._words[places] != keys)
+        if len(new):
+            hashes[new] = self._hashes[places[new]] = _digests(words[new])
+            self._words[places[new]] = keys[new]
+        return hashes
 
 
 def _digests(texts: pl.Series) -> _Hashes:
@@ -186,3 +229,4 @@ def _digest(text: str) -> int:
 
 
 _EMPTY = np.uint64(_digest(""))
+_NO_HASHES = np.empty((0, _BANDS * _ROWS), dtype=np.uint64)

@@ -12,6 +12,7 @@ from tracekd import records
 from tracekd.config import DatasetSpec, PrepareParams
 from tracekd.datasets import Loaded, Rejection, Wanted, sources, splits
 from tracekd.datasets.overlap import near_duplicates
+from tracekd.datasets.questions import Questions
 from tracekd.errors import TracekdError
 from tracekd.files import atomic_directory, write_json
 
@@ -25,7 +26,7 @@ _SPARE = 0.05
 class Prepared:
     """The three splits in the schema `tracekd.records.QUESTIONS`, and their manifest."""
 
-    splits: dict[str, pl.DataFrame]
+    splits: dict[str, Questions]
     manifest: dict[str, Any]
 
 
@@ -36,18 +37,24 @@ def prepare(name: str, spec: DatasetSpec, sizes: PrepareParams, data_seed: int) 
         TracekdError: if the source is absent, damaged or not as pinned, or too small for `sizes`.
     """
     loaded = sources.load(name, spec, _wanted(sizes, data_seed))
-    for split, table in loaded.splits.items():
-        records.check(table, records.QUESTIONS, f"{name}: {split}")
-    made = splits.split(loaded.splits["train"], loaded.splits["test"], sizes, data_seed)
+    upstream = {split: Questions.of(rows) for split, rows in loaded.splits.items()}
+    keys = {split: _keys(rows, f"{name}: {split}") for split, rows in upstream.items()}
+    made = splits.split(keys["train"], keys["test"], sizes, data_seed)
     _require_own_ids(made.tables)
-    return Prepared(made.tables, _manifest(name, spec, data_seed, loaded, made))
+    tables = {
+        split: upstream["test" if split == "test" else "train"].select(rows["row"])
+        for split, rows in made.tables.items()
+    }
+    manifest = _manifest(name, spec, data_seed, loaded, keys, made)
+    manifest["near_duplicates_in_train"] = near_duplicates(tables["test"], tables["train"])
+    return Prepared(tables, {**manifest, "notes": loaded.notes})
 
 
 def write(prepared: Prepared, folder: Path) -> None:
     """Write `{train,validation,test}.parquet` and `manifest.json`, all or none."""
     with atomic_directory(folder) as temporary:
         for split, table in prepared.splits.items():
-            records.write(table, temporary / f"{split}.parquet", records.QUESTIONS)
+            records.write_parts(table, temporary / f"{split}.parquet", records.QUESTIONS)
         write_json(temporary / "manifest.json", prepared.manifest)
 
 
@@ -61,7 +68,7 @@ def rejections_by_reason(rejected: Iterable[Rejection]) -> dict[str, dict[str, A
 
 
 def counts(table: pl.DataFrame) -> dict[str, Any]:
-    """Return the number of questions, of those that differ, and of those in each class."""
+    """Return the number of `identified` questions, that of different ones, and each class's."""
     classes = table.group_by("question_class").len().sort("question_class")
     return {
         "questions": len(table),
@@ -81,8 +88,25 @@ def _wanted(sizes: PrepareParams, data_seed: int) -> Wanted:
     return Wanted(data_seed=data_seed, train=train, test=sizes.test)
 
 
+def _keys(questions: Questions, name: str) -> pl.DataFrame:
+    """Return what the split is made from, and the place of each question in the column `row`."""
+    empty = pl.DataFrame(schema=dict(records.QUESTIONS))
+    parts = [
+        splits.identified(records.check(part, records.QUESTIONS, name))
+        for part in (empty, *questions)
+    ]
+    keys = pl.concat(parts).with_row_index("row")
+    records.check_unique(keys.select("id"), name)
+    return keys
+
+
 def _manifest(
-    name: str, spec: DatasetSpec, data_seed: int, loaded: Loaded, made: splits.Split
+    name: str,
+    spec: DatasetSpec,
+    data_seed: int,
+    loaded: Loaded,
+    upstream: dict[str, pl.DataFrame],
+    made: splits.Split,
 ) -> dict[str, Any]:
     return {
         "dataset": name,
@@ -91,7 +115,7 @@ def _manifest(
         "options": spec.options,
         "data_seed": data_seed,
         "raw": loaded.raw,
-        "upstream": {split: counts(table) for split, table in loaded.splits.items()},
+        "upstream": {split: counts(table) for split, table in upstream.items()},
         "splits": {split: counts(table) for split, table in made.tables.items()},
         "rejected": {
             "count": len(loaded.rejected),
@@ -101,8 +125,6 @@ def _manifest(
             "stands_in_test": counts(made.in_test),
             "stands_in_validation": counts(made.in_validation),
         },
-        "near_duplicates_in_train": near_duplicates(made.tables["test"], made.tables["train"]),
-        "notes": loaded.notes,
     }
 
 

@@ -10,7 +10,7 @@ import io
 import json
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -27,7 +27,7 @@ _LARGE, _LARGE_PACKED = 100 * _MEGABYTE, 20 * _MEGABYTE
 _MOST_UNPACKED = 200
 _ALWAYS_UNPACKED = 100 * _MEGABYTE
 _BUFFER = 1 << 17
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _AGAIN = "the file is damaged or was cut; fetch it again"
 
 
@@ -59,7 +59,7 @@ def text_lines(path: Path) -> list[str]:
             one has no line end: in a format without closing marks that is the only sign of a cut
             file.
     """
-    raw = path.read_bytes().removeprefix(_BYTE_ORDER_MARK)
+    raw = path.read_bytes().removeprefix(BYTE_ORDER_MARK)
     if raw and not raw.endswith(b"\n"):
         line = raw.count(b"\n") + 1
         raise TracekdError(
@@ -81,14 +81,14 @@ def json_records(path: Path) -> Iterator[tuple[str, Any]]:
     """
     with _opened(path) as (source, packed):
         try:
-            start = source.peek(len(_BYTE_ORDER_MARK))
-            if start.startswith(_BYTE_ORDER_MARK):
-                source.read(len(_BYTE_ORDER_MARK))
+            start = source.peek(len(BYTE_ORDER_MARK))
+            if start.startswith(BYTE_ORDER_MARK):
+                source.read(len(BYTE_ORDER_MARK))
                 start = source.peek(1)
             if start.lstrip().startswith(b"["):
                 yield from _elements(path, source.read())
             else:
-                yield from _lines(path, source, packed)
+                yield from line_records(path, _watched(path, source, packed))
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise TracekdError(f"{path}: not a whole gzip file: {_AGAIN}") from error
 
@@ -134,17 +134,29 @@ def _elements(path: Path, raw: bytes) -> Iterator[tuple[str, Any]]:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise _not_utf8(path, line, raw[error.start]) from error
-    for number, record in enumerate(_parsed(text, path, 1), 1):
+    for number, record in enumerate(parsed(text, path, 1), 1):
         yield f"{path.name}:record {number}", record
 
 
-def _lines(path: Path, source: BinaryIO, packed: BinaryIO) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(_watched(path, source, packed), 1):
+def line_records(path: Path, lines: Iterable[bytes], first: int = 1) -> Iterator[tuple[str, Any]]:
+    """Yield the record of each line that is not blank, with its "file:line".
+
+    A line may hold an object of columns, and gives all its records then.
+
+    Args:
+        path: the file, for the places.
+        lines: with their ends.
+        first: number of the first one.
+
+    Raises:
+        TracekdError: if a line is not UTF-8 or not JSON.
+    """
+    for number, line in enumerate(lines, first):
         if not line.strip():
             continue
-        record = _parsed(_decode(line, path, number), path, number)
+        record = parsed(_decode(line, path, number), path, number)
         if _is_columns(record):
-            yield from _from_columns(path, record)
+            yield from column_records(path, record)
         else:
             yield f"{path.name}:{number}", record
 
@@ -176,7 +188,8 @@ def _is_columns(record: Any) -> bool:
     )
 
 
-def _from_columns(path: Path, columns: dict[str, dict[str, Any]]) -> Iterator[tuple[str, Any]]:
+def column_records(path: Path, columns: dict[str, dict[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Yield the records of an object of columns, each with its "file:record KEY"."""
     keys = dict.fromkeys(key for column in columns.values() for key in column)
     for key in keys:
         record = {name: column[key] for name, column in columns.items() if key in column}
@@ -202,8 +215,12 @@ def _constant(name: str) -> Any:
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
 
-def _parsed(text: str, path: Path, first_line: int) -> Any:
-    """Return what JSON text holds that begins on the line `first_line` of the file."""
+def parsed(text: str, path: Path, first_line: int) -> Any:
+    """Return what JSON text holds that begins on the line `first_line` of the file.
+
+    Raises:
+        TracekdError: if it is not JSON.
+    """
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:

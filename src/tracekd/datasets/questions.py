@@ -1,0 +1,113 @@
+"""Questions in parts of bounded size: the whole of MS MARCO does not fit the memory."""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tracekd.records import QUESTIONS
+
+#: Questions in a part; as many lie in the memory at a time, 20 MB of MS MARCO.
+PART = 5_000
+#: From so many parts on they lie in files.
+_MOST_IN_MEMORY = 4
+
+_Rows = NDArray[np.int64]
+
+
+class Questions:
+    """Rows in the schema `tracekd.records.QUESTIONS`, in an order, part by part.
+
+    Iterating gives each part as a table.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[pl.DataFrame | Path],
+        rows: Sequence[_Rows],
+        folder: tempfile.TemporaryDirectory[str] | None = None,
+    ) -> None:
+        """Keep what `of` and `collect` have found.
+
+        Args:
+            parts: tables, or Arrow files with tables.
+            rows: of each part the rows that count, ascending.
+            folder: where the files lie; it goes when the last questions in it do.
+        """
+        self._parts, self._rows, self._folder = parts, rows, folder
+        self._ends = np.cumsum([0, *map(len, rows)])
+
+    @classmethod
+    def of(cls, questions: "pl.DataFrame | Questions") -> "Questions":
+        """Return a table in parts; what is in parts already, as it is."""
+        if isinstance(questions, Questions):
+            return questions
+        parts = list(questions.iter_slices(PART))
+        return cls(parts, [np.arange(len(part)) for part in parts])
+
+    @classmethod
+    def collect(cls, parts: Iterable[pl.DataFrame]) -> Self:
+        """Return the tables together, in the memory if they are few and in files if many."""
+        kept: list[pl.DataFrame | Path] = []
+        rows = []
+        folder = None
+        for part in parts:
+            if not part.is_empty():
+                kept.append(part)
+                rows.append(np.arange(len(part)))
+            if folder is None and len(kept) > _MOST_IN_MEMORY:
+                folder = tempfile.TemporaryDirectory(prefix="tracekd-")
+            if folder is not None:
+                kept = [
+                    _filed(part, Path(folder.name, f"{i}.arrow")) for i, part in enumerate(kept)
+                ]
+        return cls(kept, rows, folder)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether no part lies in a file."""
+        return self._folder is None
+
+    def __len__(self) -> int:
+        """Return the number of questions."""
+        return int(self._ends[-1])
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        """Give the parts in which there are rows."""
+        for part, rows in zip(self._parts, self._rows, strict=True):
+            if len(rows):
+                table = _table(part)
+                yield table if len(rows) == len(table) else table[rows]
+
+    def select(self, rows: Iterable[int]) -> "Questions":
+        """Return the questions at these places, in ascending order."""
+        wanted = np.sort(np.fromiter(rows, dtype=np.int64))
+        cuts = np.searchsorted(wanted, self._ends)
+        chosen = [
+            mine[wanted[start:end] - first]
+            for mine, first, start, end in zip(
+                self._rows, self._ends[:-1], cuts[:-1], cuts[1:], strict=True
+            )
+        ]
+        return Questions(self._parts, chosen, self._folder)
+
+    def table(self) -> pl.DataFrame:
+        """Return all questions as one table."""
+        whole: pl.DataFrame = pl.concat([pl.DataFrame(schema=dict(QUESTIONS)), *self])
+        return whole
+
+
+def _filed(part: pl.DataFrame | Path, path: Path) -> Path:
+    if isinstance(part, Path):
+        return part
+    part.write_ipc(path, compression="lz4")
+    return path
+
+
+def _table(part: pl.DataFrame | Path) -> pl.DataFrame:
+    # From bytes: mapped pages would count as memory of the process.
+    return pl.read_ipc(part.read_bytes()) if isinstance(part, Path) else part

@@ -1,0 +1,63 @@
+"""A function over many items on all cores, the results in the order of the items.
+
+Processes start afresh (spawn), so they need about a second: only long work is worth it. A function
+and its items must be picklable, that is, a function stands at the top of its module.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import TypeVar
+
+from tracekd.errors import TracekdError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+#: Each process holds an item and its result; more of them would need more memory.
+_MOST = 8
+#: Items under way for each process: one that is worked on and one that waits.
+_AHEAD = 2
+
+
+def in_order(function: Callable[[T], R], items: Iterable[T], *, parallel: bool) -> Iterator[R]:
+    """Yield `function(item)` for each item, in order; in other processes if `parallel`.
+
+    Items are taken as results are, a few ahead, so that neither fill the memory.
+
+    Raises:
+        TracekdError: if a process is killed, as for want of memory. What `function` raises comes
+            out as it is, in its place in the order.
+    """
+    processes = min(_MOST, len(os.sched_getaffinity(0)) if _can_ask() else os.cpu_count() or 1)
+    if not parallel or processes == 1:
+        yield from map(function, items)
+        return
+    waiting: deque[Future[R]] = deque()
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), _one_thread)
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) == _AHEAD * processes:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise TracekdError(
+            "a worker process was killed, probably for want of memory; run the stage again with "
+            "fewer cores (taskset -c 0) or more memory"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _can_ask() -> bool:
+    return hasattr(os, "sched_getaffinity")  # not on macOS and Windows
+
+
+def _one_thread() -> None:
+    """Keep polars, which is not imported yet, from starting threads for every core here too."""
+    os.environ["POLARS_MAX_THREADS"] = "1"
