@@ -1,6 +1,7 @@
 """The thin shell around every stage command: errors for the reader, exit codes for DVC."""
 
 import errno
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, TypeGuard
@@ -22,6 +23,8 @@ def run(command: Callable[..., Any]) -> None:
     except TracekdError as error:
         _fail(str(error))
     except Exception as error:
+        if _WRITE_FAILED.search(str(error)):
+            _fail(f"{' '.join(str(error).split())[:300]}; {_UNEXPLAINED}")
         system = system_error(error)
         if system is None or system.errno not in _MENDABLE:
             raise
@@ -37,6 +40,14 @@ _MENDABLE = {
     errno.EROFS: "the folder is read-only; choose another or remount it",
     errno.EACCES: "give yourself permission or choose another folder",
 }
+#: PyTorch and SQLite (in which DVC keeps its state) give no reason.
+_WRITE_FAILED = re.compile(
+    r"PytorchStreamWriter failed|inline_container.*unexpected pos|disk I/O error|disk is full"
+)
+_UNEXPLAINED = (
+    "a file could not be written, most likely for want of space or for a limit on the size of "
+    "files (ulimit -f); make room and run again, earlier outputs are as they were"
+)
 
 
 def _named(error: Exception) -> TypeGuard[OSError]:
