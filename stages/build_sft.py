@@ -37,15 +37,9 @@ def main(
         print(show_examples(table.head(show).rows(named=True), encoder))
         return
     spec = config.load_dataset(datasets, settings.dataset)
-    tables = {
-        name: records.read(decomposed / f"{name}.parquet", records.DECOMPOSED)
-        for name in records.SPLITS
-    }
-    built = sft.build_splits(tables, settings, spec)
     with files.atomic_directory(out) as folder:
-        for name, table in built.items():
-            records.write(table, folder / f"{name}.parquet", records.SFT)
-        files.write_json(folder / "manifest.json", sft.manifest(built))
+        manifest = sft.build_files(decomposed, folder, settings, spec)
+        files.write_json(folder / "manifest.json", manifest)
 
 
 if __name__ == "__main__":

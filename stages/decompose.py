@@ -27,16 +27,14 @@ def main(
     settings = config.load_params(params)
     spec = config.load_dataset(datasets, settings.dataset)
     rule = decompose.rule_of(settings.dataset, spec.facts, settings.decompose.facts)
-    tables = {
-        name: decompose.decompose(
-            records.read(prepared / f"{name}.parquet", records.QUESTIONS), rule, spec.answers
-        )
-        for name in records.SPLITS
-    }
     with files.atomic_directory(out) as folder:
-        for name, table in tables.items():
-            records.write(table, folder / f"{name}.parquet", records.DECOMPOSED)
-        manifest = decompose.manifest(tables, settings.dataset, rule)
+        found = {
+            name: decompose.decompose_file(
+                prepared / f"{name}.parquet", folder / f"{name}.parquet", rule, spec.answers
+            )
+            for name in records.SPLITS
+        }
+        manifest = decompose.manifest(found, settings.dataset, rule)
         files.write_json(folder / "manifest.json", manifest)
 
 

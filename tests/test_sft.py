@@ -5,8 +5,8 @@ import pytest
 
 from tracekd.config import DatasetSpec, PromptParams, load_params
 from tracekd.errors import TracekdError
-from tracekd.records import DECOMPOSED, SFT, check
-from tracekd.sft import build, build_splits, manifest, render_prompt, taught_answers
+from tracekd.records import DECOMPOSED, SFT, check, read, write
+from tracekd.sft import Plan, build, build_files, manifest, render_prompts, taught_answers
 
 TEMPLATE = "Answer the question based on the context:\n{context}\nQuestion: {question}\nGo."
 PROMPT = PromptParams(system="You answer.", template=TEMPLATE)
@@ -39,8 +39,11 @@ def table(answers: list[str]) -> pl.DataFrame:
 
 
 def built(answers: list[str], mode: str = "correct") -> pl.DataFrame:
-    return build(
-        table(answers),
+    return build(table(answers), plan(mode))
+
+
+def plan(mode: str = "correct") -> Plan:
+    return Plan(
         trace_mode=mode,
         seed=0,
         corruption=0.5,
@@ -71,8 +74,9 @@ def test_the_answer_taught_is_always_the_right_one(mode: str) -> None:
 
 
 def test_slots_inside_data_are_left_alone() -> None:
-    prompt = render_prompt("{question}|{context}", ["{question}"], "{context}?")
-    assert prompt == "{context}?|- {question}"
+    asked = pl.DataFrame({"question": ["{context}?"], "context": [["{question}", "b"]]})
+    prompts = asked.select(render_prompts("{question}|{context}"))
+    assert prompts.item() == "{context}?|- {question}\n- b"
 
 
 def test_alternatives_teach_the_first_answer() -> None:
@@ -93,14 +97,54 @@ def test_the_manifest_counts_right_and_wrong_steps() -> None:
     }
 
 
+def files(folder: Path, **splits: pl.DataFrame) -> Path:
+    for name, rows in splits.items():
+        write(rows, folder / f"{name}.parquet", DECOMPOSED)
+    return folder
+
+
 @pytest.mark.parametrize("key", ["id", "prompt"])
-def test_a_test_question_that_training_has_seen_is_refused(key: str) -> None:
+def test_a_test_question_that_training_has_seen_is_refused(tmp_path: Path, key: str) -> None:
     params = load_params(Path(__file__).resolve().parents[1] / "params.yaml")
     train = table(["home"])
     other = {"id": pl.lit("q/2"), "question": pl.lit("Where is Bob?")}
     apart = train.with_columns(**other)
-    assert set(build_splits({"train": train, "test": apart}, params, spec())) == {"train", "test"}
+    third = train.with_columns(id=pl.lit("q/3"), question=pl.lit("Where?"))
+    source = files(tmp_path, train=train, validation=third, test=apart)
+    assert set(build_files(source, tmp_path / "sft", params, spec())) == {
+        *("train", "validation", "test")
+    }
     other.pop({"id": "id", "prompt": "question"}[key])
-    leaked = train.with_columns(**other)
+    source = files(tmp_path, test=train.with_columns(**other))
     with pytest.raises(TracekdError, match=rf"test and train: 1 questions stand in both, .*{key}"):
-        build_splits({"train": train, "test": leaked}, params, spec())
+        build_files(source, tmp_path / "sft", params, spec())
+
+
+@pytest.mark.parametrize("mode", ["correct", "shuffled", "mixed"])
+def test_files_in_parts_hold_what_the_whole_table_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    params = load_params(Path(__file__).resolve().parents[1] / "params.yaml")
+    params = params.model_copy(update={"trace_mode": mode})
+    rows = pl.concat(
+        [
+            table(["home"]).with_columns(
+                id=pl.lit(f"q/{number}"),
+                question=pl.lit(f"Where is {number}?"),
+                context=pl.lit([f" Fact\t{number % 3}.", "Another  one."]),
+            )
+            for number in range(14)
+        ]
+    )
+    monkeypatch.setattr("tracekd.records.ROW_GROUP", 3)
+    source = files(tmp_path, train=rows[:8], validation=rows[8:12], test=rows[12:])
+    build_files(source, tmp_path / "sft", params, spec())
+    whole = Plan(
+        trace_mode=mode,
+        seed=params.seed,
+        corruption=params.corruption,
+        classes=("one-fact",),
+        prompt=params.prompt,
+        spec=spec(),
+    )
+    assert read(tmp_path / "sft" / "train.parquet", SFT).equals(build(rows[:8], whole))

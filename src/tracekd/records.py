@@ -19,7 +19,7 @@ from tracekd.files import atomic_file
 SPLITS = ("train", "validation", "test")
 
 #: Rows that are compressed together; a stage that works in parts holds so many at a time.
-ROW_GROUP = 20_000
+ROW_GROUP = 10_000
 _FORMAT: dict[str, Any] = {
     "compression": "zstd",
     "statistics": False,
@@ -248,17 +248,39 @@ def read(path: Path, schema: Schema, *, extra: bool = False) -> pl.DataFrame:
     return check(table, schema, str(path), extra=extra)
 
 
-def read_parts(path: Path, schema: Schema, rows: int = ROW_GROUP) -> Iterator[pl.DataFrame]:
-    """Give a Parquet table in parts of so many rows, each checked; that ids are unique is not.
+def read_part(path: Path, schema: Schema, start: int) -> pl.DataFrame:
+    """Read a row group of a Parquet table and check it; that ids are unique is not.
+
+    Args:
+        path: the file.
+        schema: as in `read`.
+        start: first row, one of `part_starts`.
 
     Raises:
         TracekdError: as `read`.
     """
-    scanned = pl.scan_parquet(path)
-    for start in range(0, max(1, height(path)), rows):
-        with _readable(path):
-            part = scanned.slice(start, rows).collect()
-        yield check(part, schema, str(path))
+    with _readable(path):
+        part = pl.scan_parquet(path).slice(start, ROW_GROUP).collect()
+    return check(part, schema, str(path))
+
+
+def distinct(path: Path, column: str) -> list[str]:
+    """Return the different values of one column of a Parquet table.
+
+    Raises:
+        TracekdError: as `read`.
+    """
+    with _readable(path):
+        return pl.scan_parquet(path).select(pl.col(column).unique()).collect()[column].to_list()
+
+
+def part_starts(path: Path) -> range:
+    """Return the first row of each part of a Parquet table, at least one.
+
+    Raises:
+        TracekdError: as `read`.
+    """
+    return range(0, max(1, height(path)), ROW_GROUP)
 
 
 def height(path: Path) -> int:

@@ -1,30 +1,41 @@
 """Question and regime -> what the student is shown: system message, prompt, completion."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from tracekd import pools, records
 from tracekd.config import DatasetSpec, Params, PromptParams
 from tracekd.errors import TracekdError
-from tracekd.records import SFT
-from tracekd.traces.grammar import one_line, render
+from tracekd.records import SFT, SPLITS
+from tracekd.traces.grammar import one_lined, render
 from tracekd.traces.regimes import Gold, Ring, Setting, show
 
+#: Row groups from which on other processes are worth their start.
+_MANY_PARTS = 4
+_TOLD = ("id", "class_right", "facts_right", "note")
+#: Stand for the prompts, which do not fit the memory; that two have both in common by chance is as
+#: good as impossible.
+_PROMPT_HASHES = {f"prompt_{seed}": pl.col("prompt").hash(seed) for seed in (0, 1)}
 
-def render_prompt(template: str, context: Iterable[str], question: str) -> str:
-    """Fill the prompt template: each fact on a line of its own after "- ".
 
-    The slots are filled in one pass, so a question or a fact that contains "{context}" stays as it
-    is.
+def render_prompts(template: str) -> pl.Expr:
+    """Return the prompt template, filled: each fact on a line of its own after "- ".
+
+    Reads the columns `context` and `question`, each text of which is one line. The slots are filled
+    in one pass, so a question or a fact that contains "{context}" stays as it is.
     """
-    facts = "\n".join(f"- {one_line(fact)}" for fact in context)
-    slots = {"{context}": facts, "{question}": one_line(question)}
+    facts = pl.col("context").list.eval(pl.lit("- ") + pl.element()).list.join("\n")
+    slots = {"{context}": facts, "{question}": pl.col("question")}
     first, second = sorted(slots, key=template.index)
     head, _, rest = template.partition(first)
     middle, _, tail = rest.partition(second)
-    return head + slots[first] + middle + slots[second] + tail
+    return pl.concat_str(pl.lit(head), slots[first], pl.lit(middle), slots[second], pl.lit(tail))
 
 
 def taught_answers(answers: list[str], spec: DatasetSpec) -> tuple[str, ...]:
@@ -41,86 +52,166 @@ def gold_steps(table: pl.DataFrame) -> list[Gold]:
     ]
 
 
-def build(
-    table: pl.DataFrame,
-    *,
-    trace_mode: str,
-    seed: int,
-    corruption: float,
-    classes: tuple[str, ...],
-    prompt: PromptParams,
-    spec: DatasetSpec,
-) -> pl.DataFrame:
-    """Return the `records.SFT` table of one split.
+@dataclass(frozen=True)
+class Plan:
+    """How the examples of a data set are made.
 
-    Args:
-        table: a `records.DECOMPOSED` table.
+    Attributes:
         trace_mode: a name in `regimes.REGIMES`.
         seed: decides the wrong steps, together with each question's id.
         corruption: fraction of incorrect traces under `mixed`.
         classes: every class of the data set, for the choice of a wrong one.
         prompt: system message and template.
         spec: the data set's entry.
+    """
+
+    trace_mode: str
+    seed: int
+    corruption: float
+    classes: tuple[str, ...]
+    prompt: PromptParams
+    spec: DatasetSpec
+
+
+def build(table: pl.DataFrame, plan: Plan, ring: Ring | None = None) -> pl.DataFrame:
+    """Return the `records.SFT` table of questions.
+
+    Args:
+        table: a `records.DECOMPOSED` table.
+        plan: how.
+        ring: the questions of the same split; None if `table` is the whole split.
 
     Raises:
         TracekdError: if the regime is unknown, or a row's answer cannot be rendered.
     """
-    golds = gold_steps(table)
-    setting = Setting(seed, corruption, classes, spec.class_sentence, Ring(golds, seed))
-    rows = []
-    for gold, question, answers in zip(golds, table["question"], table["answers"], strict=True):
-        shown = show(trace_mode, gold, setting)
-        try:
-            completion = render(
-                shown.trace, taught_answers(answers.to_list(), spec), spec.class_sentence
-            )
-        except ValueError as error:
-            raise TracekdError(f"question {gold.id}: {error}") from error
-        rows.append(
-            (
-                gold.id,
-                prompt.system,
-                render_prompt(prompt.template, gold.context, question),
-                completion.text,
-                completion.answer_start,
-                trace_mode,
-                shown.trace.class_name,
-                shown.trace.facts,
-                shown.class_right,
-                shown.facts_right,
-                shown.note,
-            )
-        )
-    return pl.DataFrame(rows, schema=dict(SFT), orient="row")
+    lined = table.with_columns(
+        one_lined(pl.col("question")), pl.col("context").list.eval(one_lined(pl.element()))
+    )
+    golds = gold_steps(lined)
+    class_sentence = plan.spec.class_sentence
+    ring = ring or Ring(golds, plan.seed)
+    setting = Setting(plan.seed, plan.corruption, plan.classes, class_sentence, ring)
+    rows = [
+        _steps_and_completion(gold, answers, plan, setting)
+        for gold, answers in zip(golds, table["answers"].to_list(), strict=True)
+    ]
+    made = pl.DataFrame(rows, schema={name: SFT[name] for name in _MADE}, orient="row")
+    return made.with_columns(
+        lined["id"],
+        lined.select(prompt=render_prompts(plan.prompt.template))["prompt"],
+        system=pl.lit(plan.prompt.system),
+        regime=pl.lit(plan.trace_mode),
+    ).select(list(SFT))
 
 
-def build_splits(
-    tables: dict[str, pl.DataFrame], params: Params, spec: DatasetSpec
-) -> dict[str, pl.DataFrame]:
-    """Return the `records.SFT` table of every split; wrong classes come from all splits.
+#: The columns that are made row by row.
+_MADE = (
+    *("completion", "answer_start", "shown_class", "shown_facts"),
+    *("class_right", "facts_right", "note"),
+)
+
+
+def _steps_and_completion(
+    gold: Gold, answers: list[str], plan: Plan, setting: Setting
+) -> tuple[Any, ...]:
+    shown = show(plan.trace_mode, gold, setting)
+    taught = taught_answers(answers, plan.spec)
+    try:
+        completion = render(shown.trace, taught, plan.spec.class_sentence)
+    except ValueError as error:
+        raise TracekdError(f"question {gold.id}: {error}") from error
+    return (
+        completion.text,
+        completion.answer_start,
+        shown.trace.class_name,
+        shown.trace.facts,
+        shown.class_right,
+        shown.facts_right,
+        shown.note,
+    )
+
+
+def build_files(source: Path, target: Path, params: Params, spec: DatasetSpec) -> dict[str, Any]:
+    """Build the `records.SFT` table of every split, part by part, many parts on all cores.
+
+    Wrong classes come from all splits.
+
+    Args:
+        source: folder with a `records.DECOMPOSED` table for each split.
+        target: folder to write into.
+        params: regime, seed and prompt.
+        spec: the data set's entry.
+
+    Returns:
+        The manifest.
 
     Raises:
-        TracekdError: if a question of the test split also stands in another one.
+        TracekdError: if a question of the test split also stands in another one, or as `build`.
     """
-    classes = tuple(sorted(set().union(*(table["question_class"] for table in tables.values()))))
-    built = {
-        name: build(
-            table,
-            trace_mode=params.trace_mode,
-            seed=params.seed,
-            corruption=params.corruption,
-            classes=classes,
-            prompt=params.prompt,
-            spec=spec,
-        )
-        for name, table in tables.items()
-    }
-    _check_unseen(built)
-    return built
+    paths = {name: source / f"{name}.parquet" for name in SPLITS}
+    classes = set().union(
+        *(part["question_class"] for path in paths.values() for part in _all(path))
+    )
+    plan = Plan(
+        trace_mode=params.trace_mode,
+        seed=params.seed,
+        corruption=params.corruption,
+        classes=tuple(sorted(classes)),
+        prompt=params.prompt,
+        spec=spec,
+    )
+    told = {name: _build_file(path, target / path.name, plan) for name, path in paths.items()}
+    _check_unseen(told)
+    return manifest(told)
+
+
+def _build_file(source: Path, target: Path, plan: Plan) -> pl.DataFrame:
+    """Write the examples of a split; return of each what the manifest and the check look at."""
+    starts = records.part_starts(source)
+    made = pools.in_order(
+        partial(_build_part, source, plan), starts, parallel=len(starts) >= _MANY_PARTS
+    )
+    told: list[pl.DataFrame] = []
+
+    def parts() -> Iterator[pl.DataFrame]:
+        for part in made:
+            told.append(part.select(*_TOLD, **_PROMPT_HASHES))
+            yield part
+
+    records.write_parts(parts(), target, SFT)
+    return pl.concat(told)
+
+
+def _build_part(source: Path, plan: Plan, start: int) -> pl.DataFrame:
+    table = records.read_part(source, records.DECOMPOSED, start)
+    return build(table, plan, _ring(source, plan.seed))
+
+
+@lru_cache(maxsize=1)
+def _ring(source: Path, seed: int) -> Ring:
+    """Return the ring of a split, which reads it when the first donor is asked for."""
+    return Ring((gold for part in _all(source) for gold in _short_golds(part)), seed)
+
+
+def _all(path: Path) -> Iterator[pl.DataFrame]:
+    return (
+        records.read_part(path, records.DECOMPOSED, start) for start in records.part_starts(path)
+    )
+
+
+def _short_golds(table: pl.DataFrame) -> list[Gold]:
+    """Return the gold steps without the rest of the context, which no donor gives away."""
+    context = pl.col("context").list.gather(pl.col("step_facts")).list.eval(one_lined(pl.element()))
+    facts = pl.int_ranges(pl.col("step_facts").list.len())
+    return gold_steps(table.with_columns(context, step_facts=facts))
 
 
 def manifest(splits: dict[str, pl.DataFrame]) -> dict[str, Any]:
-    """Return what is true of the traces shown, per split: how many steps are right, and notes."""
+    """Return what is true of the traces shown, per split: how many steps are right, and notes.
+
+    Args:
+        splits: the examples of each split; what else they have than `_TOLD` makes no difference.
+    """
     return {
         name: {
             "examples": table.height,
@@ -138,8 +229,8 @@ def _check_unseen(splits: dict[str, pl.DataFrame]) -> None:
     for name, table in splits.items():
         if test is None or table is test:
             continue
-        for key in ("id", "prompt"):
-            leaked = test.filter(pl.col(key).is_in(table[key].implode()))
+        for key, columns in {"id": ["id"], "prompt": list(_PROMPT_HASHES)}.items():
+            leaked = test.join(table, on=columns, how="semi", maintain_order="left")
             if leaked.height:
                 raise TracekdError(
                     f"test and {name}: {leaked.height} questions stand in both, {leaked['id'][0]} "

@@ -1,7 +1,8 @@
+import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracekd.traces.grammar import Trace, one_line, read, render
+from tracekd.traces.grammar import Trace, one_line, one_lined, read, render
 
 SENTENCE = "The category of the question is: {class}."
 TWO_FACTS = Trace("two-supporting-facts", ("Mary took the apple.", "Mary went to the kitchen."))
@@ -124,3 +125,11 @@ def test_an_apostrophe_does_not_end_a_quoted_fact() -> None:
         "It's the Boys' School.",
         "cut off",
     )
+
+
+def test_a_column_of_texts_becomes_one_line_as_a_text_does() -> None:
+    # Every character twice: alone between letters, and beside a space.
+    signs = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    texts = ["", " ", *(f"{sign}a{sign}b {sign}" for sign in signs)]
+    lined = pl.DataFrame({"text": texts}).select(one_lined(pl.col("text")))["text"]
+    assert lined.to_list() == [one_line(text) for text in texts]

@@ -3,15 +3,21 @@
 The class stands in the question already; a rule of `tracekd.traces.facts_rules` finds the facts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
+from tracekd import pools, records
 from tracekd.errors import TracekdError, nearest
-from tracekd.records import DECOMPOSED, check
+from tracekd.records import DECOMPOSED, QUESTIONS, check
 from tracekd.scoring.attempt import answer_in_facts
 from tracekd.traces.facts_rules import RULES, Rule
+
+#: Row groups from which on other processes are worth their start.
+_MANY_PARTS = 4
 
 
 def rule_of(dataset: str, facts: Mapping[str, str], wanted: str) -> str:
@@ -61,8 +67,51 @@ def decompose(questions: pl.DataFrame, rule: str, answers: Literal["all", "any"]
     return check(made, DECOMPOSED, f"rule {rule}")
 
 
+def decompose_file(
+    source: Path, target: Path, rule: str, answers: Literal["all", "any"]
+) -> pl.DataFrame:
+    """Decompose a file of questions into another one, part by part, many on all cores.
+
+    Args:
+        source: in the schema `tracekd.records.QUESTIONS`.
+        target: where to write, in the schema `DECOMPOSED`.
+        rule: as for `decompose`.
+        answers: as for `decompose`.
+
+    Returns:
+        Of each question what `manifest` counts.
+
+    Raises:
+        TracekdError: as `decompose`, or if a file is damaged.
+    """
+    starts = records.part_starts(source)
+    made = pools.in_order(
+        partial(_decompose_part, source, rule, answers), starts, parallel=len(starts) >= _MANY_PARTS
+    )
+    counted: list[pl.DataFrame] = []
+
+    def parts() -> Iterator[pl.DataFrame]:
+        for part in made:
+            counted.append(part.select("question_class", "step_facts", "answer_in_facts"))
+            yield part
+
+    records.write_parts(parts(), target, DECOMPOSED)
+    return pl.concat(counted)
+
+
+def _decompose_part(
+    source: Path, rule: str, answers: Literal["all", "any"], start: int
+) -> pl.DataFrame:
+    return decompose(records.read_part(source, QUESTIONS, start), rule, answers)
+
+
 def manifest(tables: Mapping[str, pl.DataFrame], dataset: str, rule: str) -> dict[str, Any]:
     """Return what the rule found, by split and class.
+
+    Args:
+        tables: split -> its questions, decomposed, or what `decompose_file` returns of them.
+        dataset: key of datasets.yaml.
+        rule: name of the rule.
 
     `answer_in_facts` is the share of questions whose gold facts state the answer (leakage).
     """

@@ -25,7 +25,6 @@ _CLAUSES = {
     "is a member of the": "was a member of",
     "is owned by": "was owned by",
 }
-_SLICE = 1000
 _VERB = re.compile(rf" ({'|'.join(_CLAUSES)}) ")
 
 
@@ -58,10 +57,9 @@ def word_overlap(questions: pl.DataFrame) -> list[list[int]]:
     letters, digits and underscores in lower case. No passage is returned for an unanswerable
     question, or if none shares a word.
     """
-    return [
-        [] if unanswerable else _closest(passages, answers)
-        for passages, answers, unanswerable in _spaced(questions).iter_rows()
-    ]
+    answerable = ~questions["answers"].list.contains(UNANSWERABLE)
+    found = (_closest(*row) for row in _spaced(questions.filter(answerable)).iter_rows())
+    return [next(found) if asked else [] for asked in answerable]
 
 
 def interval_algebra(questions: pl.DataFrame) -> list[list[int]]:
@@ -88,15 +86,10 @@ def _containing(context: Sequence[str], answers: Sequence[str]) -> list[int]:
 
 
 def _spaced(questions: pl.DataFrame) -> pl.DataFrame:
-    """Return passages and answers as words between single spaces, and what is unanswerable."""
+    """Return passages and answers as words between single spaces."""
     text = pl.concat_str(pl.lit(" "), pl.element(), pl.lit(" "))
-    words = pl.col("context", "answers").list.eval(
-        text.str.to_lowercase().str.replace_all(r"\W+", " ")
-    )
-    unanswerable = pl.col("answers").list.contains(UNANSWERABLE).alias("unanswerable")
-    # A list expression runs on one core, so the table is cut for the others.
-    parts = list(questions.iter_slices(_SLICE)) or [questions]
-    return pl.concat(pl.collect_all([part.lazy().select(words, unanswerable) for part in parts]))
+    words = text.str.to_lowercase().str.replace_all(r"\W+", " ")
+    return questions.select(pl.col("context", "answers").list.eval(words))
 
 
 def _closest(passages: Sequence[str], answers: Sequence[str]) -> list[int]:

@@ -21,11 +21,15 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+import polars as pl
+
 FACTS_HEADER = "I need to use the following facts to answer the question:"
 NO_FACTS = "None of the facts answers the question."
 FILLER = "..."
 
 _BULLET = "- "
+# White space as Python's `split` has it: besides Unicode's, four separators of ASCII.
+_NOT_ONE_SPACE = r"[\s\x1c-\x1f]{2,}|[^\S ]|[\x1c-\x1f]"
 _SEPARATOR = "; "
 _TAG = re.compile(r"<(?=/?(?:think|answer)>)", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\([\\<;])")
@@ -102,6 +106,12 @@ class Reading:
 def one_line(text: str) -> str:
     """Return `text` with every run of white space (line breaks too) as one space, ends trimmed."""
     return " ".join(text.split())
+
+
+def one_lined(text: pl.Expr) -> pl.Expr:
+    """Return `one_line` of a column of texts, an order of magnitude faster."""
+    # Single spaces, which are nearly all white space there is, stay as they are.
+    return text.str.replace_all(_NOT_ONE_SPACE, " ").str.strip_chars(" ")
 
 
 def render(trace: Trace, answers: tuple[str, ...], class_sentence: str) -> Completion:

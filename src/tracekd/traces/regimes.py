@@ -9,6 +9,7 @@ from the regime's name but found by comparing it with gold.
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from tracekd import randomness
@@ -53,19 +54,24 @@ class Ring:
     """
 
     def __init__(self, questions: Iterable[Gold], seed: int) -> None:
-        self._seed = seed
-        placed = sorted(((self._place(gold), gold) for gold in questions), key=lambda pair: pair[0])
-        self._places = [place for place, _ in placed]
-        self._questions = [gold for _, gold in placed]
+        """Take the questions, which are not looked at before the first donor is asked for."""
+        self._given, self._seed = questions, seed
 
     def donor(self, gold: Gold) -> Gold | None:
         """Return the next question whose correct trace differs; None if there is none."""
-        start = bisect_right(self._places, self._place(gold))
-        for step in range(len(self._questions)):
-            other = self._questions[(start + step) % len(self._questions)]
+        places, questions = self._circle
+        start = bisect_right(places, self._place(gold))
+        for step in range(len(questions)):
+            other = questions[(start + step) % len(questions)]
             if not gold.same_steps(other):
                 return other
         return None
+
+    @cached_property
+    def _circle(self) -> tuple[list[int], list[Gold]]:
+        placed = [(self._place(gold), gold) for gold in self._given]
+        placed.sort(key=lambda pair: pair[0])
+        return [place for place, _ in placed], [gold for _, gold in placed]
 
     def _place(self, gold: Gold) -> int:
         return randomness.digest(self._seed, "donor", gold.id)
