@@ -38,11 +38,10 @@ def main(
 
     settings = config.load_params(params)
     spec = config.load_dataset(datasets, settings.dataset)
-    asked = records.read(questions, records.DECOMPOSED)
     answers = records.read(predictions, records.PREDICTIONS)
-    scored = table.score(asked, answers, spec, regime(settings.trace_mode).steps)
+    scored = table.score_file(questions, answers, spec, regime(settings.trace_mode).steps)
     measured, notes = measures.report(scored, spec.answer_metric)
-    effects, more_notes = probes.report(records.read(probed, records.PROBES), asked, spec)
+    effects, more_notes = probes.report_file(records.read(probed, records.PROBES), questions, spec)
     measured |= effects
     title = f"{settings.model} on {settings.dataset}, trace mode {settings.trace_mode}"
     records.write(scored, scores, records.SCORES, extra=True)

@@ -6,7 +6,7 @@ import pytest
 from tracekd.config import DatasetSpec, PromptParams, load_params
 from tracekd.errors import TracekdError
 from tracekd.records import DECOMPOSED, SFT, check, read, write
-from tracekd.sft import Plan, build, build_files, manifest, render_prompts, taught_answers
+from tracekd.sft import build, build_files, manifest, render_prompts, taught_answers
 
 TEMPLATE = "Answer the question based on the context:\n{context}\nQuestion: {question}\nGo."
 PROMPT = PromptParams(system="You answer.", template=TEMPLATE)
@@ -39,11 +39,8 @@ def table(answers: list[str]) -> pl.DataFrame:
 
 
 def built(answers: list[str], mode: str = "correct") -> pl.DataFrame:
-    return build(table(answers), plan(mode))
-
-
-def plan(mode: str = "correct") -> Plan:
-    return Plan(
+    return build(
+        table(answers),
         trace_mode=mode,
         seed=0,
         corruption=0.5,
@@ -139,7 +136,8 @@ def test_files_in_parts_hold_what_the_whole_table_gives(
     monkeypatch.setattr("tracekd.records.ROW_GROUP", 3)
     source = files(tmp_path, train=rows[:8], validation=rows[8:12], test=rows[12:])
     build_files(source, tmp_path / "sft", params, spec())
-    whole = Plan(
+    whole = build(
+        rows[:8],
         trace_mode=mode,
         seed=params.seed,
         corruption=params.corruption,
@@ -147,4 +145,4 @@ def test_files_in_parts_hold_what_the_whole_table_gives(
         prompt=params.prompt,
         spec=spec(),
     )
-    assert read(tmp_path / "sft" / "train.parquet", SFT).equals(build(rows[:8], whole))
+    assert read(tmp_path / "sft" / "train.parquet", SFT).equals(whole)

@@ -20,6 +20,8 @@ SPLITS = ("train", "validation", "test")
 
 #: Rows that are compressed together; a stage that works in parts holds so many at a time.
 ROW_GROUP = 10_000
+#: Row groups from which on work on them is worth the start of other processes.
+MANY_PARTS = 4
 _FORMAT: dict[str, Any] = {
     "compression": "zstd",
     "statistics": False,
@@ -264,14 +266,15 @@ def read_part(path: Path, schema: Schema, start: int) -> pl.DataFrame:
     return check(part, schema, str(path))
 
 
-def distinct(path: Path, column: str) -> list[str]:
-    """Return the different values of one column of a Parquet table.
+def read_column(path: Path, schema: Schema, name: str) -> pl.Series:
+    """Read one column of a Parquet table and check its type.
 
     Raises:
         TracekdError: as `read`.
     """
     with _readable(path):
-        return pl.scan_parquet(path).select(pl.col(column).unique()).collect()[column].to_list()
+        column = pl.scan_parquet(path).select(name).collect()
+    return check(column, {name: schema[name]}, str(path))[name]
 
 
 def part_starts(path: Path) -> range:

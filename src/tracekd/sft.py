@@ -1,8 +1,7 @@
 """Question and regime -> what the student is shown: system message, prompt, completion."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,8 @@ from tracekd.config import DatasetSpec, Params, PromptParams
 from tracekd.errors import TracekdError
 from tracekd.records import SFT, SPLITS
 from tracekd.traces.grammar import one_lined, render
-from tracekd.traces.regimes import Gold, Ring, Setting, show
+from tracekd.traces.regimes import Gold, Ring, Setting, Shown, show
 
-#: Row groups from which on other processes are worth their start.
-_MANY_PARTS = 4
 _TOLD = ("id", "class_right", "facts_right", "note")
 #: Stand for the prompts, which do not fit the memory; that two have both in common by chance is as
 #: good as impossible.
@@ -52,34 +49,28 @@ def gold_steps(table: pl.DataFrame) -> list[Gold]:
     ]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How the examples of a data set are made.
+def build(
+    table: pl.DataFrame,
+    *,
+    trace_mode: str,
+    seed: int,
+    corruption: float,
+    classes: tuple[str, ...],
+    prompt: PromptParams,
+    spec: DatasetSpec,
+    ring: Ring | None = None,
+) -> pl.DataFrame:
+    """Return the `records.SFT` table of questions.
 
-    Attributes:
+    Args:
+        table: a `records.DECOMPOSED` table.
         trace_mode: a name in `regimes.REGIMES`.
         seed: decides the wrong steps, together with each question's id.
         corruption: fraction of incorrect traces under `mixed`.
         classes: every class of the data set, for the choice of a wrong one.
         prompt: system message and template.
         spec: the data set's entry.
-    """
-
-    trace_mode: str
-    seed: int
-    corruption: float
-    classes: tuple[str, ...]
-    prompt: PromptParams
-    spec: DatasetSpec
-
-
-def build(table: pl.DataFrame, plan: Plan, ring: Ring | None = None) -> pl.DataFrame:
-    """Return the `records.SFT` table of questions.
-
-    Args:
-        table: a `records.DECOMPOSED` table.
-        plan: how.
-        ring: the questions of the same split; None if `table` is the whole split.
+        ring: the questions of the split; None if they are all in `table`.
 
     Raises:
         TracekdError: if the regime is unknown, or a row's answer cannot be rendered.
@@ -88,19 +79,17 @@ def build(table: pl.DataFrame, plan: Plan, ring: Ring | None = None) -> pl.DataF
         one_lined(pl.col("question")), pl.col("context").list.eval(one_lined(pl.element()))
     )
     golds = gold_steps(lined)
-    class_sentence = plan.spec.class_sentence
-    ring = ring or Ring(golds, plan.seed)
-    setting = Setting(plan.seed, plan.corruption, plan.classes, class_sentence, ring)
+    setting = Setting(seed, corruption, classes, spec.class_sentence, ring or Ring(golds, seed))
     rows = [
-        _steps_and_completion(gold, answers, plan, setting)
+        _steps_and_completion(show(trace_mode, gold, setting), gold.id, answers, spec)
         for gold, answers in zip(golds, table["answers"].to_list(), strict=True)
     ]
     made = pl.DataFrame(rows, schema={name: SFT[name] for name in _MADE}, orient="row")
     return made.with_columns(
         lined["id"],
-        lined.select(prompt=render_prompts(plan.prompt.template))["prompt"],
-        system=pl.lit(plan.prompt.system),
-        regime=pl.lit(plan.trace_mode),
+        lined.select(prompt=render_prompts(prompt.template))["prompt"],
+        system=pl.lit(prompt.system),
+        regime=pl.lit(trace_mode),
     ).select(list(SFT))
 
 
@@ -112,14 +101,12 @@ _MADE = (
 
 
 def _steps_and_completion(
-    gold: Gold, answers: list[str], plan: Plan, setting: Setting
+    shown: Shown, key: str, answers: list[str], spec: DatasetSpec
 ) -> tuple[Any, ...]:
-    shown = show(plan.trace_mode, gold, setting)
-    taught = taught_answers(answers, plan.spec)
     try:
-        completion = render(shown.trace, taught, plan.spec.class_sentence)
+        completion = render(shown.trace, taught_answers(answers, spec), spec.class_sentence)
     except ValueError as error:
-        raise TracekdError(f"question {gold.id}: {error}") from error
+        raise TracekdError(f"question {key}: {error}") from error
     return (
         completion.text,
         completion.answer_start,
@@ -152,7 +139,8 @@ def build_files(source: Path, target: Path, params: Params, spec: DatasetSpec) -
     classes = set().union(
         *(part["question_class"] for path in paths.values() for part in _all(path))
     )
-    plan = Plan(
+    make = partial(
+        build,
         trace_mode=params.trace_mode,
         seed=params.seed,
         corruption=params.corruption,
@@ -160,17 +148,25 @@ def build_files(source: Path, target: Path, params: Params, spec: DatasetSpec) -
         prompt=params.prompt,
         spec=spec,
     )
-    told = {name: _build_file(path, target / path.name, plan) for name, path in paths.items()}
+    told = {
+        name: _build_file(path, target / path.name, make, params.seed)
+        for name, path in paths.items()
+    }
     _check_unseen(told)
     return manifest(told)
 
 
-def _build_file(source: Path, target: Path, plan: Plan) -> pl.DataFrame:
+def _classes(path: Path) -> list[str]:
+    return records.read_column(path, records.DECOMPOSED, "question_class").unique().to_list()
+
+
+def _build_file(
+    source: Path, target: Path, make: Callable[..., pl.DataFrame], seed: int
+) -> pl.DataFrame:
     """Write the examples of a split; return of each what the manifest and the check look at."""
     starts = records.part_starts(source)
-    made = pools.in_order(
-        partial(_build_part, source, plan), starts, parallel=len(starts) >= _MANY_PARTS
-    )
+    build_part = partial(_build_part, source, make, seed)
+    made = pools.in_order(build_part, starts, parallel=len(starts) >= records.MANY_PARTS)
     told: list[pl.DataFrame] = []
 
     def parts() -> Iterator[pl.DataFrame]:
@@ -182,9 +178,11 @@ def _build_file(source: Path, target: Path, plan: Plan) -> pl.DataFrame:
     return pl.concat(told)
 
 
-def _build_part(source: Path, plan: Plan, start: int) -> pl.DataFrame:
+def _build_part(
+    source: Path, make: Callable[..., pl.DataFrame], seed: int, start: int
+) -> pl.DataFrame:
     table = records.read_part(source, records.DECOMPOSED, start)
-    return build(table, plan, _ring(source, plan.seed))
+    return make(table, ring=_ring(source, seed))
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,7 @@
 """From predictions to the table of scores."""
 
+from pathlib import Path
+
 import pytest
 from tables import completion, prediction, predictions, question, questions
 
@@ -7,7 +9,7 @@ from tracekd import records
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
 from tracekd.scoring.attempt import answer_in_facts
-from tracekd.scoring.table import score
+from tracekd.scoring.table import score, score_file
 
 BOTH = frozenset({"class", "facts"})
 
@@ -82,3 +84,22 @@ def test_leakage_wants_all_items_or_any_alternative_as_whole_words() -> None:
     assert answer_in_facts(facts, ["bread", "milk"], "any") is True
     assert answer_in_facts(facts, ["app"], "any") is False
     assert answer_in_facts(None, ["apple"], "all") is None
+
+
+def test_a_file_is_scored_in_parts_as_a_table_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, babi: DatasetSpec
+) -> None:
+    monkeypatch.setattr(records, "ROW_GROUP", 3)
+    keys = [f"q{number}" for number in range(7)]
+    asked = questions(*(question(key, context=["Mary\twent  home.", "John left."]) for key in keys))
+    said = predictions(
+        *(prediction(key, completion("where", ["Mary went home."], key)) for key in keys[::-1])
+    )
+    path = tmp_path / "test.parquet"
+    records.write(asked, path, records.DECOMPOSED)
+    scores = score_file(path, said, babi, BOTH)
+    assert scores.equals(score(asked, said, babi, BOTH))
+    assert scores["facts_exact"].all()
+    assert scores["facts_lenient"].sum() == 0
+    with pytest.raises(TracekdError, match="1 questions without a prediction: q6"):
+        score_file(path, said[1:], babi, BOTH)

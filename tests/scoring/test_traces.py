@@ -5,7 +5,7 @@ import pytest
 from tracekd.scoring.traces import MISSING, FactsVerdict, score_facts, score_trace
 from tracekd.traces.grammar import Trace
 
-CONTEXT = ["Mary went home.", "John  left.", "Mary slept.", "John left."]
+CONTEXT = ["Mary went home.", "John left.", "Mary slept.", "John left."]
 BOTH = frozenset({"class", "facts"})
 
 

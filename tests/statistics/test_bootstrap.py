@@ -68,3 +68,12 @@ def test_ten_thousand_resamples_of_ten_thousand_questions_in_5_seconds(distinct:
     start = time.perf_counter()
     mean_interval(values, generator("speed"))
     assert time.perf_counter() - start < 5
+
+
+def test_very_many_questions_get_the_interval_that_resampling_converges_to() -> None:
+    values = np.random.default_rng(0).gamma(0.3, size=60_000)
+    normal = mean_interval(values, generator("normal"))
+    rng = generator("resampled")
+    drawn = [values[rng.integers(values.size, size=values.size)].mean() for _ in range(600)]
+    width = normal[1] - normal[0]
+    assert normal == pytest.approx(percentiles(np.array(drawn)), abs=0.1 * width)

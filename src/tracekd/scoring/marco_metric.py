@@ -88,11 +88,11 @@ def _tokens(text: str) -> list[str]:
 
 def _bleu_1(tokens: list[str], references: list[list[str]]) -> dict[str, float]:
     """Return clipped matches, length, and the closest reference's length (the shorter of two)."""
-    best: Counter[str] = Counter()
-    for reference in references:
+    best = Counter(references[0])
+    for reference in references[1:]:
         best |= Counter(reference)
     closest = min((abs(len(ref) - len(tokens)), len(ref)) for ref in references)[1]
-    matches = (Counter(tokens) & best).total()
+    matches = sum(min(said, best[token]) for token, said in Counter(tokens).items())
     return dict(zip(PARTS[1:], map(float, (matches, len(tokens), closest)), strict=True))
 
 

@@ -1,10 +1,12 @@
 """Probes -> a verdict on each answer: is it right, is it taken from the wrong facts shown?"""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from tracekd import records
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
 from tracekd.probes.plans import CUTS
@@ -51,6 +53,15 @@ def report(
     section, undefined = settle({"probes": effects_of_traces(verdicts, CUTS)})
     unasked = {f"probes.{path}": reason for path, reason in reasons(verdicts).items()}
     return section, {**unasked, **undefined}
+
+
+def report_file(
+    probes: pl.DataFrame, questions: Path, spec: DatasetSpec
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return `report` of a file of questions, which is not read if probes were off."""
+    if probes.is_empty():
+        return {}, {}
+    return report(probes, records.read(questions, records.DECOMPOSED), spec)
 
 
 def judge_probes(probes: pl.DataFrame, questions: pl.DataFrame, spec: DatasetSpec) -> pl.DataFrame:

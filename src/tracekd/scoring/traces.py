@@ -1,6 +1,6 @@
 """Each step of a trace against the gold of its own question."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,7 +63,7 @@ def score_trace(
         trace: as read by the grammar.
         gold_class: compared without regard to case and punctuation.
         gold_facts: indexes into `context`; may be empty (no fact answers the question).
-        context: the question's facts or passages.
+        context: the question's facts or passages, each one line (`grammar.one_line`).
         steps: the taught steps, `tracekd.traces.regimes.REGIMES[name].steps`.
     """
     class_name, class_correct, facts = None, None, None
@@ -85,31 +85,35 @@ def score_facts(
 
     No fact quoted where none is gold is exact, with precision, recall and F1 of 1. No fact quoted
     where some are gold has precision 0, as has every quotation where none is gold.
+
+    Args:
+        quoted: texts as read from a trace.
+        gold_facts: indexes into `context`.
+        context: facts, each one line.
     """
-    exactly: dict[str, int] = {}
-    for index, fact in enumerate(context):
-        exactly.setdefault(one_line(fact), index)
-    found = {text: exactly.get(text) for text in map(one_line, quoted)}
+    found = {text: _place(text, context) for text in map(one_line, quoted)}
     missed = [text for text, index in found.items() if index is None]
-    found.update(_find_leniently(missed, exactly))
+    found.update(_find_leniently(missed, context))
     every = list(found.values())
     predicted = tuple(dict.fromkeys(index for index in every if index is not None))
     unmatched = every.count(None)
-    gold = {exactly[one_line(context[index])] for index in gold_facts}
+    gold = {context.index(context[index]) for index in gold_facts}
     precision, recall, f1 = _overlap(set(predicted), gold, unmatched)
     lenient = len(missed) - unmatched
     exact = set(predicted) == gold and not unmatched
     return FactsVerdict(predicted, lenient, unmatched, precision, recall, f1, exact)
 
 
-def _find_leniently(texts: Sequence[str], facts: Mapping[str, int]) -> dict[str, int | None]:
+def _place(text: str, context: Sequence[str]) -> int | None:
+    return context.index(text) if text in context else None
+
+
+def _find_leniently(texts: Sequence[str], context: Sequence[str]) -> dict[str, int | None]:
     """Return the first fact that equals each text but for case and punctuation."""
     if not texts:
         return {}
-    places: dict[str, int] = {}
-    for fact, index in facts.items():
-        places.setdefault(normalise(fact), index)
-    return {text: places.get(normalise(text)) for text in texts}
+    bare = [normalise(fact) for fact in context]
+    return {text: _place(normalise(text), bare) for text in texts}
 
 
 def _overlap(predicted: set[int], gold: set[int], unmatched: int) -> tuple[float, float, float]:

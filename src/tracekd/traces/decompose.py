@@ -16,9 +16,6 @@ from tracekd.records import DECOMPOSED, QUESTIONS, check
 from tracekd.scoring.attempt import answer_in_facts
 from tracekd.traces.facts_rules import RULES, Rule
 
-#: Row groups from which on other processes are worth their start.
-_MANY_PARTS = 4
-
 
 def rule_of(dataset: str, facts: Mapping[str, str], wanted: str) -> str:
     """Return the name of the rule for `decompose.facts: wanted`.
@@ -85,9 +82,8 @@ def decompose_file(
         TracekdError: as `decompose`, or if a file is damaged.
     """
     starts = records.part_starts(source)
-    made = pools.in_order(
-        partial(_decompose_part, source, rule, answers), starts, parallel=len(starts) >= _MANY_PARTS
-    )
+    decompose_part = partial(_decompose_part, source, rule, answers)
+    made = pools.in_order(decompose_part, starts, parallel=len(starts) >= records.MANY_PARTS)
     counted: list[pl.DataFrame] = []
 
     def parts() -> Iterator[pl.DataFrame]:

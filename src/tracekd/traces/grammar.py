@@ -261,14 +261,17 @@ def _quoted_items(listing: str) -> list[str]:
 
 
 def _escape(text: str) -> str:
-    return _TAG.sub(r"\\<", one_line(text).replace("\\", "\\\\"))
+    escaped = one_line(text).replace("\\", "\\\\")
+    return _TAG.sub(r"\\<", escaped) if "<" in escaped else escaped
 
 
 def _unescape(text: str) -> str:
-    return _ESCAPED.sub(r"\1", text)
+    return _ESCAPED.sub(r"\1", text) if "\\" in text else text
 
 
 def _split_answers(text: str) -> tuple[str, ...]:
+    if ";" not in text:
+        return (_unescape(text.strip(" ")),)
     pieces, current = [], ""
     for piece in _UNESCAPED_SEPARATOR.findall(text):
         if piece == ";":
