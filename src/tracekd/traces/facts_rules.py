@@ -88,7 +88,8 @@ def _containing(context: Sequence[str], answers: Sequence[str]) -> list[int]:
 def _spaced(questions: pl.DataFrame) -> pl.DataFrame:
     """Return passages and answers as words between single spaces."""
     text = pl.concat_str(pl.lit(" "), pl.element(), pl.lit(" "))
-    words = text.str.to_lowercase().str.replace_all(r"\W+", " ")
+    # Single spaces, which most gaps between words are, stay as they are.
+    words = text.str.to_lowercase().str.replace_all(r"\W{2,}|[^\w ]", " ")
     return questions.select(pl.col("context", "answers").list.eval(words))
 
 
