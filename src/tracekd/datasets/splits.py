@@ -17,13 +17,14 @@ def _normalised(text: pl.Expr) -> pl.Expr:
     return text.str.to_lowercase().str.replace_all(r"[ \t\r]{2,}|[\t\r]", " ").str.strip_chars()
 
 
+#: What makes two questions one: letter case and white space do not.
 _TEXTS = {
     "question": _normalised(pl.col("question")),
     "context": _normalised(pl.col("context").list.join("\n")),
 }
 #: Two hashes of 64 bits each: of a million questions, two that differ have equal ones with a
 #: probability of 1e-26.
-_IDENTITY = {f"{name}_{seed}": text.hash(seed) for name, text in _TEXTS.items() for seed in (0, 1)}
+_IDENTITY = {f"{name}_{seed}": pl.col(name).hash(seed) for name in _TEXTS for seed in (0, 1)}
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ def identified(questions: pl.DataFrame) -> pl.DataFrame:
     That is all a split is made from, and a hundredth of the questions themselves. Letter case and
     white space make no difference.
     """
-    identity = (text.alias(name) for name, text in _IDENTITY.items())
-    return questions.select("id", "question_class", *identity)
+    # In two steps: in one, each text would be normalised for each of its hashes.
+    normalised = questions.select("id", "question_class", **_TEXTS)
+    return normalised.select("id", "question_class", **_IDENTITY)
 
 
 def split(train: pl.DataFrame, test: pl.DataFrame, sizes: PrepareParams, data_seed: int) -> Split:
