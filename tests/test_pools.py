@@ -6,7 +6,6 @@ import pytest
 from tracekd.errors import TracekdError
 from tracekd.pools import in_order
 
-
 # The functions are the library's: another process could not import those of a test's module.
 
 
