@@ -39,7 +39,7 @@ _REPEATED = "query_id stands twice in the split"
 _FIELDS = ("query_id", "query", "passages", "query_type", "answers")
 _SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 #: Bytes from which on a file is read in blocks on all cores, and of a block.
-_LARGE, _BLOCK = 50_000_000, 8_000_000
+_LARGE, _BLOCK = 100_000_000, 8_000_000
 
 
 class MarcoOptions(Settings):

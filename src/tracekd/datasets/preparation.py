@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def _keys(questions: Questions, name: str) -> pl.DataFrame:
     empty = pl.DataFrame(schema=dict(records.QUESTIONS))
     parts = [
         splits.identified(records.check(part, records.QUESTIONS, name))
-        for part in (empty, *questions)
+        for part in chain([empty], questions)
     ]
     keys = pl.concat(parts).with_row_index("row")
     records.check_unique(keys.select("id"), name)

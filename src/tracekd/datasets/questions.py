@@ -34,7 +34,7 @@ class Questions:
         """Keep what `of` and `collect` have found.
 
         Args:
-            parts: tables, or Arrow files with tables.
+            parts: tables, or Parquet files with tables.
             rows: of each part the rows that count, ascending.
             folder: where the files lie; it goes when the last questions in it do.
         """
@@ -63,7 +63,7 @@ class Questions:
                 folder = tempfile.TemporaryDirectory(prefix="tracekd-")
             if folder is not None:
                 kept = [
-                    _filed(part, Path(folder.name, f"{i}.arrow")) for i, part in enumerate(kept)
+                    _filed(part, Path(folder.name, f"{i}.parquet")) for i, part in enumerate(kept)
                 ]
         return cls(kept, rows, folder)
 
@@ -104,10 +104,9 @@ class Questions:
 def _filed(part: pl.DataFrame | Path, path: Path) -> Path:
     if isinstance(part, Path):
         return part
-    part.write_ipc(path, compression="lz4")
+    part.write_parquet(path, compression="lz4", statistics=False)
     return path
 
 
 def _table(part: pl.DataFrame | Path) -> pl.DataFrame:
-    # From bytes: mapped pages would count as memory of the process.
-    return pl.read_ipc(part.read_bytes()) if isinstance(part, Path) else part
+    return pl.read_parquet(part) if isinstance(part, Path) else part
