@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -42,10 +43,31 @@ ROWS = [
 
 @pytest.fixture(autouse=True)
 def project(monkeypatch, tmp_path, tmp_path_factory):
-    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path_factory.getbasetemp() / "model-cache"))
-    monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.chdir(tmp_path)
+    prepared(monkeypatch, tmp_path, tmp_path_factory)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """For two seeds, the folder of a run that nothing disturbed, and what it holds."""
+    found = {}
+    for seed in (5, 6):
+        with pytest.MonkeyPatch.context() as patch:
+            folder = tmp_path_factory.mktemp("undisturbed")
+            prepared(patch, folder, tmp_path_factory)
+            found[seed] = Run(folder / "whole", train(folder / "whole", seed))
+    return found
+
+
+class Run(NamedTuple):
+    folder: Path
+    hashes: dict[str, str]
+
+
+def prepared(patch, folder, tmp_path_factory):
+    patch.setenv("TRACEKD_CACHE", str(tmp_path_factory.getbasetemp() / "model-cache"))
+    patch.setattr(training, "_CHECKPOINT_SECONDS", 0.0)
+    patch.chdir(folder)
 
 
 def train(folder, seed=5):
@@ -62,12 +84,22 @@ class Killed(BaseException):
     """What a kill looks like from inside: nothing after it runs."""
 
 
-@pytest.mark.parametrize("step", [1, 2, 4, 6])
-@pytest.mark.parametrize("moment", ["step", "save"])
+@pytest.mark.parametrize(
+    ("moment", "step"),
+    [
+        ("step", 1),
+        ("step", 4),
+        ("step", 6),  # the last, which saves no checkpoint
+        ("save", 4),
+        *(
+            pytest.param(*more, marks=pytest.mark.slow)
+            for more in [("step", 2), ("save", 1), ("save", 2)]
+        ),
+    ],
+)
 def test_killed_training_ends_with_the_bytes_of_an_undisturbed_one(
-    project, monkeypatch, step, moment
+    project, undisturbed, monkeypatch, moment, step
 ):
-    undisturbed = train(project / "whole")
     hook = {"step": "on_step_end", "save": "on_save"}[moment]
     original = getattr(Keeper, hook)
 
@@ -78,11 +110,10 @@ def test_killed_training_ends_with_the_bytes_of_an_undisturbed_one(
 
     with monkeypatch.context() as patch:
         patch.setattr(Keeper, hook, killed)
-        if (step, moment) != (6, "save"):  # the last step saves no checkpoint
-            with pytest.raises(Killed):
-                train(project / "cut")
-            shutil.rmtree(project / "cut", ignore_errors=True)  # as DVC does with outs
-    assert train(project / "cut") == undisturbed
+        with pytest.raises(Killed):
+            train(project / "cut")
+        shutil.rmtree(project / "cut", ignore_errors=True)  # as DVC does with outs
+    assert train(project / "cut") == undisturbed[5].hashes
     assert list((project / ".checkpoints").iterdir()) == []
 
 
@@ -97,23 +128,22 @@ def kill_at_step(step, patch):
     patch.setattr(Keeper, "on_step_end", killed)
 
 
-def test_training_with_another_seed_does_not_go_on_from_a_killed_one(project, monkeypatch):
-    undisturbed = train(project / "whole", seed=6)
+def test_training_with_another_seed_does_not_go_on_from_a_killed_one(
+    project, undisturbed, monkeypatch
+):
     with monkeypatch.context() as patch:
         kill_at_step(5, patch)
         with pytest.raises(Killed):
             train(project / "cut", seed=5)
     shutil.rmtree(project / "cut", ignore_errors=True)
-    assert train(project / "cut", seed=6) == undisturbed
+    assert train(project / "cut", seed=6) == undisturbed[6].hashes
 
 
-def test_answers_of_one_adapter_are_not_taken_for_those_of_another(project, monkeypatch):
-    for seed in (5, 6):
-        train(project / str(seed), seed)
-
+def test_answers_of_one_adapter_are_not_taken_for_those_of_another(undisturbed, monkeypatch):
     def answers(seed):
         params = InferParams(batch_size=3, max_new_tokens=6)
-        return answer_rows("tiny_llama", SPEC, params, ROWS, project / f"{seed}/adapter")[0]
+        adapter = undisturbed[seed].folder / "adapter"
+        return answer_rows("tiny_llama", SPEC, params, ROWS, adapter)[0]
 
     original, asked = TransformersBackend.generate, []
 
@@ -149,9 +179,8 @@ def test_going_on_does_not_repeat_steps(project, monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stop_request_leaves_a_checkpoint_and_the_shells_status(
-    project, monkeypatch, number, capsys
+    project, undisturbed, monkeypatch, number, capsys
 ):
-    undisturbed = train(project / "whole")
     monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", 1e9)
     original = Keeper.on_step_end
 
@@ -171,7 +200,7 @@ def test_stop_request_leaves_a_checkpoint_and_the_shells_status(
     assert checkpoint is not None
     assert checkpoint.name == "checkpoint-3"
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    assert train(project / "cut") == undisturbed
+    assert train(project / "cut") == undisturbed[5].hashes
 
 
 def test_second_stop_request_does_not_wait():
@@ -183,11 +212,10 @@ def test_second_stop_request_does_not_wait():
     assert left.value.code == 143
 
 
-def test_killed_inference_keeps_its_answers(project, monkeypatch):
-    train(project / "run")
+def test_killed_inference_keeps_its_answers(project, undisturbed, monkeypatch):
     params = InferParams(batch_size=3, max_new_tokens=6)
-    arguments = ("tiny_llama", SPEC, params, ROWS, project / "run/adapter")
-    undisturbed, _ = answer_rows(*arguments)
+    arguments = ("tiny_llama", SPEC, params, ROWS, undisturbed[5].folder / "adapter")
+    expected, _ = answer_rows(*arguments)
     asked = []
     original = TransformersBackend.generate
 
@@ -204,7 +232,7 @@ def test_killed_inference_keeps_its_answers(project, monkeypatch):
     with journal.open("ab") as torn:
         torn.write(b"[[1, 2")
     answers, _ = answer_rows(*arguments)
-    assert answers == undisturbed
+    assert answers == expected
     assert asked == [3, 3, 3, 3, 3, 2]
     assert list((project / ".checkpoints").iterdir()) == []
 

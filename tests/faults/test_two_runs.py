@@ -11,7 +11,9 @@ from checkout import ROOT, Project, environment
 from driver import Pipeline, Run, metrics, status, workers
 from test_kills import experiment, wait_for_progress
 
+from tracekd.config import load_model
 from tracekd.files import sha256_file
+from tracekd.model_sources import locate
 
 LOCATE = """
 import sys
@@ -40,39 +42,36 @@ def locating(cache: Path) -> "subprocess.Popen[str]":
     return process
 
 
+def start(process: "subprocess.Popen[str]") -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
 def hashes(folder: Path) -> dict[str, str]:
     return {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
 
 
-def test_two_processes_that_need_one_model_at_once_build_it_once(tmp_path: Path) -> None:
-    shared, alone = tmp_path / "shared", tmp_path / "alone"
-    one = locating(alone)
-    (expected,) = {Path(one.communicate("\n")[0].strip())}
-    processes = [locating(shared) for _ in range(2)]
+def test_two_processes_that_need_one_model_at_once_build_it_once_even_after_a_killed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path / "alone"))
+    expected = hashes(locate("tiny_llama", load_model(ROOT / "models.yaml", "tiny_llama")))
+
+    shared = tmp_path / "shared"
+    killed, *processes = [locating(shared) for _ in range(3)]
+    start(killed)
+    while not list(shared.glob("models/.tiny_llama-*.tmp")):
+        assert killed.poll() is None
+    killed.kill()
+    killed.communicate()
+    assert not list(shared.glob("models/tiny_llama-*/"))
+
     for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    folders = {Path(process.communicate()[0].strip()) for process in processes}
+        start(process)
+    (folder,) = {Path(process.communicate()[0].strip()) for process in processes}
     assert [process.returncode for process in processes] == [0, 0]
-    (folder,) = folders
-    assert hashes(folder) == hashes(expected)
-    assert [path for path in folder.parent.iterdir() if path.is_dir()] == [folder]
-
-
-def test_a_model_whose_making_was_killed_is_made_by_the_next(tmp_path: Path) -> None:
-    process = locating(tmp_path)
-    assert process.stdin is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-    while not list(tmp_path.glob("models/.tiny_llama-*.tmp")):
-        assert process.poll() is None
-    process.kill()
-    process.communicate()
-    assert not list(tmp_path.glob("models/tiny_llama-*/"))
-    folder = Path(locating(tmp_path).communicate("\n")[0].strip())
-    assert (folder / "config.json").is_file()
-    assert (folder / "model.safetensors").is_file()
+    assert hashes(folder) == expected
     assert [path for path in folder.parent.iterdir() if path.is_dir()] == [folder]
 
 

@@ -84,9 +84,9 @@ def test_letters_that_grow_in_lower_case_do_not_shift_the_class() -> None:
     ids=lambda text: repr(text[:20]),
 )
 def test_the_grammar_is_quick_on_megabytes(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     read(text, SENTENCE)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def load(path: Path) -> list[Settings]:

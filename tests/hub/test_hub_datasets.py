@@ -91,6 +91,7 @@ def test_a_fault_is_one_sentence_and_a_second_try_works(
     assert client(READ, "cotemp", REVISION) == {"rows": EXPECTED["cotemp"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["slow", "cut_once", "wrong_once"])
 def test_what_passes_by_itself_is_waited_for(client: Client, hub: Hub, fault: Fault) -> None:
     hub.faults[MARCO] = fault

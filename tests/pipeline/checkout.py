@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -59,6 +60,12 @@ def environment() -> dict[str, str]:
         for key in ("NAME", "EMAIL")
     }
     return kept | author | {"PATH": f"{commands}{os.pathsep}{kept['PATH']}", "COLUMNS": "200"}
+
+
+def children_seconds() -> float:
+    """Return what ended child processes took of the processor, whatever else it had to do."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def stages_run(done: subprocess.CompletedProcess[str]) -> list[str]:

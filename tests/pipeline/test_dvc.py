@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from checkout import Project, stages_run
+from checkout import Project, children_seconds, stages_run
 
 AFTER_BUILD = ["build-sft", "train", "infer", "analyze"]
 AFTER_TRAIN = ["train", "infer", "analyze"]
@@ -33,6 +33,7 @@ def test_another_regime_runs_build_sft_onward_and_going_back_runs_nothing(
     assert baseline.run("git", "status", "--porcelain").stdout in ("", " M params.yaml\n")
 
 
+@pytest.mark.slow
 def test_another_model_runs_train_onward(baseline: Project) -> None:
     there = baseline.dvc("exp", "run", "-S", "model=tiny_qwen3")
     assert stages_run(there) == AFTER_TRAIN
@@ -86,7 +87,8 @@ def alive(number: int) -> bool:
 
 
 def test_a_queue_of_regimes_gives_experiments_that_can_be_compared(baseline: Project) -> None:
-    baseline.dvc("exp", "run", "--queue", "-S", "trace_mode=none,correct,incorrect")
+    # Both were run before: what is tried is the queue, and DVC has their stages' outputs.
+    baseline.dvc("exp", "run", "--queue", "-S", "trace_mode=correct,incorrect")
     baseline.dvc("queue", "start", "-j", "2")
     deadline = time.monotonic() + 240
     try:
@@ -95,7 +97,7 @@ def test_a_queue_of_regimes_gives_experiments_that_can_be_compared(baseline: Pro
             time.sleep(2)
     finally:
         end_workers(baseline)
-    assert status.count("Success") == 3, status
+    assert status.count("Success") == 2, status
     names = {}
     for revision in json.loads(baseline.dvc("exp", "show", "--json").stdout)[1]["experiments"]:
         data = revision["revs"][0]["data"]
@@ -115,20 +117,23 @@ def test_a_queue_of_regimes_gives_experiments_that_can_be_compared(baseline: Pro
     ("change", "message"),
     [
         ("trace_mode=corect", "unknown regime 'corect'; did you mean correct"),
-        ("train.too_long=perhaps", "train.too_long"),
         ("dataset='\"$(touch x)\"'", "dataset"),
-        ("dataset=../../x", "dataset"),
+        # Without DVC these are tried in test_config.py and test_security.py.
+        pytest.param("train.too_long=perhaps", "train.too_long", marks=pytest.mark.slow),
+        pytest.param("dataset=../../x", "dataset", marks=pytest.mark.slow),
     ],
 )
 def test_a_wrong_param_is_one_clear_error_and_changes_nothing(
     baseline: Project, change: str, message: str
 ) -> None:
+    params = baseline.path / "params.yaml"
     done = baseline.dvc("exp", "run", "-S", change, check=False)
     try:
         assert done.returncode != 0
         assert message in done.stdout + done.stderr
         assert not (baseline.path / "x").exists()
     finally:
+        params.unlink()  # after DVC's stash git may take the changed file for the committed one
         baseline.run("git", "checkout", "-q", "--", ".")
         baseline.dvc("checkout", "-q")
 
@@ -140,9 +145,9 @@ def test_doing_nothing_takes_hardly_longer_than_bare_dvc(baseline: Project, tmp_
     bare.dvc("stage", "add", "-q", "-n", "nothing", "-o", "x", "touch x")
     bare.dvc("repro", "-q")
     ours, theirs = [], []
-    for _ in range(5):
+    for _ in range(3):
         for project, times in ((baseline, ours), (bare, theirs)):
-            start = time.perf_counter()
+            before = children_seconds()
             assert stages_run(project.dvc("repro")) == []
-            times.append(time.perf_counter() - start)
+            times.append(children_seconds() - before)
     assert statistics.median(ours) - statistics.median(theirs) < 0.5, (ours, theirs)

@@ -3,12 +3,11 @@
 import ast
 import json
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import yaml
-from checkout import ROOT, Project
+from checkout import ROOT, Project, children_seconds
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 SCRIPTS = sorted(
@@ -26,6 +25,10 @@ def tell():
 atexit.register(tell)
 runpy.run_path(script, run_name="__main__")
 """
+
+
+#: Seconds of the processor in which a user expects an answer.
+QUICK = 0.7
 
 
 def own_files(project: Project, loaded: list[str]) -> set[str]:
@@ -69,12 +72,13 @@ def test_a_stages_deps_are_the_modules_that_its_run_imports(
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help_is_quick_and_says_what_is_read_and_written(project: Project, script: str) -> None:
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
+    done, times = None, []
+    while len(times) < 3 and min(times, default=1) >= QUICK:  # again only where it was slow
+        before = children_seconds()
         done = project.run(sys.executable, f"stages/{script}", "--help")
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.7, times
+        times.append(children_seconds() - before)
+    assert min(times) < QUICK, times
+    assert done is not None
     text = done.stdout.lower()
     assert "reads" in text
     assert "writes" in text
