@@ -279,7 +279,7 @@ FAULTS = (
     Fault(
         "answer corrupted along with the trace",
         "sft.py",
-        "shown.trace, taught_answers(answers.to_list(), spec), spec.class_sentence",
+        "shown.trace, taught_answers(answers, spec), spec.class_sentence",
         "shown.trace, shown.trace.facts or tuple(answers), spec.class_sentence",
         ("test_sft.py",),
     ),
