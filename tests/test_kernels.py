@@ -7,7 +7,7 @@ import torch
 from torch.autograd import gradcheck
 from torch.nn.functional import cross_entropy
 
-from tracekd.collation import collate
+from tracekd.collation import IGNORED, collate
 from tracekd.config import TrainParams, load_model
 from tracekd.devices import Device
 from tracekd.encoding import Encoded
@@ -16,6 +16,7 @@ from tracekd.kernels.attention import rotary_causal_attention
 from tracekd.kernels.head import _LOGITS, head_losses
 from tracekd.kernels.lora import DropoutMasks, lora_linear
 from tracekd.kernels.norms import rms_norm
+from tracekd.kernels.starts import SharedStart
 from tracekd.losses import supervised_losses
 from tracekd.models import add_adapter, load_base
 
@@ -47,8 +48,8 @@ def student(name, dtype=torch.float32, dropout=0.0):
     return model.train()
 
 
-def losses_and_gradients(model):
-    batch = collate(EXAMPLES, [0, 1, 2], pad_id=0)
+def losses_and_gradients(model, examples=EXAMPLES):
+    batch = collate(examples, range(len(examples)), pad_id=0)
     losses, in_answer = supervised_losses(model, batch)
     losses.mean().backward()
     return (
@@ -72,7 +73,45 @@ def test_losses_and_gradients_are_those_of_transformers_and_peft(name):
         torch.testing.assert_close(gradient, expected_gradients[key], rtol=1e-3, atol=1e-6)
 
 
-def test_long_rows_keep_their_own_attention_and_come_to_the_same(monkeypatch):
+@pytest.mark.parametrize("longest", [512, 10])
+@pytest.mark.parametrize("name", ["tiny_llama", "tiny_qwen3"])
+def test_a_common_start_is_computed_once_and_comes_to_the_same(name, longest, monkeypatch):
+    start = list(range(40, 52))
+    examples = [
+        Encoded("a", [*start, 60, 61, 62], [5, 6, 7, 8], 2),
+        Encoded("b", [*start, 70], [7, 9], 0),
+        Encoded("c", [*start, 60, 80], [12, 13, 14], 1),
+    ]
+    expected, answers, expected_gradients = losses_and_gradients(student(name), examples)
+    monkeypatch.setattr(attention, "_LONGEST", longest)
+    fused, seen = student(name), []
+    use_kernels(fused, seed=0)
+    fused.get_input_embeddings().register_forward_hook(
+        lambda _, ids, __: seen.append(ids[0].numel())
+    )
+    losses, in_answer, gradients = losses_and_gradients(fused, examples)
+    assert seen == [12 + 3 * 7]
+    assert torch.equal(in_answer, answers)
+    torch.testing.assert_close(losses, expected, rtol=1e-5, atol=1e-5)
+    for key, gradient in gradients.items():
+        torch.testing.assert_close(gradient, expected_gradients[key], rtol=1e-3, atol=1e-6)
+
+
+def test_a_start_ends_where_rows_differ_or_where_they_begin_to_predict():
+    ids = torch.tensor([[5, 6, 7, 8, 9], [5, 6, 7, 1, 9]])
+    untaught = torch.full_like(ids, IGNORED)
+    assert SharedStart.of(ids, untaught) == SharedStart(3, 2)
+    labels = untaught.clone()
+    labels[1, 2] = 7
+    assert SharedStart.of(ids, labels) == SharedStart(1, 2), "6 predicts 7, in one row only"
+    assert SharedStart.of(ids[:, 3:], untaught[:, 3:]) == SharedStart(0, 2)
+    start = SharedStart(3, 2)
+    assert start.pack(ids).tolist() == [[5, 6, 7, 8, 9, 1, 9]]
+    assert torch.equal(start.unpack(start.pack(ids)), ids)
+    assert SharedStart(4, 1).pack(ids[:1]).tolist() == [[5, 6, 7, 8, 9]]
+
+
+def test_long_rows_go_to_torchs_attention_and_come_to_the_same(monkeypatch):
     expected = losses_and_gradients(student("tiny_llama"))
     monkeypatch.setattr(attention, "_LONGEST", 10)
     monkeypatch.setattr(attention, "rotary_causal_attention", None)  # not to be called

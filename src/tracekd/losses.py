@@ -55,20 +55,54 @@ def supervised_losses(
     """
     from torch.nn.functional import cross_entropy
 
+    from tracekd.kernels.attention import shares_starts
     from tracekd.kernels.head import head_losses, open_head
 
-    labels = batch["labels"][:, 1:]
-    supervised = labels != IGNORED
-    columns = supervised.any(dim=0).nonzero().squeeze(1)
-    output = model(input_ids=batch["input_ids"], logits_to_keep=columns, use_cache=False)
-    kept = supervised[:, columns]
-    outputs, targets = output.logits[kept], labels[:, columns][kept]
+    outputs, supervised = (_outputs_sharing_starts if shares_starts(model) else _outputs_of_rows)(
+        model, batch
+    )
+    targets = batch["labels"][:, 1:][supervised]
     head = open_head(model)
     if head is None:
         losses = cross_entropy(outputs.float(), targets, reduction="none")
     else:
         losses = head_losses(outputs, head.weight, targets)
-    return losses, batch["in_answer"][:, 1:][:, columns][kept]
+    return losses, batch["in_answer"][:, 1:][supervised]
+
+
+def _outputs_of_rows(
+    model: Any, batch: "dict[str, torch.Tensor]"
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Return the model's outputs before each supervised token, and which those are [B, T - 1]."""
+    supervised = batch["labels"][:, 1:] != IGNORED
+    columns = supervised.any(dim=0).nonzero().squeeze(1)
+    output = model(input_ids=batch["input_ids"], logits_to_keep=columns, use_cache=False)
+    return output.logits[supervised[:, columns]], supervised
+
+
+def _outputs_sharing_starts(
+    model: Any, batch: "dict[str, torch.Tensor]"
+) -> "tuple[torch.Tensor, torch.Tensor]":
+    """Return what `_outputs_of_rows` does, and compute once what all rows begin with."""
+    import torch
+
+    from tracekd.kernels.starts import SharedStart
+
+    ids, labels = batch["input_ids"], batch["labels"]
+    start = SharedStart.of(ids, labels)
+    supervised = labels[:, 1:] != IGNORED
+    before = torch.cat([supervised, supervised.new_zeros(len(ids), 1)], dim=1)
+    positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+    output = model(
+        input_ids=start.pack(ids),
+        position_ids=start.pack(positions),
+        # Attention follows from `shared_start`. Given some mask, transformers makes none.
+        attention_mask=ids.new_ones(1, 1, 1, 1),
+        shared_start=start,
+        logits_to_keep=start.pack(before)[0].nonzero().squeeze(1),
+        use_cache=False,
+    )
+    return output.logits[0], supervised
 
 
 def mean_losses(

@@ -65,7 +65,7 @@ def test_hub_models_load_and_then_need_no_network(client: Client, hub: Hub) -> N
         ("gone", "but it does not exist or is not open to you; check the name"),
         ("broken", "but it answers HTTP 500; try again later"),
         ("stalled", "could not reach it or was cut off"),
-        ("cut", "could not reach it or was cut off"),
+        pytest.param("cut", "could not reach it or was cut off", marks=pytest.mark.slow),
         ("wrong", "is not what the hub states (its hash differs), twice in a row"),
     ],
 )

@@ -50,6 +50,19 @@ class Project:
         self.run("git", "commit", "-qm", message)
 
 
+@dataclass(frozen=True)
+class Varied:
+    """An experiment that was run beside the checkout.
+
+    Attributes:
+        options: what `dvc exp run` is given for it.
+        stages: those that it ran.
+    """
+
+    options: tuple[str, ...]
+    stages: list[str]
+
+
 def environment() -> dict[str, str]:
     """The user's environment, with this interpreter's own commands first and no DVC variables."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")}

@@ -3,24 +3,9 @@
 import json
 import shlex
 import sys
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-from checkout import Project
-
-
-@pytest.fixture(scope="module")
-def compared(baseline: Project) -> Iterator[Project]:
-    """The committed run and one experiment beside it, in another regime with another seed."""
-    before = experiments(baseline)
-    baseline.dvc("exp", "run", "--temp", "-S", "trace_mode=class_only", "-S", "seed=1")
-    yield baseline
-    baseline.dvc("exp", "remove", *(experiments(baseline) - before))
-
-
-def experiments(project: Project) -> set[str]:
-    return set(project.dvc("exp", "list", "--name-only").stdout.split())
+from checkout import Project, Varied
 
 
 def compare(project: Project, *options: str) -> dict[str, Any]:
@@ -29,39 +14,41 @@ def compare(project: Project, *options: str) -> dict[str, Any]:
     return found
 
 
-def test_the_committed_run_and_experiments_are_compared(compared: Project) -> None:
-    found = compare(compared)
+def test_the_committed_run_and_experiments_are_compared(baseline: Project, varied: Varied) -> None:
+    found = compare(baseline)
     assert found["experiments"]["used"] == 2
     (setting,) = found["results"].values()
     assert (setting["model"], setting["dataset"]) == ("tiny_llama", "babi_sim")
-    metrics = json.loads((compared.path / "metrics/metrics.json").read_text())
+    metrics = json.loads((baseline.path / "metrics/metrics.json").read_text())
     correct = setting["regimes"]["correct"]
     assert correct["answer"]["mean"] == metrics["answer"]["accuracy"]
-    assert correct["n"] == metrics["n"] == setting["regimes"]["class_only"]["n"]
-    assert list(setting["paired"]) == ["class_only - correct"]
+    assert correct["n"] == metrics["n"] == setting["regimes"]["incorrect"]["n"]
+    assert list(setting["paired"]) == ["incorrect - correct"]
     assert found["other_code"] == {}
-    assert compared.run("git", "status", "--porcelain").stdout == ""
+    assert baseline.run("git", "status", "--porcelain").stdout == ""
     for name in ("regimes", "effects", "link"):
-        assert (compared.path / f"plots/compare_{name}.png").is_file()
+        assert (baseline.path / f"plots/compare_{name}.png").is_file()
 
 
-def test_the_commands_for_what_is_missing_queue_just_that(compared: Project) -> None:
-    missing = compare(compared)["missing"]
+def test_the_commands_for_what_is_missing_queue_just_that(
+    baseline: Project, varied: Varied
+) -> None:
+    missing = compare(baseline)["missing"]
     assert missing == [
-        "dvc exp run --queue -S trace_mode=class_only -S seed=0",
         "dvc exp run --queue -S trace_mode=correct -S seed=1",
+        "dvc exp run --queue -S trace_mode=incorrect -S seed=0",
     ]
     try:
         for command in missing:
-            compared.run(*shlex.split(command))
-        assert compared.dvc("queue", "status").stdout.count("Queued") == 2
-        assert compare(compared)["experiments"]["used"] == 2
+            baseline.run(*shlex.split(command))
+        assert baseline.dvc("queue", "status").stdout.count("Queued") == 2
+        assert compare(baseline)["experiments"]["used"] == 2
     finally:
-        compared.dvc("queue", "remove", "--queued")
+        baseline.dvc("queue", "remove", "--queued")
 
 
-def test_filters_and_the_paper(compared: Project) -> None:
-    found = compare(compared, "--regime", "correct", "--paper")
+def test_filters_and_the_paper(baseline: Project, varied: Varied) -> None:
+    found = compare(baseline, "--regime", "correct", "--paper")
     (setting,) = found["results"].values()
     assert list(setting["regimes"]) == ["correct"]
     assert found["missing"] == []
@@ -70,6 +57,6 @@ def test_filters_and_the_paper(compared: Project) -> None:
         "contradicts",
         "cannot decide",
     )
-    done = compared.run(sys.executable, "stages/compare.py", "--model", "gpt", check=False)
+    done = baseline.run(sys.executable, "stages/compare.py", "--model", "gpt", check=False)
     assert done.returncode == 1
     assert "there are models tiny_llama" in done.stderr

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from checkout import Project, children_seconds, stages_run
+from checkout import Project, Varied, children_seconds, stages_run
 
-AFTER_BUILD = ["build-sft", "train", "infer", "analyze"]
-AFTER_TRAIN = ["train", "infer", "analyze"]
+STAGES = ["prepare", "decompose", "build-sft", "train", "infer", "analyze"]
+AFTER_BUILD, AFTER_TRAIN = STAGES[2:], STAGES[3:]
 
 
 def test_the_first_run_leaves_metrics_plots_and_a_clean_checkout(baseline: Project) -> None:
@@ -22,15 +22,44 @@ def test_the_first_run_leaves_metrics_plots_and_a_clean_checkout(baseline: Proje
     assert baseline.run("git", "status", "--porcelain").stdout == ""
 
 
-def test_another_regime_runs_build_sft_onward_and_going_back_runs_nothing(
-    baseline: Project,
+@pytest.mark.parametrize(
+    ("old", "new", "first"),
+    [
+        ("trace_mode: correct", "trace_mode: incorrect", "build-sft"),
+        ("model: tiny_llama", "model: tiny_qwen3", "train"),
+        ("enabled: false", "enabled: true", "infer"),
+    ],
+)
+def test_a_param_concerns_the_stages_from_its_own_onward(
+    baseline: Project, old: str, new: str, first: str
 ) -> None:
-    there = baseline.dvc("exp", "run", "-S", "trace_mode=incorrect")
-    assert stages_run(there) == AFTER_BUILD
-    back = baseline.dvc("exp", "run", "-S", "trace_mode=correct")
-    assert stages_run(back) == []
+    params = baseline.path / "params.yaml"
+    before = params.read_text()
+    assert before.count(old) == 1
+    params.write_text(before.replace(old, new))
+    try:
+        stale = json.loads(baseline.dvc("status", "--json").stdout)
+    finally:
+        params.write_text(before)
+    assert min(map(STAGES.index, stale)) == STAGES.index(first)
+
+
+def test_another_regime_runs_build_sft_onward_and_going_back_runs_nothing(
+    baseline: Project, varied: Varied
+) -> None:
+    assert varied.stages == AFTER_BUILD
+    before = (baseline.path / "metrics/metrics.json").read_bytes()
+    assert b"gold_to_incorrect" not in before
+    there = baseline.dvc("exp", "run", *varied.options)
+    assert stages_run(there) == [], "what was run beside the checkout is not run again in it"
+    metrics = json.loads((baseline.path / "metrics/metrics.json").read_text())
+    assert metrics["probes"]["effects"]["gold_to_incorrect"]["n"] == 5
     # `-S` writes params.yaml anew, in DVC's own line lengths; nothing else may have changed.
-    assert baseline.run("git", "status", "--porcelain").stdout in ("", " M params.yaml\n")
+    (baseline.path / "params.yaml").unlink()
+    baseline.run("git", "checkout", "params.yaml")
+    assert stages_run(baseline.dvc("repro")) == []
+    assert (baseline.path / "metrics/metrics.json").read_bytes() == before
+    assert baseline.run("git", "status", "--porcelain").stdout == ""
 
 
 @pytest.mark.slow
@@ -40,6 +69,7 @@ def test_another_model_runs_train_onward(baseline: Project) -> None:
     assert stages_run(baseline.dvc("exp", "run", "-S", "model=tiny_llama")) == []
 
 
+@pytest.mark.slow
 def test_probes_run_infer_onward_and_their_effects_join_the_metrics(baseline: Project) -> None:
     before = baseline.dvc("metrics", "show", "--json").stdout
     assert "gold_to_incorrect" not in before
@@ -86,9 +116,9 @@ def alive(number: int) -> bool:
     return True
 
 
-def test_a_queue_of_regimes_gives_experiments_that_can_be_compared(baseline: Project) -> None:
-    # Both were run before: what is tried is the queue, and DVC has their stages' outputs.
-    baseline.dvc("exp", "run", "--queue", "-S", "trace_mode=correct,incorrect")
+def test_a_queue_gives_experiments_that_can_be_compared(baseline: Project, varied: Varied) -> None:
+    # DVC has the outputs of one; the other asks fewer probes.
+    baseline.dvc("exp", "run", "--queue", *varied.options, "-S", "probes.limit=4,5")
     baseline.dvc("queue", "start", "-j", "2")
     deadline = time.monotonic() + 240
     try:
@@ -101,11 +131,9 @@ def test_a_queue_of_regimes_gives_experiments_that_can_be_compared(baseline: Pro
     names = {}
     for revision in json.loads(baseline.dvc("exp", "show", "--json").stdout)[1]["experiments"]:
         data = revision["revs"][0]["data"]
-        names[data["params"]["params.yaml"]["data"]["trace_mode"]] = revision["name"]
-    # --all: a model of random weights may score 0 under both regimes.
-    compared = baseline.dvc(
-        "metrics", "diff", "--all", "--json", names["correct"], names["incorrect"]
-    )
+        names[data["params"]["params.yaml"]["data"]["probes"]["limit"]] = revision["name"]
+    # --all: a model of random weights may score 0 in both.
+    compared = baseline.dvc("metrics", "diff", "--all", "--json", names[4], names[5])
     diff = json.loads(compared.stdout)["metrics/metrics.json"]
     assert "answer.accuracy" in diff
     numbers = [change for change in diff.values() if None not in (change["old"], change["new"])]

@@ -5,13 +5,14 @@ stands between them: casts, masks, copies and the small products of LoRA. Here e
 is one autograd function with a backward pass written by hand:
 
     lora.py       W x + s B A x        any torch.nn.Linear under PEFT's LoRA, on every device
-    attention.py  rotary, causal       Llama and Qwen3, on a CPU
+    attention.py  rotary, causal       Llama and Qwen3, on every device
     norms.py      RMSNorm              Llama and Qwen3, on a CPU
     head.py       head, cross entropy  Llama and Qwen3, on every device
 
-Other layers keep their own forward pass. `use_kernels` is for training: the layers it changes no
-longer look at PEFT's switches (`disable_adapter` and the like), the base weights get no gradient,
-and the model returns what its output head would read (`losses.supervised_losses` knows).
+Where all attention layers are known, what all rows of a batch begin with is computed once
+(starts.py). Other layers keep their own forward pass. `use_kernels` is for training: the layers it
+changes no longer look at PEFT's switches (`disable_adapter` and the like), the base weights get no
+gradient, and the model returns what its output head would read (`losses.supervised_losses` knows).
 """
 
 from typing import TYPE_CHECKING
@@ -36,6 +37,6 @@ def use_kernels(model: "torch.nn.Module", seed: int) -> None:
     for module in model.modules():
         fuse_lora(module, masks)
         fuse_head(module)
+        fuse_attention(module)
         if next(model.parameters()).device.type == "cpu":
-            fuse_attention(module)
             fuse_norm(module)

@@ -10,12 +10,15 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 from transformers.cache_utils import Cache
+
+from tracekd.kernels.starts import SharedStart
 
 #: Layers of transformers that project, rotate, attend and project again (Qwen3 also normalises
 #: queries and keys), and nothing else.
 _LAYERS = {"LlamaAttention", "Qwen3Attention"}
-#: Longer rows keep the layer's own attention, whose memory grows with T and not with T^2.
+#: Longer rows, and all on a GPU, go to torch's attention, whose memory grows with T, not T^2.
 _LONGEST = 512
 
 
@@ -94,9 +97,40 @@ def rotary_causal_attention(
 
 
 def fuse_attention(module: Any) -> None:
-    """Let `module` compute by `rotary_causal_attention` if it is one of the known layers."""
+    """Let `module` compute by `attend` if it is one of the known layers."""
     if type(module).__name__ in _LAYERS and not getattr(module, "sliding_window", None):
         module.forward = partial(_forward, module, module.forward)
+
+
+def shares_starts(model: torch.nn.Module) -> bool:
+    """Say whether all attention layers of `model` take `shared_start`."""
+    layers = [layer for layer in model.modules() if type(layer).__name__.endswith("Attention")]
+    return bool(layers) and all(
+        getattr(layer.__dict__.get("forward"), "func", None) is _forward for layer in layers
+    )
+
+
+def attend(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    cos: torch.Tensor,
+    sin: torch.Tensor,
+    scale: float,
+) -> torch.Tensor:
+    """Return `rotary_causal_attention` of the arguments, by the quicker way for their size."""
+    if q.device.type == "cpu" and q.shape[1] <= _LONGEST:
+        return rotary_causal_attention(q, k, v, cos, sin, scale)
+    cos, sin = cos[:, None], sin[:, None]
+    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+    q, k = (x * cos + torch.cat(_turned(x), dim=-1) * sin for x in (q, k))
+    output = scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True)
+    return output.transpose(1, 2)
+
+
+def _turned(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    half = x.shape[-1] // 2
+    return -x[..., half:], x[..., :half]
 
 
 def _forward(
@@ -105,15 +139,16 @@ def _forward(
     hidden_states: torch.Tensor,
     position_embeddings: tuple[torch.Tensor, torch.Tensor],
     attention_mask: torch.Tensor | None = None,
+    shared_start: SharedStart | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Stand in for the layer's own forward pass (`general`).
+    """Stand in for the layer's own forward pass (`general`), which masks and caches still need.
 
-    That is still needed for masks, caches and long rows.
+    With `shared_start`, `hidden_states` are the packed sequence of a batch.
     """
     # By type, not by name: releases of transformers differ in what they call the cache.
     cached = any(isinstance(one, Cache) for one in options.values())
-    if cached or attention_mask is not None or hidden_states.shape[1] > _LONGEST:
+    if cached or (attention_mask is not None and shared_start is None):
         output: tuple[torch.Tensor, None] = general(
             hidden_states=hidden_states,
             position_embeddings=position_embeddings,
@@ -121,15 +156,21 @@ def _forward(
             **options,
         )
         return output
-    shape = hidden_states.shape[:2]
-    heads = (*shape, -1, module.head_dim)
+    heads = (*hidden_states.shape[:2], -1, module.head_dim)
     q = module.q_proj(hidden_states).view(heads)
     k = module.k_proj(hidden_states).view(heads)
     v = module.v_proj(hidden_states).view(heads)
     if hasattr(module, "q_norm"):
         q, k = module.q_norm(q), module.k_norm(k)
-    attended = rotary_causal_attention(q, k, v, *position_embeddings, module.scaling)
-    return module.o_proj(attended.reshape(*shape, -1)), None
+    cos, sin = position_embeddings
+    if shared_start is None:
+        attended = attend(q, k, v, cos, sin, module.scaling)
+    else:
+        q, k, v = (shared_start.unpack(x) for x in (q, k, v))
+        # The sequence begins with a whole row, so these are the positions of every row.
+        cos, sin = cos[:, : q.shape[1]], sin[:, : q.shape[1]]
+        attended = shared_start.pack(attend(q, k, v, cos, sin, module.scaling))
+    return module.o_proj(attended.reshape(*hidden_states.shape[:2], -1)), None
 
 
 def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
