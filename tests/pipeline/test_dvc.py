@@ -178,4 +178,5 @@ def test_doing_nothing_takes_hardly_longer_than_bare_dvc(baseline: Project, tmp_
             before = children_seconds()
             assert stages_run(project.dvc("repro")) == []
             times.append(children_seconds() - before)
-    assert statistics.median(ours) - statistics.median(theirs) < 0.5, (ours, theirs)
+    # A ratio: on a busy machine both take longer. benchmarks/pipeline.py prints the seconds.
+    assert statistics.median(ours) < 2.2 * statistics.median(theirs), (ours, theirs)
