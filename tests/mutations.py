@@ -137,6 +137,20 @@ FAULTS = (
         ("test_kernels.py",),
     ),
     Fault(
+        "what only some rows of a batch begin with is taken from the first",
+        "kernels/starts.py",
+        "same = (input_ids == input_ids[:1]).all(dim=0)",
+        "same = (input_ids[1:] == input_ids[:1]).any(dim=0)",
+        ("test_kernels.py",),
+    ),
+    Fault(
+        "the start of a batch learns from one row only",
+        "kernels/starts.py",
+        "starts = start.expand(self.rows, *start.shape[1:])",
+        "starts = torch.cat([start, start.detach().expand(self.rows - 1, *start.shape[1:])])",
+        ("test_kernels.py",),
+    ),
+    Fault(
         "the base model answers, without its adapter",
         "models.py",
         "merged: PreTrainedModel = model.merge_and_unload()",

@@ -79,7 +79,7 @@ def test_a_common_start_is_computed_once_and_comes_to_the_same(name, longest, mo
     start = list(range(40, 52))
     examples = [
         Encoded("a", [*start, 60, 61, 62], [5, 6, 7, 8], 2),
-        Encoded("b", [*start, 70], [7, 9], 0),
+        Encoded("b", [*start, 70, 71], [7, 9], 0),
         Encoded("c", [*start, 60, 80], [12, 13, 14], 1),
     ]
     expected, answers, expected_gradients = losses_and_gradients(student(name), examples)
