@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Seconds of training that a kill may cost: a checkpoint is written this often.
 _CHECKPOINT_SECONDS = float(os.environ.get("TRACEKD_CHECKPOINT_SECONDS", "60"))
+#: Tokens, padding included, in one pass of validation, which keeps nothing for a backward pass.
+_VALIDATION_TOKENS = 4096
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,10 @@ def fine_tune(
     from tracekd.monitor import Keeper, Monitor, last_checkpoint
     from tracekd.trainer import CompletionTrainer
 
+    together = max(params.batch_size, _VALIDATION_TOKENS // max(map(len, validation)))
+
     def validate() -> LossTotals:
-        return mean_losses(model, validation, params.batch_size, pad_id)
+        return mean_losses(model, validation, together, pad_id)
 
     def collate_numbered(rows: list[tuple[int, Encoded]]) -> dict[str, Any]:
         return collate([example for _, example in rows], [row for row, _ in rows], pad_id)
