@@ -179,4 +179,4 @@ def test_doing_nothing_takes_hardly_longer_than_bare_dvc(baseline: Project, tmp_
             assert stages_run(project.dvc("repro")) == []
             times.append(children_seconds() - before)
     # A ratio: on a busy machine both take longer. benchmarks/pipeline.py prints the seconds.
-    assert statistics.median(ours) < 2.2 * statistics.median(theirs), (ours, theirs)
+    assert statistics.median(ours) < 1.8 * statistics.median(theirs), (ours, theirs)
