@@ -126,8 +126,8 @@ def records(block: Block) -> Iterator[tuple[str, Any]]:
 
 def _members(raw: bytes, path: Path) -> dict[str, Any]:
     try:
-        members: dict[str, Any] = rawfiles.parsed((b"{%b}" % raw).decode(), path, 1)
-    except (UnicodeDecodeError, TracekdError) as error:
+        members: dict[str, Any] = rawfiles.parsed(b"{%b}" % raw, path, 1)
+    except TracekdError as error:
         raise UnevenError from error
     return members
 

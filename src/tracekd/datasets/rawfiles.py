@@ -2,7 +2,8 @@
 
 A byte order mark at the start of a file is skipped. JSON is read as the standard has it: what
 Python would let pass (NaN and Infinity, a key that stands twice in an object) is an error, as
-something would be lost or made up otherwise.
+something would be lost or made up otherwise. orjson reads it; what orjson refuses, or may have
+taken for something else, Python's own reader reads again and tells the fault.
 """
 
 import gzip
@@ -14,6 +15,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import numpy as np
+import orjson
 
 from tracekd.errors import TracekdError
 
@@ -28,6 +32,7 @@ _MOST_UNPACKED = 200
 _ALWAYS_UNPACKED = 100 * _MEGABYTE
 _BUFFER = 1 << 17
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_QUOTE, _BACKSLASH, _COLON, _SPACES = 0x22, 0x5C, 0x3A, tuple(b" \t\r\n")
 _AGAIN = "the file is damaged or was cut; fetch it again"
 
 
@@ -129,12 +134,7 @@ class _Bounded(io.RawIOBase):
 
 
 def _elements(path: Path, raw: bytes) -> Iterator[tuple[str, Any]]:
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise _not_utf8(path, line, raw[error.start]) from error
-    for number, record in enumerate(parsed(text, path, 1), 1):
+    for number, record in enumerate(parsed(raw, path, 1), 1):
         yield f"{path.name}:record {number}", record
 
 
@@ -154,7 +154,7 @@ def line_records(path: Path, lines: Iterable[bytes], first: int = 1) -> Iterator
     for number, line in enumerate(lines, first):
         if not line.strip():
             continue
-        record = parsed(_decode(line, path, number), path, number)
+        record = parsed(line, path, number)
         if _is_columns(record):
             yield from column_records(path, record)
         else:
@@ -215,12 +215,66 @@ def _constant(name: str) -> Any:
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
 
-def parsed(text: str, path: Path, first_line: int) -> Any:
-    """Return what JSON text holds that begins on the line `first_line` of the file.
+def parsed(raw: bytes, path: Path, first_line: int) -> Any:
+    """Return what JSON holds that begins on the line `first_line` of the file.
 
     Raises:
-        TracekdError: if it is not JSON.
+        TracekdError: if it is not UTF-8 or not JSON.
     """
+    try:
+        value = orjson.loads(raw)
+        if _size(value) == _keys(raw):
+            return value
+    except (orjson.JSONDecodeError, RecursionError, _DoubtError):
+        pass
+    return _strictly_parsed(raw, path, first_line)
+
+
+class _DoubtError(ValueError):
+    """The two JSON readers may differ."""
+
+
+def _size(value: Any) -> int:
+    """Return the number of keys in all objects of a value.
+
+    Raises:
+        _DoubtError: at a float, which may have been a whole number of many digits.
+    """
+    kind = type(value)
+    if kind is str or kind is int:
+        return 0
+    if kind is list:
+        return sum(map(_size, value))
+    if kind is dict:
+        return len(value) + sum(map(_size, value.values()))
+    if kind is float:
+        raise _DoubtError
+    return 0
+
+
+def _keys(raw: bytes) -> int:
+    """Return the number of keys in JSON text without faults, those that stand twice too."""
+    text = np.frombuffer(raw + b" .", dtype=np.uint8)
+    quotes = np.flatnonzero(text == _QUOTE)
+    behind = quotes[(quotes > 0) & (text[quotes - 1] == _BACKSLASH)]
+    if len(behind):
+        escaped = [place for place in behind.tolist() if _is_escaped(raw, place)]
+        quotes = np.setdiff1d(quotes, escaped, assume_unique=True)
+    follows = quotes[1::2] + 1
+    while (space := np.isin(text[follows], _SPACES)).any():
+        follows = follows + space
+    return int((text[follows] == _COLON).sum())
+
+
+def _is_escaped(raw: bytes, place: int) -> bool:
+    before = place
+    while before and raw[before - 1] == _BACKSLASH:
+        before -= 1
+    return (place - before) % 2 == 1
+
+
+def _strictly_parsed(raw: bytes, path: Path, first_line: int) -> Any:
+    text = _utf8(raw, path, first_line)
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
@@ -242,7 +296,7 @@ def _shown(key: str) -> str:
 
 
 def _text_line(line: bytes, path: Path, number: int) -> str:
-    text = _decode(line, path, number).rstrip("\r")
+    text = _utf8(line, path, number).rstrip("\r")
     if "\r" in text:
         raise TracekdError(
             f"{path}:{number}: a carriage return inside the line; convert the line ends of the "
@@ -251,15 +305,12 @@ def _text_line(line: bytes, path: Path, number: int) -> str:
     return text
 
 
-def _decode(line: bytes, path: Path, number: int) -> str:
+def _utf8(raw: bytes, path: Path, first_line: int) -> str:
     try:
-        return line.decode("utf-8")
+        return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _not_utf8(path, number, line[error.start]) from error
-
-
-def _not_utf8(path: Path, line: int, byte: int) -> TracekdError:
-    return TracekdError(
-        f"{path}:{line}: byte 0x{byte:02x} is not UTF-8; fetch the file again or convert it to "
-        "UTF-8"
-    )
+        line = first_line + raw.count(b"\n", 0, error.start)
+        raise TracekdError(
+            f"{path}:{line}: byte 0x{raw[error.start]:02x} is not UTF-8; fetch the file again or "
+            "convert it to UTF-8"
+        ) from error

@@ -7,11 +7,14 @@ context, in the order in which a trace quotes them; none where no fact answers t
 import re
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from tracekd.datasets import UNANSWERABLE
 from tracekd.datasets.intervals import Period, relation, split_fact
 from tracekd.errors import TracekdError
+from tracekd.words import Hashes, word_hashes
 
 Rule = Callable[[pl.DataFrame], list[list[int]]]
 
@@ -25,6 +28,11 @@ _CLAUSES = {
     "is a member of the": "was a member of",
     "is owned by": "was owned by",
 }
+#: Questions whose words are compared at a time: their hashes stay in the processor's cache.
+_QUESTIONS = 500
+#: 2**_BITS marks for the words of so many answers.
+_BITS = 17
+_ODD = np.uint64(0x9E3779B97F4A7C15)
 _VERB = re.compile(rf" ({'|'.join(_CLAUSES)}) ")
 
 
@@ -58,8 +66,9 @@ def word_overlap(questions: pl.DataFrame) -> list[list[int]]:
     question, or if none shares a word.
     """
     answerable = ~questions["answers"].list.contains(UNANSWERABLE)
-    found = (_closest(*row) for row in _spaced(questions.filter(answerable)).iter_rows())
-    return [next(found) if asked else [] for asked in answerable]
+    asked = questions.filter(answerable).select("context", "answers")
+    found = (place for part in asked.iter_slices(_QUESTIONS) for place in _closest(part))
+    return [[place] if some and (place := next(found)) >= 0 else [] for some in answerable]
 
 
 def interval_algebra(questions: pl.DataFrame) -> list[list[int]]:
@@ -85,20 +94,57 @@ def _containing(context: Sequence[str], answers: Sequence[str]) -> list[int]:
     return [i for i, fact in enumerate(context) if any(answer in fact for answer in answers)]
 
 
-def _spaced(questions: pl.DataFrame) -> pl.DataFrame:
-    """Return passages and answers as words between single spaces."""
-    text = pl.concat_str(pl.lit(" "), pl.element(), pl.lit(" "))
-    # Single spaces, which most gaps between words are, stay as they are.
-    words = text.str.to_lowercase().str.replace_all(r"\W{2,}|[^\w ]", " ")
-    return questions.select(pl.col("context", "answers").list.eval(words))
+def _closest(questions: pl.DataFrame) -> list[int]:
+    """Return for each question the passage that shares most words with an answer; -1 for none."""
+    numbered = questions.with_row_index("question")
+    answers, passages = (
+        numbered.select("question", text=name).explode("text").with_row_index("place")
+        for name in ("answers", "context")
+    )
+    wanted = _keys(answers, None).unique()
+    wanted = wanted.select(
+        "key", answer="place", question=answers["question"].gather(wanted["place"])
+    )
+    standing = _keys(passages, wanted["key"])
+    best = (
+        wanted.join(standing, on="key")
+        .unique()
+        .group_by("question", "answer", "place")
+        .len("shared")
+        .sort("shared", "place", descending=[True, False])
+        .unique("question", keep="first", maintain_order=True)
+    )
+    lengths = questions["context"].list.len().to_numpy().astype(np.int64)
+    rows = best["question"].to_numpy()
+    places = np.full(len(questions), -1)
+    places[rows] = best["place"].to_numpy() - (np.cumsum(lengths) - lengths)[rows]
+    closest: list[int] = places.tolist()
+    return closest
 
 
-def _closest(passages: Sequence[str], answers: Sequence[str]) -> list[int]:
-    # A word with its spaces is looked for in the text with its spaces: much faster than sets.
-    words = [{f" {word} " for word in answer.split()} for answer in answers]
-    shared = [max(sum(map(text.__contains__, each)) for each in words) for text in passages]
-    best = max(shared)
-    return [shared.index(best)] if best else []
+def _keys(texts: pl.DataFrame, among: pl.Series | None) -> pl.DataFrame:
+    """Return a key for each word, the question's and the word's own, and the place of its text.
+
+    Args:
+        texts: with the columns "question" and "text".
+        among: keys; all words that have one of them are returned and few others. None: all words.
+    """
+    hashes, counts = word_hashes(texts["text"])
+    keys = hashes ^ np.repeat(texts["question"].to_numpy().astype(np.uint64) * _ODD, counts)
+    kept = (
+        np.arange(len(keys)) if among is None else np.flatnonzero(_may_be(keys, among.to_numpy()))
+    )
+    place = np.searchsorted(np.cumsum(counts), kept, side="right")
+    return pl.DataFrame({"key": keys[kept], "place": place.astype(np.uint32)})
+
+
+def _may_be(keys: Hashes, wanted: Hashes) -> NDArray[np.bool_]:
+    """Return whether each key is one of `wanted`; now and then it only seems so."""
+    marked = np.zeros(1 << _BITS, dtype=np.bool_)
+    shift = np.uint64(64 - _BITS)
+    marked[wanted >> shift] = True
+    found: NDArray[np.bool_] = marked[keys >> shift]
+    return found
 
 
 def _derivation(question: str, context: Sequence[str], answers: Sequence[str]) -> list[int]:

@@ -1,0 +1,122 @@
+r"""The words of many texts at once, as hashes: no object is made for a word.
+
+A word is a run of letters, digits and underscores (`\w`) in lower case. The texts' UTF-8 is changed
+in place, each character into one of as many bytes, and words are found between the spaces.
+"""
+
+import hashlib
+import string
+from functools import cache
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Hashes = NDArray[np.uint64]
+_Bytes = NDArray[np.uint8]
+_Codes = NDArray[np.uint32]
+_Places = NDArray[np.int64]
+
+_SPACE = 0x20
+#: Bytes at each end of a word that are hashed; of words longer than both all are.
+_END = 8
+_PAD = b" " * (_END + 1)
+_KEPT = np.array([(1 << 8 * size) - 1 for size in range(_END + 1)], dtype=np.uint64)
+_HEAD, _TAIL, _SIZE, _MIX = (
+    np.uint64(int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big") | 1)
+    for name in (b"head", b"tail", b"size", b"mix")
+)
+#: In the table of replacements: no character of as many bytes is the lower case of this one.
+_NONE = 0
+#: Its lower case depends on where in a word it stands.
+_SIGMA = 0x3A3
+#: Lead bytes of characters of two and of three bytes, and the first one that is neither.
+_LEADS = (0xC0, 0xE0, 0xF0)
+
+
+def word_hashes(texts: pl.Series) -> tuple[Hashes, _Places]:
+    """Return the hash of each word, text by text, and how many words each text has.
+
+    Equal words have equal hashes on every machine; two of a million different words have equal ones
+    with a probability of 3e-8.
+    """
+    if texts.is_empty():
+        return np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int64)
+    raw, whole = _spaced(texts)
+    if not whole:
+        texts = texts.str.to_lowercase().str.replace_all(r"\W+", " ")
+        raw, _ = _spaced(texts)  # what is left as it was is in lower case
+    inside = raw != _SPACE
+    edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
+    starts, ends = edges[::2], edges[1::2]
+    text_ends = len(_PAD) + np.cumsum(texts.str.len_bytes().to_numpy().astype(np.int64) + 1)
+    return _hashes(raw, starts, ends), np.diff(np.searchsorted(starts, text_ends), prepend=0)
+
+
+def _hashes(raw: _Bytes, starts: _Places, ends: _Places) -> Hashes:
+    eights: Any = np.ndarray((len(raw) - 7,), dtype="<u8", buffer=raw.data, strides=(1,))
+    sizes = ends - starts
+    found: Hashes = (eights[starts] & _KEPT[np.minimum(sizes, _END)]) * _HEAD
+    found += sizes.astype(np.uint64) * _SIZE
+    long = np.flatnonzero(sizes > _END)
+    found[long] += eights[ends[long] - _END] * _TAIL
+    for place in long[sizes[long] > 2 * _END].tolist():
+        word = raw[starts[place] : ends[place]].tobytes()
+        found[place] = int.from_bytes(hashlib.blake2b(word, digest_size=8).digest(), "big")
+    found ^= found >> np.uint64(32)
+    found *= _MIX
+    found ^= found >> np.uint64(29)
+    return found
+
+
+def _spaced(texts: pl.Series) -> tuple[_Bytes, bool]:
+    """Return the bytes of all texts, words between spaces, and whether each has its lower case."""
+    joined: bytes = texts.str.join("\n").cast(pl.Binary).item()
+    raw = np.frombuffer(bytearray().join([_PAD, joined, _PAD]).translate(_ASCII), dtype=np.uint8)
+    if joined.isascii():
+        return raw, True
+    leads = np.flatnonzero(raw >= _LEADS[0])
+    sizes = np.searchsorted(_LEADS, raw[leads], side="right") + 1
+    whole = [_replace(raw, leads[sizes == size], size) for size in (2, 3)]
+    return raw, all(whole) and not (sizes > 3).any()
+
+
+def _replace(raw: _Bytes, places: _Places, size: int) -> bool:
+    """Change the characters of `size` bytes at these places; return whether all could be."""
+    codes = (raw[places] & (0x1F if size == 2 else 0x0F)).astype(np.int64)
+    for step in range(1, size):
+        codes = (codes << 6) | (raw[places + step] & 0x3F)
+    wanted = _replacements()[codes]
+    changed = np.flatnonzero((wanted != codes) & (wanted != _NONE))
+    new, at = wanted[changed], places[changed]
+    space = new == _SPACE
+    for step in range(size - 1, -1, -1):
+        byte = new & 0x3F | 0x80 if step else new | _LEADS[size - 2]
+        raw[at + step] = np.where(space, _SPACE, byte).astype(np.uint8)
+        new = new >> np.uint32(6)
+    return not (wanted == _NONE).any()
+
+
+@cache
+def _replacements() -> _Codes:
+    """Return for each code below 2**16 that of its lower case, or a space's if no word has it."""
+    codes = np.array([*range(0x80, 0xD800), *range(0xE000, 1 << 16)], dtype=np.uint32)
+    characters = pl.Series([chr(code) for code in codes.tolist()])
+    lower = characters.str.to_lowercase()
+    fits = (lower.str.len_chars() == 1) & (lower.str.len_bytes() == characters.str.len_bytes())
+    new = np.array([ord(text[0]) for text in lower.to_list()], dtype=np.uint32)
+    new[~fits.to_numpy() | (codes == _SIGMA)] = _NONE
+    new[~lower.str.contains(r"\w").to_numpy()] = _SPACE
+    table = np.full(1 << 16, _NONE, dtype=np.uint32)
+    table[codes] = new
+    return table
+
+
+def _ascii() -> bytes:
+    words = set((string.ascii_letters + string.digits + "_").encode())
+    kept = bytes(byte if byte in words or byte >= 0x80 else _SPACE for byte in range(256))
+    return kept.lower()
+
+
+_ASCII = _ascii()
