@@ -40,17 +40,19 @@ def main(
     name = settings.model
     spec = config.load_model(models, name)
     taught = records.read(train, records.SFT).head(inference.TAUGHT)["completion"].to_list()
-    predictions, facts = inference.answer_rows(name, spec, settings.infer, rows, adapter, taught)
-    records.write(pl.DataFrame(predictions, schema=records.PREDICTIONS), out, records.PREDICTIONS)
     sentence = config.load_dataset(datasets, settings.dataset).class_sentence
-    asked, more_facts = asking.probe_rows(
-        settings, spec, sentence, decomposed, rows, predictions, adapter
-    )
-    records.write(asked, probes, records.PROBES)
-    clock.add(facts | more_facts)
-    clock.write(card)
-    endings = ", ".join(f"{reason} {count}" for reason, count in facts["finish_reasons"].items())
-    print(f"{name}: {len(predictions)} answers in {out} (ended by {endings})")
+    with inference.answer_rows(name, spec, settings.infer, rows, adapter, taught) as answers:
+        said = answers.predictions
+        records.write(pl.DataFrame(said, schema=records.PREDICTIONS), out, records.PREDICTIONS)
+        asked, facts = asking.probe_rows(
+            settings, spec, sentence, decomposed, rows, said, adapter, answers.progress
+        )
+        records.write(asked, probes, records.PROBES)
+        clock.add(answers.facts | facts)
+        clock.write(card)
+    reasons = answers.facts["finish_reasons"].items()
+    endings = ", ".join(f"{reason} {count}" for reason, count in reasons)
+    print(f"{name}: {len(said)} answers in {out} (ended by {endings})")
     if settings.probes.enabled:
         print(f"{len(asked)} probes of {asked['id'].n_unique()} questions in {probes}")
 

@@ -1,5 +1,6 @@
 """Progress that is kept: whole or absent, for the same work only, gone when that is done."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,17 +10,20 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import polars as pl
 import pytest
 
-from tracekd import training
+from tracekd import records, training
 from tracekd.backends.transformers import TransformersBackend
 from tracekd.checkpoints import Journal, StopRequest, fingerprint, progress_folder
-from tracekd.config import InferParams, TrainParams, load_model
+from tracekd.config import InferParams, ProbeParams, TrainParams, load_model, load_params
 from tracekd.errors import TracekdError
 from tracekd.files import sha256_file
 from tracekd.inference import answer_rows
 from tracekd.model_sources import locate
 from tracekd.monitor import Keeper, last_checkpoint
+from tracekd.probes.asking import probe_rows
+from tracekd.probes.engine import ProbeEngine
 from tracekd.training import train_adapter
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,6 +32,7 @@ PARAMS = TrainParams(
     epochs=2, batch_size=2, accumulate=2, learning_rate=1e-2, warmup=0.1, lora_rank=4,
     lora_alpha=8, lora_dropout=0.1, evaluations=2,
 )  # fmt: skip
+INFER = InferParams(batch_size=3, max_new_tokens=6)
 PLACES = ["kitchen", "garden", "office", "hallway"]
 ROWS = [
     {
@@ -40,11 +45,41 @@ ROWS = [
     for number in range(14)
 ]  # fmt: skip
 
+DECOMPOSED = pl.DataFrame(
+    [
+        {
+            "id": row["id"],
+            "question": "Where?",
+            "context": [f"Mary went to the {PLACES[number % 4]}.", f"John left {number} times."],
+            "answers": [PLACES[number % 4]],
+            "question_class": ("moves", "stays")[number % 2],
+            "subtype": None,
+            "gold_facts": [0],
+            "source": f"t:{number}",
+            "step_facts": [0],
+            "answer_in_facts": True,
+        }
+        for number, row in enumerate(ROWS)
+    ],
+    schema=dict(records.DECOMPOSED),
+)
+
 
 @pytest.fixture(autouse=True)
 def project(monkeypatch, tmp_path, tmp_path_factory):
     prepared(monkeypatch, tmp_path, tmp_path_factory)
     return tmp_path
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Tiny models gain nothing by more, and lose much where other work is at the cores."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -139,11 +174,14 @@ def test_training_with_another_seed_does_not_go_on_from_a_killed_one(
     assert train(project / "cut", seed=6) == undisturbed[6].hashes
 
 
+def answered(adapter):
+    with answer_rows("tiny_llama", SPEC, INFER, ROWS, adapter) as answers:
+        return answers.predictions
+
+
 def test_answers_of_one_adapter_are_not_taken_for_those_of_another(undisturbed, monkeypatch):
     def answers(seed):
-        params = InferParams(batch_size=3, max_new_tokens=6)
-        adapter = undisturbed[seed].folder / "adapter"
-        return answer_rows("tiny_llama", SPEC, params, ROWS, adapter)[0]
+        answered(undisturbed[seed].folder / "adapter")
 
     original, asked = TransformersBackend.generate, []
 
@@ -213,9 +251,8 @@ def test_second_stop_request_does_not_wait():
 
 
 def test_killed_inference_keeps_its_answers(project, undisturbed, monkeypatch):
-    params = InferParams(batch_size=3, max_new_tokens=6)
-    arguments = ("tiny_llama", SPEC, params, ROWS, undisturbed[5].folder / "adapter")
-    expected, _ = answer_rows(*arguments)
+    adapter = undisturbed[5].folder / "adapter"
+    expected = answered(adapter)
     asked = []
     original = TransformersBackend.generate
 
@@ -227,14 +264,127 @@ def test_killed_inference_keeps_its_answers(project, undisturbed, monkeypatch):
 
     monkeypatch.setattr(TransformersBackend, "generate", generate)
     with pytest.raises(Killed):
-        answer_rows(*arguments)
+        answered(adapter)
     (journal,) = (project / ".checkpoints").glob("infer-*/answers.jsonl")
     with journal.open("ab") as torn:
         torn.write(b"[[1, 2")
-    answers, _ = answer_rows(*arguments)
-    assert answers == expected
+    assert answered(adapter) == expected
     assert asked == [3, 3, 3, 3, 3, 2]
     assert list((project / ".checkpoints").iterdir()) == []
+
+
+class Inference:
+    """The infer stage's work, with probes, at a few decomposed questions."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for split in records.SPLITS:
+            records.write(DECOMPOSED, folder / f"{split}.parquet", records.DECOMPOSED)
+
+    def run(self, adapter, seed=0, limit=6, batch_size=3):
+        settings = load_params(ROOT / "params.yaml").model_copy(
+            update={
+                "model": "tiny_llama",
+                "seed": seed,
+                "infer": INFER.model_copy(update={"batch_size": batch_size}),
+                "probes": ProbeParams(enabled=True, limit=limit),
+            }
+        )
+        with answer_rows("tiny_llama", SPEC, settings.infer, ROWS, adapter) as answers:
+            said = answers.predictions
+            table, _ = probe_rows(
+                settings, SPEC, "It is: {class}.", self.folder, ROWS, said, adapter,
+                answers.progress,
+            )  # fmt: skip
+        return said, table.to_dicts()
+
+
+@pytest.fixture
+def inference(tmp_path):
+    return Inference(tmp_path / "decomposed")
+
+
+def kill_at_batch(number, patch):
+    """Kill in the batch of probes of that number; return a list that grows with every batch."""
+    original, asked = ProbeEngine._answer, []
+
+    def answer(self, encoded, prompts, rows, ones):
+        asked.append(len(ones))
+        if len(asked) == number:
+            raise Killed
+        return original(self, encoded, prompts, rows, ones)
+
+    patch.setattr(ProbeEngine, "_answer", answer)
+    return asked
+
+
+def test_inference_killed_at_its_probes_keeps_its_answers_and_the_probes_that_are_done(
+    project, undisturbed, inference, monkeypatch
+):
+    adapter = undisturbed[5].folder / "adapter"
+    with monkeypatch.context() as patch:
+        whole = kill_at_batch(None, patch)
+        expected = inference.run(adapter)
+    assert len(whole) > 6
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_at_batch(6, patch)
+        inference.run(adapter)
+    (journal,) = (project / ".checkpoints").glob("infer-*/probes-*.jsonl")
+    with journal.open("ab") as torn:
+        torn.write(b"[[[1, 2")
+
+    def generate(*_):
+        raise AssertionError("answers are asked for again")
+
+    monkeypatch.setattr(TransformersBackend, "generate", generate)
+    again = kill_at_batch(None, monkeypatch)
+    assert inference.run(adapter) == expected
+    assert again == whole[5:]
+    assert list((project / ".checkpoints").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "other", [{"adapter": 6}, {"seed": 1}, {"limit": 7}, {"batch_size": 4}], ids=str
+)
+def test_probes_of_one_adapter_or_setting_are_not_taken_for_those_of_another(
+    undisturbed, inference, monkeypatch, other
+):
+    other = {"adapter": 5} | other
+    other["adapter"] = undisturbed[other["adapter"]].folder / "adapter"
+    with monkeypatch.context() as patch:
+        whole = kill_at_batch(None, patch)
+        expected = inference.run(**other)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_at_batch(6, patch)
+        inference.run(undisturbed[5].folder / "adapter")
+    again = kill_at_batch(None, monkeypatch)
+    assert inference.run(**other) == expected
+    assert again == whole
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("swallowed", [False, True])
+def test_stop_request_ends_inference_at_once_and_says_what_is_kept(
+    undisturbed, monkeypatch, number, swallowed, capsys
+):
+    original, asked = TransformersBackend.generate, []
+
+    def generate(self, prompts, limits):
+        asked.append(len(prompts))
+        if len(asked) == 3:
+            # As in a finalizer, whose exceptions Python drops.
+            with contextlib.suppress(SystemExit if swallowed else ()):
+                os.kill(os.getpid(), number)
+        return original(self, prompts, limits)
+
+    monkeypatch.setattr(TransformersBackend, "generate", generate)
+    with pytest.raises(SystemExit) as left:
+        answered(undisturbed[5].folder / "adapter")
+    assert left.value.code == 128 + number
+    kept = 2 + swallowed
+    assert f"{number.name}: {kept} of 5 batches are kept; run again" in capsys.readouterr().out
+    answered(undisturbed[5].folder / "adapter")
+    assert len(asked) == 3 + 5 - kept
 
 
 def test_journal_drops_the_value_that_was_cut_off(tmp_path):
@@ -244,8 +394,9 @@ def test_journal_drops_the_value_that_was_cut_off(tmp_path):
         journal.append({"a": 2})
     path.write_bytes(path.read_bytes()[:-1] + b'\n{"b": 3')
     with Journal(path) as journal:
-        assert journal.values == [[1], {"a": 2}]
+        assert [journal.recall(), journal.recall(), journal.recall()] == [[1], {"a": 2}, None]
         journal.append(4)
+        assert journal.recall() is None
     assert path.read_text() == '[1]\n{"a": 2}\n4\n'
 
 

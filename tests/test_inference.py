@@ -5,6 +5,7 @@ import pytest
 
 from tracekd import records
 from tracekd.backends import make_backend, stop_ids
+from tracekd.checkpoints import Journal
 from tracekd.config import InferParams, TrainParams, load_model
 from tracekd.devices import Device
 from tracekd.inference import answer_rows, generate
@@ -41,6 +42,12 @@ def tiny(request):
     torch.set_num_threads(threads)
 
 
+@pytest.fixture
+def journal(tmp_path):
+    with Journal(tmp_path / "journal") as opened:
+        yield opened
+
+
 def rows(count):
     return [
         {
@@ -65,45 +72,47 @@ class Scripted:
         return [self.said[:limit] for limit in limits]
 
 
-def test_answers_come_back_in_the_order_of_the_rows(tiny):
+def test_answers_come_back_in_the_order_of_the_rows(tiny, journal):
     model, encoder, backend = tiny
     stops = stop_ids(model, encoder)
-    made = generate(backend, encoder, rows(9), PARAMS, 4096, stops)
+    made = generate(backend, encoder, rows(9), PARAMS, 4096, stops, journal)
     for row, answer in zip(rows(9), made, strict=True):
-        assert answer == generate(backend, encoder, [row], PARAMS, 4096, stops)[0]
+        assert answer == generate(backend, encoder, [row], PARAMS, 4096, stops, journal)[0]
         assert answer.prompt_tokens == len(encoder.prompt_ids(row["system"], row["prompt"]))
 
 
-def test_end_of_turn_stops_and_is_neither_counted_nor_shown(tiny):
+def test_end_of_turn_stops_and_is_neither_counted_nor_shown(tiny, journal):
     model, encoder, _ = tiny
     said = [*encoder.plain_ids("yes </think>"), encoder.end_of_turn]
-    answer = generate(Scripted(said), encoder, rows(1), PARAMS, 4096, stop_ids(model, encoder))[0]
+    answer = generate(
+        Scripted(said), encoder, rows(1), PARAMS, 4096, stop_ids(model, encoder), journal
+    )[0]
     assert (answer.text, answer.finish_reason) == ("yes </think>", "stop")
     assert answer.completion_tokens == len(said) - 1
 
 
-def test_text_is_byte_faithful(tiny):
+def test_text_is_byte_faithful(tiny, journal):
     model, encoder, _ = tiny
     text = " a , b 's  .\n caf\u00e9 "
     said = [*encoder.plain_ids(text), encoder.end_of_turn]
     params = InferParams(batch_size=1, max_new_tokens=99)
     stops = stop_ids(model, encoder)
-    assert generate(Scripted(said), encoder, rows(1), params, 4096, stops)[0].text == text
+    assert generate(Scripted(said), encoder, rows(1), params, 4096, stops, journal)[0].text == text
 
 
-def test_answer_without_end_is_cut_at_the_limit(tiny):
+def test_answer_without_end_is_cut_at_the_limit(tiny, journal):
     model, encoder, _ = tiny
     stops = stop_ids(model, encoder)
-    answer = generate(Scripted([5] * 99), encoder, rows(1), PARAMS, 4096, stops)[0]
+    answer = generate(Scripted([5] * 99), encoder, rows(1), PARAMS, 4096, stops, journal)[0]
     assert (answer.finish_reason, answer.completion_tokens) == ("length", 12)
 
 
-def test_prompt_longer_than_the_model_is_not_run_and_says_so(tiny):
+def test_prompt_longer_than_the_model_is_not_run_and_says_so(tiny, journal):
     model, encoder, _ = tiny
     lengths = [len(encoder.prompt_ids(row["system"], row["prompt"])) for row in rows(5)]
     limit = lengths[3]
     backend = Scripted([5] * 99)
-    made = generate(backend, encoder, rows(5), PARAMS, limit, stop_ids(model, encoder))
+    made = generate(backend, encoder, rows(5), PARAMS, limit, stop_ids(model, encoder), journal)
     assert [answer.finish_reason for answer in made] == ["length"] * 3 + ["prompt_too_long"] * 2
     assert made[4].text == ""
     assert (made[4].prompt_tokens, made[4].completion_tokens) == (lengths[4], 0)
@@ -111,12 +120,12 @@ def test_prompt_longer_than_the_model_is_not_run_and_says_so(tiny):
     assert backend.sizes == [3]
 
 
-def test_backend_is_given_as_many_batches_at_once_as_it_wants(tiny):
+def test_backend_is_given_as_many_batches_at_once_as_it_wants(tiny, journal):
     model, encoder, _ = tiny
     stops = stop_ids(model, encoder)
     for batches, sizes in ((1, [4, 4, 1]), (2, [8, 1]), (64, [9])):
         backend = Scripted([5] * 99, batches)
-        generate(backend, encoder, rows(9), PARAMS, 4096, stops)
+        generate(backend, encoder, rows(9), PARAMS, 4096, stops, journal)
         assert backend.sizes == sizes
 
 
@@ -136,10 +145,10 @@ def test_trained_adapter_answers_and_the_table_fits_its_schema(monkeypatch, tmp_
     adapter = tmp_path / "adapter"
     tiny_llama = spec("tiny_llama")
     train_adapter("tiny_llama", tiny_llama, params, 0, data, adapter, tmp_path / "l", tmp_path)
-    predictions, facts = answer_rows("tiny_llama", tiny_llama, PARAMS, rows(5), adapter)
-    table = pl.DataFrame(predictions, schema=records.PREDICTIONS)
+    with answer_rows("tiny_llama", tiny_llama, PARAMS, rows(5), adapter) as answers:
+        table = pl.DataFrame(answers.predictions, schema=records.PREDICTIONS)
     records.write(table, tmp_path / "p.parquet", records.PREDICTIONS)
     assert records.read(tmp_path / "p.parquet", records.PREDICTIONS)["id"].to_list() == [
         row["id"] for row in rows(5)
     ]
-    assert sum(facts["finish_reasons"].values()) == 5
+    assert sum(answers.facts["finish_reasons"].values()) == 5

@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -98,19 +98,34 @@ def digest(rows: Sequence[Any]) -> str:
 
 
 class Journal:
-    """A file that grows by one JSON value at a time; a value cut off by a kill is dropped."""
+    """A file that grows by one JSON value at a time; a value cut off by a kill is dropped.
+
+    Work in steps asks it before each step (`recall`) and tells it what a new one gave (`append`).
+
+    Attributes:
+        values: what an earlier run left, and what was added since.
+        left: how many of them are still to be recalled.
+    """
 
     def __init__(self, path: Path) -> None:
         """Read what is there and open it for more."""
         self.path = path
         whole = path.read_bytes().rpartition(b"\n")[0] if path.exists() else b""
         self.values: list[Any] = [json.loads(line) for line in whole.splitlines()]
+        self.left = len(self.values)
         self._file = path.open("r+b" if path.exists() else "wb")
         self._file.seek(len(whole) + 1 if whole else 0)
         self._file.truncate()
 
+    def recall(self) -> Any:
+        """Return the next value that an earlier run left; None if there is no more."""
+        if not self.left:
+            return None
+        self.left -= 1
+        return self.values[-1 - self.left]
+
     def append(self, value: Any) -> None:
-        """Add `value`; it is on the disk when this returns."""
+        """Add `value`, which is not None; it is on the disk when this returns."""
         self._file.write(json.dumps(value).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -135,6 +150,7 @@ class StopRequest:
     def __init__(self) -> None:
         """Note nothing yet."""
         self.signal: signal.Signals | None = None
+        self._at_once = False
 
     @contextmanager
     def listening(self) -> Iterator["StopRequest"]:
@@ -150,6 +166,31 @@ class StopRequest:
             for number, handler in zip(taken, before, strict=True):
                 signal.signal(number, handler)
 
+    @contextmanager
+    def leaving(self, progress: Callable[[], str]) -> Iterator["StopRequest"]:
+        """Listen; the first signal ends the block at once, saying what is kept.
+
+        For work that keeps each of its steps, and calls `check` after each.
+
+        Args:
+            progress: says what is kept, as for `leave`.
+        """
+        self._at_once = True
+        with self.listening():
+            try:
+                yield self
+            except Stopped:
+                self.leave(progress())
+                raise
+
+    def check(self) -> None:
+        """Raise what the signal should have raised.
+
+        Python drops an exception that a signal raises inside a finalizer or a callback of C code.
+        """
+        if self.signal is not None:
+            raise Stopped(128 + self.signal)
+
     def leave(self, progress: str) -> None:
         """End the process if it was asked to, saying what is kept; its status is the shell's."""
         if self.signal is not None:
@@ -157,6 +198,7 @@ class StopRequest:
             raise Stopped(128 + self.signal)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        if self.signal is not None:
-            raise Stopped(128 + number)
+        second = self.signal is not None
         self.signal = signal.Signals(number)
+        if self._at_once or second:
+            raise Stopped(128 + number)

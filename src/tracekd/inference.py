@@ -2,20 +2,21 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tracekd.backends import Backend, choose_backend, make_backend, stop_ids
-from tracekd.checkpoints import Journal, digest, fingerprint, progress_folder
+from tracekd.checkpoints import Journal, StopRequest, digest, fingerprint, progress_folder
 from tracekd.collation import length_batches
 from tracekd.config import InferParams, ModelSpec
 from tracekd.devices import choose_device
 from tracekd.encoding import ChatEncoder
 from tracekd.files import sha256_file
 from tracekd.model_sources import locate
-from tracekd.models import load_encoder, load_student
+from tracekd.models import load_encoder, load_student, weights_of
 from tracekd.progress import LongRunWarning, progress_bar
 
 #: Training examples whose completions help to guess what comes; more do not save more time.
@@ -32,6 +33,22 @@ class Generation:
     completion_tokens: int
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What a student said to all questions.
+
+    Attributes:
+        predictions: rows of `records.PREDICTIONS`.
+        facts: for a run card: what they were made from, how often each finish reason occurred,
+            tokens, seconds of generation, tokens per second, peak memory.
+        progress: folder for what is computed from them next.
+    """
+
+    predictions: list[dict[str, Any]]
+    facts: dict[str, Any]
+    progress: Path
+
+
 def generate(
     backend: Backend,
     encoder: ChatEncoder,
@@ -39,8 +56,8 @@ def generate(
     params: InferParams,
     max_length: int,
     stops: frozenset[int],
+    journal: Journal,
     machine: str = "this one",
-    journal: Journal | None = None,
 ) -> list[Generation]:
     """Return one generation per row of `records.SFT`, in the order of the rows.
 
@@ -54,8 +71,8 @@ def generate(
         params: batch size and the limit of new tokens.
         max_length: longest prompt and answer together.
         stops: as `stop_ids` returns them.
-        machine: what the warning before a long run calls it.
         journal: of an earlier run with the same arguments, which goes on with it.
+        machine: what the warning before a long run calls it.
     """
     prompts = [encoder.prompt_ids(row["system"], row["prompt"]) for row in rows]
     answers: dict[int, Generation] = {
@@ -66,26 +83,28 @@ def generate(
     fitting = [row for row in range(len(rows)) if row not in answers]
     size = params.batch_size * backend.batches
     batches = length_batches([len(prompts[row]) for row in fitting], size)
-    known = list(journal.values) if journal is not None else []
-    warning = LongRunWarning("generation", len(batches) - len(known), machine)
-    with progress_bar(len(fitting), "generation", "answer") as bar:
-        for number, batch in enumerate(batches):
+    warning = LongRunWarning("generation", len(batches) - journal.left, machine)
+    with (
+        progress_bar(len(fitting), "generation", "answer") as bar,
+        StopRequest().leaving(lambda: f"{len(journal.values)} of {len(batches)} batches") as stop,
+    ):
+        for batch in batches:
             chosen = [fitting[position] for position in batch]
-            if number < len(known):
-                generated = known[number]
-            else:
+            generated = journal.recall()
+            if generated is None:
                 limits = [min(params.max_new_tokens, max_length - len(prompts[r])) for r in chosen]
                 generated = backend.generate([prompts[row] for row in chosen], limits)
-                if journal is not None:
-                    journal.append(generated)
+                journal.append(generated)
+                stop.check()
+                if message := warning.step():
+                    bar.write(message)
             for row, ids in zip(chosen, generated, strict=True):
                 answers[row] = _read(ids, len(prompts[row]), encoder, stops)
             bar.update(len(chosen))
-            if number >= len(known) and (message := warning.step()):
-                bar.write(message)
     return [answers[row] for row in range(len(rows))]
 
 
+@contextmanager
 def answer_rows(
     name: str,
     spec: ModelSpec,
@@ -93,11 +112,11 @@ def answer_rows(
     rows: Sequence[Mapping[str, Any]],
     adapter: Path,
     taught: Sequence[str] = (),
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Let a fine-tuned student answer `rows`; return rows of `records.PREDICTIONS` and facts.
+) -> Iterator[Answers]:
+    """Let a fine-tuned student answer `rows`, and keep the answers until the block has succeeded.
 
-    The facts, for a run card: how often each finish reason occurred, tokens, seconds of
-    generation, tokens per second, peak memory, the machine.
+    Until then another run with the same arguments is refused, and one after a kill takes the
+    answers that are there.
 
     Args:
         name: the model's key in models.yaml; `spec` is its entry.
@@ -109,37 +128,53 @@ def answer_rows(
             guess what comes next, which saves time and changes nothing.
     """
     device = choose_device()
-    encoder = load_encoder(name, spec)
-    model = load_student(name, spec, adapter, device)
-    stops = stop_ids(model, encoder)
     chosen = choose_backend(params.backend, device)
-    examples = [[*encoder.plain_ids(text), encoder.end_of_turn] for text in taught]
-    backend = make_backend(chosen, model, encoder, device, examples)
-    started = time.perf_counter()
-    machine = str(device.describe()["device_name"])
     key = {
         "model": fingerprint(spec, locate(name, spec)),
-        "adapter": sha256_file(adapter / "adapter_model.safetensors"),
+        "adapter": sha256_file(weights_of(adapter)),
         "infer": params.model_dump() | {"backend": chosen, "taught": digest(list(taught))},
         "questions": digest([[row["id"], row["system"], row["prompt"]] for row in rows]),
         "machine": device.describe(),
     }
-    with progress_folder("infer", key) as folder, Journal(folder / "answers.jsonl") as journal:
-        answers = generate(backend, encoder, rows, params, spec.max_length, stops, machine, journal)
+    with progress_folder("infer", key) as folder:
+        # The student is gone when this returns: the block may load another.
+        answers, facts = _load_and_generate(
+            name, spec, params.model_copy(update={"backend": chosen}), rows, adapter, taught, folder
+        )
+        predictions = [
+            {"id": row["id"], **asdict(answer)} for row, answer in zip(rows, answers, strict=True)
+        ]
+        yield Answers(predictions, {"made_from": key} | facts, folder)
+
+
+def _load_and_generate(
+    name: str,
+    spec: ModelSpec,
+    params: InferParams,
+    rows: Sequence[Mapping[str, Any]],
+    adapter: Path,
+    taught: Sequence[str],
+    progress: Path,
+) -> tuple[list[Generation], dict[str, Any]]:
+    device = choose_device()
+    encoder = load_encoder(name, spec)
+    model = load_student(name, spec, adapter, device)
+    stops = stop_ids(model, encoder)
+    examples = [[*encoder.plain_ids(text), encoder.end_of_turn] for text in taught]
+    backend = make_backend(params.backend, model, encoder, device, examples)
+    started = time.perf_counter()
+    machine = str(device.describe()["device_name"])
+    with Journal(progress / "answers.jsonl") as journal:
+        answers = generate(backend, encoder, rows, params, spec.max_length, stops, journal, machine)
     seconds = time.perf_counter() - started
     tokens = sum(answer.completion_tokens for answer in answers)
-    predictions = [
-        {"id": row["id"], **asdict(answer)} for row, answer in zip(rows, answers, strict=True)
-    ]
-    facts = {
-        "made_from": key,
+    return answers, {
         "finish_reasons": dict(sorted(Counter(a.finish_reason for a in answers).items())),
         "completion_tokens": tokens,
         "generation_seconds": round(seconds, 2),
         "tokens_per_second": round(tokens / seconds, 1),
         "peak_memory_bytes": device.peak_memory_bytes(),
     }
-    return predictions, facts
 
 
 def _read(

@@ -90,6 +90,18 @@ def save_adapter(model: "PeftModel", folder: Path, base: str, revision: str | No
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
+def weights_of(adapter: Path) -> Path:
+    """Return the file of an adapter's weights.
+
+    Raises:
+        TracekdError: if it is absent.
+    """
+    weights = adapter / "adapter_model.safetensors"
+    if not weights.is_file():
+        raise TracekdError(f"{adapter}: holds no adapter; run the train stage (dvc repro train)")
+    return weights
+
+
 def load_student(name: str, spec: ModelSpec, adapter: Path, device: "Device") -> "PreTrainedModel":
     """Return the base model with the adapter merged into its weights, for generation.
 
@@ -98,8 +110,7 @@ def load_student(name: str, spec: ModelSpec, adapter: Path, device: "Device") ->
     """
     from peft import PeftModel
 
-    if not (adapter / "adapter_model.safetensors").is_file():
-        raise TracekdError(f"{adapter}: holds no adapter; run the train stage (dvc repro train)")
+    weights_of(adapter)
     base = load_base(name, spec, device)
     try:
         with quiet_transformers():

@@ -1,10 +1,11 @@
 """One undisturbed run of the pipeline, and its stages' inputs, for all tests of this folder."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from checkout import ROOT
-from driver import Pipeline, undisturbed
+from driver import Pipeline, Run, undisturbed
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +17,14 @@ def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def settings(monkeypatch: pytest.MonkeyPatch, model_cache: Path) -> None:
     _set(monkeypatch, model_cache)
+
+
+@pytest.fixture(autouse=True)
+def runs() -> Iterator[None]:
+    """Kill what a test that failed has left running or stopped."""
+    yield
+    while Run.started:
+        Run.started.pop().kill()
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +39,5 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Pip
 def _set(patch: pytest.MonkeyPatch, model_cache: Path) -> None:
     patch.setenv("TRACEKD_CACHE", str(model_cache))
     patch.setenv("TRACEKD_CHECKPOINT_SECONDS", "0")
+    # Tiny models gain nothing by threads, and lose much by them where other work is at the cores.
+    patch.setenv("OMP_NUM_THREADS", "1")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 import yaml
@@ -81,7 +82,13 @@ def status(project: Project) -> str:
 
 
 class Run:
-    """A command in a checkout, alone in its session; what it prints is gathered as it comes."""
+    """A command in a checkout, alone in its session; what it prints is gathered as it comes.
+
+    Attributes:
+        started: every one of a test, so that a test which fails leaves none behind.
+    """
+
+    started: ClassVar[list["Run"]] = []
 
     def __init__(self, project: Project, *command: str, **variables: str) -> None:
         self.output = ""
@@ -96,6 +103,7 @@ class Run:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        self.started.append(self)
 
     def _read(self) -> None:
         assert self.process.stdout is not None

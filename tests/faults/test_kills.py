@@ -1,14 +1,18 @@
 """Whatever moment a run is killed at, the next one ends as if nothing had happened."""
 
+import contextlib
+import os
 import random
+import re
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from checkout import Project, checkout
-from driver import STAGES, Pipeline, Run, metrics, status, strays, workers
+from driver import PATIENCE, STAGES, Pipeline, Run, metrics, status, strays, workers
 
 KILLS = 30
 #: Seconds in which a signal must end a stage; a step of the tiny model takes hundredths of one.
@@ -67,36 +71,44 @@ def test_a_run_killed_again_and_again_still_ends(pipeline: Pipeline, tmp_path: P
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["train", "infer"])
+@pytest.mark.parametrize(
+    ("work", "kept"),
+    [
+        ("train", r"\d+ of \d+ steps"),
+        ("infer", r"\d+ of \d+ batches"),
+        ("probes", r"all answers and \d+ of \d+ batches of probes"),
+    ],
+)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_stage_soon_and_its_progress_is_used(
-    pipeline: Pipeline, stage: str, number: signal.Signals, tmp_path: Path
+    pipeline: Pipeline, work: str, kept: str, number: signal.Signals, tmp_path: Path
 ) -> None:
+    stage = {"probes": "infer"}.get(work, work)
     project = pipeline.copy(stage, tmp_path / "project")
     run = Run(project, "dvc", "repro")
-    wait_for_progress(project, stage, run)
+    wait_for_progress(project, work, run)
     sent = time.monotonic()
     run.send(number)
-    assert run.end() != 0
+    assert run.end() != 0, run.output
     assert time.monotonic() - sent < PROMPT
     assert workers(project) == []
-    assert progress(project, stage), run.output
-    if stage == "train":
-        assert f"{number.name}: " in run.output
-        assert "steps are kept; run again to go on from there" in run.output
+    assert progress(project, work), run.output
+    assert re.search(rf"{number.name}: {kept} are kept; run again to go on from there", run.output)
+    assert "Traceback" not in run.output
     check_rerun(pipeline, project)
 
 
-def progress(project: Project, stage: str) -> list[Path]:
+def progress(project: Project, work: str) -> list[Path]:
     """Return what a rerun can go on from: whole checkpoints, or journals with an answer."""
     folder = project.path / ".checkpoints"
-    if stage == "train":
+    if work == "train":
         return list(folder.glob("train-*/checkpoint-*/monitor.json"))
-    return [path for path in folder.glob("infer-*/answers.jsonl") if path.stat().st_size]
+    journal = {"infer": "answers", "probes": "probes-*"}[work]
+    return [path for path in folder.glob(f"infer-*/{journal}.jsonl") if path.stat().st_size]
 
 
-def wait_for_progress(project: Project, stage: str, run: Run) -> None:
-    while not progress(project, stage):
+def wait_for_progress(project: Project, work: str, run: Run) -> None:
+    while not progress(project, work):
         assert run.running, run.output
         time.sleep(0.002)
 
@@ -122,6 +134,53 @@ def test_an_experiment_killed_in_a_temporary_folder_is_finished_by_the_next(
     assert metrics(project) == before
     assert status(project) == ""
     assert list((project.path / ".checkpoints").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_an_experiment_whose_queue_was_killed_is_finished_once_it_is_queued_again(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    def queue(name: str) -> None:
+        project.dvc("exp", "run", "--queue", "-S", "seed=3", "-n", name)
+        project.dvc("queue", "start", "-j", "1")
+
+    project = pipeline.copy("done", tmp_path / "project")
+    project.commit("First run")
+    other = Project(tmp_path / "other")
+    shutil.copytree(project.path, other.path, symlinks=True)
+    other.dvc("exp", "run", "--temp", "-S", "seed=3", "-n", "undisturbed")
+
+    queue("killed")
+    wait_until(lambda: bool(progress(project, "train")))
+    kill_workers(project)
+    assert progress(project, "train")
+    queue("again")  # DVC calls the killed one "Running" for ever
+    wait_until(lambda: "again" in finished(project))
+    wait_until(lambda: not workers(project))
+    assert experiment(project, "again") == experiment(other, "undisturbed")
+    assert status(project) == ""
+    assert list((project.path / ".checkpoints").iterdir()) == []
+
+
+def finished(project: Project) -> list[str]:
+    """Return the names of the queue's experiments that succeeded."""
+    rows = [line.split() for line in project.dvc("queue", "status").stdout.splitlines()]
+    return [row[1] for row in rows if row and row[-1] == "Success"]
+
+
+def kill_workers(project: Project) -> None:
+    """Kill all that is at work in the checkout, as when the machine goes down."""
+    for worker in workers(project):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(worker.partition(":")[0]), signal.SIGKILL)
+    wait_until(lambda: not workers(project))
+
+
+def wait_until(come: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not come():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def experiment(project: Project, name: str) -> str:

@@ -1,8 +1,10 @@
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from tracekd import records
+from tracekd.checkpoints import Journal
 from tracekd.config import ProbeParams, load_model, load_params
 from tracekd.models import load_encoder
 from tracekd.probes.asking import PROMPT_TOO_LONG, TOO_LONG, ask_plans, probe_rows
@@ -25,7 +27,7 @@ class Scripted:
     def __init__(self, said):
         self.said, self.asked = said, []
 
-    def ask(self, prompts, asked, _):
+    def ask(self, prompts, asked, *_):
         self.prompts, self.asked = prompts, asked
         return [Reply(self.said[: one.limit], -1.5) for one in asked]
 
@@ -44,7 +46,8 @@ def row(number=0, answer="home", prompt="Where is Mary?"):
 def ask(encoder, rows, plans, said, limits=(50, 4096)):
     engine = Scripted(said)
     stops = frozenset({encoder.end_of_turn})
-    table = ask_plans(engine, encoder, rows, plans, limits, stops)
+    with TemporaryDirectory() as folder, Journal(Path(folder) / "probes") as journal:
+        table = ask_plans(engine, encoder, rows, plans, limits, stops, journal)
     return records.check(table, records.PROBES, "probes").to_dicts(), engine
 
 
@@ -113,6 +116,6 @@ def test_probes_that_are_off_load_nothing_and_give_an_empty_table():
     settings = load_params(ROOT / "params.yaml").model_copy(update={"probes": ProbeParams()})
     nowhere = Path("nowhere")
     spec = load_model(ROOT / "models.yaml", "tiny_llama")
-    table, facts = probe_rows(settings, spec, "{class}", nowhere, [], [], nowhere)
+    table, facts = probe_rows(settings, spec, "{class}", nowhere, [], [], nowhere, nowhere)
     assert records.check(table, records.PROBES, "probes").is_empty()
     assert facts == {}

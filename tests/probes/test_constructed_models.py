@@ -10,6 +10,7 @@ import torch
 from transformers import LlamaConfig
 
 from tracekd import records
+from tracekd.checkpoints import Journal
 from tracekd.config import DatasetSpec, PromptParams, load_model
 from tracekd.models import load_encoder
 from tracekd.probes.asking import ask_plans, plan_probes
@@ -124,7 +125,8 @@ def metrics_of(rule, trace_mode, monkeypatch, tmp_path_factory):
     plans = plan_probes(folder, 0, SPEC.class_sentence, list(zip(sft, said, strict=True)), encoder)
     stops = frozenset({encoder.end_of_turn})
     engine = ProbeEngine(Constructed(encoder, rule), stops, 5)
-    asked = ask_plans(engine, encoder, sft, plans, (20, 4096), stops)
+    with Journal(folder / "probes") as journal:
+        asked = ask_plans(engine, encoder, sft, plans, (20, 4096), stops, journal)
     records.check(asked, records.PROBES, "probes")
     section, notes = report(asked, table, SPEC)
     return section["probes"], notes

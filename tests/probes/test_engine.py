@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tracekd.backends import stop_ids
+from tracekd.checkpoints import Journal
 from tracekd.config import load_model
 from tracekd.devices import Device
 from tracekd.models import load_base, load_encoder
@@ -33,6 +34,12 @@ def tiny(request):
     torch.set_num_threads(1)
     yield model, encoder
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def journal(tmp_path):
+    with Journal(tmp_path / "journal") as opened:
+        yield opened
 
 
 TRACES = ["", "<think>\nMary is in the garden.\n</think>\n", "...", "<think>\n... ...\n</think>\n"]
@@ -84,14 +91,14 @@ def alone(model, stops, prompt, one):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
-def test_replies_are_those_of_each_row_alone_from_scratch(tiny, batch_size):
+def test_replies_are_those_of_each_row_alone_from_scratch(tiny, batch_size, journal):
     model, encoder = tiny
     prompts = prompts_of(encoder)
     # A stop token that some answers really contain, so that rows end at different times.
     first = Asked(0, encoder.plain_ids("<answer>"), [], 9)
     stops = stop_ids(model, encoder) | {alone(model, frozenset(), prompts[2], first)[0][4]}
     asked = asked_of(model, encoder, prompts, stops)
-    replies = ProbeEngine(copy.deepcopy(model), stops, batch_size).ask(prompts, asked)
+    replies = ProbeEngine(copy.deepcopy(model), stops, batch_size).ask(prompts, asked, journal)
     assert len({tuple(reply.ids) for reply in replies}) > 3
     assert any(reply.ids[-1] in stops for reply in replies)
     for one, reply in zip(asked, replies, strict=True):
@@ -100,7 +107,7 @@ def test_replies_are_those_of_each_row_alone_from_scratch(tiny, batch_size):
         assert reply.gold_logprob == pytest.approx(chance, abs=1e-4)
 
 
-def test_each_prompt_is_encoded_once_and_a_right_answer_takes_one_pass(tiny):
+def test_each_prompt_is_encoded_once_and_a_right_answer_takes_one_pass(tiny, journal):
     model, encoder = tiny
     prompts = prompts_of(encoder)
     stops = stop_ids(model, encoder)
@@ -114,7 +121,7 @@ def test_each_prompt_is_encoded_once_and_a_right_answer_takes_one_pass(tiny):
         lambda _, __, kwargs: widths.append(tuple(kwargs["input_ids"].shape)),
         with_kwargs=True,
     )
-    ProbeEngine(model, stops, 64).ask(prompts, asked)
+    ProbeEngine(model, stops, 64).ask(prompts, asked, journal)
     watched.remove()
     columns = itertools.takewhile(lambda tokens: len(set(tokens)) == 1, zip(*prompts, strict=False))
     shared = len(list(columns))
@@ -124,6 +131,6 @@ def test_each_prompt_is_encoded_once_and_a_right_answer_takes_one_pass(tiny):
     assert widths == [(1, shared), (1, rests), (1, given)]
 
 
-def test_nothing_asked_is_nothing_answered(tiny):
+def test_nothing_asked_is_nothing_answered(tiny, journal):
     model, _ = tiny
-    assert ProbeEngine(model, frozenset(), 4).ask([], []) == []
+    assert ProbeEngine(model, frozenset(), 4).ask([], [], journal) == []

@@ -9,6 +9,7 @@ import polars as pl
 
 from tracekd import records
 from tracekd.backends import stop_ids
+from tracekd.checkpoints import Journal, digest
 from tracekd.config import ModelSpec, Params
 from tracekd.devices import choose_device
 from tracekd.encoding import ChatEncoder
@@ -32,6 +33,7 @@ def probe_rows(
     rows: Sequence[Row],
     predictions: Sequence[Row],
     adapter: Path,
+    progress: Path,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Ask a fine-tuned student behind given traces; return the table, and facts for a run card.
 
@@ -46,6 +48,7 @@ def probe_rows(
         rows: `records.SFT` of the test split.
         predictions: `records.PREDICTIONS`, in the order of `rows`.
         adapter: folder of the trained adapter.
+        progress: folder for what a rerun goes on from, of this adapter and `infer` only.
     """
     if not settings.probes.enabled:
         return pl.DataFrame(schema=records.PROBES), {}
@@ -62,8 +65,17 @@ def probe_rows(
     engine = ProbeEngine(model, stops, settings.infer.batch_size)
     limits = settings.infer.max_new_tokens, spec.max_length
     machine = str(device.describe()["device_name"])
-    table = ask_plans(engine, encoder, [row for row, _ in pairs], plans, limits, stops, machine)
+    chosen_rows = [row for row, _ in pairs]
+    with Journal(progress / f"probes-{_digest(chosen_rows, plans)}.jsonl") as journal:
+        table = ask_plans(engine, encoder, chosen_rows, plans, limits, stops, journal, machine)
     return table, {"probes": table.height, "probe_seconds": round(time.perf_counter() - started, 2)}
+
+
+def _digest(rows: Sequence[Row], plans: Sequence[Sequence[Probe]]) -> str:
+    """Return a hash of what is asked: which questions, which gold answers, which traces."""
+    traces = [[probe.trace for probe in probes] for probes in plans]
+    columns = ("system", "prompt", "completion", "answer_start")
+    return digest([[row[column] for column in columns] for row in rows] + traces)
 
 
 def plan_probes(
@@ -91,6 +103,7 @@ def ask_plans(
     plans: Sequence[Sequence[Probe]],
     limits: tuple[int, int],
     stops: frozenset[int],
+    journal: Journal,
     machine: str = "this one",
 ) -> pl.DataFrame:
     """Return the `records.PROBES` table of these questions and plans.
@@ -104,6 +117,7 @@ def ask_plans(
         plans: as `plans.plan` returns them, one list per row.
         limits: most new tokens of an answer; longest prompt, trace and answer together.
         stops: tokens that end an answer.
+        journal: of an earlier run with the same arguments, which goes on with it.
         machine: what the warning before a long run calls it.
     """
     most, longest = limits
@@ -120,7 +134,8 @@ def ask_plans(
                 notes[number, trace] = PROMPT_TOO_LONG if alone else TOO_LONG
             else:
                 asked[number, trace] = Asked(number, forced, answer, min(most, room))
-    replies = dict(zip(asked, engine.ask(prompts, list(asked.values()), machine), strict=True))
+    replied = engine.ask(prompts, list(asked.values()), journal, machine)
+    replies = dict(zip(asked, replied, strict=True))
     tag = len(encoder.plain_ids(ANSWER_TAG))
     made = []
     for number, (row, probes) in enumerate(zip(rows, plans, strict=True)):

@@ -10,11 +10,12 @@ overwrites the rest of the draft. Rows are packed (`tracekd.backends.packed`), s
 is the one that its row alone would get.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 from tracekd.backends.drafts import DRAFT, Recollection
+from tracekd.checkpoints import Journal, StopRequest
 from tracekd.collation import length_batches
 from tracekd.progress import LongRunWarning, progress_bar
 
@@ -74,44 +75,76 @@ class ProbeEngine:
         self._model, self._stops, self._batch = PackedModel(model), stops, batch_size
 
     def ask(
-        self, prompts: Sequence[Sequence[int]], asked: Sequence[Asked], machine: str = "this one"
+        self,
+        prompts: Sequence[Sequence[int]],
+        asked: Sequence[Asked],
+        journal: Journal,
+        machine: str = "this one",
     ) -> list[Reply]:
         """Return one reply per element of `asked`, in their order.
 
         Args:
             prompts: each is encoded once.
             asked: in any order, any number per prompt.
+            journal: of an earlier run with the same arguments, which goes on with it.
             machine: what the warning before a long run calls it.
         """
         import torch
 
-        from tracekd.backends.decoding import read_prompts
+        batches = list(self._batches(prompts, asked))
+        replies: dict[int, Reply] = {}
+        warning = LongRunWarning("probing", len(batches) - journal.left, machine)
+        encoded: tuple[list[int], RowCache] | None = None
+        with (
+            progress_bar(len(asked), "probes", "answer") as bar,
+            torch.inference_mode(),
+            StopRequest().leaving(
+                lambda: f"all answers and {len(journal.values)} of {len(batches)} batches of probes"
+            ) as stop,
+        ):
+            for chosen, places in batches:
+                made = journal.recall()
+                if made is None:
+                    own = [prompts[index] for index in chosen]
+                    if encoded is None or encoded[0] is not chosen:
+                        encoded = chosen, self._encode(own)
+                    rows = [chosen.index(asked[place].prompt) for place in places]
+                    ones = [asked[place] for place in places]
+                    made = [astuple(reply) for reply in self._answer(encoded[1], own, rows, ones)]
+                    journal.append(made)
+                    stop.check()
+                    if message := warning.step():
+                        bar.write(message)
+                replies.update(
+                    (place, Reply(*one)) for place, one in zip(places, made, strict=True)
+                )
+                bar.update(len(places))
+        return [replies[place] for place in range(len(asked))]
 
+    def _batches(
+        self, prompts: Sequence[Sequence[int]], asked: Sequence[Asked]
+    ) -> Iterator[tuple[list[int], list[int]]]:
+        """Yield prompts that are encoded together, and which of `asked` are then answered together.
+
+        Those of the same prompts follow each other.
+        """
         by_prompt: dict[int, list[int]] = {}
         for place, one in enumerate(asked):
             by_prompt.setdefault(one.prompt, []).append(place)
         wanted = list(by_prompt)
-        batches = length_batches([len(prompts[index]) for index in wanted], self._batch)
-        replies: dict[int, Reply] = {}
-        warning = LongRunWarning("probing", len(batches), machine)
-        with progress_bar(len(asked), "probes", "answer") as bar, torch.inference_mode():
-            for batch in batches:
-                chosen = [wanted[position] for position in batch]
-                own = [prompts[index] for index in chosen]
-                encoded = self._model.cache(len(own), max(map(len, own)))
-                read_prompts(self._model, encoded, own)
-                row_of = {index: row for row, index in enumerate(chosen)}
-                places = [place for index in chosen for place in by_prompt[index]]
-                lengths = [len(asked[place].forced) for place in places]
-                for part in length_batches(lengths, self._batch):
-                    ones = [places[position] for position in part]
-                    rows = [row_of[asked[place].prompt] for place in ones]
-                    made = self._answer(encoded, own, rows, [asked[place] for place in ones])
-                    replies.update(zip(ones, made, strict=True))
-                    bar.update(len(ones))
-                if message := warning.step():
-                    bar.write(message)
-        return [replies[place] for place in range(len(asked))]
+        for batch in length_batches([len(prompts[index]) for index in wanted], self._batch):
+            chosen = [wanted[position] for position in batch]
+            places = [place for index in chosen for place in by_prompt[index]]
+            lengths = [len(asked[place].forced) for place in places]
+            for part in length_batches(lengths, self._batch):
+                yield chosen, [places[position] for position in part]
+
+    def _encode(self, prompts: Sequence[Sequence[int]]) -> "RowCache":
+        from tracekd.backends.decoding import read_prompts
+
+        encoded = self._model.cache(len(prompts), max(map(len, prompts)))
+        read_prompts(self._model, encoded, prompts)
+        return encoded
 
     def _answer(
         self,
