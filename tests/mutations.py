@@ -360,6 +360,13 @@ FAULTS = (
         '"adapter": "adapter",',
         ("test_checkpoints.py",),
     ),
+    Fault(
+        "probes of another setting are used",
+        "probes/asking.py",
+        'f"probes-{_digest(chosen_rows, plans)}.jsonl"',
+        '"probes-.jsonl"',
+        ("test_checkpoints.py",),
+    ),
 )
 
 
