@@ -79,25 +79,23 @@ def write_predictions(count: int, folder: Path, class_sentence: str) -> None:
     """Write decomposed questions, predictions of every kind, and no probes, for analyze."""
     import polars as pl
 
-    from tracekd.records import DECOMPOSED, PREDICTIONS, PROBES
+    from tracekd.records import DECOMPOSED, PREDICTIONS, PROBES, ROW_GROUP, write, write_parts
 
-    parts: dict[str, list[Path]] = {"decomposed": [], "predictions": []}
     schemas = {"decomposed": DECOMPOSED, "predictions": PREDICTIONS}
-    chunk: dict[str, list[dict[str, Any]]] = {name: [] for name in parts}
-    for number, record in enumerate(records(count, "predictions")):
-        for name, row in _asked_and_answered(number, record, class_sentence).items():
-            chunk[name].append(row)
-        if len(chunk["decomposed"]) == 10 * _CHUNK or number == count - 1:
-            for name, rows in chunk.items():
-                part = folder / f"{name}-{number}.parquet"
-                pl.DataFrame(rows, schema=dict(schemas[name])).write_parquet(part)
-                parts[name].append(part)
-                rows.clear()
-    for name, written in parts.items():
-        pl.scan_parquet(written).sink_parquet(folder / f"{name}.parquet", compression="zstd")
-        for part in written:
-            part.unlink()
-    pl.DataFrame(schema=dict(PROBES)).write_parquet(folder / "probes.parquet")
+    pieces: dict[str, list[Path]] = {name: [] for name in schemas}
+    numbered = enumerate(records(count, "predictions"))
+    while chunk := list(itertools.islice(numbered, ROW_GROUP)):
+        rows = [_asked_and_answered(*item, class_sentence) for item in chunk]
+        for name, schema in schemas.items():
+            piece = folder / f"{name}-{chunk[0][0]}.parquet"
+            write(pl.DataFrame([row[name] for row in rows], schema=dict(schema)), piece, schema)
+            pieces[name].append(piece)
+    # As the stages write them: in row groups of their size.
+    for name, schema in schemas.items():
+        write_parts(map(pl.read_parquet, pieces[name]), folder / f"{name}.parquet", schema)
+        for piece in pieces[name]:
+            piece.unlink()
+    write(pl.DataFrame(schema=dict(PROBES)), folder / "probes.parquet", PROBES)
 
 
 def _asked_and_answered(

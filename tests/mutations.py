@@ -314,15 +314,15 @@ FAULTS = (
     Fault(
         "a trace is right if one of its steps is",
         "scoring/traces.py",
-        "all(taught) if taught else None",
-        "any(taught) if taught else None",
+        "pl.all_horizontal(column",
+        "pl.any_horizontal(column",
         ("scoring/test_traces.py",),
     ),
     Fault(
         "a trace may quote further facts and still be right",
         "scoring/traces.py",
-        "exact = set(predicted) == gold and not unmatched",
-        "exact = set(predicted) >= gold",
+        "(quoted == shared)",
+        "(quoted >= shared)",
         ("scoring/test_traces.py",),
     ),
     Fault(

@@ -4,6 +4,7 @@ import random
 import time
 from pathlib import Path
 
+import polars as pl
 import pytest
 import yaml
 from mutations import TEXTS, mutated
@@ -11,6 +12,7 @@ from mutations import TEXTS, mutated
 from tracekd.config import Settings, load_dataset, load_model, load_params
 from tracekd.errors import TracekdError
 from tracekd.traces.grammar import FACTS_HEADER, NO_FACTS, Trace, read, render
+from tracekd.traces.reading import read_column
 
 ROOT = Path(__file__).resolve().parents[2]
 SENTENCE = "The category of the question is: {class}."
@@ -54,6 +56,24 @@ def test_the_grammar_reads_any_text_and_calls_strict_only_what_it_would_write(co
         else:
             assert reading.answers == (), number
     assert min(forms.values()) > count / 100
+
+
+@pytest.mark.parametrize(
+    "sentence", [SENTENCE, "{class}", "- {class}", "... {class}", "I need to use the {class}:"]
+)
+def test_a_column_of_texts_is_read_as_each_text_is(sentence: str) -> None:
+    texts = [text_of_case(number).replace(SENTENCE[:-8], sentence[:-8]) for number in range(2000)]
+    rows = [
+        (
+            found.form,
+            found.trace.class_name,
+            None if found.trace.facts is None else list(found.trace.facts),
+            found.answer_text,
+            list(found.answers),
+        )
+        for found in (read(text, sentence) for text in texts)
+    ]
+    assert read_column(pl.Series(texts, dtype=pl.String), sentence).rows() == rows
 
 
 @pytest.mark.parametrize("blank", ["\t", "\u2003", "\x85", "\x1c", " \u3000 "])

@@ -1,12 +1,104 @@
 """Each step against its own question's gold."""
 
-import pytest
+import random
+from collections.abc import Collection
+from typing import Any
 
-from tracekd.scoring.traces import MISSING, FactsVerdict, score_facts, score_trace
-from tracekd.traces.grammar import Trace
+import polars as pl
+import pytest
+from row_by_row import MISSING, FactsVerdict, TraceVerdict
+from row_by_row import score_trace as defined
+
+from tracekd.scoring.traces import Step, score_traces
+from tracekd.traces.grammar import Trace, one_line
+
+Row = tuple[Trace, str, Collection[int], list[str]]
 
 CONTEXT = ["Mary went home.", "John left.", "Mary slept.", "John left."]
 BOTH = frozenset({"class", "facts"})
+SCHEMA: dict[str, Any] = {
+    "form": pl.String,
+    "class_name": pl.String,
+    "facts": pl.List(pl.String),
+    "question_class": pl.String,
+    "context": pl.List(pl.String),
+    "step_facts": pl.List(pl.Int32),
+}
+# Few words in several spellings, so that facts are often equal, or nearly.
+WORDS = (
+    "a",
+    "A",
+    "b.",
+    "\u0130",
+    "i\u0307",
+    "\u03a3",
+    "\u212a",
+    "k",
+    "?",
+    "",
+    " ",
+    "\t",
+    "\xa0",
+    "\x1c",
+)
+STEPS: list[set[Step]] = [set(), {"class"}, {"facts"}, {"class", "facts"}]
+
+
+def scored(rows: list[Row], steps: Collection[Step]) -> list[TraceVerdict]:
+    table = [
+        ("strict", trace.class_name, trace.facts, gold, context, list(facts))
+        for trace, gold, facts, context in rows
+    ]
+    found = score_traces(pl.DataFrame(table, schema=SCHEMA, orient="row"), steps)
+    return [
+        TraceVerdict(
+            row["class_predicted"],
+            row["class_correct"],
+            FactsVerdict(
+                tuple(row["facts_predicted"]),
+                *(row[f"facts_{n}"] for n in ("lenient", "unmatched", "precision", "recall", "f1")),
+                exact=row["facts_exact"],
+            )
+            if row["facts_exact"] is not None
+            else None,
+            row["trace_correct"],
+        )
+        for row in found.iter_rows(named=True)
+    ]
+
+
+def score_trace(
+    trace: Trace, gold: str, facts: Collection[int], context: list[str], steps: Collection[Step]
+) -> TraceVerdict:
+    return scored([(trace, gold, facts, context)], steps)[0]
+
+
+def score_facts(quoted: list[str], gold: Collection[int], context: list[str]) -> FactsVerdict:
+    verdict = score_trace(Trace(None, tuple(quoted)), "", gold, context, {"facts"}).facts
+    assert verdict is not None
+    return verdict
+
+
+def asked_and_read(number: int) -> Row:
+    draw = random.Random(number)  # noqa: S311
+
+    def words() -> str:
+        return "".join(draw.choices(WORDS, k=draw.randrange(5)))
+
+    context = [words() for _ in range(draw.randint(1, 5))]
+    quoted = [draw.choice([words(), *context]) for _ in range(draw.randrange(5))]
+    facts = draw.choice([None, *[tuple(map(one_line, quoted))] * 9])
+    gold = draw.sample(range(len(context)), draw.randint(0, min(3, len(context))))
+    return Trace(draw.choice([None, words()]), facts), words(), gold, context
+
+
+@pytest.mark.parametrize("steps", STEPS, ids=["none", "class", "facts", "both"])
+def test_columns_say_what_the_definition_says_row_by_row(steps: set[Step]) -> None:
+    rows = [asked_and_read(number) for number in range(5000)]
+    verdicts = scored(rows, steps)
+    for row, verdict in zip(rows, verdicts, strict=True):
+        trace, gold, facts, context = row
+        assert verdict == defined(trace, gold, facts, list(map(one_line, context)), steps), row
 
 
 def test_all_gold_facts_and_no_other_are_exact_in_any_order() -> None:

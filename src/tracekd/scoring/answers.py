@@ -1,12 +1,14 @@
 """The official answer metrics by name (`answer_metric` in datasets.yaml)."""
 
+import polars as pl
+
 from tracekd.errors import TracekdError, nearest
 from tracekd.scoring import cotemp_metric, exact_match, marco_metric
-from tracekd.scoring.attempt import AnswerMetric
+from tracekd.scoring.attempt import AnswerMetric, Attempt
 
 METRICS: dict[str, AnswerMetric] = {
     "exact_match": AnswerMetric(exact_match.PARTS, exact_match.judge),
-    "cotemp": AnswerMetric(cotemp_metric.PARTS, cotemp_metric.judge),
+    "cotemp": AnswerMetric(cotemp_metric.PARTS, cotemp_metric.judge, reads_context=True),
     "marco": AnswerMetric(marco_metric.PARTS, marco_metric.judge, marco_metric.figures),
 }
 
@@ -22,3 +24,27 @@ def metric(name: str) -> AnswerMetric:
             f"datasets.yaml: answer_metric: unknown metric {name!r}; {nearest(name, METRICS)}"
         )
     return METRICS[name]
+
+
+def judge_answers(said: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Return `answer_correct` and the parts of a metric, each a Float64 column.
+
+    Args:
+        said: question, context, answers and subtype as in `records.QUESTIONS`; answer and items as
+            in `tracekd.traces.reading.READINGS`.
+        name: see `metric`.
+    """
+    chosen = metric(name)
+    contexts = said["context"].to_list() if chosen.reads_context else [()] * said.height
+    gold, subtypes, items = (said[name].to_list() for name in ("answers", "subtype", "items"))
+    texts = said["answer"].fill_null("")
+    attempts = zip(said["question"], contexts, gold, subtypes, texts, items, strict=True)
+    verdicts = [chosen.judge(Attempt(*parts)) for parts in attempts]
+    correct = [verdict.correct for verdict in verdicts]
+    # A metric may find what it looks for in nothing; no answer is never right.
+    right = pl.Series("answer_correct", correct, dtype=pl.Boolean) & said["answer"].is_not_null()
+    parts = [
+        pl.Series(part, [verdict.parts[part] for verdict in verdicts], dtype=pl.Float64)
+        for part in chosen.parts
+    ]
+    return pl.DataFrame([right, *parts])

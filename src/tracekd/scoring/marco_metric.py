@@ -9,6 +9,7 @@ abbreviations. As there, questions without an answer enter neither figure.
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 import polars as pl
 
@@ -33,6 +34,8 @@ def judge(attempt: Attempt) -> Verdict:
         return Verdict(correct, dict.fromkeys(PARTS))
     tokens = _tokens(attempt.text)
     references = [_tokens(answer) for answer in attempt.answers]
+    if tokens and tokens in references:  # all that follows comes to this
+        return Verdict(correct, dict(zip(PARTS, (1.0, *[float(len(tokens))] * 3), strict=True)))
     return Verdict(correct, {"rouge_l": rouge_l(tokens, references), **_bleu_1(tokens, references)})
 
 
@@ -82,6 +85,7 @@ def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
     return len(first) - row.bit_count()
 
 
+@lru_cache(maxsize=1 << 10)  # a right answer is often the reference to the letter
 def _tokens(text: str) -> list[str]:
     return _TOKEN.findall(text.lower())
 

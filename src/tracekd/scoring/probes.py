@@ -11,8 +11,8 @@ from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
 from tracekd.probes.plans import CUTS
 from tracekd.scoring.answers import metric
-from tracekd.scoring.attempt import answer_in_facts, normalise
-from tracekd.scoring.table import attempt, name_ids
+from tracekd.scoring.attempt import Attempt, answer_in_facts, normalise
+from tracekd.scoring.table import name_ids
 from tracekd.statistics.probes import effects_of_traces, reasons
 from tracekd.statistics.values import settle
 from tracekd.traces.grammar import read
@@ -113,7 +113,8 @@ def _verdict(
         return told
     reading = read(row["text"], spec.class_sentence)
     text, items = reading.answer_text or "", reading.answers
-    judged = metric(spec.answer_metric).judge(attempt(question, text, items))
+    asked = {column: question[column] for column in ("question", "context", "answers", "subtype")}
+    judged = metric(spec.answer_metric).judge(Attempt(**asked, text=text, items=items))
     correct = judged.correct and reading.answer_text is not None
     follows = bool(items) and bool(answer_in_facts(wrong_facts, items, "all")) and not correct
     return told | {

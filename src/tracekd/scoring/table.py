@@ -1,26 +1,20 @@
 """Questions and what a student said of them -> the table of scores, one row per question."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from tracekd import pools, records
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
-from tracekd.scoring.answers import metric
-from tracekd.scoring.attempt import AnswerMetric, Attempt, answer_in_facts
-from tracekd.scoring.traces import Step, TraceVerdict, score_trace
-from tracekd.traces.grammar import Reading, one_lined, read
+from tracekd.scoring.answers import judge_answers, metric
+from tracekd.scoring.attempt import answer_in_facts
+from tracekd.scoring.traces import Step, score_traces
+from tracekd.traces.reading import read_column
 
 _SHOWN = 5
-#: What is looked at of a question, and of what was said of it.
-_ASKED = ("id", "question", "context", "answers", "question_class", "subtype", "step_facts")
-_SAID = ("text", "finish_reason", "completion_tokens")
-#: The context with each fact as one line.
-_LINES = "context_lines"
 
 
 def score(
@@ -44,14 +38,24 @@ def score(
     """
     check_ids(questions["id"], predictions["id"])
     paired = questions.join(predictions, on="id", how="left", maintain_order="left")
-    judge = metric(spec.answer_metric)
-    lined = pl.col("context").list.eval(one_lined(pl.element())).alias(_LINES)
-    rows = [
-        _row(row, judge, spec, steps, answer_part)
-        for row in paired.select(*_ASKED, *_SAID, lined).iter_rows(named=True)
-    ]
-    schema = {**records.SCORES, **dict.fromkeys(judge.parts, pl.Float64)}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    readings = read_column(paired["text"], spec.class_sentence)
+    if answer_part is not None:
+        cut = pl.Series("answer", map(answer_part, paired["text"]), dtype=pl.String)
+        readings = readings.with_columns(cut, items=pl.concat_list(cut))
+    said = pl.concat([paired, readings], how="horizontal")
+    traces, answers = score_traces(said, steps), judge_answers(said, spec.answer_metric)
+    others = said.select(
+        "id",
+        "question_class",
+        "finish_reason",
+        "completion_tokens",
+        "answer",
+        _answer_in_trace(said, spec),
+        _trace_tokens(said),
+        parse_status="form",
+    )
+    table = pl.concat([others, traces, answers], how="horizontal")
+    return table.select(*records.SCORES, *metric(spec.answer_metric).parts)
 
 
 def score_file(
@@ -85,50 +89,20 @@ def _score_part(
     return score(records.read_part(path, records.DECOMPOSED, start), predictions, spec, steps)
 
 
-def _row(
-    row: dict[str, Any],
-    judge: AnswerMetric,
-    spec: DatasetSpec,
-    steps: Collection[Step],
-    answer_part: Callable[[str], str] | None,
-) -> tuple[Any, ...]:
-    """Return a row of the table of scores from a question and what was said of it."""
-    reading = read(row["text"], spec.class_sentence)
-    trace = score_trace(reading.trace, row["question_class"], row["step_facts"], row[_LINES], steps)
-    answer, items = reading.answer_text, reading.answers
-    if answer_part is not None:
-        answer = answer_part(row["text"])
-        items = (answer,)
-    verdict = judge.judge(attempt(row, answer or "", items))
-    return (
-        row["id"],
-        row["question_class"],
-        reading.form,
-        row["finish_reason"],
-        row["completion_tokens"],
-        answer,
-        # A metric may find what it looks for in nothing; no answer is never right.
-        verdict.correct and answer is not None,
-        *_trace_columns(trace, reading),
-        answer_in_facts(reading.trace.facts, row["answers"], spec.answers),
-        _trace_tokens(row["text"], row["completion_tokens"]),
-        *(verdict.parts[part] for part in judge.parts),
-    )
-
-
 def check_ids(questions: pl.Series, predictions: pl.Series) -> None:
     """Raise unless every question has exactly one prediction and every prediction a question.
 
     Raises:
         TracekdError: naming the first ids that are missing, repeated or unknown.
     """
-    asked, answered = set(questions), set(predictions)
+    asked, answered = questions.alias("id").to_frame(), predictions.alias("id").to_frame()
     faults = {
-        "questions without a prediction": asked - answered,
-        "predictions of unknown questions": answered - asked,
-        "questions predicted more than once": set(predictions.filter(predictions.is_duplicated())),
+        "questions without a prediction": asked.join(answered, on="id", how="anti"),
+        "predictions of unknown questions": answered.join(asked, on="id", how="anti"),
+        "questions predicted more than once": answered.filter(answered.is_duplicated()),
     }
-    lines = [f"{len(ids)} {fault}: {name_ids(ids)}" for fault, ids in faults.items() if ids]
+    found = {fault: set(rows["id"]) for fault, rows in faults.items()}
+    lines = [f"{len(ids)} {fault}: {name_ids(ids)}" for fault, ids in found.items() if ids]
     if lines:
         raise TracekdError(
             "data/predictions.parquet: does not fit data/decomposed/test.parquet: "
@@ -143,46 +117,27 @@ def name_ids(ids: Collection[str]) -> str:
     return ", ".join(sorted(ids)[:_SHOWN]) + more
 
 
-def attempt(question: dict[str, Any], text: str, items: Sequence[str]) -> Attempt:
-    """Return what the metric is given, from a row of the questions and an answer read."""
-    return Attempt(
-        question=question["question"],
-        context=question["context"],
-        answers=question["answers"],
-        subtype=question["subtype"],
-        text=text,
-        items=items,
-    )
+def _answer_in_trace(said: pl.DataFrame, spec: DatasetSpec) -> pl.Series:
+    stated = [
+        answer_in_facts(facts, gold, spec.answers)
+        for facts, gold in said.select("facts", "answers").iter_rows()
+    ]
+    return pl.Series("answer_in_trace", stated, dtype=pl.Boolean)
 
 
-def _trace_columns(trace: TraceVerdict, reading: Reading) -> tuple[Any, ...]:
-    """Return the columns of `records.SCORES` from class_predicted to trace_correct."""
-    facts = trace.facts
-    # A text without an answer stopped before its trace was complete: no trace to call right.
-    correct = None if trace.correct is None else trace.correct and reading.form != "failed"
-    if facts is None:
-        return trace.class_name, trace.class_correct, *[None] * 7, correct
-    return (
-        trace.class_name,
-        trace.class_correct,
-        facts.predicted,
-        facts.precision,
-        facts.recall,
-        facts.f1,
-        facts.exact,
-        facts.lenient,
-        facts.unmatched,
-        correct,
-    )
-
-
-def _trace_tokens(text: str, tokens: int) -> float:
+def _trace_tokens(said: pl.DataFrame) -> pl.Series:
     """Return the tokens in front of the answer part, apportioned by characters."""
-    if not text:
-        return 0.0
+    tokens = [
+        count * _answer_start(text) / max(1, len(text))
+        for text, count in said.select("text", "completion_tokens").iter_rows()
+    ]
+    return pl.Series("trace_tokens", tokens, dtype=pl.Float64)
+
+
+def _answer_start(text: str) -> int:
     lowered = text.lower()
     end = lowered.find("<answer>")
-    if end < 0:
-        closed = lowered.find("</think>")
-        end = closed + len("</think>") if closed >= 0 else len(text) * ("<think>" in lowered)
-    return tokens * end / len(text)
+    if end >= 0:
+        return end
+    closed = lowered.find("</think>")
+    return closed + len("</think>") if closed >= 0 else len(text) * ("<think>" in lowered)

@@ -105,6 +105,9 @@ class Reading:
 
 def one_line(text: str) -> str:
     """Return `text` with every run of white space (line breaks too) as one space, ends trimmed."""
+    # Every other white space is not printable. Most texts are one line already.
+    if text.isprintable() and "  " not in text:
+        return text.strip(" ")
     return " ".join(text.split())
 
 
@@ -176,7 +179,7 @@ def _strict_trace(block: str | None, class_sentence: str) -> Trace | None:
     words = lines[0].split(" ")
     if len(lines) == 1 and set(words) == {FILLER}:
         return Trace(filler=len(words))
-    class_name = _class_in(lines[0], class_sentence)
+    class_name = class_in(lines[0], class_sentence)
     rest = lines if class_name is None else lines[1:]
     if not rest:
         return Trace(class_name)
@@ -187,7 +190,8 @@ def _strict_trace(block: str | None, class_sentence: str) -> Trace | None:
     return Trace(class_name, tuple(_unescape(line[len(_BULLET) :]) for line in rest[1:]))
 
 
-def _class_in(line: str, class_sentence: str) -> str | None:
+def class_in(line: str, class_sentence: str) -> str | None:
+    """Return the class that a line names in exactly the words of the sentence, else None."""
     prefix, suffix = class_sentence.split("{class}")
     if not (line.startswith(prefix) and line.endswith(suffix)):
         return None
