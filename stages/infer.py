@@ -23,8 +23,7 @@ def main(
 ) -> None:
     """Let the fine-tuned student answer the test questions, greedily; and behind given traces.
 
-    Reads data/sft (of train.parquet the completions: a guess at what comes saves time),
-    data/decomposed and models/adapter.
+    Reads data/sft (of train.parquet the completions, to guess from), data/decomposed, models/adapter.
     Writes data/predictions.parquet, data/probes.parquet (no rows unless probes.enabled) and
     metrics/run_infer.json (time, memory, machine).
     Params: model, infer, probes, seed, data_seed, dataset.
@@ -37,8 +36,7 @@ def main(
     clock = runcard.RunCard()
     settings = config.load_params(params)
     rows = records.read(test, records.SFT).to_dicts()
-    name = settings.model
-    spec = config.load_model(models, name)
+    spec = config.load_model(models, name := settings.model)
     taught = records.read(train, records.SFT).head(inference.TAUGHT)["completion"].to_list()
     sentence = config.load_dataset(datasets, settings.dataset).class_sentence
     with inference.answer_rows(name, spec, settings.infer, rows, adapter, taught) as answers:
