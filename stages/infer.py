@@ -23,7 +23,7 @@ def main(
 ) -> None:
     """Let the fine-tuned student answer the test questions, greedily; and behind given traces.
 
-    Reads data/sft (of train.parquet the completions, to guess from), data/decomposed, models/adapter.
+    Reads data/sft (of train.parquet completions to guess from), data/decomposed, models/adapter.
     Writes data/predictions.parquet, data/probes.parquet (no rows unless probes.enabled) and
     metrics/run_infer.json (time, memory, machine).
     Params: model, infer, probes, seed, data_seed, dataset.
