@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers.cache_utils import Cache
+from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from tracekd.kernels.starts import SharedStart
 
@@ -118,19 +119,16 @@ def attend(
     sin: torch.Tensor,
     scale: float,
 ) -> torch.Tensor:
-    """Return `rotary_causal_attention` of the arguments, by the quicker way for their size."""
+    """Return `rotary_causal_attention` of the arguments (shapes there), by the way for their size.
+
+    Rows of more than `_LONGEST` tokens, and all on a GPU, take memory for T and not for T^2.
+    """
     if q.device.type == "cpu" and q.shape[1] <= _LONGEST:
         return rotary_causal_attention(q, k, v, cos, sin, scale)
-    cos, sin = cos[:, None], sin[:, None]
-    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
-    q, k = (x * cos + torch.cat(_turned(x), dim=-1) * sin for x in (q, k))
+    q, k = apply_rotary_pos_emb(q.transpose(1, 2), k.transpose(1, 2), cos, sin)
+    v = v.transpose(1, 2)
     output = scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True)
     return output.transpose(1, 2)
-
-
-def _turned(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    half = x.shape[-1] // 2
-    return -x[..., half:], x[..., :half]
 
 
 def _forward(
