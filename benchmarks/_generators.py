@@ -30,20 +30,20 @@ class Job:
 
         `batch_sizes` are ours and that of `generate`.
         """
-        from tracekd import config, records
+        from tracekd import config, records, tables
 
         self.name, self.spec = model, config.load_model(models, model)
         self.params = config.InferParams(batch_size=batch_sizes[0], max_new_tokens=new_tokens)
         self.peer_batch_size = batch_sizes[1]
         self.adapter, self.precision, self.authors = adapter, precision, authors
-        table = records.read(data / "test.parquet", records.SFT)
+        table = tables.read(data / "test.parquet", records.SFT)
         if len(table) < questions:
             raise TracekdError(
                 f"{data / 'test.parquet'}: {len(table)} questions; ask for fewer than {questions} "
                 "--questions"
             )
         self._rows = table.head(questions).to_dicts()
-        train = records.read(data / "train.parquet", records.SFT)
+        train = tables.read(data / "train.parquet", records.SFT)
         self._taught: list[str] = train.head(TAUGHT)["completion"].to_list()
         self.first_seconds: float | None = None
 

@@ -79,7 +79,8 @@ def write_predictions(count: int, folder: Path, class_sentence: str) -> None:
     """Write decomposed questions, predictions of every kind, and no probes, for analyze."""
     import polars as pl
 
-    from tracekd.records import DECOMPOSED, PREDICTIONS, PROBES, ROW_GROUP, write, write_parts
+    from tracekd.records import DECOMPOSED, PREDICTIONS, PROBES
+    from tracekd.tables import ROW_GROUP, write, write_parts
 
     schemas = {"decomposed": DECOMPOSED, "predictions": PREDICTIONS}
     pieces: dict[str, list[Path]] = {name: [] for name in schemas}

@@ -32,7 +32,7 @@ class Job:
         precision: str,
     ) -> None:
         """Read settings and rows; tokens are made when a device is at hand."""
-        from tracekd import config, records
+        from tracekd import config, records, tables
 
         self.name, self.spec = model, config.load_model(models, model)
         chosen = {"epochs": 1, "accumulate": 1, "evaluations": 1}
@@ -40,7 +40,7 @@ class Job:
             chosen["batch_size"] = batch_size
         self.params = config.load_params(params).train.model_copy(update=chosen)
         self.steps, self.precision = steps, precision
-        rows = records.read(data / "train.parquet", records.SFT)
+        rows = tables.read(data / "train.parquet", records.SFT)
         wanted = steps * self.params.batch_size
         if len(rows) < wanted:
             raise TracekdError(

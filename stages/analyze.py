@@ -29,7 +29,7 @@ def main(
     {confusion,accuracy_by_class,steps,probes}.csv, overview.png, probes.png.
     Params: model, dataset, trace_mode.
     """
-    from tracekd import config, figures, files, records, runcard
+    from tracekd import config, figures, files, records, runcard, tables
     from tracekd.probes import figure
     from tracekd.scoring import metrics as measures
     from tracekd.scoring import probes, table
@@ -38,13 +38,13 @@ def main(
 
     settings = config.load_params(params)
     spec = config.load_dataset(datasets, settings.dataset)
-    answers = records.read(predictions, records.PREDICTIONS)
+    answers = tables.read(predictions, records.PREDICTIONS)
     scored = table.score_file(questions, answers, spec, regime(settings.trace_mode).steps)
     measured, notes = measures.report(scored, spec.answer_metric)
-    effects, more_notes = probes.report_file(records.read(probed, records.PROBES), questions, spec)
+    effects, more_notes = probes.report_file(tables.read(probed, records.PROBES), questions, spec)
     measured |= effects
     title = f"{settings.model} on {settings.dataset}, trace mode {settings.trace_mode}"
-    records.write(scored, scores, records.SCORES, extra=True)
+    tables.write(scored, scores, records.SCORES, extra=True)
     files.write_json(metrics / "metrics.json", measured)
     files.write_json(metrics / "notes.json", notes | more_notes)
     runcard.join(metrics)

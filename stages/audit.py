@@ -31,7 +31,7 @@ def main(
     Reads JSON lines: one file per class with question, facts, gold, prediction, triple_element; or
     id and text (docs/audit.md). The files of a folder are one set. Writes nothing but --out.
     """
-    from tracekd import audit, config, files, records
+    from tracekd import audit, config, files, records, tables
     from tracekd.summary import audit_summary
 
     spec = config.load_dataset(datasets, dataset)
@@ -39,7 +39,7 @@ def main(
         audit.read_sets(paths),
         spec,
         facts=facts,
-        questions=records.read(questions, records.DECOMPOSED) if questions else None,
+        questions=tables.read(questions, records.DECOMPOSED) if questions else None,
         trace_mode=trace_mode,
     )
     for name, found in report.items():

@@ -25,7 +25,7 @@ def main(
     with system message, prompt, completion and the steps shown, and manifest.json, which counts
     right and wrong steps. Params: trace_mode, corruption, seed, prompt, dataset.
     """
-    from tracekd import config, files, records, sft
+    from tracekd import config, files, records, sft, tables
 
     settings = config.load_params(params)
     if show:
@@ -33,7 +33,7 @@ def main(
         from tracekd.showing import show_examples
 
         encoder = load_encoder(settings.model, config.load_model(models, settings.model))
-        table = records.read(out / "train.parquet", records.SFT)
+        table = tables.read(out / "train.parquet", records.SFT)
         print(show_examples(table.head(show).rows(named=True), encoder))
         return
     spec = config.load_dataset(datasets, settings.dataset)

@@ -30,22 +30,22 @@ def main(
     """
     import polars as pl
 
-    from tracekd import config, inference, records, runcard
+    from tracekd import config, inference, records, runcard, tables
     from tracekd.probes import asking
 
     clock = runcard.RunCard()
     settings = config.load_params(params)
-    rows = records.read(test, records.SFT).to_dicts()
+    rows = tables.read(test, records.SFT).to_dicts()
     spec = config.load_model(models, name := settings.model)
-    taught = records.read(train, records.SFT).head(inference.TAUGHT)["completion"].to_list()
+    taught = tables.read(train, records.SFT).head(inference.TAUGHT)["completion"].to_list()
     sentence = config.load_dataset(datasets, settings.dataset).class_sentence
     with inference.answer_rows(name, spec, settings.infer, rows, adapter, taught) as answers:
         said = answers.predictions
-        records.write(pl.DataFrame(said, schema=records.PREDICTIONS), out, records.PREDICTIONS)
+        tables.write(pl.DataFrame(said, schema=records.PREDICTIONS), out, records.PREDICTIONS)
         asked, facts = asking.probe_rows(
             settings, spec, sentence, decomposed, rows, said, adapter, answers.progress
         )
-        records.write(asked, probes, records.PROBES)
+        tables.write(asked, probes, records.PROBES)
         clock.add(answers.facts | facts)
         clock.write(card)
     reasons = answers.facts["finish_reasons"].items()

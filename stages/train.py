@@ -25,12 +25,12 @@ def main(
     answer, step by step) and metrics/run_train.json (time, memory, machine).
     Params: model, seed, train.
     """
-    from tracekd import config, records, runcard, training
+    from tracekd import config, records, runcard, tables, training
 
     clock = runcard.RunCard()
     settings = config.load_params(params)
     rows = {
-        split: records.read(sft / f"{split}.parquet", records.SFT).to_dicts()
+        split: tables.read(sft / f"{split}.parquet", records.SFT).to_dicts()
         for split in ("train", "validation")
     }
     name = settings.model

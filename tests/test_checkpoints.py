@@ -13,7 +13,7 @@ from typing import NamedTuple
 import polars as pl
 import pytest
 
-from tracekd import records, training
+from tracekd import records, tables, training
 from tracekd.backends.transformers import TransformersBackend
 from tracekd.checkpoints import Journal, StopRequest, fingerprint, progress_folder
 from tracekd.config import InferParams, ProbeParams, TrainParams, load_model, load_params
@@ -279,7 +279,7 @@ class Inference:
     def __init__(self, folder):
         self.folder = folder
         for split in records.SPLITS:
-            records.write(DECOMPOSED, folder / f"{split}.parquet", records.DECOMPOSED)
+            tables.write(DECOMPOSED, folder / f"{split}.parquet", records.DECOMPOSED)
 
     def run(self, adapter, seed=0, limit=6, batch_size=3):
         settings = load_params(ROOT / "params.yaml").model_copy(

@@ -3,7 +3,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tracekd import records
+from tracekd import records, tables
 from tracekd.backends import make_backend, stop_ids
 from tracekd.checkpoints import Journal
 from tracekd.config import InferParams, TrainParams, load_model
@@ -147,8 +147,8 @@ def test_trained_adapter_answers_and_the_table_fits_its_schema(monkeypatch, tmp_
     train_adapter("tiny_llama", tiny_llama, params, 0, data, adapter, tmp_path / "l", tmp_path)
     with answer_rows("tiny_llama", tiny_llama, PARAMS, rows(5), adapter) as answers:
         table = pl.DataFrame(answers.predictions, schema=records.PREDICTIONS)
-    records.write(table, tmp_path / "p.parquet", records.PREDICTIONS)
-    assert records.read(tmp_path / "p.parquet", records.PREDICTIONS)["id"].to_list() == [
+    tables.write(table, tmp_path / "p.parquet", records.PREDICTIONS)
+    assert tables.read(tmp_path / "p.parquet", records.PREDICTIONS)["id"].to_list() == [
         row["id"] for row in rows(5)
     ]
     assert sum(answers.facts["finish_reasons"].values()) == 5

@@ -1,10 +1,8 @@
-from pathlib import Path
-
 import polars as pl
 import pytest
 
 from tracekd.errors import TracekdError
-from tracekd.records import PREDICTIONS, PROBES, SCORES, check, read, write
+from tracekd.records import PREDICTIONS, PROBES, SCORES, check
 
 ROW = {
     "id": "q/1",
@@ -17,14 +15,6 @@ ROW = {
 
 def predictions(*rows: dict[str, object]) -> pl.DataFrame:
     return pl.DataFrame([ROW | row for row in rows], schema=dict(PREDICTIONS))
-
-
-def test_a_table_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    path = tmp_path / "data" / "predictions.parquet"
-    table = predictions({}, {"id": "q/2"})
-    write(table, path, PREDICTIONS)
-    assert read(path, PREDICTIONS).equals(table)
-    assert [entry.name for entry in path.parent.iterdir()] == ["predictions.parquet"]
 
 
 @pytest.mark.parametrize(
@@ -50,20 +40,6 @@ def test_metric_parts_may_stand_beside_the_scores() -> None:
     assert "rouge_l" in check(table, SCORES, "here", extra=True).columns
     with pytest.raises(TracekdError, match="rouge_l must be Float64"):
         check(table.with_columns(pl.col("rouge_l").cast(pl.String)), SCORES, "here", extra=True)
-
-
-def test_a_missing_or_broken_file_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(TracekdError, match="no such file; run the stage"):
-        read(tmp_path / "none.parquet", PREDICTIONS)
-    (tmp_path / "cut.parquet").write_bytes(b"PAR1")
-    with pytest.raises(TracekdError, match="not a readable Parquet file"):
-        read(tmp_path / "cut.parquet", PREDICTIONS)
-
-
-def test_a_table_that_does_not_fit_leaves_no_file(tmp_path: Path) -> None:
-    with pytest.raises(TracekdError):
-        write(predictions({}, {}), tmp_path / "p.parquet", PREDICTIONS)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_question_may_stand_in_a_table_of_probes_once_with_each_probe() -> None:

@@ -5,8 +5,9 @@ import pytest
 
 from tracekd.config import DatasetSpec, PromptParams, load_params
 from tracekd.errors import TracekdError
-from tracekd.records import DECOMPOSED, SFT, check, read, write
+from tracekd.records import DECOMPOSED, SFT, check
 from tracekd.sft import build, build_files, manifest, render_prompts, taught_answers
+from tracekd.tables import read, write
 
 TEMPLATE = "Answer the question based on the context:\n{context}\nQuestion: {question}\nGo."
 PROMPT = PromptParams(system="You answer.", template=TEMPLATE)
@@ -133,7 +134,7 @@ def test_files_in_parts_hold_what_the_whole_table_gives(
             for number in range(14)
         ]
     )
-    monkeypatch.setattr("tracekd.records.ROW_GROUP", 3)
+    monkeypatch.setattr("tracekd.tables.ROW_GROUP", 3)
     source = files(tmp_path, train=rows[:8], validation=rows[8:12], test=rows[12:])
     build_files(source, tmp_path / "sft", params, spec())
     whole = build(

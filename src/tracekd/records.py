@@ -1,34 +1,17 @@
 """The schema of every table that passes between stages, and the check at each door.
 
-All tables are Parquet. A column listed in a schema is present with exactly that type; `NULLABLE`
-names the columns in which null means "there is none". Ids are unique in every table; in `PROBES`
-id and probe together are.
+`tracekd.tables` reads and writes them. A column listed in a schema is present with exactly that
+type; `NULLABLE` names the columns in which null means "there is none". Ids are unique in every
+table; in `PROBES` id and probe together are.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 import polars as pl
-from polars.io.plugins import register_io_source
 
 from tracekd.errors import TracekdError
-from tracekd.files import atomic_file
 
 SPLITS = ("train", "validation", "test")
-
-#: Rows that are compressed together; a stage that works in parts holds so many at a time.
-ROW_GROUP = 10_000
-#: Row groups from which on work on them is worth the start of other processes.
-MANY_PARTS = 4
-#: Level 1 takes a third of the time of polars' own and a tenth more room.
-_FORMAT: dict[str, Any] = {
-    "compression": "zstd",
-    "compression_level": 1,
-    "statistics": False,
-    "row_group_size": ROW_GROUP,
-}
 
 _STRINGS = pl.List(pl.String)
 _INDEXES = pl.List(pl.Int32)
@@ -119,7 +102,8 @@ PROBES: Schema = {
     "gold_tokens": pl.Int32,
     "note": pl.String,
 }
-_KEYS = ("id", "probe")
+#: The columns that tell a row from all others, where a table has them.
+KEYS = ("id", "probe")
 
 #: analyze -> compare: one verdict per question. Further Float64 columns hold the parts of the data
 #: set's official answer metric (f1, rouge_l, ...).
@@ -210,7 +194,7 @@ def check(table: pl.DataFrame, schema: Schema, name: str, *, extra: bool = False
     for column in others:
         if table.schema[column] != pl.Float64:
             raise TracekdError(f"{name}: extra column {column} must be Float64")
-    check_unique(table.select(key for key in _KEYS if key in schema), name)
+    check_unique(table.select(key for key in KEYS if key in schema), name)
     return table.select([*schema, *others])
 
 
@@ -224,109 +208,3 @@ def check_unique(keys: pl.DataFrame, name: str) -> None:
     if repeated.any():
         first = " ".join(map(repr, keys.filter(repeated).row(0)))
         raise TracekdError(f"{name}: {' and '.join(keys.columns)} {first} stands there twice")
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    if not path.is_file():
-        raise TracekdError(f"{path}: no such file; run the stage that makes it (dvc repro)")
-    try:
-        yield
-    # Damaged bytes make polars panic, read past a text's end or find text that is not UTF-8.
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise TracekdError(
-            f"{path}: not a readable Parquet file ({reason}); delete it and run the stage that "
-            "makes it (dvc repro)"
-        ) from error
-
-
-def read(path: Path, schema: Schema, *, extra: bool = False) -> pl.DataFrame:
-    """Read a Parquet table and check it.
-
-    Raises:
-        TracekdError: if the file is absent, is not Parquet, or does not fit `schema`.
-    """
-    with _readable(path):
-        table = pl.read_parquet(path)
-    return check(table, schema, str(path), extra=extra)
-
-
-def read_part(path: Path, schema: Schema, start: int) -> pl.DataFrame:
-    """Read a row group of a Parquet table and check it; that ids are unique is not.
-
-    Args:
-        path: the file.
-        schema: as in `read`.
-        start: first row, one of `part_starts`.
-
-    Raises:
-        TracekdError: as `read`.
-    """
-    with _readable(path):
-        part = pl.scan_parquet(path).slice(start, ROW_GROUP).collect()
-    return check(part, schema, str(path))
-
-
-def read_column(path: Path, schema: Schema, name: str) -> pl.Series:
-    """Read one column of a Parquet table and check its type.
-
-    Raises:
-        TracekdError: as `read`.
-    """
-    with _readable(path):
-        column = pl.scan_parquet(path).select(name).collect()
-    return check(column, {name: schema[name]}, str(path))[name]
-
-
-def part_starts(path: Path) -> range:
-    """Return the first row of each part of a Parquet table, at least one.
-
-    Raises:
-        TracekdError: as `read`.
-    """
-    return range(0, max(1, height(path)), ROW_GROUP)
-
-
-def height(path: Path) -> int:
-    """Return the number of rows of a Parquet table.
-
-    Raises:
-        TracekdError: as `read`.
-    """
-    with _readable(path):
-        return int(pl.scan_parquet(path).select(pl.len()).collect().item())
-
-
-def write(table: pl.DataFrame, path: Path, schema: Schema, *, extra: bool = False) -> None:
-    """Check a table and write it as Parquet, whole or not at all."""
-    checked = check(table, schema, str(path), extra=extra)
-    with atomic_file(path) as temporary:
-        checked.lazy().sink_parquet(temporary, **_FORMAT)
-
-
-def write_parts(parts: Iterable[pl.DataFrame], path: Path, schema: Schema) -> None:
-    """Check parts of a table as they come and write them as Parquet, whole or not at all.
-
-    No more than a row group is in the memory. How the rows are parted does not change the file.
-    """
-    ids: list[pl.DataFrame] = []
-    failure: list[Exception] = []
-
-    def checked(*_: object) -> Iterator[pl.DataFrame]:
-        try:
-            for part in parts:
-                ids.append(part.select(key for key in _KEYS if key in part.columns))
-                yield check(part, schema, str(path))
-            if ids:
-                check_unique(pl.concat(ids), str(path))
-        except Exception as error:
-            failure.append(error)  # polars raises another one in its place
-            raise
-
-    with atomic_file(path) as temporary:
-        try:
-            table = register_io_source(checked, schema=dict(schema))
-            table.sink_parquet(temporary, **_FORMAT)
-        except pl.exceptions.PolarsError as error:
-            raise (failure or [error])[0] from None

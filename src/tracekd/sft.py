@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from tracekd import pools, records
+from tracekd import pools, records, tables
 from tracekd.config import DatasetSpec, Params, PromptParams
 from tracekd.errors import TracekdError
 from tracekd.records import SFT, SPLITS
@@ -157,16 +157,16 @@ def build_files(source: Path, target: Path, params: Params, spec: DatasetSpec) -
 
 
 def _classes(path: Path) -> list[str]:
-    return records.read_column(path, records.DECOMPOSED, "question_class").unique().to_list()
+    return tables.read_column(path, records.DECOMPOSED, "question_class").unique().to_list()
 
 
 def _build_file(
     source: Path, target: Path, make: Callable[..., pl.DataFrame], seed: int
 ) -> pl.DataFrame:
     """Write the examples of a split; return of each what the manifest and the check look at."""
-    starts = records.part_starts(source)
+    starts = tables.part_starts(source)
     build_part = partial(_build_part, source, make, seed)
-    made = pools.in_order(build_part, starts, parallel=len(starts) >= records.MANY_PARTS)
+    made = pools.in_order(build_part, starts, parallel=len(starts) >= tables.MANY_PARTS)
     told: list[pl.DataFrame] = []
 
     def parts() -> Iterator[pl.DataFrame]:
@@ -174,14 +174,14 @@ def _build_file(
             told.append(part.select(*_TOLD, **_PROMPT_HASHES))
             yield part
 
-    records.write_parts(parts(), target, SFT)
+    tables.write_parts(parts(), target, SFT)
     return pl.concat(told)
 
 
 def _build_part(
     source: Path, make: Callable[..., pl.DataFrame], seed: int, start: int
 ) -> pl.DataFrame:
-    table = records.read_part(source, records.DECOMPOSED, start)
+    table = tables.read_part(source, records.DECOMPOSED, start)
     return make(table, ring=_ring(source, seed))
 
 
@@ -192,9 +192,7 @@ def _ring(source: Path, seed: int) -> Ring:
 
 
 def _all(path: Path) -> Iterator[pl.DataFrame]:
-    return (
-        records.read_part(path, records.DECOMPOSED, start) for start in records.part_starts(path)
-    )
+    return (tables.read_part(path, records.DECOMPOSED, start) for start in tables.part_starts(path))
 
 
 def _short_golds(table: pl.DataFrame) -> list[Gold]:

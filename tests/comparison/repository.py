@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import yaml
 
-from tracekd import records
+from tracekd import records, tables
 
 PARAMS = {
     "model": "small",
@@ -122,7 +122,7 @@ class Repository:
     def keep(self, table: pl.DataFrame) -> str:
         """Put a table into the cache; return its address."""
         scratch = self.path / "scratch.parquet"
-        records.write(table, scratch, records.SCORES, extra=True)
+        tables.write(table, scratch, records.SCORES, extra=True)
         content = scratch.read_bytes()
         scratch.unlink()
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()

@@ -54,4 +54,4 @@ def test_a_file_that_is_no_table_of_scores_is_named(repository: Repository, tmp_
     (file,) = [path for path in repository.cache.rglob("*") if path.is_file()]
     file.write_bytes(b"PAR1")
     found = loaded(repository)
-    assert "not a readable Parquet file" in found.unusable["broken"]
+    assert "damaged, or no table" in found.unusable["broken"]

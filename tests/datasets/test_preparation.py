@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tracekd import records
+from tracekd import records, tables
 from tracekd.config import DatasetSpec, PrepareParams
 from tracekd.datasets import Rejection, Wanted, babi, preparation, sources
 from tracekd.datasets.questions import Questions
@@ -90,7 +90,7 @@ def test_the_written_folder_is_whole_and_the_same_in_every_run(tmp_path: Path) -
         "train.parquet",
         "validation.parquet",
     ]
-    table = records.read(tmp_path / "one" / "train.parquet", records.QUESTIONS)
+    table = tables.read(tmp_path / "one" / "train.parquet", records.QUESTIONS)
     assert len(table) == 10
     assert json.loads(written[0]["manifest.json"])["data_seed"] == 0
 

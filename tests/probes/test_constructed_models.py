@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
-from tracekd import records
+from tracekd import records, tables
 from tracekd.checkpoints import Journal
 from tracekd.config import DatasetSpec, PromptParams, load_model
 from tracekd.models import load_encoder
@@ -110,7 +110,7 @@ def metrics_of(rule, trace_mode, monkeypatch, tmp_path_factory):
     encoder = load_encoder("tiny_llama", load_model(ROOT / "models.yaml", "tiny_llama"))
     folder, table = tmp_path_factory.mktemp("decomposed"), questions()
     for split in records.SPLITS:
-        records.write(table, folder / f"{split}.parquet", records.DECOMPOSED)
+        tables.write(table, folder / f"{split}.parquet", records.DECOMPOSED)
     classes = ("counting", "where")
     sft = build(
         table,

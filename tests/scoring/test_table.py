@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tables import completion, prediction, predictions, question, questions
 
-from tracekd import records
+from tracekd import records, tables
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
 from tracekd.scoring.attempt import answer_in_facts
@@ -89,14 +89,14 @@ def test_leakage_wants_all_items_or_any_alternative_as_whole_words() -> None:
 def test_a_file_is_scored_in_parts_as_a_table_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, babi: DatasetSpec
 ) -> None:
-    monkeypatch.setattr(records, "ROW_GROUP", 3)
+    monkeypatch.setattr(tables, "ROW_GROUP", 3)
     keys = [f"q{number}" for number in range(7)]
     asked = questions(*(question(key, context=["Mary\twent  home.", "John left."]) for key in keys))
     said = predictions(
         *(prediction(key, completion("where", ["Mary went home."], key)) for key in keys[::-1])
     )
     path = tmp_path / "test.parquet"
-    records.write(asked, path, records.DECOMPOSED)
+    tables.write(asked, path, records.DECOMPOSED)
     scores = score_file(path, said, babi, BOTH)
     assert scores.equals(score(asked, said, babi, BOTH))
     assert scores["facts_exact"].all()

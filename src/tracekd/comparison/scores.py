@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tracekd import records
+from tracekd import records, tables
 from tracekd.comparison.experiments import Experiment, cached_file
 from tracekd.comparison.grid import Grid, Setting
 from tracekd.errors import TracekdError
@@ -76,20 +76,20 @@ def load(grid: Grid, cache: Path) -> Loaded:
     absent: list[Experiment] = []
     unusable: dict[str, str] = {}
     for setting, cells in grid.settings.items():
-        tables: dict[tuple[str, int], pl.DataFrame] = {}
+        verdicts: dict[tuple[str, int], pl.DataFrame] = {}
         for key, experiment in cells.items():
             path = cached_file(cache, experiment.run.scores)
             if not path.is_file():
                 absent.append(experiment)
                 continue
             try:
-                table = records.read(path, records.SCORES, extra=True).sort("id")
-                _check_questions(table, next(iter(tables.values()), table))
-                tables[key] = table
+                table = tables.read(path, records.SCORES, extra=True).sort("id")
+                _check_questions(table, next(iter(verdicts.values()), table))
+                verdicts[key] = table
             except TracekdError as error:
                 unusable[experiment.name] = str(error)
-        if tables:
-            settings[setting] = stack(tables)
+        if verdicts:
+            settings[setting] = stack(verdicts)
     return Loaded(settings, absent, unusable)
 
 

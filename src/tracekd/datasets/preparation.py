@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from tracekd import records
+from tracekd import records, tables
 from tracekd.config import DatasetSpec, PrepareParams
 from tracekd.datasets import Loaded, Rejection, Wanted, sources, splits
 from tracekd.datasets.overlap import near_duplicates
@@ -42,20 +42,20 @@ def prepare(name: str, spec: DatasetSpec, sizes: PrepareParams, data_seed: int) 
     keys = {split: _keys(rows, f"{name}: {split}") for split, rows in upstream.items()}
     made = splits.split(keys["train"], keys["test"], sizes, data_seed)
     _require_own_ids(made.tables)
-    tables = {
+    questions = {
         split: upstream["test" if split == "test" else "train"].select(rows["row"])
         for split, rows in made.tables.items()
     }
     manifest = _manifest(name, spec, data_seed, loaded, keys, made)
-    manifest["near_duplicates_in_train"] = near_duplicates(tables["test"], tables["train"])
-    return Prepared(tables, {**manifest, "notes": loaded.notes})
+    manifest["near_duplicates_in_train"] = near_duplicates(questions["test"], questions["train"])
+    return Prepared(questions, {**manifest, "notes": loaded.notes})
 
 
 def write(prepared: Prepared, folder: Path) -> None:
     """Write `{train,validation,test}.parquet` and `manifest.json`, all or none."""
     with atomic_directory(folder) as temporary:
         for split, table in prepared.splits.items():
-            records.write_parts(table, temporary / f"{split}.parquet", records.QUESTIONS)
+            tables.write_parts(table, temporary / f"{split}.parquet", records.QUESTIONS)
         write_json(temporary / "manifest.json", prepared.manifest)
 
 

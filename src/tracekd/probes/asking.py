@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from tracekd import records
+from tracekd import records, tables
 from tracekd.backends import stop_ids
 from tracekd.checkpoints import Journal, digest
 from tracekd.config import ModelSpec, Params
@@ -90,7 +90,7 @@ def plan_probes(
     The wrong steps are drawn from what build-sft draws them from: the classes of all splits, and
     the questions of the test split.
     """
-    golds = gold_steps(records.read(decomposed / "test.parquet", records.DECOMPOSED))
+    golds = gold_steps(tables.read(decomposed / "test.parquet", records.DECOMPOSED))
     setting = Setting(seed, 1.0, _classes(decomposed), class_sentence, Ring(golds, seed))
     by_id = {gold.id: gold for gold in golds}
     return [plan(by_id[row["id"]], said["text"], setting, encoder) for row, said in pairs]

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from tracekd import records
+from tracekd import records, tables
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
 from tracekd.probes.plans import CUTS
@@ -61,7 +61,7 @@ def report_file(
     """Return `report` of a file of questions, which is not read if probes were off."""
     if probes.is_empty():
         return {}, {}
-    return report(probes, records.read(questions, records.DECOMPOSED), spec)
+    return report(probes, tables.read(questions, records.DECOMPOSED), spec)
 
 
 def judge_probes(probes: pl.DataFrame, questions: pl.DataFrame, spec: DatasetSpec) -> pl.DataFrame:

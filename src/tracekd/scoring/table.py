@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from tracekd import pools, records
+from tracekd import pools, records, tables
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
 from tracekd.scoring.answers import judge_answers, metric
@@ -72,13 +72,13 @@ def score_file(
     Raises:
         TracekdError: as `score`, or if the file is damaged.
     """
-    ids = records.read_column(questions, records.DECOMPOSED, "id")
+    ids = tables.read_column(questions, records.DECOMPOSED, "id")
     check_ids(ids, predictions["id"])
     ordered = ids.to_frame().join(predictions, on="id", how="left", maintain_order="left")
-    starts = records.part_starts(questions)
-    items = ((start, ordered.slice(start, records.ROW_GROUP)) for start in starts)
+    starts = tables.part_starts(questions)
+    items = ((start, ordered.slice(start, tables.ROW_GROUP)) for start in starts)
     score_part = partial(_score_part, questions, spec, steps)
-    parallel = len(starts) >= records.MANY_PARTS
+    parallel = len(starts) >= tables.MANY_PARTS
     return pl.concat(pools.in_order(score_part, items, parallel=parallel), rechunk=True)
 
 
@@ -86,7 +86,7 @@ def _score_part(
     path: Path, spec: DatasetSpec, steps: Collection[Step], item: tuple[int, pl.DataFrame]
 ) -> pl.DataFrame:
     start, predictions = item
-    return score(records.read_part(path, records.DECOMPOSED, start), predictions, spec, steps)
+    return score(tables.read_part(path, records.DECOMPOSED, start), predictions, spec, steps)
 
 
 def check_ids(questions: pl.Series, predictions: pl.Series) -> None:

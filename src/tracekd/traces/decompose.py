@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from tracekd import pools, records
+from tracekd import pools, tables
 from tracekd.errors import TracekdError, nearest
 from tracekd.records import DECOMPOSED, QUESTIONS, check
 from tracekd.scoring.attempt import answer_in_facts
@@ -81,9 +81,9 @@ def decompose_file(
     Raises:
         TracekdError: as `decompose`, or if a file is damaged.
     """
-    starts = records.part_starts(source)
+    starts = tables.part_starts(source)
     decompose_part = partial(_decompose_part, source, rule, answers)
-    made = pools.in_order(decompose_part, starts, parallel=len(starts) >= records.MANY_PARTS)
+    made = pools.in_order(decompose_part, starts, parallel=len(starts) >= tables.MANY_PARTS)
     counted: list[pl.DataFrame] = []
 
     def parts() -> Iterator[pl.DataFrame]:
@@ -91,14 +91,14 @@ def decompose_file(
             counted.append(part.select("question_class", "step_facts", "answer_in_facts"))
             yield part
 
-    records.write_parts(parts(), target, DECOMPOSED)
+    tables.write_parts(parts(), target, DECOMPOSED)
     return pl.concat(counted)
 
 
 def _decompose_part(
     source: Path, rule: str, answers: Literal["all", "any"], start: int
 ) -> pl.DataFrame:
-    return decompose(records.read_part(source, QUESTIONS, start), rule, answers)
+    return decompose(tables.read_part(source, QUESTIONS, start), rule, answers)
 
 
 def manifest(tables: Mapping[str, pl.DataFrame], dataset: str, rule: str) -> dict[str, Any]:
