@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tracekd.datasets import rawfiles
+from tracekd.datasets.rawtext import text_lines
 from tracekd.errors import TracekdError
 
 
@@ -58,7 +59,7 @@ def test_damage_of_a_json_file_is_an_error_with_its_place(
         (b'{"a": -Infinity}', "raw.json:1: -Infinity is not a JSON value"),
         (b'{"a": 1}\n' + b"[" * 100_000, "raw.json:2: JSON nested too deeply"),
         (b'{"a": ' + b"1" * 5000 + b"}", "raw.json:1: a number with thousands of digits"),
-        (b'{"a": 1}\r{"a": 2}', r"raw.json:1: not JSON \(Extra data\)"),
+        (b'{"a": 1}\r{"a": 2}', r"raw.json:1: not JSON \(column 10: Extra data\)"),
         (b"\xff\xfe{\x00", "raw.json:1: byte 0xff is not UTF-8"),
     ],
     ids=lambda value: repr(value[:24]),
@@ -76,7 +77,7 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path, content: bytes) -> None:
     path = written(tmp_path, b"\xef\xbb\xbf" + content)
     assert [record for _, record in rawfiles.json_records(path)] == [{"a": 1}]
     text = written(tmp_path, b"\xef\xbb\xbf1 A.\n", "raw.txt")
-    assert rawfiles.text_lines(text) == ["1 A."]
+    assert text_lines(text) == ["1 A."]
 
 
 def test_a_line_of_ten_megabytes_is_one_record(tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_a_column_key_is_shown_on_one_line_and_whole_unicode(tmp_path: Path) -> 
 def test_a_carriage_return_inside_a_line_is_an_error(tmp_path: Path) -> None:
     path = written(tmp_path, b"1 A.\r\n2 B.\r3 C.\n", "raw.txt")
     with pytest.raises(TracekdError, match=r"raw\.txt:2: a carriage return inside the line"):
-        rawfiles.text_lines(path)
+        text_lines(path)
 
 
 def test_a_gzip_file_that_unpacks_without_end_is_an_error(
@@ -133,9 +134,9 @@ def test_a_cut_gzip_file_is_an_error(tmp_path: Path) -> None:
 
 def test_text_without_a_last_line_end_counts_as_cut(tmp_path: Path) -> None:
     with pytest.raises(TracekdError, match=r"raw\.txt:2: the last line has no line end"):
-        rawfiles.text_lines(written(tmp_path, b"1 a\n2 b", "raw.txt"))
+        text_lines(written(tmp_path, b"1 a\n2 b", "raw.txt"))
 
 
 def test_text_that_is_not_utf8_names_line_and_byte(tmp_path: Path) -> None:
     with pytest.raises(TracekdError, match=r"raw\.txt:2: byte 0xfc is not UTF-8"):
-        rawfiles.text_lines(written(tmp_path, b"1 a\n2 \xfc\n", "raw.txt"))
+        text_lines(written(tmp_path, b"1 a\n2 \xfc\n", "raw.txt"))

@@ -18,6 +18,7 @@ from tracekd.config import HubDataset, Settings, parse_settings
 from tracekd.datasets import Loaded, Rejection, Wanted, rawfiles, sources, table
 from tracekd.datasets.babi_stories import Line, Task, question, questions
 from tracekd.datasets.fields import RejectedError
+from tracekd.datasets.rawtext import text_lines
 from tracekd.errors import TracekdError
 
 #: Task number -> name, as in the names of the upstream files.
@@ -154,7 +155,7 @@ def _hub_tasks(hub: HubDataset, chosen: BabiOptions, split: str) -> Iterator[Tas
 
 
 def _file_lines(path: Path) -> Iterator[Line]:
-    for number, line in enumerate(rawfiles.text_lines(path), 1):
+    for number, line in enumerate(text_lines(path), 1):
         text, *rest = line.split("\t")
         match = _LINE.fullmatch(text)
         if not match or len(rest) not in (0, 2):

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tracekd.datasets import rawfiles
+from tracekd.datasets.rawtext import BYTE_ORDER_MARK
+from tracekd.datasets.strictjson import parsed
 from tracekd.errors import TracekdError
 
 _FIRST = re.compile(rb'\s*\{\s*"[^"\\]*"\s*:\s*\{\s*("[^"\\]*")\s*:')
@@ -92,7 +94,7 @@ def cut(path: Path, size: int) -> Iterator[Block]:
     with path.open("rb") as source:
         raw = _Raw(source)
         head = raw.read(0, _BACK)
-        start = len(rawfiles.BYTE_ORDER_MARK) * head.startswith(rawfiles.BYTE_ORDER_MARK)
+        start = len(BYTE_ORDER_MARK) * head.startswith(BYTE_ORDER_MARK)
         if not head[start:].lstrip().startswith(b"{"):
             raise UnevenError
         if _FIRST.match(head, start) and raw.find(b"\n", start, min(4 * size, raw.size - 1)) < 0:
@@ -126,7 +128,7 @@ def records(block: Block) -> Iterator[tuple[str, Any]]:
 
 def _members(raw: bytes, path: Path) -> dict[str, Any]:
     try:
-        members: dict[str, Any] = rawfiles.parsed(b"{%b}" % raw, path, 1)
+        members: dict[str, Any] = parsed(b"{%b}" % raw, path, 1)
     except TracekdError as error:
         raise UnevenError from error
     return members

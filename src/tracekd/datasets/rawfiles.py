@@ -1,24 +1,15 @@
-"""Raw text and JSON, read strictly: damage of a file is an error that names the place.
-
-A byte order mark at the start of a file is skipped. JSON is read as the standard has it: what
-Python would let pass (NaN and Infinity, a key that stands twice in an object) is an error, as
-something would be lost or made up otherwise. orjson reads it; what orjson refuses, or may have
-taken for something else, Python's own reader reads again and tells the fault.
-"""
+"""Raw files, read strictly: damage of a file is an error that names the place."""
 
 import gzip
 import io
-import json
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-import numpy as np
-import orjson
-
+from tracekd.datasets.rawtext import AGAIN, BYTE_ORDER_MARK, shown
+from tracekd.datasets.strictjson import parsed
 from tracekd.errors import TracekdError
 
 if TYPE_CHECKING:
@@ -31,9 +22,6 @@ _LARGE, _LARGE_PACKED = 100 * _MEGABYTE, 20 * _MEGABYTE
 _MOST_UNPACKED = 200
 _ALWAYS_UNPACKED = 100 * _MEGABYTE
 _BUFFER = 1 << 17
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_QUOTE, _BACKSLASH, _COLON, _SPACES = 0x22, 0x5C, 0x3A, tuple(b" \t\r\n")
-_AGAIN = "the file is damaged or was cut; fetch it again"
 
 
 def existing_folder(folder: Path | None, reader: str) -> Path:
@@ -56,25 +44,6 @@ def files(folder: Path, pattern: str = "*") -> list[Path]:
     return sorted(path for path in folder.glob(pattern) if path.is_file())
 
 
-def text_lines(path: Path) -> list[str]:
-    """Return the lines of a UTF-8 text file, without their ends (LF or CRLF).
-
-    Raises:
-        TracekdError: if a line is not UTF-8 or has a carriage return in its midst, or if the last
-            one has no line end: in a format without closing marks that is the only sign of a cut
-            file.
-    """
-    raw = path.read_bytes().removeprefix(BYTE_ORDER_MARK)
-    if raw and not raw.endswith(b"\n"):
-        line = raw.count(b"\n") + 1
-        raise TracekdError(
-            f"{path}:{line}: the last line has no line end: {_AGAIN} "
-            "(or add the line end, if the line is whole)"
-        )
-    lines = raw.split(b"\n")[:-1]
-    return [_text_line(line, path, number) for number, line in enumerate(lines, 1)]
-
-
 def json_records(path: Path) -> Iterator[tuple[str, Any]]:
     """Yield each record of a JSON file (gzipped if so named) with its "file:line".
 
@@ -95,7 +64,7 @@ def json_records(path: Path) -> Iterator[tuple[str, Any]]:
             else:
                 yield from line_records(path, _watched(path, source, packed))
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise TracekdError(f"{path}: not a whole gzip file: {_AGAIN}") from error
+            raise TracekdError(f"{path}: not a whole gzip file: {AGAIN}") from error
 
 
 @contextmanager
@@ -193,124 +162,4 @@ def column_records(path: Path, columns: dict[str, dict[str, Any]]) -> Iterator[t
     keys = dict.fromkeys(key for column in columns.values() for key in column)
     for key in keys:
         record = {name: column[key] for name, column in columns.items() if key in column}
-        yield f"{path.name}:record {_shown(key)}", record
-
-
-class _FaultError(ValueError):
-    """JSON that Python lets pass and this module does not."""
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise _FaultError(f"the key {_shown(twice)!r} stands twice in an object; leave one")
-    return made
-
-
-def _constant(name: str) -> Any:
-    raise _FaultError(f"{name} is not a JSON value; write null or a number")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
-
-
-def parsed(raw: bytes, path: Path, first_line: int) -> Any:
-    """Return what JSON holds that begins on the line `first_line` of the file.
-
-    Raises:
-        TracekdError: if it is not UTF-8 or not JSON.
-    """
-    try:
-        value = orjson.loads(raw)
-        if _size(value) == _keys(raw):
-            return value
-    except (orjson.JSONDecodeError, RecursionError, _DoubtError):
-        pass
-    return _strictly_parsed(raw, path, first_line)
-
-
-class _DoubtError(ValueError):
-    """The two JSON readers may differ."""
-
-
-def _size(value: Any) -> int:
-    """Return the number of keys in all objects of a value.
-
-    Raises:
-        _DoubtError: at a float, which may have been a whole number of many digits.
-    """
-    kind = type(value)
-    if kind is str or kind is int:
-        return 0
-    if kind is list:
-        return sum(map(_size, value))
-    if kind is dict:
-        return len(value) + sum(map(_size, value.values()))
-    if kind is float:
-        raise _DoubtError
-    return 0
-
-
-def _keys(raw: bytes) -> int:
-    """Return the number of keys in JSON text without faults, those that stand twice too."""
-    text = np.frombuffer(raw + b" .", dtype=np.uint8)
-    quotes = np.flatnonzero(text == _QUOTE)
-    behind = quotes[(quotes > 0) & (text[quotes - 1] == _BACKSLASH)]
-    if len(behind):
-        escaped = [place for place in behind.tolist() if _is_escaped(raw, place)]
-        quotes = np.setdiff1d(quotes, escaped, assume_unique=True)
-    follows = quotes[1::2] + 1
-    while (space := np.isin(text[follows], _SPACES)).any():
-        follows = follows + space
-    return int((text[follows] == _COLON).sum())
-
-
-def _is_escaped(raw: bytes, place: int) -> bool:
-    before = place
-    while before and raw[before - 1] == _BACKSLASH:
-        before -= 1
-    return (place - before) % 2 == 1
-
-
-def _strictly_parsed(raw: bytes, path: Path, first_line: int) -> Any:
-    text = _utf8(raw, path, first_line)
-    try:
-        return _DECODER.decode(text)
-    except json.JSONDecodeError as error:
-        place = f"{path}:{first_line + error.lineno - 1}"
-        raise TracekdError(f"{place}: not JSON ({error.msg}): {_AGAIN}") from error
-    except _FaultError as error:
-        raise TracekdError(f"{path}:{first_line}: {error}") from error
-    except RecursionError as error:
-        raise TracekdError(f"{path}:{first_line}: JSON nested too deeply: {_AGAIN}") from error
-    except ValueError as error:  # Python reads no number of more than 4300 digits
-        raise TracekdError(
-            f"{path}:{first_line}: a number with thousands of digits: {_AGAIN}"
-        ) from error
-
-
-def _shown(key: str) -> str:
-    """Return a key as it can be shown: short, one line, and no half of a surrogate pair."""
-    return json.dumps(key)[1:-1][:60]
-
-
-def _text_line(line: bytes, path: Path, number: int) -> str:
-    text = _utf8(line, path, number).rstrip("\r")
-    if "\r" in text:
-        raise TracekdError(
-            f"{path}:{number}: a carriage return inside the line; convert the line ends of the "
-            "file to LF"
-        )
-    return text
-
-
-def _utf8(raw: bytes, path: Path, first_line: int) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = first_line + raw.count(b"\n", 0, error.start)
-        raise TracekdError(
-            f"{path}:{line}: byte 0x{raw[error.start]:02x} is not UTF-8; fetch the file again or "
-            "convert it to UTF-8"
-        ) from error
+        yield f"{path.name}:record {shown(key)}", record
