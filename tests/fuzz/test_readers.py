@@ -1,140 +1,14 @@
-"""Thousands of damaged raw files: each is read right, rejected by name, or an error for the user.
+"""Thousands of damaged raw files, and lines of ten megabytes."""
 
-What was read is rendered in the raw format and read again: the same questions must come out. And
-every text of a question must stand in the raw file, as an independent reading of it has it.
-"""
-
-import gzip
-import json
-import time
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import polars as pl
 import pytest
+from formats import FORMATS, check
 from mutations import mutated
 
-from tracekd import records
-from tracekd.datasets import UNANSWERABLE, Loaded, Wanted, babi, cotemp, marco
-from tracekd.errors import TracekdError
-
-WANTED = Wanted(data_seed=0, train=None, test=None)
-SEEN = ["question", "context", "answers", "question_class", "subtype", "gold_facts"]
-#: Of the processor; far above what any case takes: only a hang is slower.
-SECONDS = 5.0
-
-BABI = b"""1 Mary moved to the bathroom.
-2 John went to the hallway.
-3 Where is Mary? \tbathroom\t1
-4 Daniel went back to the hallway.
-5 Where is Daniel? \thallway\t4
-1 Mary got the milk there.
-2 Mary took the apple.
-3 What is Mary carrying? \tmilk,apple\t1 2
-"""
-COTEMP = [
-    {
-        "index": index,
-        "triple_element": "S1_R1_O2",
-        "question": f"While Ann L\u00f6f was a member of the Party {index}, where did she work?",
-        "facts": [
-            "Ann L\u00f6f works for Yale from 1990 to May, 1995.",
-            "Bo holds a \U0001f600 in 1991.",
-        ],
-        "answer": ["Yale", "Bo's \u05d0\u05d1"],
-    }
-    for index in range(4)
-]
-MARCO = [
-    {
-        "query_id": 19699 + number,
-        "query": f"what is rba? {number}",
-        "query_type": kind,
-        "answers": answers,
-        "passages": [
-            {"is_selected": 1, "url": "u", "passage_text": "The RBA sets \u20ac rates."},
-            {"is_selected": 0, "url": "v", "passage_text": "Results."},
-        ],
-        "wellFormedAnswers": "[]",
-    }
-    for number, (kind, answers) in enumerate(
-        [("description", ["A bank"]), ("NUMERIC", []), ("entity", "[]"), ("NUMERIC", ["Yes", "No"])]
-        * 2
-    )
-]
-
-
-def lines(rows: Iterable[Any], end: str = "\n") -> bytes:
-    return "".join(json.dumps(row) + end for row in rows).encode()
-
-
-def columns(rows: list[dict[str, Any]]) -> bytes:
-    turned = {key: {str(n): row[key] for n, row in enumerate(rows)} for key in rows[0]}
-    return json.dumps(turned).encode()
-
-
-@dataclass(frozen=True)
-class Format:
-    """A raw format: its files, what they hold, and how they are read."""
-
-    raw: bytes
-    file: str
-
-    def read(self, folder: Path, raw: bytes) -> Loaded:
-        """Return what the reader makes of the format's file with the content `raw`."""
-        path = folder / self.file
-        path.write_bytes(gzip.compress(raw, 1) if path.suffix == ".gz" else raw)
-        if self.file.startswith("qa1"):
-            (folder / "qa1_single-supporting-fact_test.txt").write_bytes(BABI)
-            return babi.read(folder, {"tasks": [1]}, WANTED)
-        if self.file == "equal.json":
-            return cotemp.read(folder, {"classes": ["equal"]}, WANTED)
-        return marco.read(folder, {}, WANTED)
-
-    def render(self, rows: list[dict[str, Any]]) -> bytes:
-        """Return the questions in this format."""
-        if self.file.startswith("qa1"):
-            return "".join(map(_story, rows)).encode()
-        if self.file == "equal.json":
-            return lines(
-                {
-                    "index": n,
-                    "triple_element": row["subtype"],
-                    "question": row["question"],
-                    "facts": row["context"],
-                    "answer": row["answers"],
-                }
-                for n, row in enumerate(rows)
-            )
-        return lines(
-            {
-                "query_id": n,
-                "query": row["question"],
-                "query_type": row["question_class"],
-                "answers": row["answers"],
-                "passages": [{"passage_text": text} for text in row["context"]],
-            }
-            for n, row in enumerate(rows)
-        )
-
-
-def _story(row: dict[str, Any]) -> str:
-    facts = "".join(f"{n} {fact}\n" for n, fact in enumerate(row["context"], 1))
-    support = " ".join(str(fact + 1) for fact in row["gold_facts"])
-    number = len(row["context"]) + 1
-    return f"{facts}{number} {row['question']}\t{','.join(row['answers'])}\t{support}\n"
-
-
-FORMATS = {
-    "babi": Format(BABI, "qa1_single-supporting-fact_train.txt"),
-    "cotemp": Format(lines(COTEMP, "\r\n"), "equal.json"),
-    "marco lines": Format(lines(MARCO), "train.jsonl"),
-    "marco gzip": Format(lines(MARCO), "train.json.gz"),
-    "marco array": Format(json.dumps(MARCO).encode(), "train.json"),
-    "marco columns": Format(columns(MARCO), "train.json"),
-}
+LONG = ["x" * 10_000_000, "word " * 2_000_000 + "end."]
+#: Of each format a text that may be any other.
+INNER_TEXTS = (b"Mary moved to the bathroom.", b"Ann L\\u00f6f works for Yale", b"Results.")
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -144,82 +18,24 @@ FORMATS = {
 def test_no_damage_makes_a_crash_a_hang_or_a_wrong_question(
     tmp_path: Path, name: str, count: int
 ) -> None:
-    form = FORMATS[name]
-    outcomes = {"read": 0, "refused": 0}
+    outcomes = [0, 0]
     for number in range(count):
-        raw = mutated(form.raw, number)
-        started = time.process_time()
+        raw = mutated(FORMATS[name].raw, number)
         try:
-            loaded = form.read(tmp_path, raw)
-        except TracekdError as error:
-            _check_message(str(error), form, number)
-            outcomes["refused"] += 1
-            continue
+            outcomes[check(FORMATS[name], raw, tmp_path)] += 1
         except Exception as error:
             raise AssertionError(f"case {number} of {name}: {raw[:300]!r}") from error
-        assert time.process_time() - started < SECONDS, f"case {number} of {name}"
-        _check_questions(loaded, form, raw, tmp_path, f"case {number} of {name}")
-        outcomes["read"] += 1
-    assert min(outcomes.values()) > count / 50, "the cases are not all of one kind"
+    assert min(outcomes) > count / 50, "the cases are not all of one kind"
 
 
-def _check_message(message: str, form: Format, number: int) -> None:
-    assert message.encode(), "can be printed"
-    assert "\n" not in message, f"case {number}: {message!r}"
-    assert len(message) < 1000, f"case {number}: {message[:1500]!r}"
-    # Faults of a whole file (zero questions) name the reader or the class in its place.
-    assert form.file.split(".")[0].split("_")[0] in message or "marco: zero" in message, message
-
-
-def _check_questions(loaded: Loaded, form: Format, raw: bytes, folder: Path, case: str) -> None:
-    for split, table in loaded.splits.items():
-        records.check(table, records.QUESTIONS, split)
-    for rejection in loaded.rejected:
-        (rejection.source + rejection.reason).encode()
-        assert "\n" not in rejection.source, case
-    tables = ["train"] if form.file.startswith("qa1") else ["train", "test"]
-    found = pl.concat([loaded.splits[split] for split in tables])
-    rows = found.select(SEEN).to_dicts()
-    _check_texts_stand_in(raw, rows, form, case)
-    again = form.read(folder, form.render(rows))
-    repeated = pl.concat([again.splits[split] for split in tables])
-    assert not again.rejected, f"{case}: {again.rejected[0]}"
-    assert _sorted(repeated) == _sorted(found), case
-
-
-def _sorted(table: pl.DataFrame) -> list[str]:
-    return sorted(map(repr, table.select(SEEN).rows()))
-
-
-def _check_texts_stand_in(raw: bytes, rows: list[dict[str, Any]], form: Format, case: str) -> None:
-    if form.file.startswith("qa1"):
-        held = {
-            part.strip()
-            for line in raw.decode().replace("\r", "\n").split("\n")
-            for part in (line, line.partition(" ")[2], *line.partition(" ")[2].split("\t"))
-        }
-        wanted = {text for row in rows for text in (row["question"], *row["context"])}
-    else:
-        held = set()
-        text = raw.decode("utf-8-sig")
-        for piece in text.split("\n") if "columns" in case or "array" not in case else [text]:
-            if piece.strip():
-                _gather(json.loads(piece), held)
-        wanted = {
-            text
-            for row in rows
-            for text in (row["question"], *row["answers"], *row["context"])
-            if text != UNANSWERABLE
-        }
-    assert wanted <= held, f"{case}: {list(wanted - held)[:3]!r}"
-
-
-def _gather(value: Any, held: set[str]) -> None:
-    if isinstance(value, str):
-        held |= {value, value.strip()}
-    elif isinstance(value, dict):
-        for inner in value.values():
-            _gather(inner, held)
-    elif isinstance(value, list):
-        for inner in value:
-            _gather(inner, held)
+@pytest.mark.parametrize("long", LONG, ids=["one word", "many words"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_lines_of_ten_megabytes_are_read_or_refused_in_a_few_words(
+    tmp_path: Path, name: str, long: str
+) -> None:
+    form = FORMATS[name]
+    text = next(text for text in INNER_TEXTS if text in form.raw)
+    raw = form.raw.replace(text, long.encode(), 1)
+    assert check(form, raw, tmp_path)
+    assert not check(form, raw[: len(raw) // 2], tmp_path)
+    assert not check(form, raw.replace(b"a", b"\xff", 1), tmp_path)

@@ -6,31 +6,28 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-import yaml
 from mutations import TEXTS, mutated
+from texts import (
+    COMPLETIONS,
+    ROOT,
+    SENTENCE,
+    SETTINGS,
+    check_reading,
+    check_settings,
+    settings_file,
+)
 
-from tracekd.config import Settings, load_dataset, load_model, load_params
+from tracekd.config import load_params
 from tracekd.errors import TracekdError
-from tracekd.traces.grammar import FACTS_HEADER, NO_FACTS, Trace, read, render
+from tracekd.traces.grammar import FACTS_HEADER, NO_FACTS, read
 from tracekd.traces.reading import read_column
 
-ROOT = Path(__file__).resolve().parents[2]
-SENTENCE = "The category of the question is: {class}."
 #: Pieces from which texts are put together: the grammar's own, and what breaks readers.
 PIECES = (
     "<think>", "</think>", "<answer>", "</answer>", "<THINK>", "\n", "\n- ", "\n* ", "1. ", "; ",
     "\\;", "\\<", "...", FACTS_HEADER, NO_FACTS, "The category of the question is: ", "counting",
     ".", "['a', \"b\"]", "', '", "Mary's", "I need to", *TEXTS,
 )  # fmt: skip
-COMPLETIONS = [
-    render(trace, answers, SENTENCE).text
-    for trace, answers in [
-        (Trace(), ("kitchen",)),
-        (Trace("counting", ("Mary took the apple.", "St Paul's <answer>")), ("n", "n")),
-        (Trace("equal", ()), ("\u05d0\u05d1; x",)),
-        (Trace(filler=5), ("yes",)),
-    ]
-]
 COUNTS = [pytest.param(3000, id="quick"), pytest.param(100_000, marks=pytest.mark.slow)]
 
 
@@ -43,18 +40,13 @@ def text_of_case(number: int) -> str:
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_the_grammar_reads_any_text_and_calls_strict_only_what_it_would_write(count: int) -> None:
-    forms = {"strict": 0, "lenient": 0, "failed": 0}
+    forms = dict.fromkeys(("strict", "lenient", "failed"), 0)
     for number in range(count):
         text = text_of_case(number)
-        reading = read(text, SENTENCE)
-        forms[reading.form] += 1
-        if reading.form == "strict":
-            assert render(reading.trace, reading.answers, SENTENCE).text == text, number
-        elif reading.form == "lenient":
-            assert reading.answer_text, number
-            assert all(reading.answers), number
-        else:
-            assert reading.answers == (), number
+        try:
+            forms[check_reading(text)] += 1
+        except Exception as error:
+            raise AssertionError(f"case {number}: {text[:400]!r}") from error
     assert min(forms.values()) > count / 100
 
 
@@ -109,41 +101,20 @@ def test_the_grammar_is_quick_on_megabytes(text: str) -> None:
     assert time.process_time() - started < 5
 
 
-def load(path: Path) -> list[Settings]:
-    if path.name == "params.yaml":
-        return [load_params(path)]
-    if path.name == "models.yaml":
-        return [load_model(path, name) for name in ("smollm2", "llama", "tiny_qwen3")]
-    return [load_dataset(path, name) for name in ("babi", "babi_sim")]
-
-
-@pytest.mark.parametrize("name", ["params.yaml", "models.yaml", "datasets.yaml"])
+@pytest.mark.parametrize("name", SETTINGS)
 @pytest.mark.parametrize(
     "count", [pytest.param(120, id="quick"), pytest.param(100_000, marks=pytest.mark.slow)]
 )
 def test_damaged_settings_are_an_error_or_mean_what_they_say(
     tmp_path: Path, name: str, count: int
 ) -> None:
-    raw = (ROOT / name).read_bytes()
-    if name == "datasets.yaml":  # a third of the file: YAML is slow to read
-        entries = yaml.safe_load(raw)
-        raw = yaml.safe_dump({key: entries[key] for key in ("babi", "babi_sim")}).encode()
-    path = tmp_path / name
+    raw = settings_file(name)
     for number in range(count):
         damaged = mutated(raw, number)
-        path.write_bytes(damaged)
         try:
-            found = load(path)
-        except TracekdError as error:
-            assert str(error).encode("utf-8", "backslashreplace")
-            assert len(str(error)) < 5000, f"case {number}: {str(error)[:300]}"
-            assert name in str(error), f"case {number}: {error}"
-            continue
+            check_settings(name, damaged, tmp_path)
         except Exception as error:
             raise AssertionError(f"case {number} of {name}") from error
-        for settings in found:
-            again = yaml.safe_load(yaml.safe_dump(settings.model_dump(mode="json")))
-            assert type(settings).model_validate(again) == settings, f"case {number}"
 
 
 @pytest.mark.parametrize(

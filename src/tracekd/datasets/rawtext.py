@@ -59,4 +59,4 @@ def utf8(raw: bytes, path: Path, first_line: int) -> str:
 
 def shown(key: str) -> str:
     """Return a key as it can be shown: short, one line, and no half of a surrogate pair."""
-    return json.dumps(key)[1:-1][:60]
+    return json.dumps(key)[1:-1][:60] or '""'
