@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from checkout import Project, Varied, children_seconds, stages_run
 
 STAGES = ["prepare", "decompose", "build-sft", "train", "infer", "analyze"]
@@ -20,6 +21,23 @@ def test_the_first_run_leaves_metrics_plots_and_a_clean_checkout(baseline: Proje
     assert metrics["answer"]["accuracy"] is not None
     assert (baseline.path / "plots/overview.png").read_bytes().startswith(b"\x89PNG")
     assert baseline.run("git", "status", "--porcelain").stdout == ""
+
+
+@pytest.mark.slow
+def test_a_fresh_clone_comes_to_the_same_bytes(baseline: Project, tmp_path: Path) -> None:
+    baseline.run("git", "clone", "-q", str(baseline.path), str(tmp_path / "clone"))
+    clone = Project(tmp_path / "clone")
+    assert stages_run(clone.dvc("repro")) == STAGES
+    assert outputs(clone) == outputs(baseline)
+    metrics = "metrics/metrics.json"
+    assert (clone.path / metrics).read_bytes() == (baseline.path / metrics).read_bytes()
+
+
+def outputs(project: Project) -> dict[str, str]:
+    """Return the hash of every output, of which only run cards may differ: times stand in them."""
+    lock = yaml.safe_load((project.path / "dvc.lock").read_text())
+    outs = [out for stage in lock["stages"].values() for out in stage["outs"]]
+    return {out["path"]: out["md5"] for out in outs if "metrics/run" not in out["path"]}
 
 
 @pytest.mark.parametrize(
