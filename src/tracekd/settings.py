@@ -1,7 +1,8 @@
 """Settings, read strictly: the base of what a settings file may hold, and how its faults are told.
 
-Nothing is guessed: an unknown key, a key that stands twice, a true where a number belongs, or a
-number without end is an error that names file, field, what was found and what would be right.
+Nothing is guessed: an unknown key, a key that stands twice or is a number, a true where a number
+belongs, or a number without end is an error that names file, field, what was found and what would
+be right.
 """
 
 from collections import Counter
@@ -17,6 +18,7 @@ from tracekd.errors import TracekdError, nearest
 #: Aliases make a YAML file of a line stand for a structure of gigabytes.
 _SHORT = Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 200, 200
+_LONGEST_KEY = 100
 
 
 class Settings(BaseModel):
@@ -63,7 +65,8 @@ def read_yaml(path: Path) -> Any:
     """Return what a YAML file holds: plain values only.
 
     Raises:
-        TracekdError: if there is no such file, or it is not YAML, or a key stands twice.
+        TracekdError: if there is no such file, or it is not YAML, or a key stands twice
+            or is not text.
     """
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_OnceLoader)  # noqa: S506
@@ -79,7 +82,7 @@ def read_yaml(path: Path) -> Any:
 
 
 class _OnceLoader(yaml.SafeLoader):
-    """The safe loader, which builds plain values only; a key that stands twice is an error."""
+    """The safe loader, which builds plain values only; keys are text and none stands twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Return the mapping of `node`."""
@@ -90,7 +93,13 @@ class _OnceLoader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(
                 None, None, f"the key {twice!r} stands twice; leave one", node.start_mark
             )
-        return super().construct_mapping(node, deep)
+        made = super().construct_mapping(node, deep)
+        for key in made:
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is not text; write quotes", node.start_mark
+                )
+        return made
 
 
 def _takes_numbers(annotation: Any) -> bool:
@@ -98,7 +107,7 @@ def _takes_numbers(annotation: Any) -> bool:
 
 
 def _explain(kind: type[Settings], fault: dict[str, Any], where: str) -> str:
-    path = [str(part) for part in fault["loc"]]
+    path = [str(part)[:_LONGEST_KEY] for part in fault["loc"]]
     place = f"{where}: {'.'.join(path)}" if path else where
     if fault["type"] == "extra_forbidden":
         return f"{place}: unknown key; {nearest(path[-1], _known_keys(kind, path[:-1]))}"

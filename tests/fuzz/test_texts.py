@@ -122,6 +122,8 @@ def test_damaged_settings_are_an_error_or_mean_what_they_say(
     [
         ("seed: true", r"seed: .*must be a number, not true or false"),
         ("seed: 0\nseed: 1", "the key 'seed' stands twice"),
+        ("1: 2", "the key 1 is not text"),
+        ("? ", "the key None is not text"),
         ("seed: .nan", "seed: "),
         ("seed: " + "9" * 5000, "not valid YAML"),
         ("seed: 2001-99-99", "not valid YAML"),

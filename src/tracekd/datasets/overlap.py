@@ -1,6 +1,6 @@
 """Near-duplicates between splits: what a student might remember instead of working it out.
 
-Texts are compared as sets of shingles, runs of five words without case and punctuation, by Jaccard
+Texts are compared as sets of shingles, runs of five words as `tracekd.words` has them, by Jaccard
 similarity: shared shingles over all of both. Comparing all pairs would take hours on MS MARCO, so
 candidates come from MinHash (Broder 1997, doi:10.1109/SEQUEN.1997.666900): two texts agree in the
 least hash of their shingles with a probability that is their similarity. Candidates agree in one
@@ -10,6 +10,7 @@ their similarity is then counted exactly. The time is linear in the words of all
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tracekd.datasets.questions import Questions
+from tracekd.words import Hashes, word_hashes
 
 SIMILAR = 0.8
 #: How many pairs the report lists.
@@ -27,10 +29,8 @@ _BANDS, _ROWS = 6, 2
 _ENOUGH_SHINGLES = 64
 #: Pairs that are compared at a time: bounds the memory.
 _CHUNK = 5_000
-#: Words whose hashes are remembered.
-_WORDS = 1 << 20
 
-_Hashes = NDArray[np.uint64]
+_Places = NDArray[np.int64]
 _Pair = tuple[int, int, float]
 
 
@@ -49,16 +49,15 @@ def near_duplicates(
         asks; of each the count and the first [test id, train id, similarity].
     """
     tables = (Questions.of(test), Questions.of(train))
-    step = _sampling_step(tables)
-    words = _WordHashes()
+    step = _sampling_step(tables[0])
     least, questions = [], []
     for table in tables:
-        parts = [(_least_hashes(_contexts(part), step, words), _asked(part)) for part in table]
-        least.append(np.concatenate([_NO_HASHES, *(part[0] for part in parts)]))
-        questions.append(np.concatenate([_NO_HASHES[:, 0], *(part[1] for part in parts)]))
+        parts = [(_NO_HASHES, _NO_HASHES[:, 0]), *table.map(partial(_sketch, step))]
+        least.append(np.concatenate([part[0] for part in parts]))
+        questions.append(np.concatenate([part[1] for part in parts]))
     report: dict[str, Any] = {"shingle_words": _SHINGLE, "similarity": SIMILAR}
     for name, asked in (("same_question", questions), ("same_context", None)):
-        found: list[_Pair] = list(_similar(tables, _candidates(least, asked), words))
+        found: list[_Pair] = list(_similar(tables, _candidates(least, asked)))
         first = found[:LISTED]
         ours = _ids(tables[0], (mine for mine, _, _ in first))
         theirs = _ids(tables[1], (other for _, other, _ in first))
@@ -72,15 +71,16 @@ def _ids(table: Questions, rows: Iterable[int]) -> dict[int, str]:
     return dict(zip(wanted, table.select(wanted).table()["id"], strict=True))
 
 
-def _asked(part: pl.DataFrame) -> _Hashes:
-    return _digests(part["question"])
+def _sketch(step: int, part: pl.DataFrame) -> tuple[Hashes, Hashes]:
+    """Return the least hashes of each context, and a hash of each question's words."""
+    return _least_hashes(_contexts(part), step), _whole_hashes(part["question"])
 
 
 def _contexts(table: pl.DataFrame) -> pl.Series:
-    return table["context"].list.join(" ").str.replace_all(r"[^\S ]", " ")
+    return table["context"].list.join(" ")
 
 
-def _candidates(least: list[_Hashes], questions: list[_Hashes] | None) -> list[tuple[int, int]]:
+def _candidates(least: list[Hashes], questions: list[Hashes] | None) -> list[tuple[int, int]]:
     """Return pairs of our and their rows that agree in a band, and in the question if given."""
     found: dict[tuple[int, int], None] = {}
     for band in range(_BANDS):
@@ -99,15 +99,13 @@ def _candidates(least: list[_Hashes], questions: list[_Hashes] | None) -> list[t
     return sorted(found)
 
 
-def _similar(
-    tables: tuple[Questions, Questions], pairs: list[tuple[int, int]], words: "_WordHashes"
-) -> Iterator[_Pair]:
+def _similar(tables: tuple[Questions, Questions], pairs: list[tuple[int, int]]) -> Iterator[_Pair]:
     """Give the first pair of each of our rows whose texts are similar, with how similar."""
     done = -1
     for start in range(0, len(pairs), _CHUNK):
         part = pairs[start : start + _CHUNK]
         ours, theirs = (
-            _sets(table, [pair[side] for pair in part], words) for side, table in enumerate(tables)
+            _sets(table, [pair[side] for pair in part]) for side, table in enumerate(tables)
         )
         for mine, other in part:
             how = _similarity(ours[mine], theirs[other])
@@ -116,39 +114,38 @@ def _similar(
                 yield mine, other, round(how, 3)
 
 
-def _sets(table: Questions, rows: Iterable[int], words: "_WordHashes") -> dict[int, _Hashes]:
+def _sets(table: Questions, rows: Iterable[int]) -> dict[int, Hashes]:
     wanted = sorted(set(rows))
-    runs, starts = _runs(_contexts(table.select(wanted).table()), words)
+    runs, starts = _runs(_contexts(table.select(wanted).table()))
     return dict(zip(wanted, map(np.unique, np.split(runs, starts[1:])), strict=True))
 
 
-def _similarity(one: _Hashes, other: _Hashes) -> float:
+def _similarity(one: Hashes, other: Hashes) -> float:
     """Return the Jaccard similarity of two sets of sorted shingles."""
     shared = len(np.intersect1d(one, other, assume_unique=True))
     return shared / (len(one) + len(other) - shared)
 
 
-def _sampling_step(tables: tuple[Questions, Questions]) -> int:
+def _sampling_step(test: Questions) -> int:
     """Return a power of two: one of so many shingles of a context of mean length is enough."""
-    spaces = sum(
-        int(_contexts(part).str.count_matches(" ", literal=True).sum())
-        for table in tables
-        for part in table
-    )
-    mean = spaces // max(1, sum(map(len, tables)))
+    mean = sum(test.map(_spaces)) // max(1, len(test))
     return 1 << max(0, (mean // _ENOUGH_SHINGLES).bit_length() - 1)
 
 
-def _least_hashes(texts: pl.Series, step: int, words: "_WordHashes") -> _Hashes:
+def _spaces(part: pl.DataFrame) -> int:
+    return int(_contexts(part).str.count_matches(" ", literal=True).sum())
+
+
+def _least_hashes(texts: pl.Series, step: int) -> Hashes:
     """Return one least hash per permutation (columns) of each text (rows)."""
-    runs, starts = _runs(texts, words)
+    runs, starts = _runs(texts)
     keep = (runs & np.uint64(step - 1)) == 0
     keep[starts] = True  # a text keeps one at least
     kept_before = np.cumsum(keep) - keep
     return _least(runs[keep], kept_before[starts])
 
 
-def _least(runs: _Hashes, starts: NDArray[np.int64]) -> _Hashes:
+def _least(runs: Hashes, starts: _Places) -> Hashes:
     columns = []
     for number in range(_BANDS * _ROWS):
         mixed = runs * _odd(f"permutation {number}")
@@ -157,26 +154,19 @@ def _least(runs: _Hashes, starts: NDArray[np.int64]) -> _Hashes:
     return np.stack(columns, axis=1)
 
 
-def _band_keys(least: _Hashes, band: int) -> _Hashes:
+def _band_keys(least: Hashes, band: int) -> Hashes:
     first, second = least[:, band * _ROWS], least[:, band * _ROWS + 1]
-    keys: _Hashes = first * _odd("first of a band") ^ (second + np.uint64(band))
+    keys: Hashes = first * _odd("first of a band") ^ (second + np.uint64(band))
     return keys
 
 
-def _runs(texts: pl.Series, known: "_WordHashes") -> tuple[_Hashes, NDArray[np.int64]]:
+def _runs(texts: pl.Series) -> tuple[Hashes, _Places]:
     """Return a hash of the run that starts at each word, and where each text starts.
 
     Runs are cut at the end of their text, so that there are as many as words. A text without words
     counts as one empty word.
     """
-    words = texts.str.split(" ")
-    lengths = words.list.len().to_numpy().astype(np.int64)
-    hashes = known.of(words.explode())
-    starts = np.cumsum(lengths) - lengths
-    keep = hashes != _EMPTY
-    keep[starts] = True
-    starts = (np.cumsum(keep) - keep)[starts]
-    hashes = hashes[keep]
+    hashes, starts = _words(texts)
     runs = hashes * _odd("place 0")
     for place in range(1, min(_SHINGLE, len(hashes))):
         moved = hashes[place:] * _odd(f"place {place}")
@@ -188,36 +178,24 @@ def _runs(texts: pl.Series, known: "_WordHashes") -> tuple[_Hashes, NDArray[np.i
     return runs ^ (runs >> np.uint64(29)), starts
 
 
-class _WordHashes:
-    """`_digests` of words, remembered: most words of a text stood in an earlier one.
-
-    A table with one place for each word, found by polars' own hash, which is fast and another one
-    on every machine; a word takes the place of an earlier one.
-    """
-
-    def __init__(self) -> None:
-        self._words = np.zeros(_WORDS, dtype=np.uint64)
-        self._hashes = np.zeros(_WORDS, dtype=np.uint64)
-
-    def of(self, words: pl.Series) -> _Hashes:
-        keys: _Hashes = words.hash().to_numpy()
-        places = keys & np.uint64(_WORDS - 1)
-        hashes: _Hashes = self._hashes[places]
-        new = np.flatnonzero(self._words[places] != keys)
-        if len(new):
-            hashes[new] = self._hashes[places[new]] = _digests(words[new])
-            self._words[places[new]] = keys[new]
-        return hashes
+def _whole_hashes(texts: pl.Series) -> Hashes:
+    """Return a hash of all words of each text, in their order."""
+    hashes, starts = _words(texts)
+    lengths = np.diff(starts, append=len(hashes))
+    places = (np.arange(len(hashes)) - np.repeat(starts, lengths)).astype(np.uint64)
+    mixed = (hashes + places) * _odd("word of a question")
+    mixed ^= mixed >> np.uint64(32)
+    whole: Hashes = np.add.reduceat(mixed * _odd("again"), starts)
+    return whole
 
 
-def _digests(texts: pl.Series) -> _Hashes:
-    """Return a hash of each text, without case and punctuation; the same on every machine."""
-    distinct = texts.unique()
-    bare = distinct.str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]+", "")
-    hashes = np.array([_digest(text) for text in bare], dtype=np.uint64)
-    places: NDArray[np.uint32] = texts.cast(pl.Enum(distinct)).to_physical().to_numpy()
-    found: _Hashes = hashes[places]
-    return found
+def _words(texts: pl.Series) -> tuple[Hashes, _Places]:
+    """Return the hash of each word, and where each text starts; at least one word for each text."""
+    hashes, lengths = word_hashes(texts)
+    starts = np.cumsum(lengths) - lengths
+    without = np.flatnonzero(lengths == 0)
+    starts += np.searchsorted(without, np.arange(len(starts)))
+    return np.insert(hashes, starts[without] - np.arange(len(without)), _EMPTY), starts
 
 
 def _odd(name: str) -> np.uint64:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +91,15 @@ def _wanted(sizes: PrepareParams, data_seed: int) -> Wanted:
 
 def _keys(questions: Questions, name: str) -> pl.DataFrame:
     """Return what the split is made from, and the place of each question in the column `row`."""
-    empty = pl.DataFrame(schema=dict(records.QUESTIONS))
-    parts = [
-        splits.identified(records.check(part, records.QUESTIONS, name))
-        for part in chain([empty], questions)
-    ]
+    empty = splits.identified(pl.DataFrame(schema=dict(records.QUESTIONS)))
+    parts = [empty, *questions.map(partial(_identified, name))]
     keys = pl.concat(parts).with_row_index("row")
     records.check_unique(keys.select("id"), name)
     return keys
+
+
+def _identified(name: str, part: pl.DataFrame) -> pl.DataFrame:
+    return splits.identified(records.check(part, records.QUESTIONS, name))
 
 
 def _manifest(

@@ -1,14 +1,16 @@
 """Questions in parts of bounded size: the whole of MS MARCO does not fit the memory."""
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tracekd import pools
 from tracekd.records import QUESTIONS
 
 #: Questions in a part; as many lie in the memory at a time, 20 MB of MS MARCO.
@@ -17,6 +19,7 @@ PART = 5_000
 _MOST_IN_MEMORY = 4
 
 _Rows = NDArray[np.int64]
+R = TypeVar("R")
 
 
 class Questions:
@@ -34,7 +37,7 @@ class Questions:
         """Keep what `of` and `collect` have found.
 
         Args:
-            parts: tables, or Parquet files with tables.
+            parts: tables, or Arrow files with tables.
             rows: of each part the rows that count, ascending.
             folder: where the files lie; it goes when the last questions in it do.
         """
@@ -63,7 +66,7 @@ class Questions:
                 folder = tempfile.TemporaryDirectory(prefix="tracekd-")
             if folder is not None:
                 kept = [
-                    _filed(part, Path(folder.name, f"{i}.parquet")) for i, part in enumerate(kept)
+                    _filed(part, Path(folder.name, f"{i}.arrow")) for i, part in enumerate(kept)
                 ]
         return cls(kept, rows, folder)
 
@@ -80,8 +83,16 @@ class Questions:
         """Give the parts in which there are rows."""
         for part, rows in zip(self._parts, self._rows, strict=True):
             if len(rows):
-                table = _table(part)
-                yield table if len(rows) == len(table) else table[rows]
+                yield _chosen(part, rows)
+
+    def map(self, function: Callable[[pl.DataFrame], R]) -> Iterator[R]:
+        """Yield `function(part)` for each part in which there are rows, in order.
+
+        On all cores if the parts lie in files; `function` must be picklable then.
+        """
+        chosen = zip(self._parts, self._rows, strict=True)
+        parts = ((part, rows) for part, rows in chosen if len(rows))
+        yield from pools.in_order(partial(_apply, function), parts, parallel=not self.in_memory)
 
     def select(self, rows: Iterable[int]) -> "Questions":
         """Return the questions at these places, in ascending order."""
@@ -101,12 +112,17 @@ class Questions:
         return whole
 
 
+def _apply(function: Callable[[pl.DataFrame], R], part: tuple[pl.DataFrame | Path, _Rows]) -> R:
+    return function(_chosen(*part))
+
+
+def _chosen(part: pl.DataFrame | Path, rows: _Rows) -> pl.DataFrame:
+    table = pl.read_ipc(part) if isinstance(part, Path) else part
+    return table if len(rows) == len(table) else table[rows]
+
+
 def _filed(part: pl.DataFrame | Path, path: Path) -> Path:
     if isinstance(part, Path):
         return part
-    part.write_parquet(path, compression="lz4", statistics=False)
+    part.write_ipc(path, compression="uncompressed")  # packing it takes as long as reading JSON
     return path
-
-
-def _table(part: pl.DataFrame | Path) -> pl.DataFrame:
-    return pl.read_parquet(part) if isinstance(part, Path) else part
