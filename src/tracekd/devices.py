@@ -1,18 +1,14 @@
 """Which device and number format to compute in, chosen by what the machine does well."""
 
-import ctypes
 import os
 import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tracekd.memory import keep_freed_memory
+
 if TYPE_CHECKING:
     import torch
-
-
-#: glibc's mallopt(3): no arenas per thread, no blocks of their own from the system, no trimming.
-_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
-_MALLOC_OPTIONS = ((_M_ARENA_MAX, 1), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1))
 
 
 @dataclass(frozen=True)
@@ -82,21 +78,11 @@ def tune_process() -> None:
     cores that these wait for. Threads that never spin are woken on the core of whoever wakes them,
     and short operations then run on one core.
 
-    Memory: what a step has freed is kept for the next one. By default glibc gives large blocks
-    back to the system, which then has to clear each page again.
+    Memory: what a step has freed is kept for the next one.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    if "MALLOC_ARENA_MAX" not in os.environ and "MALLOC_TRIM_THRESHOLD_" not in os.environ:
-        _keep_freed_memory()
-
-
-def _keep_freed_memory() -> None:
-    if platform.libc_ver()[0] != "glibc":
-        return
-    mallopt = ctypes.CDLL(None).mallopt
-    for option, value in _MALLOC_OPTIONS:
-        mallopt(option, value)
+    keep_freed_memory()
 
 
 def _cpu_has_bf16() -> bool:

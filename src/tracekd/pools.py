@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from typing import TypeVar
 
 from tracekd.errors import TracekdError
+from tracekd.memory import keep_freed_memory
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -37,7 +38,8 @@ def in_order(function: Callable[[T], R], items: Iterable[T], *, parallel: bool) 
         yield from map(function, items)
         return
     waiting: deque[Future[R]] = deque()
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), _one_thread)
+    keep_freed_memory()
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), _set_up)
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
@@ -58,6 +60,7 @@ def _can_ask() -> bool:
     return hasattr(os, "sched_getaffinity")  # not on macOS and Windows
 
 
-def _one_thread() -> None:
+def _set_up() -> None:
     """Keep polars, which is not imported yet, from starting threads for every core here too."""
+    keep_freed_memory()
     os.environ["POLARS_MAX_THREADS"] = "1"
