@@ -1,13 +1,15 @@
 """A function over many items on all cores, the results in the order of the items.
 
-Processes start afresh (spawn), so they need about a second: only long work is worth it. A function
-and its items must be picklable, that is, a function stands at the top of its module.
+Processes are for work that Python itself does. They start afresh (spawn), so they need about a
+second, and what goes in and out is pickled: a function stands at the top of its module, and only
+long work is worth it. Threads cost nothing of that and are for work that polars and NumPy do, which
+let go of the interpreter meanwhile.
 """
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import TypeVar
@@ -18,9 +20,9 @@ from tracekd.memory import keep_freed_memory
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: Each process holds an item and its result; more of them would need more memory.
+#: Each process or thread holds an item and its result; more of them would need more memory.
 _MOST = 8
-#: Items under way for each process: one that is worked on and one that waits.
+#: Items under way for each of them: one that is worked on and one that waits.
 _AHEAD = 2
 
 
@@ -33,27 +35,49 @@ def in_order(function: Callable[[T], R], items: Iterable[T], *, parallel: bool) 
         TracekdError: if a process is killed, as for want of memory. What `function` raises comes
             out as it is, in its place in the order.
     """
-    processes = min(_MOST, len(os.sched_getaffinity(0)) if _can_ask() else os.cpu_count() or 1)
+    processes = _workers()
     if not parallel or processes == 1:
         yield from map(function, items)
         return
-    waiting: deque[Future[R]] = deque()
     keep_freed_memory()
     pool = ProcessPoolExecutor(processes, get_context("spawn"), _set_up)
     try:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) == _AHEAD * processes:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from _through(pool, processes, function, items)
     except BrokenProcessPool as error:
         raise TracekdError(
             "a worker process was killed, probably for want of memory; run the stage again with "
             "fewer cores (taskset -c 0) or more memory"
         ) from error
+
+
+def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Yield `function(item)` for each item, in order, computed in other threads of this process.
+
+    Items are taken as results are, a few ahead. What `function` raises comes out as it is, in its
+    place in the order.
+    """
+    threads = _workers()
+    keep_freed_memory()
+    yield from _through(ThreadPoolExecutor(threads), threads, function, items)
+
+
+def _through(
+    pool: Executor, workers: int, function: Callable[[T], R], items: Iterable[T]
+) -> Iterator[R]:
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) == _AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _workers() -> int:
+    return min(_MOST, len(os.sched_getaffinity(0)) if _can_ask() else os.cpu_count() or 1)
 
 
 def _can_ask() -> bool:
