@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from tracekd.config import DatasetSpec, Params, PromptParams
 from tracekd.errors import TracekdError
 from tracekd.records import SFT, SPLITS
 from tracekd.traces.grammar import one_lined, render
-from tracekd.traces.regimes import Gold, Ring, Setting, Shown, show
+from tracekd.traces.regimes import Gold, Ring, Setting, Shown, regime, show
 
 _TOLD = ("id", "class_right", "facts_right", "note")
 #: Stand for the prompts, which do not fit the memory; that two have both in common by chance is as
@@ -27,7 +27,7 @@ def render_prompts(template: str) -> pl.Expr:
     Reads the columns `context` and `question`, each text of which is one line. The slots are filled
     in one pass, so a question or a fact that contains "{context}" stays as it is.
     """
-    facts = pl.col("context").list.eval(pl.lit("- ") + pl.element()).list.join("\n")
+    facts = pl.lit("- ") + pl.col("context").list.join("\n- ")
     slots = {"{context}": facts, "{question}": pl.col("question")}
     first, second = sorted(slots, key=template.index)
     head, _, rest = template.partition(first)
@@ -78,13 +78,16 @@ def build(
     lined = table.with_columns(
         one_lined(pl.col("question")), pl.col("context").list.eval(one_lined(pl.element()))
     )
-    golds = gold_steps(lined)
+    golds = gold_steps(lined if regime(trace_mode).reads_context else _without_other_facts(lined))
     setting = Setting(seed, corruption, classes, spec.class_sentence, ring or Ring(golds, seed))
     rows = [
         _steps_and_completion(show(trace_mode, gold, setting), gold.id, answers, spec)
         for gold, answers in zip(golds, table["answers"].to_list(), strict=True)
     ]
-    made = pl.DataFrame(rows, schema={name: SFT[name] for name in _MADE}, orient="row")
+    columns = zip(*rows, strict=True) if rows else ((),) * len(_MADE)
+    made = pl.DataFrame(
+        [pl.Series(name, column, SFT[name]) for name, column in zip(_MADE, columns, strict=True)]
+    )
     return made.with_columns(
         lined["id"],
         lined.select(prompt=render_prompts(prompt.template))["prompt"],
@@ -136,9 +139,7 @@ def build_files(source: Path, target: Path, params: Params, spec: DatasetSpec) -
         TracekdError: if a question of the test split also stands in another one, or as `build`.
     """
     paths = {name: source / f"{name}.parquet" for name in SPLITS}
-    classes = set().union(
-        *(part["question_class"] for path in paths.values() for part in _all(path))
-    )
+    classes = set().union(*map(_classes, paths.values()))
     make = partial(
         build,
         trace_mode=params.trace_mode,
@@ -164,9 +165,12 @@ def _build_file(
     source: Path, target: Path, make: Callable[..., pl.DataFrame], seed: int
 ) -> pl.DataFrame:
     """Write the examples of a split; return of each what the manifest and the check look at."""
-    starts = tables.part_starts(source)
-    build_part = partial(_build_part, source, make, seed)
-    made = pools.in_order(build_part, starts, parallel=len(starts) >= tables.MANY_PARTS)
+    # Of other questions' contexts, which would fill the memory, no donor gives away more.
+    ring = Ring(
+        (gold for part in _all(source) for gold in gold_steps(_without_other_facts(part))), seed
+    )
+    build_part = partial(_build_part, source, make, ring)
+    made = pools.in_threads(build_part, tables.part_starts(source))
     told: list[pl.DataFrame] = []
 
     def parts() -> Iterator[pl.DataFrame]:
@@ -179,27 +183,19 @@ def _build_file(
 
 
 def _build_part(
-    source: Path, make: Callable[..., pl.DataFrame], seed: int, start: int
+    source: Path, make: Callable[..., pl.DataFrame], ring: Ring, start: int
 ) -> pl.DataFrame:
-    table = tables.read_part(source, records.DECOMPOSED, start)
-    return make(table, ring=_ring(source, seed))
-
-
-@lru_cache(maxsize=1)
-def _ring(source: Path, seed: int) -> Ring:
-    """Return the ring of a split, which reads it when the first donor is asked for."""
-    return Ring((gold for part in _all(source) for gold in _short_golds(part)), seed)
+    return make(tables.read_part(source, records.DECOMPOSED, start), ring=ring)
 
 
 def _all(path: Path) -> Iterator[pl.DataFrame]:
     return (tables.read_part(path, records.DECOMPOSED, start) for start in tables.part_starts(path))
 
 
-def _short_golds(table: pl.DataFrame) -> list[Gold]:
-    """Return the gold steps without the rest of the context, which no donor gives away."""
-    context = pl.col("context").list.gather(pl.col("step_facts")).list.eval(one_lined(pl.element()))
-    facts = pl.int_ranges(pl.col("step_facts").list.len())
-    return gold_steps(table.with_columns(context, step_facts=facts))
+def _without_other_facts(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a `records.DECOMPOSED` table with the gold facts for its context."""
+    facts = pl.int_ranges(pl.col("step_facts").list.len(), dtype=pl.Int32)
+    return table.with_columns(pl.col("context").list.gather("step_facts"), step_facts=facts)
 
 
 def manifest(splits: dict[str, pl.DataFrame]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 from typing import Literal
 
 from tracekd import randomness
@@ -36,7 +37,7 @@ class Gold:
     context: tuple[str, ...]
     facts: tuple[int, ...]
 
-    @property
+    @cached_property
     def fact_texts(self) -> tuple[str, ...]:
         """The gold facts, each as the one line that a trace quotes."""
         return tuple(one_line(self.context[index]) for index in self.facts)
@@ -56,10 +57,12 @@ class Ring:
     def __init__(self, questions: Iterable[Gold], seed: int) -> None:
         """Take the questions, which are not looked at before the first donor is asked for."""
         self._given, self._seed = questions, seed
+        self._lock = Lock()
 
     def donor(self, gold: Gold) -> Gold | None:
         """Return the next question whose correct trace differs; None if there is none."""
-        places, questions = self._circle
+        with self._lock:  # one thread alone looks at the questions
+            places, questions = self._circle
         start = bisect_right(places, self._place(gold))
         for step in range(len(questions)):
             other = questions[(start + step) % len(questions)]
@@ -186,10 +189,13 @@ class Regime:
     Attributes:
         steps: the steps that the student is taught to write, right or wrong.
         trace: question and setting -> the trace shown, and a note if it is not what was promised.
+        reads_context: whether `trace` looks at facts that are not gold, which are costly to hand
+            over.
     """
 
     steps: frozenset[Step]
     trace: Callable[[Gold, Setting], tuple[Trace, str | None]]
+    reads_context: bool = False
 
 
 _NOTHING: frozenset[Step] = frozenset()
@@ -200,12 +206,12 @@ REGIMES: dict[str, Regime] = {
     "class_only": Regime(frozenset({"class"}), _class_only),
     "facts_only": Regime(frozenset({"facts"}), _facts_only),
     "correct": Regime(_BOTH, _correct),
-    "incorrect": Regime(_BOTH, _incorrect),
+    "incorrect": Regime(_BOTH, _incorrect, reads_context=True),
     "wrong_class": Regime(_BOTH, _wrong_class),
-    "wrong_facts": Regime(_BOTH, _wrong_facts),
+    "wrong_facts": Regime(_BOTH, _wrong_facts, reads_context=True),
     "shuffled": Regime(_BOTH, _shuffled),
     "filler": Regime(_NOTHING, _filler),
-    "mixed": Regime(_BOTH, _mixed),
+    "mixed": Regime(_BOTH, _mixed, reads_context=True),
 }
 
 
