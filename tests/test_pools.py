@@ -4,7 +4,7 @@ import os
 import pytest
 
 from tracekd.errors import TracekdError
-from tracekd.pools import in_order
+from tracekd.pools import in_order, in_threads
 
 # The functions are the library's: another process could not import those of a test's module.
 
@@ -13,6 +13,18 @@ from tracekd.pools import in_order
 def test_results_come_in_the_order_of_the_items(parallel: bool) -> None:
     found = list(in_order(operator.neg, range(20), parallel=parallel))
     assert found == list(range(0, -20, -1))
+
+
+def test_results_of_threads_come_in_the_order_of_the_items() -> None:
+    found = list(in_threads(lambda item: (-item, os.getpid()), range(20)))
+    assert found == [(-item, os.getpid()) for item in range(20)]
+
+
+def test_a_failure_in_a_thread_comes_out_in_its_place() -> None:
+    results = in_threads(int, ["0", "two", "3"])
+    assert next(results) == 0
+    with pytest.raises(ValueError, match="two"):
+        next(results)
 
 
 def test_without_parallel_all_happens_in_this_process() -> None:
@@ -33,6 +45,10 @@ def test_items_are_not_all_taken_at_once() -> None:
     with pytest.raises(TypeError):
         next(results)
     assert taken == [0]
+    results = in_threads(operator.neg, map(taken.append, range(1000)))
+    with pytest.raises(TypeError):
+        next(results)
+    assert len(taken) < 100
 
 
 @pytest.mark.skipif(

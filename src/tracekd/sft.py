@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from tracekd import pools, records, tables
+from tracekd.columns import lists
 from tracekd.config import DatasetSpec, Params, PromptParams
 from tracekd.errors import TracekdError
 from tracekd.records import SFT, SPLITS
@@ -84,9 +85,8 @@ def build(
         _steps_and_completion(show(trace_mode, gold, setting), gold.id, answers, spec)
         for gold, answers in zip(golds, table["answers"].to_list(), strict=True)
     ]
-    columns = zip(*rows, strict=True) if rows else ((),) * len(_MADE)
     made = pl.DataFrame(
-        [pl.Series(name, column, SFT[name]) for name, column in zip(_MADE, columns, strict=True)]
+        [_column(name, [row[place] for row in rows]) for place, name in enumerate(_MADE)]
     )
     return made.with_columns(
         lined["id"],
@@ -101,6 +101,13 @@ _MADE = (
     *("completion", "answer_start", "shown_class", "shown_facts"),
     *("class_right", "facts_right", "note"),
 )
+
+
+def _column(name: str, values: list[Any]) -> pl.Series:
+    dtype = SFT[name]
+    return (
+        lists(name, values, dtype) if isinstance(dtype, pl.List) else pl.Series(name, values, dtype)
+    )
 
 
 def _steps_and_completion(
@@ -195,7 +202,7 @@ def _all(path: Path) -> Iterator[pl.DataFrame]:
 def _without_other_facts(table: pl.DataFrame) -> pl.DataFrame:
     """Return a `records.DECOMPOSED` table with the gold facts for its context."""
     facts = pl.int_ranges(pl.col("step_facts").list.len(), dtype=pl.Int32)
-    return table.with_columns(pl.col("context").list.gather("step_facts"), step_facts=facts)
+    return table.with_columns(pl.col("context").list.gather(pl.col("step_facts")), step_facts=facts)
 
 
 def manifest(splits: dict[str, pl.DataFrame]) -> dict[str, Any]:

@@ -124,3 +124,11 @@ def test_a_regime_shows_the_steps_that_it_says_it_teaches(mode: str) -> None:
         if value is not None
     }
     assert steps == REGIMES[mode].steps
+
+
+@pytest.mark.parametrize(
+    "mode", sorted(mode for mode in REGIMES if not REGIMES[mode].reads_context)
+)
+def test_a_regime_that_says_so_makes_nothing_of_facts_that_are_not_gold(mode: str) -> None:
+    alone = Gold(GOLD.id, GOLD.class_name, GOLD.fact_texts, (0, 1))
+    assert show(mode, alone, setting()) == show(mode, GOLD, setting())

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import polars as pl
 
 from tracekd import pools, tables
+from tracekd.columns import lists
 from tracekd.errors import TracekdError, nearest
 from tracekd.records import DECOMPOSED, QUESTIONS, check
 from tracekd.scoring.attempt import answer_in_facts
@@ -53,8 +54,8 @@ def decompose(questions: pl.DataFrame, rule: str, answers: Literal["all", "any"]
     # Hashes tell equal facts as well as the texts do, and are quick to hand over to Python.
     hashes = questions.select(pl.col("context").list.eval(pl.element().hash())).to_series()
     steps = [_first_equal(*pair) for pair in zip(hashes.to_list(), found, strict=True)]
-    made = questions.with_columns(pl.Series("step_facts", steps, dtype=DECOMPOSED["step_facts"]))
-    shown = made.select(pl.col("context").list.gather("step_facts"), "answers").iter_rows()
+    made = questions.with_columns(lists("step_facts", steps, pl.List(pl.Int32)))
+    shown = made.select(pl.col("context").list.gather(pl.col("step_facts")), "answers").iter_rows()
     stated = [bool(answer_in_facts(facts, gold, answers)) for facts, gold in shown]
     made = made.with_columns(pl.Series("answer_in_facts", stated, dtype=pl.Boolean))
     return check(made, DECOMPOSED, f"rule {rule}")

@@ -189,29 +189,29 @@ class Regime:
     Attributes:
         steps: the steps that the student is taught to write, right or wrong.
         trace: question and setting -> the trace shown, and a note if it is not what was promised.
-        reads_context: whether `trace` looks at facts that are not gold, which are costly to hand
-            over.
+        reads_context: whether `trace` looks at facts that are not gold. Else it is handed a context
+            without them, which is quicker.
     """
 
     steps: frozenset[Step]
     trace: Callable[[Gold, Setting], tuple[Trace, str | None]]
-    reads_context: bool = False
+    reads_context: bool = True
 
 
 _NOTHING: frozenset[Step] = frozenset()
 _BOTH: frozenset[Step] = frozenset({"class", "facts"})
 
 REGIMES: dict[str, Regime] = {
-    "none": Regime(_NOTHING, _none),
-    "class_only": Regime(frozenset({"class"}), _class_only),
-    "facts_only": Regime(frozenset({"facts"}), _facts_only),
-    "correct": Regime(_BOTH, _correct),
-    "incorrect": Regime(_BOTH, _incorrect, reads_context=True),
-    "wrong_class": Regime(_BOTH, _wrong_class),
-    "wrong_facts": Regime(_BOTH, _wrong_facts, reads_context=True),
-    "shuffled": Regime(_BOTH, _shuffled),
-    "filler": Regime(_NOTHING, _filler),
-    "mixed": Regime(_BOTH, _mixed, reads_context=True),
+    "none": Regime(_NOTHING, _none, reads_context=False),
+    "class_only": Regime(frozenset({"class"}), _class_only, reads_context=False),
+    "facts_only": Regime(frozenset({"facts"}), _facts_only, reads_context=False),
+    "correct": Regime(_BOTH, _correct, reads_context=False),
+    "incorrect": Regime(_BOTH, _incorrect),
+    "wrong_class": Regime(_BOTH, _wrong_class, reads_context=False),
+    "wrong_facts": Regime(_BOTH, _wrong_facts),
+    "shuffled": Regime(_BOTH, _shuffled, reads_context=False),
+    "filler": Regime(_NOTHING, _filler, reads_context=False),
+    "mixed": Regime(_BOTH, _mixed),
 }
 
 
