@@ -24,6 +24,8 @@ R = TypeVar("R")
 _MOST = 8
 #: Items under way for each of them: one that is worked on and one that waits.
 _AHEAD = 2
+#: Parts that take seconds altogether.
+_MANY = 8
 
 
 def in_order(function: Callable[[T], R], items: Iterable[T], *, parallel: bool) -> Iterator[R]:
@@ -74,6 +76,19 @@ def _through(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def watched(results: Iterable[R], parts: int, title: str) -> Iterator[R]:
+    """Yield the results; with a bar of about so many `parts` if they are many."""
+    if parts < _MANY:
+        yield from results
+        return
+    from tracekd.progress import progress_bar
+
+    with progress_bar(parts, title, "part") as bar:
+        for result in results:
+            yield result
+            bar.update(bar.n < parts)
 
 
 def _workers() -> int:

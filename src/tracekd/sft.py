@@ -177,7 +177,8 @@ def _build_file(
         (gold for part in _all(source) for gold in gold_steps(_without_other_facts(part))), seed
     )
     build_part = partial(_build_part, source, make, ring)
-    made = pools.in_threads(build_part, tables.part_starts(source))
+    starts = tables.part_starts(source)
+    made = pools.watched(pools.in_threads(build_part, starts), len(starts), source.stem)
     told: list[pl.DataFrame] = []
 
     def parts() -> Iterator[pl.DataFrame]:

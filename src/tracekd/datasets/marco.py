@@ -153,9 +153,11 @@ def _parts(split: str, paths: Iterable[Path], *, in_blocks: bool) -> Iterator[_P
             does not count.
     """
     for path in paths:
-        if in_blocks and path.suffix != ".gz" and path.stat().st_size >= _LARGE:
+        size = path.stat().st_size
+        if in_blocks and path.suffix != ".gz" and size >= _LARGE:
             cut = blocks.cut(path, _BLOCK)
-            yield from pools.in_order(partial(_read_block, split), cut, parallel=True)
+            read = pools.in_order(partial(_read_block, split), cut, parallel=True)
+            yield from pools.watched(read, size // _BLOCK, path.name)
         else:
             yield from _read_parts(split, rawfiles.json_records(path))
 

@@ -21,6 +21,7 @@ from tracekd.datasets.questions import Questions
 from tracekd.words import Hashes, word_hashes
 
 SIMILAR = 0.8
+_TITLE = "near-duplicates"
 #: How many pairs the report lists.
 LISTED = 20
 _SHINGLE = 5
@@ -52,7 +53,7 @@ def near_duplicates(
     step = _sampling_step(tables[0])
     least, questions = [], []
     for table in tables:
-        parts = [(_NO_HASHES, _NO_HASHES[:, 0]), *table.map(partial(_sketch, step))]
+        parts = [(_NO_HASHES, _NO_HASHES[:, 0]), *table.map(partial(_sketch, step), _TITLE)]
         least.append(np.concatenate([part[0] for part in parts]))
         questions.append(np.concatenate([part[1] for part in parts]))
     report: dict[str, Any] = {"shingle_words": _SHINGLE, "similarity": SIMILAR}
@@ -128,7 +129,7 @@ def _similarity(one: Hashes, other: Hashes) -> float:
 
 def _sampling_step(test: Questions) -> int:
     """Return a power of two: one of so many shingles of a context of mean length is enough."""
-    mean = sum(test.map(_spaces)) // max(1, len(test))
+    mean = sum(test.map(_spaces, _TITLE)) // max(1, len(test))
     return 1 << max(0, (mean // _ENOUGH_SHINGLES).bit_length() - 1)
 
 

@@ -92,7 +92,7 @@ def _wanted(sizes: PrepareParams, data_seed: int) -> Wanted:
 def _keys(questions: Questions, name: str) -> pl.DataFrame:
     """Return what the split is made from, and the place of each question in the column `row`."""
     empty = splits.identified(pl.DataFrame(schema=dict(records.QUESTIONS)))
-    parts = [empty, *questions.map(partial(_identified, name))]
+    parts = [empty, *questions.map(partial(_identified, name), name)]
     keys = pl.concat(parts).with_row_index("row")
     records.check_unique(keys.select("id"), name)
     return keys

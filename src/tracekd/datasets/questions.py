@@ -85,14 +85,16 @@ class Questions:
             if len(rows):
                 yield _chosen(part, rows)
 
-    def map(self, function: Callable[[pl.DataFrame], R]) -> Iterator[R]:
+    def map(self, function: Callable[[pl.DataFrame], R], title: str) -> Iterator[R]:
         """Yield `function(part)` for each part in which there are rows, in order.
 
-        On all cores if the parts lie in files; `function` must be picklable then.
+        On all cores if the parts lie in files; `function` must be picklable then. A bar that shows
+        how far it is bears the `title`.
         """
         chosen = zip(self._parts, self._rows, strict=True)
         parts = ((part, rows) for part, rows in chosen if len(rows))
-        yield from pools.in_order(partial(_apply, function), parts, parallel=not self.in_memory)
+        results = pools.in_order(partial(_apply, function), parts, parallel=not self.in_memory)
+        yield from pools.watched(results, len(self._parts), title)
 
     def select(self, rows: Iterable[int]) -> "Questions":
         """Return the questions at these places, in ascending order."""

@@ -79,7 +79,8 @@ def decompose_file(
         TracekdError: as `decompose`, or if a file is damaged.
     """
     decompose_part = partial(_decompose_part, source, rule, answers)
-    made = pools.in_threads(decompose_part, tables.part_starts(source))
+    starts = tables.part_starts(source)
+    made = pools.watched(pools.in_threads(decompose_part, starts), len(starts), source.stem)
     counted: list[pl.DataFrame] = []
 
     def parts() -> Iterator[pl.DataFrame]:
