@@ -174,6 +174,28 @@ def test_marco_figures_leave_unanswerable_questions_out() -> None:
     assert figures == pytest.approx({"rouge_l": 1.0, "bleu_1": 1.0})
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.none() | st.text("aB .,\u0130\u00b2\u2019", max_size=6),
+            st.lists(
+                st.text("aB .,\u0130\u00b2\u2019", max_size=6) | st.just("No Answer Present."),
+                min_size=1,
+                max_size=3,
+            ),
+        )
+    )
+)
+def test_marco_judges_a_table_as_it_judges_each_row(
+    rows: list[tuple[str | None, list[str]]],
+) -> None:
+    schema = {"answer": pl.String, "answers": pl.List(pl.String)}
+    verdicts = [marco(text or "", *answers) for text, answers in rows]
+    expected = [(verdict.correct, *verdict.parts.values()) for verdict in verdicts]
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    assert marco_metric.judge_all(table).rows() == expected
+
+
 def _plain_common_subsequence(first: str, second: str) -> int:
     row = [0] * (len(first) + 1)
     for token in second:

@@ -28,6 +28,24 @@ def test_a_right_trace_and_a_right_answer(babi: DatasetSpec) -> None:
     assert row["trace_tokens"] == pytest.approx(20 * text.index("<answer>") / len(text))
 
 
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("<think>ab</think>\n<ANSWER>x", 18 / 27),
+        ("\u0130<answer>x", 2 / 10),  # two characters in lower case
+        ("<think>ab</THINK>x", 17 / 18),
+        ("<think>ab", 1),
+        ("<an\u017fwer>ab", 0),  # no tag: a long s is no s
+        ("", 0),
+    ],
+)
+def test_tokens_of_the_trace_are_those_in_front_of_the_answer(
+    babi: DatasetSpec, text: str, tokens: float
+) -> None:
+    said = predictions(prediction("a", text, completion_tokens=1))
+    assert score(questions(question("a")), said, babi, BOTH)["trace_tokens"].to_list() == [tokens]
+
+
 def test_scores_follow_the_order_of_the_questions(babi: DatasetSpec) -> None:
     asked = questions(question("b"), question("a", answers=["bed"]))
     said = predictions(prediction("a", "bed"), prediction("b", "bed"))

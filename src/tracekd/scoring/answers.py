@@ -9,7 +9,12 @@ from tracekd.scoring.attempt import AnswerMetric, Attempt
 METRICS: dict[str, AnswerMetric] = {
     "exact_match": AnswerMetric(exact_match.PARTS, exact_match.judge),
     "cotemp": AnswerMetric(cotemp_metric.PARTS, cotemp_metric.judge, reads_context=True),
-    "marco": AnswerMetric(marco_metric.PARTS, marco_metric.judge, marco_metric.figures),
+    "marco": AnswerMetric(
+        marco_metric.PARTS,
+        marco_metric.judge,
+        marco_metric.figures,
+        judge_all=marco_metric.judge_all,
+    ),
 }
 
 
@@ -35,16 +40,19 @@ def judge_answers(said: pl.DataFrame, name: str) -> pl.DataFrame:
         name: see `metric`.
     """
     chosen = metric(name)
+    verdicts = chosen.judge_all(said) if chosen.judge_all else _judge_each(said, chosen)
+    # A metric may find what it looks for in nothing; no answer is never right.
+    right = verdicts["correct"] & said["answer"].is_not_null()
+    return verdicts.select(right.alias("answer_correct"), *chosen.parts)
+
+
+def _judge_each(said: pl.DataFrame, chosen: AnswerMetric) -> pl.DataFrame:
     contexts = said["context"].to_list() if chosen.reads_context else [()] * said.height
     gold, subtypes, items = (said[name].to_list() for name in ("answers", "subtype", "items"))
     texts = said["answer"].fill_null("")
     attempts = zip(said["question"], contexts, gold, subtypes, texts, items, strict=True)
     verdicts = [chosen.judge(Attempt(*parts)) for parts in attempts]
+    columns = {part: [verdict.parts[part] for verdict in verdicts] for part in chosen.parts}
+    schema = {"correct": pl.Boolean, **dict.fromkeys(chosen.parts, pl.Float64)}
     correct = [verdict.correct for verdict in verdicts]
-    # A metric may find what it looks for in nothing; no answer is never right.
-    right = pl.Series("answer_correct", correct, dtype=pl.Boolean) & said["answer"].is_not_null()
-    parts = [
-        pl.Series(part, [verdict.parts[part] for verdict in verdicts], dtype=pl.Float64)
-        for part in chosen.parts
-    ]
-    return pl.DataFrame([right, *parts])
+    return pl.DataFrame({"correct": correct, **columns}, schema=schema)

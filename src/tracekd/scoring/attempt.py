@@ -60,12 +60,15 @@ class AnswerMetric:
         figures: (rows of the table of scores, parts) -> the figures of these rows together; None
             where undefined. By default the mean of each part.
         reads_context: whether `judge` looks at the context, which is costly to hand over.
+        judge_all: a table as for `tracekd.scoring.answers.judge_answers` -> `judge` of all its rows
+            at once: the columns correct and `parts`. By default row by row.
     """
 
     parts: tuple[str, ...]
     judge: Callable[[Attempt], Verdict]
     figures: Callable[[pl.DataFrame, Sequence[str]], dict[str, float | None]] = _means
     reads_context: bool = False
+    judge_all: Callable[[pl.DataFrame], pl.DataFrame] | None = None
 
 
 @lru_cache(maxsize=1 << 16)

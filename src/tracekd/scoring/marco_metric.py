@@ -9,12 +9,12 @@ abbreviations. As there, questions without an answer enter neither figure.
 import re
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache
 
 import polars as pl
 
 from tracekd.datasets import UNANSWERABLE
 from tracekd.scoring.attempt import Attempt, Verdict, contains_words, normalise
+from tracekd.scoring.columns import state
 
 PARTS = ("rouge_l", "bleu_1_matches", "bleu_1_tokens", "bleu_1_reference_tokens")
 
@@ -32,11 +32,24 @@ def judge(attempt: Attempt) -> Verdict:
     correct = any(contains_words(said, normalise(answer)) for answer in attempt.answers)
     if UNANSWERABLE in attempt.answers:
         return Verdict(correct, dict.fromkeys(PARTS))
-    tokens = _tokens(attempt.text)
-    references = [_tokens(answer) for answer in attempt.answers]
-    if tokens and tokens in references:  # all that follows comes to this
-        return Verdict(correct, dict(zip(PARTS, (1.0, *[float(len(tokens))] * 3), strict=True)))
-    return Verdict(correct, {"rouge_l": rouge_l(tokens, references), **_bleu_1(tokens, references)})
+    parts = _parts(attempt.text, attempt.answers)
+    return Verdict(correct, dict(zip(PARTS, parts, strict=True)))
+
+
+def judge_all(said: pl.DataFrame) -> pl.DataFrame:
+    """Return `judge` of each row of a table, columns correct and `PARTS`.
+
+    Args:
+        said: answers as in `records.QUESTIONS`, answer as in `tracekd.traces.reading.READINGS`.
+    """
+    texts = said.select(text=pl.col("answer").fill_null(""), gold="answers").with_row_index("row")
+    correct = state(texts.select(pl.concat_list("text"))["text"], said["answers"], "any")
+    answerable = texts.filter(~pl.col("gold").list.contains(UNANSWERABLE))
+    counted = [_parts(*row) for row in answerable.select("text", "gold").iter_rows()]
+    parts = pl.DataFrame(counted, schema=dict.fromkeys(PARTS, pl.Float64), orient="row")
+    placed = answerable.select("row").hstack(parts)
+    table = texts.select("row", correct=correct)
+    return table.join(placed, on="row", how="left", maintain_order="left").drop("row")
 
 
 def figures(scores: pl.DataFrame, parts: Sequence[str]) -> dict[str, float | None]:
@@ -85,19 +98,30 @@ def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
     return len(first) - row.bit_count()
 
 
-@lru_cache(maxsize=1 << 10)  # a right answer is often the reference to the letter
+def _parts(text: str, answers: Sequence[str]) -> tuple[float, float, float, float]:
+    """Return `PARTS` of an answer to an answerable question."""
+    tokens = _tokens(text)
+    length = float(len(tokens))
+    if tokens and text in answers:  # to the letter, as right answers often are
+        return 1.0, length, length, length
+    references = [_tokens(answer) for answer in answers]
+    if tokens and tokens in references:  # all that follows comes to this
+        return 1.0, length, length, length
+    return rouge_l(tokens, references), *_bleu_1(tokens, references)
+
+
 def _tokens(text: str) -> list[str]:
     return _TOKEN.findall(text.lower())
 
 
-def _bleu_1(tokens: list[str], references: list[list[str]]) -> dict[str, float]:
+def _bleu_1(tokens: list[str], references: list[list[str]]) -> tuple[float, float, float]:
     """Return clipped matches, length, and the closest reference's length (the shorter of two)."""
     best = Counter(references[0])
     for reference in references[1:]:
         best |= Counter(reference)
     closest = min((abs(len(ref) - len(tokens)), len(ref)) for ref in references)[1]
     matches = sum(min(said, best[token]) for token, said in Counter(tokens).items())
-    return dict(zip(PARTS[1:], map(float, (matches, len(tokens), closest)), strict=True))
+    return float(matches), float(len(tokens)), float(closest)
 
 
 def _corpus_bleu_1(matches: float, tokens: float, reference_tokens: float) -> float:

@@ -10,7 +10,7 @@ from tracekd import pools, records, tables
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
 from tracekd.scoring.answers import judge_answers, metric
-from tracekd.scoring.attempt import answer_in_facts
+from tracekd.scoring.columns import state
 from tracekd.scoring.traces import Step, score_traces
 from tracekd.traces.reading import read_column
 
@@ -50,9 +50,9 @@ def score(
         "finish_reason",
         "completion_tokens",
         "answer",
-        _answer_in_trace(said, spec),
         _trace_tokens(said),
         parse_status="form",
+        answer_in_trace=state(said["facts"], said["answers"], spec.answers),
     )
     table = pl.concat([others, traces, answers], how="horizontal")
     return table.select(*records.SCORES, *metric(spec.answer_metric).parts)
@@ -75,7 +75,7 @@ def score_file(
     ids = tables.read_column(questions, records.DECOMPOSED, "id")
     check_ids(ids, predictions["id"])
     ordered = ids.to_frame().join(predictions, on="id", how="left", maintain_order="left")
-    starts = tables.part_starts(questions)
+    starts = range(0, max(1, len(ids)), tables.ROW_GROUP)
     items = ((start, ordered.slice(start, tables.ROW_GROUP)) for start in starts)
     score_part = partial(_score_part, questions, spec, steps)
     parallel = len(starts) >= tables.MANY_PARTS
@@ -117,27 +117,27 @@ def name_ids(ids: Collection[str]) -> str:
     return ", ".join(sorted(ids)[:_SHOWN]) + more
 
 
-def _answer_in_trace(said: pl.DataFrame, spec: DatasetSpec) -> pl.Series:
-    stated = [
-        answer_in_facts(facts, gold, spec.answers)
-        for facts, gold in said.select("facts", "answers").iter_rows()
-    ]
-    return pl.Series("answer_in_trace", stated, dtype=pl.Boolean)
-
-
 def _trace_tokens(said: pl.DataFrame) -> pl.Series:
     """Return the tokens in front of the answer part, apportioned by characters."""
-    tokens = [
-        count * _answer_start(text) / max(1, len(text))
-        for text, count in said.select("text", "completion_tokens").iter_rows()
-    ]
-    return pl.Series("trace_tokens", tokens, dtype=pl.Float64)
+    length = pl.max_horizontal(pl.col("text").str.len_chars(), 1)
+    tokens = pl.col("completion_tokens") * _answer_starts(said["text"]) / length
+    return said.select(trace_tokens=tokens)["trace_tokens"]
 
 
-def _answer_start(text: str) -> int:
+def _answer_starts(texts: pl.Series) -> pl.Series:
+    """Return how many characters, in lower case, stand in front of each answer part."""
+    text = pl.col("text")
+    place = text.str.find("(?i-u)<answer>")
+    front = text.cast(pl.Binary).bin.slice(0, place).cast(pl.String)
+    # U+0130 is the one letter that is longer in lower case.
+    length = front.str.len_chars() + front.str.count_matches("\u0130", literal=True)
+    starts = texts.alias("text").to_frame().select(pl.when(place.is_not_null()).then(length))
+    found = starts.to_series().cast(pl.Int64)
+    unopened = found.is_null().arg_true()
+    return found.scatter(unopened, [_thought_end(text) for text in texts[unopened]])
+
+
+def _thought_end(text: str) -> int:
     lowered = text.lower()
-    end = lowered.find("<answer>")
-    if end >= 0:
-        return end
     closed = lowered.find("</think>")
     return closed + len("</think>") if closed >= 0 else len(text) * ("<think>" in lowered)

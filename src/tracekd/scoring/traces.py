@@ -33,7 +33,7 @@ from typing import Literal
 import polars as pl
 
 from tracekd import records
-from tracekd.scoring.attempt import normalise
+from tracekd.scoring.columns import normalised
 from tracekd.traces.grammar import one_lined
 
 Step = Literal["class", "facts"]
@@ -79,7 +79,7 @@ def score_traces(traces: pl.DataFrame, steps: Collection[Step]) -> pl.DataFrame:
 
 def score_class(traces: pl.DataFrame) -> pl.DataFrame:
     """Return class_predicted and class_correct; see `score_traces`."""
-    named, gold = (_bare(traces[name]) for name in ("class_name", "question_class"))
+    named, gold = (normalised(traces[name]) for name in ("class_name", "question_class"))
     return traces.select(class_predicted="class_name", class_correct=named.eq_missing(gold))
 
 
@@ -122,15 +122,28 @@ def _match(texts: pl.DataFrame, context: pl.DataFrame) -> pl.DataFrame:
     texts = texts.with_columns(sign=_sign(texts["text"])).with_row_index("key")
     # Only texts that begin alike can be equal, so that of the contexts little is compared.
     pairs = texts.join(context, on=["row", "sign"], suffix="_fact")
-    equal = pairs.filter(pl.col("text") == one_lined(pl.col("text_fact")))
+    equal = _equal(pairs)
     others = pairs.join(equal, on="key", how="anti")
-    alike = others.filter(_bare(others["text"]) == _bare(others["text_fact"]))
+    alike = others.filter(normalised(others["text"]) == normalised(others["text_fact"]))
     found = pl.concat(
         part.group_by("key").agg(pl.col("index").min(), lenient=pl.lit(lenient))
         for part, lenient in ((equal, False), (alike, True))
     )
     placed = texts.join(found, on="key", how="left", maintain_order="left")
     return placed.select("row", "index", "lenient")
+
+
+def _equal(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return the pairs whose text is the fact's as one line."""
+    same = pl.col("text") == pl.col("text_fact")
+    # Most facts are one line already.
+    others = pairs.filter(~same)
+    return pl.concat(
+        [
+            pairs.filter(same),
+            others.filter(pl.col("text") == one_lined(pl.col("text_fact"))),
+        ]
+    )
 
 
 def _count(shown: pl.DataFrame, found: pl.DataFrame, wanted: pl.DataFrame) -> pl.DataFrame:
@@ -186,16 +199,5 @@ def _share(part: pl.Expr, whole: pl.Expr, *, nothing: pl.Expr) -> pl.Expr:
 
 def _sign(texts: pl.Series) -> pl.Series:
     """Return the first sign of each text that case and punctuation do not change; "" if none."""
-    signs = texts.str.strip_chars_start(_SILENT).str.head(1)
-    return _by_value(signs, lambda sign: sign.lower()[:1])
-
-
-def _bare(texts: pl.Series) -> pl.Series:
-    return _by_value(texts, normalise)
-
-
-def _by_value(texts: pl.Series, function: Callable[[str], str]) -> pl.Series:
-    """Return a function of texts of which many are the same; null for null."""
-    values = texts.drop_nulls().unique()
-    made = pl.Series([function(value) for value in values], dtype=pl.String)
-    return texts.replace_strict(values, made, default=None, return_dtype=pl.String)
+    # What is lower case of one letter alone may be several.
+    return texts.str.strip_chars_start(_SILENT).str.head(1).str.to_lowercase().str.head(1)

@@ -37,7 +37,7 @@ def read_column(texts: pl.Series, class_sentence: str) -> pl.DataFrame:
         class_sentence: as for `grammar.read`.
     """
     table = texts.alias("text").to_frame().with_row_index("row")
-    plain = pl.col("text").str.contains(_plain(class_sentence))
+    plain = texts.str.contains(_plain(class_sentence))
     easy, odd = table.filter(plain), table.filter(~plain)
     found = [
         easy.select("row", *_parts(class_sentence)),
