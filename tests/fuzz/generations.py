@@ -8,6 +8,7 @@ import polars as pl
 
 from tracekd import audit, records
 from tracekd.config import load_dataset
+from tracekd.datasets.rawtext import BYTE_ORDER_MARK
 from tracekd.errors import TracekdError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +74,7 @@ def check(raw: bytes, folder: Path) -> bool:
     json.dumps(report, allow_nan=False, ensure_ascii=False).encode()
     for found in report.values():
         asked = found["questions"]
-        lines = sum(bool(line.strip()) for line in raw.split(b"\n"))
+        lines = sum(bool(line.strip()) for line in raw.removeprefix(BYTE_ORDER_MARK).split(b"\n"))
         told = asked["scored"] + asked["duplicated"]["count"] + asked["unknown"]["count"]
         assert told == lines or b'{"' not in raw
     return True
