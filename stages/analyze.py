@@ -7,6 +7,7 @@ import typer
 
 import _checkout  # noqa: F401
 from tracekd.cli import run
+from tracekd.memory import keep_freed_memory
 
 
 def main(
@@ -25,10 +26,10 @@ def main(
     """Score each step and each answer against its own question, and how they hang together.
 
     Reads test questions, predictions and probes; writes data/scores.parquet, metrics/metrics.json,
-    notes.json (why a number is null), run.json (time, memory, machine of all stages) and plots/
-    {confusion,accuracy_by_class,steps,probes}.csv, overview.png, probes.png.
-    Params: model, dataset, trace_mode.
+    notes.json (why a number is null), run.json (cost of all stages), plots/{confusion,steps,probes,
+    accuracy_by_class}.csv, overview.png, probes.png. Params: model, dataset, trace_mode.
     """
+    keep_freed_memory()  # before polars is imported
     from tracekd import config, figures, files, records, runcard, tables
     from tracekd.probes import figure
     from tracekd.scoring import metrics as measures

@@ -103,5 +103,3 @@ def _set_up() -> None:
     """Keep polars, which is not imported yet, from starting threads for every core here too."""
     keep_freed_memory()
     os.environ["POLARS_MAX_THREADS"] = "1"
-    # The same for polars' own allocator, jemalloc, which reads this when it is loaded.
-    os.environ["_RJEM_MALLOC_CONF"] = "dirty_decay_ms:-1,muzzy_decay_ms:-1"

@@ -1,5 +1,7 @@
 """Each official metric on answers scored by hand."""
 
+import random
+
 import polars as pl
 import pytest
 from hypothesis import given
@@ -174,26 +176,21 @@ def test_marco_figures_leave_unanswerable_questions_out() -> None:
     assert figures == pytest.approx({"rouge_l": 1.0, "bleu_1": 1.0})
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.none() | st.text("aB .,\u0130\u00b2\u2019", max_size=6),
-            st.lists(
-                st.text("aB .,\u0130\u00b2\u2019", max_size=6) | st.just("No Answer Present."),
-                min_size=1,
-                max_size=3,
-            ),
-        )
-    )
-)
-def test_marco_judges_a_table_as_it_judges_each_row(
-    rows: list[tuple[str | None, list[str]]],
-) -> None:
-    schema = {"answer": pl.String, "answers": pl.List(pl.String)}
+def test_marco_judges_a_table_as_it_judges_each_row() -> None:
+    draw = random.Random(0)  # noqa: S311
+
+    def words() -> str:
+        return "".join(draw.choices("aB .,\u0130\u00b2\u2019", k=draw.randrange(7)))
+
+    def gold() -> list[str]:
+        return [draw.choice([words(), words(), "No Answer Present."]) for _ in range(3)]
+
+    rows = [(draw.choice([words(), "a", None]), gold()[draw.randrange(3) :]) for _ in range(5000)]
     verdicts = [marco(text or "", *answers) for text, answers in rows]
+    schema = {"answer": pl.String, "answers": pl.List(pl.String)}
+    judged = marco_metric.judge_all(pl.DataFrame(rows, schema=schema, orient="row"))
     expected = [(verdict.correct, *verdict.parts.values()) for verdict in verdicts]
-    table = pl.DataFrame(rows, schema=schema, orient="row")
-    assert marco_metric.judge_all(table).rows() == expected
+    assert judged.rows() == expected
 
 
 def _plain_common_subsequence(first: str, second: str) -> int:

@@ -105,7 +105,9 @@ def _parts(text: str, answers: Sequence[str]) -> tuple[float, float, float, floa
     if tokens and text in answers:  # to the letter, as right answers often are
         return 1.0, length, length, length
     references = [_tokens(answer) for answer in answers]
-    if tokens and tokens in references:  # all that follows comes to this
+    if not tokens:
+        return 0.0, 0.0, 0.0, float(min(map(len, references)))
+    if tokens in references:  # all that follows comes to this
         return 1.0, length, length, length
     return rouge_l(tokens, references), *_bleu_1(tokens, references)
 

@@ -78,8 +78,8 @@ def score_file(
     starts = range(0, max(1, len(ids)), tables.ROW_GROUP)
     items = ((start, ordered.slice(start, tables.ROW_GROUP)) for start in starts)
     score_part = partial(_score_part, questions, spec, steps)
-    parallel = len(starts) >= tables.MANY_PARTS
-    return pl.concat(pools.in_order(score_part, items, parallel=parallel), rechunk=True)
+    scored = pools.watched(pools.in_threads(score_part, items), len(starts), questions.stem)
+    return pl.concat(scored, rechunk=True)
 
 
 def _score_part(

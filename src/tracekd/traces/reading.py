@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from tracekd.columns import lists
 from tracekd.traces.grammar import FACTS_HEADER, NO_FACTS, class_in, read
 
 #: What `grammar.Reading` holds: of its trace class_name and facts, its answer_text as answer, its
@@ -86,8 +87,8 @@ def _read_each(texts: pl.Series, class_sentence: str) -> pl.DataFrame:
     columns = {
         "form": [reading.form for reading in found],
         "class_name": [reading.trace.class_name for reading in found],
-        "facts": [reading.trace.facts for reading in found],
+        "facts": lists("facts", [reading.trace.facts for reading in found], READINGS["facts"]),
         "answer": [reading.answer_text for reading in found],
-        "items": [reading.answers for reading in found],
+        "items": lists("items", [reading.answers for reading in found], READINGS["items"]),
     }
     return pl.DataFrame(columns, schema=READINGS)
