@@ -128,8 +128,8 @@ def test_an_apostrophe_does_not_end_a_quoted_fact() -> None:
 
 
 def test_a_column_of_texts_becomes_one_line_as_a_text_does() -> None:
-    # Every character twice: alone between letters, and beside a space.
+    # Every character: alone between letters, beside a space, and in longer runs.
     signs = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
-    texts = ["", " ", *(f"{sign}a{sign}b {sign}" for sign in signs)]
+    texts = ["", " ", *(f"{sign}a{sign}b {sign}\xa0{sign}\t{sign}c{sign}{sign}" for sign in signs)]
     lined = pl.DataFrame({"text": texts}).select(one_lined(pl.col("text")))["text"]
     assert lined.to_list() == [one_line(text) for text in texts]

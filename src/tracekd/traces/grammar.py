@@ -28,8 +28,19 @@ NO_FACTS = "None of the facts answers the question."
 FILLER = "..."
 
 _BULLET = "- "
-# White space as Python's `split` has it: besides Unicode's, four separators of ASCII.
-_NOT_ONE_SPACE = r"[\s\x1c-\x1f]{2,}|[^\S ]|[\x1c-\x1f]"
+# White space as Python's `split` has it: besides Unicode's, four separators of ASCII. Searched for in
+# two patterns, of single bytes and of several, because the engine looks for either with vector
+# instructions and for both at once, or with "\s", ten times as slowly.
+_SHORT_SPACE = r"[\t-\r\x1c-\x1f]"
+_LONG_SPACE = "|".join(
+    [
+        "  ",
+        *map(
+            chr,
+            (0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000),
+        ),
+    ]
+)
 _SEPARATOR = "; "
 _TAG = re.compile(r"<(?=/?(?:think|answer)>)", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\([\\<;])")
@@ -114,7 +125,9 @@ def one_line(text: str) -> str:
 def one_lined(text: pl.Expr) -> pl.Expr:
     """Return `one_line` of a column of texts, an order of magnitude faster."""
     # Single spaces, which are nearly all white space there is, stay as they are.
-    return text.str.replace_all(_NOT_ONE_SPACE, " ").str.strip_chars(" ")
+    for pattern in (_SHORT_SPACE, _LONG_SPACE, " {2,}"):
+        text = text.str.replace_all(pattern, " ")
+    return text.str.strip_chars(" ")
 
 
 def render(trace: Trace, answers: tuple[str, ...], class_sentence: str) -> Completion:
