@@ -202,8 +202,8 @@ FAULTS = (
     Fault(
         "gold rows swapped: a question gets its neighbour's facts",
         "traces/decompose.py",
-        "for (context, gold), facts in zip(rows, found, strict=True):",
-        "for (context, gold), facts in zip(rows, [*found[1:], found[0]], strict=True):",
+        "zip(hashes.to_list(), found, strict=True)",
+        "zip(hashes.to_list(), [*found[1:], found[0]], strict=True)",
         ("traces/test_decompose.py",),
     ),
     Fault(

@@ -41,3 +41,8 @@ def test_a_sample_keeps_order_and_repeats_nothing(options: list[int], count: int
 def test_a_shuffle_keeps_every_item() -> None:
     assert sorted(shuffled(range(100), 1)) == list(range(100))
     assert shuffled(range(100), 1) != shuffled(range(100), 2)
+
+
+@given(keys)
+def test_a_shuffle_is_by_the_draw_of_each_place(key: list[str | int]) -> None:
+    assert shuffled(range(9), *key) == sorted(range(9), key=lambda place: digest(*key, place))

@@ -16,8 +16,7 @@ _SPAN = 1 << 64
 
 def digest(*key: str | int) -> int:
     """Return a uniform integer in [0, 2**64) that is a function of `key` alone."""
-    raw = hashlib.blake2b(json.dumps(key).encode("ascii"), digest_size=8).digest()
-    return int.from_bytes(raw, "big")
+    return _digest(json.dumps(key))
 
 
 def uniform(*key: str | int) -> float:
@@ -32,10 +31,22 @@ def choose(options: Sequence[T], *key: str | int) -> T:
 
 def sample(options: Sequence[T], count: int, *key: str | int) -> list[T]:
     """Return `count` of `options` without repetition, in the order they stand in `options`."""
-    ranked = sorted(range(len(options)), key=lambda index: digest(*key, index))
-    return [options[index] for index in sorted(ranked[:count])]
+    return [options[index] for index in sorted(_ranked(len(options), key)[:count])]
 
 
 def shuffled(options: Sequence[T], *key: str | int) -> list[T]:
     """Return `options` in an order that is a function of `key` alone."""
-    return [options[i] for i in sorted(range(len(options)), key=lambda i: digest(*key, i))]
+    return [options[index] for index in _ranked(len(options), key)]
+
+
+def _ranked(count: int, key: tuple[str | int, ...]) -> list[int]:
+    """Return the integers below `count` in the order of `digest(*key, integer)`."""
+    # What json.dumps writes, but the key's part of it is written once.
+    opening = json.dumps([*key, 0])[: -len("0]")]
+    digests = [_digest(f"{opening}{index}]") for index in range(count)]
+    return sorted(range(count), key=digests.__getitem__)
+
+
+def _digest(text: str) -> int:
+    raw = hashlib.blake2b(text.encode("ascii"), digest_size=8).digest()
+    return int.from_bytes(raw, "big")

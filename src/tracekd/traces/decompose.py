@@ -141,5 +141,5 @@ def _rule(name: str, where: str) -> Rule:
 
 
 def _first_equal(hashes: Sequence[int], facts: Sequence[int]) -> list[int]:
-    """Return the facts without repetition; facts that read the same count as the first of them."""
+    """Return the facts without repetition; those of equal hashes count as the first of them."""
     return list(dict.fromkeys(hashes.index(hashes[i]) for i in facts))
