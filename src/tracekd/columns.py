@@ -1,8 +1,16 @@
-"""Columns of lists, made of Python's."""
+"""Columns made of Python's objects."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
+
+
+def column(name: str, values: Sequence[Any], dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
+    """Return a column; lists as `lists` makes them."""
+    if isinstance(dtype, pl.List):
+        return lists(name, values, dtype)
+    return pl.Series(name, values, dtype)
 
 
 def lists(name: str, values: Sequence[Sequence[object] | None], dtype: pl.List) -> pl.Series:

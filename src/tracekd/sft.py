@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from tracekd import pools, records, tables
-from tracekd.columns import lists
+from tracekd.columns import column
 from tracekd.config import DatasetSpec, Params, PromptParams
 from tracekd.errors import TracekdError
 from tracekd.records import SFT, SPLITS
@@ -86,7 +86,7 @@ def build(
         for gold, answers in zip(golds, table["answers"].to_list(), strict=True)
     ]
     made = pl.DataFrame(
-        [_column(name, [row[place] for row in rows]) for place, name in enumerate(_MADE)]
+        [column(name, [row[place] for row in rows], SFT[name]) for place, name in enumerate(_MADE)]
     )
     return made.with_columns(
         lined["id"],
@@ -101,13 +101,6 @@ _MADE = (
     *("completion", "answer_start", "shown_class", "shown_facts"),
     *("class_right", "facts_right", "note"),
 )
-
-
-def _column(name: str, values: list[Any]) -> pl.Series:
-    dtype = SFT[name]
-    return (
-        lists(name, values, dtype) if isinstance(dtype, pl.List) else pl.Series(name, values, dtype)
-    )
 
 
 def _steps_and_completion(

@@ -22,8 +22,6 @@ from tracekd.records import KEYS, Schema, check, check_unique
 
 #: Rows that are compressed together; a stage that works in parts holds so many at a time.
 ROW_GROUP = 10_000
-#: Row groups from which on work on them is worth the start of other processes.
-MANY_PARTS = 4
 #: Level 1 takes a third of the time of polars' own and a tenth more room.
 _FORMAT: dict[str, Any] = {
     "compression": "zstd",

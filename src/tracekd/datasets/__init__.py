@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import polars as pl
 
+from tracekd.columns import column
 from tracekd.config import HubDataset
 from tracekd.errors import TracekdError, nearest
 from tracekd.records import QUESTIONS
@@ -108,17 +109,6 @@ def reader(name: str, where: str) -> Reader:
 
 def table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """Return rows with the keys of `QUESTIONS` as a table in that schema."""
-    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in QUESTIONS}
-    for name in ("context", "answers"):
-        columns[name] = _lists(columns[name])
-    return pl.DataFrame(columns, schema=dict(QUESTIONS))
-
-
-def _lists(values: list[list[str]]) -> pl.Series | list[list[str]]:
-    """Return lists of strings as one column, four times as fast as polars takes them one by one."""
-    if not values or not all(values):
-        return values
-    place = pl.Series([number for number, value in enumerate(values) for _ in value])
-    flat = pl.Series([text for value in values for text in value], dtype=pl.String)
-    grouped = pl.DataFrame({"place": place, "": flat}).group_by("place", maintain_order=True)
-    return grouped.agg("")[""]
+    return pl.DataFrame(
+        [column(name, [row[name] for row in rows], dtype) for name, dtype in QUESTIONS.items()]
+    )
