@@ -20,7 +20,7 @@ def keep_freed_memory() -> None:
     """
     if "MALLOC_ARENA_MAX" in os.environ or "MALLOC_TRIM_THRESHOLD_" in os.environ:
         return
-    os.environ["_RJEM_MALLOC_CONF"] = _JEMALLOC
+    os.environ.setdefault("_RJEM_MALLOC_CONF", _JEMALLOC)
     if platform.libc_ver()[0] != "glibc":
         return
     mallopt = ctypes.CDLL(None).mallopt

@@ -214,8 +214,8 @@ def test_a_file_that_dvc_had_half_written_is_mended_as_the_readme_says(
     rerun(project, "prepare")
 
 
+@pytest.mark.slow
 def test_preparing_data_survives_a_kill_in_each_of_its_stages(tmp_path: Path) -> None:
-    """The quick one: no model, DVC and three stages only."""
     fresh = checkout(tmp_path / "undisturbed")
     done = Project(tmp_path / "done")
     shutil.copytree(fresh.path, done.path, symlinks=True)
