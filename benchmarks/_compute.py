@@ -67,7 +67,7 @@ def layer_weights(model: "torch.nn.Module") -> tuple[int, int]:
     """Return how many weights the linear layers have, the output head apart, and the head."""
     import torch
 
-    head = model.get_output_embeddings()
+    head = model.get_output_embeddings()  # type: ignore[operator]  # transformers is untyped
     linear = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m is not head]
     return sum(m.weight.numel() for m in linear), head.weight.numel()
 

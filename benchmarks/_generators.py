@@ -1,5 +1,6 @@
 """The contestants of inference.py: a backend of ours, `generate`, and the authors' loop."""
 
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -104,13 +105,15 @@ class _Recorder:
 
 
 def _ours(job: Job, backend: Any, number: int) -> Round:
+    from tracekd.checkpoints import Journal
     from tracekd.inference import generate
 
-    rows, recorder = job.rows(number), _Recorder(backend)
-    started = time.perf_counter()
-    generate(recorder, job.encoder, rows, job.params, job.spec.max_length, job.stops)
-    synchronize(job.device)
-    seconds = time.perf_counter() - started
+    rows, recorder, room = job.rows(number), _Recorder(backend), job.spec.max_length
+    with tempfile.TemporaryDirectory() as folder, Journal(Path(folder, "answers")) as journal:
+        started = time.perf_counter()
+        generate(recorder, job.encoder, rows, job.params, room, job.stops, journal)
+        synchronize(job.device)
+        seconds = time.perf_counter() - started
     prompts = [job.encoder.prompt_ids(row["system"], row["prompt"]) for row in rows]
     return _round(job, rows, prompts, [recorder.said[tuple(p)] for p in prompts], seconds)
 

@@ -195,7 +195,7 @@ def _reference(job: Job, device: Any, number: int) -> Round:
         loss = torch.nn.functional.cross_entropy(
             logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED
         )
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(trained, job.params.max_grad_norm)
         optimizer.step()
         schedule.step()

@@ -18,7 +18,11 @@ from tracekd.scoring.attempt import answer_in_facts
 from tracekd.traces.facts_rules import RULES, Rule
 
 
-def rule_of(dataset: str, facts: Mapping[str, str], wanted: str) -> str:
+def rule_of(
+    dataset: str,
+    facts: Mapping[Literal["paper", "full"], str],
+    wanted: Literal["paper", "full"],
+) -> str:
     """Return the name of the rule for `decompose.facts: wanted`.
 
     Args:
