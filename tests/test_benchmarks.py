@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from checkout import checkout
 from typer.testing import CliRunner
 
 from tracekd.datasets import Wanted, marco
@@ -128,3 +129,30 @@ def test_operations_are_counted_by_hand(load):
     assert compute.training_operations(Model(), 8, [(3, 2)]) == 336 + 320 + 216
     # 2 * 16 * 5 + 2 * 40 * 2 + 2 * 4 * 5 ** 2
     assert compute.generation_operations(Model(), [(3, 2)]) == 160 + 160 + 200
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    """A checkout with the data of a tiny run."""
+    project = checkout(tmp_path_factory.mktemp("benchmarks"))
+    project.dvc("repro", "build-sft")
+    return project
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train.py --model tiny_llama --steps 2 --rounds 1",
+        "train.py --model tiny_llama --steps 2 --reference",
+        "inference.py --model tiny_llama --questions 4 --rounds 1 --authors 1 --new-tokens 8",
+        "data.py --sizes 100,200 --predictions 200",
+        "pipeline.py --rounds 1",
+    ],
+)
+def test_a_small_benchmark_comes_to_its_line_of_json(examples, command):
+    if command.startswith("train.py") and "--reference" not in command:
+        pytest.importorskip("trl", reason="the peer is not installed (pip install -e '.[peers]')")
+    script, *options = command.split()
+    done = examples.run(sys.executable, f"benchmarks/{script}", *options)
+    assert json.loads(done.stdout.splitlines()[-1])["benchmark"] == script.removesuffix(".py")
