@@ -6,20 +6,15 @@ import pyarrow.parquet
 import pytest
 
 from tracekd.errors import TracekdError
-from tracekd.records import PREDICTIONS, Schema
+from tracekd.records import Schema
 from tracekd.tables import height, part_starts, read, read_column, write, write_parts
 
-ROW = {
-    "id": "q/1",
-    "text": "<answer>x</answer>",
-    "finish_reason": "stop",
-    "prompt_tokens": 9,
-    "completion_tokens": 4,
-}
+SCHEMA: Schema = {"id": pl.String, "facts": pl.List(pl.String)}
+ROW = {"id": "q/1", "facts": ["Mary moved.", ""]}
 
 
-def predictions(*rows: dict[str, object]) -> pl.DataFrame:
-    return pl.DataFrame([ROW | row for row in rows], schema=dict(PREDICTIONS))
+def rows(*ids: str) -> pl.DataFrame:
+    return pl.DataFrame([ROW | {"id": key} for key in ids or ("q/1",)], schema=dict(SCHEMA))
 
 
 def write_in_parts(table: pl.DataFrame, path: Path, schema: Schema) -> None:
@@ -27,16 +22,16 @@ def write_in_parts(table: pl.DataFrame, path: Path, schema: Schema) -> None:
 
 
 def test_a_table_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    path = tmp_path / "data" / "predictions.parquet"
-    table = predictions({}, {"id": "q/2"})
-    write(table, path, PREDICTIONS)
-    assert read(path, PREDICTIONS).equals(table)
-    assert [entry.name for entry in path.parent.iterdir()] == ["predictions.parquet"]
+    path = tmp_path / "data" / "t.parquet"
+    table = rows("q/1", "q/2")
+    write(table, path, SCHEMA)
+    assert read(path, SCHEMA).equals(table)
+    assert [entry.name for entry in path.parent.iterdir()] == ["t.parquet"]
 
 
 def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(TracekdError, match=r"none\.parquet: no such file; run the stage"):
-        read(tmp_path / "none.parquet", PREDICTIONS)
+        read(tmp_path / "none.parquet", SCHEMA)
 
 
 @pytest.mark.parametrize("whole", [write, write_in_parts])
@@ -44,24 +39,24 @@ def test_every_damaged_or_missing_byte_is_found_out(
     whole: Callable[..., None], tmp_path: Path
 ) -> None:
     path = tmp_path / "p.parquet"
-    whole(predictions({}), path, PREDICTIONS)
+    whole(rows(), path, SCHEMA)
     raw = path.read_bytes()
     for place in range(len(raw)):
         flipped = raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :]
         for damaged in (flipped, raw[:place], raw[:place] + raw[place + 1 :]):
             path.write_bytes(damaged)
             with pytest.raises(TracekdError, match=r"p\.parquet: damaged, .* run the stage"):
-                read(path, PREDICTIONS)
+                read(path, SCHEMA)
 
 
 @pytest.mark.parametrize(
-    "look", [height, part_starts, lambda path: read_column(path, PREDICTIONS, "id")]
+    "look", [height, part_starts, lambda path: read_column(path, SCHEMA, "id")]
 )
 def test_damage_is_found_out_before_a_part_is_read(
     look: Callable[[Path], object], tmp_path: Path
 ) -> None:
     path = tmp_path / "p.parquet"
-    write(predictions({}), path, PREDICTIONS)
+    write(rows(), path, SCHEMA)
     look(path)
     path.write_bytes(path.read_bytes()[::-1])
     with pytest.raises(TracekdError, match="damaged"):
@@ -69,17 +64,17 @@ def test_damage_is_found_out_before_a_part_is_read(
 
 
 def test_a_table_of_another_program_is_refused(tmp_path: Path) -> None:
-    predictions({}).write_parquet(tmp_path / "other.parquet")
+    rows().write_parquet(tmp_path / "other.parquet")
     with pytest.raises(TracekdError, match="no table of this program's"):
-        read(tmp_path / "other.parquet", PREDICTIONS)
+        read(tmp_path / "other.parquet", SCHEMA)
 
 
 def test_other_programs_read_the_tables(tmp_path: Path) -> None:
-    write(predictions({}), tmp_path / "p.parquet", PREDICTIONS)
+    write(rows(), tmp_path / "p.parquet", SCHEMA)
     assert pyarrow.parquet.read_table(tmp_path / "p.parquet").to_pylist() == [ROW]
 
 
 def test_a_table_that_does_not_fit_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(TracekdError):
-        write(predictions({}, {}), tmp_path / "p.parquet", PREDICTIONS)
+        write(rows("q/1", "q/1"), tmp_path / "p.parquet", SCHEMA)
     assert list(tmp_path.iterdir()) == []

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tracekd import pools
 from tracekd.config import PrepareParams
 from tracekd.datasets import splits, table
 from tracekd.errors import TracekdError
@@ -154,3 +155,9 @@ def test_a_class_without_a_row_is_an_error() -> None:
 def test_distinct_questions_are_counted() -> None:
     repeated = with_text(raw("train", a=5), "Where?", "A.")
     assert splits.distinct(pl.concat([repeated, questions("more", a=2)])) == 3
+
+
+def test_another_process_tells_questions_apart_by_the_same_hashes() -> None:
+    rows = raw("train", a=3)
+    (theirs,) = pools.in_order(splits.identified, [rows], parallel=True)
+    assert theirs.equals(splits.identified(rows))
