@@ -126,18 +126,16 @@ def _trace_tokens(said: pl.DataFrame) -> pl.Series:
 
 def _answer_starts(texts: pl.Series) -> pl.Series:
     """Return how many characters, in lower case, stand in front of each answer part."""
-    text = pl.col("text")
-    place = text.str.find("(?i-u)<answer>")
-    front = text.cast(pl.Binary).bin.slice(0, place).cast(pl.String)
+    text, opened, closed, front = map(pl.col, ("text", "opened", "closed", "front"))
+    # A tag is one in lower case: of a long s that is itself, of the sign for kelvin a k.
+    found = texts.alias("text").to_frame()
+    found = found.with_columns(
+        opened=text.str.find("(?i-u)<answer>"), closed=text.str.find("(?i)</think>")
+    )
+    place = pl.coalesce(opened, closed)
+    found = found.with_columns(front=text.cast(pl.Binary).bin.slice(0, place).cast(pl.String))
     # U+0130 is the one letter that is longer in lower case.
     length = front.str.len_chars() + front.str.count_matches("\u0130", literal=True)
-    starts = texts.alias("text").to_frame().select(pl.when(place.is_not_null()).then(length))
-    found = starts.to_series().cast(pl.Int64)
-    unopened = found.is_null().arg_true()
-    return found.scatter(unopened, [_thought_end(text) for text in texts[unopened]])
-
-
-def _thought_end(text: str) -> int:
-    lowered = text.lower()
-    closed = lowered.find("</think>")
-    return closed + len("</think>") if closed >= 0 else len(text) * ("<think>" in lowered)
+    tag = pl.when(opened.is_null()).then(len("</think>")).otherwise(0)
+    untagged = text.str.len_chars() * text.str.contains("(?i)<think>")
+    return found.select(pl.when(place.is_null()).then(untagged).otherwise(length + tag)).to_series()

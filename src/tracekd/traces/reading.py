@@ -41,7 +41,7 @@ def read_column(texts: pl.Series, class_sentence: str) -> pl.DataFrame:
     plain = texts.str.contains(_plain(class_sentence))
     easy, odd = table.filter(plain), table.filter(~plain)
     found = [
-        easy.select("row", *_parts(class_sentence)),
+        _parts(easy, class_sentence),
         pl.concat([odd.select("row"), _read_each(odd["text"], class_sentence)], how="horizontal"),
     ]
     return pl.concat(found).sort("row").drop("row")
@@ -61,25 +61,30 @@ def _plain(class_sentence: str) -> str:
     return rf"\A(?:<think>\n(?:{steps})\n</think>\n)?<answer>{answers}</answer>\z"
 
 
-def _parts(class_sentence: str) -> list[pl.Expr]:
-    """Return the columns of `READINGS` of plain texts."""
+def _parts(plain: pl.DataFrame, class_sentence: str) -> pl.DataFrame:
+    """Return the columns row and `READINGS` of plain texts, columns row and text."""
     prefix, suffix = class_sentence.split("{class}")
-    halves = pl.col("text").str.splitn("<answer>", 2).struct
-    block = halves[0].str.strip_prefix("<think>\n").str.strip_suffix("\n</think>\n")
-    answer = halves[1].str.strip_suffix("</answer>")
+    halves = plain.select("row", pl.col("text").str.splitn("<answer>", 2)).unnest("text")
+    halves.columns = ["row", "thought", "answer"]
+    cut = halves.select(
+        "row",
+        pl.col("answer").str.strip_suffix("</answer>"),
+        block=pl.col("thought").str.strip_prefix("<think>\n").str.strip_suffix("\n</think>\n"),
+    )
+    block = pl.col("block")
     first = block.str.splitn("\n", 2).struct[0]
     quoted = block.str.splitn(FACTS_HEADER + _BULLET, 2).struct[1].str.split(_BULLET)
     none_quoted = (block == NO_FACTS) | block.str.ends_with(f"\n{NO_FACTS}")
-    columns = {
-        "form": pl.lit("strict"),
-        "class_name": pl.when(first.str.starts_with(prefix) & first.str.ends_with(suffix)).then(
+    return cut.select(
+        "row",
+        form=pl.lit("strict"),
+        class_name=pl.when(first.str.starts_with(prefix) & first.str.ends_with(suffix)).then(
             first.str.strip_prefix(prefix).str.strip_suffix(suffix)
         ),
-        "facts": pl.when(none_quoted).then(pl.lit([], dtype=READINGS["facts"])).otherwise(quoted),
-        "answer": answer,
-        "items": answer.str.split("; "),
-    }
-    return [column.alias(name) for name, column in columns.items()]
+        facts=pl.when(none_quoted).then(pl.lit([], dtype=READINGS["facts"])).otherwise(quoted),
+        answer="answer",
+        items=pl.col("answer").str.split("; "),
+    )
 
 
 def _read_each(texts: pl.Series, class_sentence: str) -> pl.DataFrame:
