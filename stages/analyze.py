@@ -39,13 +39,12 @@ def main(
 
     settings = config.load_params(params)
     spec = config.load_dataset(datasets, settings.dataset)
-    answers = tables.read(predictions, records.PREDICTIONS)
-    scored = table.score_file(questions, answers, spec, regime(settings.trace_mode).steps)
+    taught = regime(settings.trace_mode).steps
+    scored = table.score_file(questions, predictions, scores, spec, taught)
     measured, notes = measures.report(scored, spec.answer_metric)
     effects, more_notes = probes.report_file(tables.read(probed, records.PROBES), questions, spec)
     measured |= effects
     title = f"{settings.model} on {settings.dataset}, trace mode {settings.trace_mode}"
-    tables.write(scored, scores, records.SCORES, extra=True)
     files.write_json(metrics / "metrics.json", measured)
     files.write_json(metrics / "notes.json", notes | more_notes)
     runcard.join(metrics)

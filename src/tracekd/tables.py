@@ -9,7 +9,7 @@ program reads these files too.
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -149,10 +149,18 @@ def write(table: pl.DataFrame, path: Path, schema: Schema, *, extra: bool = Fals
         seal(temporary)
 
 
-def write_parts(parts: Iterable[pl.DataFrame], path: Path, schema: Schema) -> None:
+def write_parts(
+    parts: Iterable[pl.DataFrame], path: Path, schema: Schema, *, extra: Collection[str] = ()
+) -> None:
     """Check parts of a table as they come and write them as Parquet, whole or not at all.
 
     No more than a row group is in the memory. How the rows are parted does not change the file.
+
+    Args:
+        parts: each with the same columns.
+        path: where to.
+        schema: as in `write`.
+        extra: names of the further Float64 columns.
     """
     ids: list[pl.DataFrame] = []
     failure: list[Exception] = []
@@ -161,7 +169,7 @@ def write_parts(parts: Iterable[pl.DataFrame], path: Path, schema: Schema) -> No
         try:
             for part in parts:
                 ids.append(part.select(key for key in KEYS if key in part.columns))
-                yield check(part, schema, str(path))
+                yield check(part, schema, str(path), extra=bool(extra))
             if ids:
                 check_unique(pl.concat(ids), str(path))
         except Exception as error:
@@ -170,7 +178,8 @@ def write_parts(parts: Iterable[pl.DataFrame], path: Path, schema: Schema) -> No
 
     with atomic_file(path) as temporary:
         try:
-            table = register_io_source(checked, schema=dict(schema))
+            columns = dict(schema) | dict.fromkeys(extra, pl.Float64)
+            table = register_io_source(checked, schema=columns)
             table.sink_parquet(temporary, **_FORMAT)
         except pl.exceptions.PolarsError as error:
             raise (failure or [error])[0] from None

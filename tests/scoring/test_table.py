@@ -9,7 +9,7 @@ from tracekd import records, tables
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
 from tracekd.scoring.attempt import answer_in_facts
-from tracekd.scoring.table import score, score_file
+from tracekd.scoring.table import SAID, score, score_file
 
 BOTH = frozenset({"class", "facts"})
 
@@ -113,11 +113,16 @@ def test_a_file_is_scored_in_parts_as_a_table_is(
     said = predictions(
         *(prediction(key, completion("where", ["Mary went home."], key)) for key in keys[::-1])
     )
-    path = tmp_path / "test.parquet"
+    path, answers, target = (tmp_path / f"{name}.parquet" for name in ("test", "said", "scores"))
     tables.write(asked, path, records.DECOMPOSED)
-    scores = score_file(path, said, babi, BOTH)
-    assert scores.equals(score(asked, said, babi, BOTH))
+    for order in (said, said[::-1]):
+        tables.write(order, answers, records.PREDICTIONS)
+        scores = score_file(path, answers, target, babi, BOTH)
+        written = tables.read(target, records.SCORES, extra=True)
+        assert written.equals(score(asked, said, babi, BOTH))
+        assert scores.equals(written.drop(SAID))
     assert scores["facts_exact"].all()
     assert scores["facts_lenient"].sum() == 0
+    tables.write(said[1:], answers, records.PREDICTIONS)
     with pytest.raises(TracekdError, match="1 questions without a prediction: q6"):
-        score_file(path, said[1:], babi, BOTH)
+        score_file(path, answers, target, babi, BOTH)

@@ -20,7 +20,8 @@ def report(scores: pl.DataFrame, answer_metric: str) -> tuple[dict[str, Any], di
     """Return the content of metrics.json, and why each null in it is undefined (path -> reason).
 
     Args:
-        scores: `records.SCORES` with the parts of the metric; at least one row.
+        scores: `records.SCORES` with the parts of the metric; at least one row. The columns
+            `tracekd.scoring.table.SAID` may be missing.
         answer_metric: a name in `tracekd.scoring.answers.METRICS`.
     """
     figures = group_figures(scores, answer_metric)

@@ -1,8 +1,9 @@
 """Questions and what a student said of them -> the table of scores, one row per question."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -14,6 +15,8 @@ from tracekd.scoring.columns import state
 from tracekd.scoring.traces import Step, score_traces
 from tracekd.traces.reading import read_column
 
+#: Columns of a table of scores that say what the student said, and to which question.
+SAID = ("id", "answer", "class_predicted", "facts_predicted")
 _SHOWN = 5
 
 
@@ -59,27 +62,52 @@ def score(
 
 
 def score_file(
-    questions: Path, predictions: pl.DataFrame, spec: DatasetSpec, steps: Collection[Step]
+    questions: Path,
+    predictions: Path,
+    target: Path,
+    spec: DatasetSpec,
+    steps: Collection[Step],
 ) -> pl.DataFrame:
-    """Return `score` of a file of questions, part by part, many parts on all cores.
+    """Write `score` of a file of questions into another one, part by part, many on all cores.
 
     Args:
         questions: a `records.DECOMPOSED` table.
-        predictions: as for `score`.
+        predictions: a `records.PREDICTIONS` table, as for `score`.
+        target: where to write.
         spec: as for `score`.
         steps: as for `score`.
 
+    Returns:
+        The verdicts: `score` without the columns `SAID`, which hold most of its memory.
+
     Raises:
-        TracekdError: as `score`, or if the file is damaged.
+        TracekdError: as `score`, or if a file is damaged.
     """
-    ids = tables.read_column(questions, records.DECOMPOSED, "id")
-    check_ids(ids, predictions["id"])
-    ordered = ids.to_frame().join(predictions, on="id", how="left", maintain_order="left")
+    readers = (
+        partial(tables.read_column, questions, records.DECOMPOSED, "id"),
+        partial(tables.read, predictions, records.PREDICTIONS),
+    )
+    ids, said = pools.in_threads(_call, readers)
+    check_ids(ids, said["id"])
+    if not ids.equals(said["id"]):
+        said = ids.to_frame().join(said, on="id", how="left", maintain_order="left")
     starts = range(0, max(1, len(ids)), tables.ROW_GROUP)
-    items = ((start, ordered.slice(start, tables.ROW_GROUP)) for start in starts)
+    items = ((start, said.slice(start, tables.ROW_GROUP)) for start in starts)
     score_part = partial(_score_part, questions, spec, steps)
     scored = pools.watched(pools.in_threads(score_part, items), len(starts), questions.stem)
-    return pl.concat(scored, rechunk=True)
+    verdicts: list[pl.DataFrame] = []
+
+    def parts() -> Iterator[pl.DataFrame]:
+        for part in scored:
+            verdicts.append(part.drop(SAID))
+            yield part
+
+    tables.write_parts(parts(), target, records.SCORES, extra=metric(spec.answer_metric).parts)
+    return pl.concat(verdicts, rechunk=True)
+
+
+def _call(function: Callable[[], Any]) -> Any:
+    return function()
 
 
 def _score_part(
@@ -95,6 +123,8 @@ def check_ids(questions: pl.Series, predictions: pl.Series) -> None:
     Raises:
         TracekdError: naming the first ids that are missing, repeated or unknown.
     """
+    if questions.equals(predictions) and questions.n_unique() == len(questions):
+        return
     asked, answered = questions.alias("id").to_frame(), predictions.alias("id").to_frame()
     faults = {
         "questions without a prediction": asked.join(answered, on="id", how="anti"),
