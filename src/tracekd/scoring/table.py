@@ -83,7 +83,7 @@ def score_file(
     Raises:
         TracekdError: as `score`, or if a file is damaged.
     """
-    readers = (
+    readers: tuple[Callable[[], Any], ...] = (
         partial(tables.read_column, questions, records.DECOMPOSED, "id"),
         partial(tables.read, predictions, records.PREDICTIONS),
     )
