@@ -169,14 +169,14 @@ def _build_file(
     ring = Ring(
         (gold for part in _all(source) for gold in gold_steps(_without_other_facts(part))), seed
     )
-    build_part = partial(_build_part, source, make, ring)
+    build_part = partial(_build_part, source, target, make, ring)
     starts = tables.part_starts(source)
     made = pools.watched(pools.in_threads(build_part, starts), len(starts), source.stem)
     told: list[pl.DataFrame] = []
 
-    def parts() -> Iterator[pl.DataFrame]:
-        for part in made:
-            told.append(part.select(*_TOLD, **_PROMPT_HASHES))
+    def parts() -> Iterator[tables.Packed]:
+        for part, part_told in made:
+            told.append(part_told)
             yield part
 
     tables.write_parts(parts(), target, SFT)
@@ -184,9 +184,10 @@ def _build_file(
 
 
 def _build_part(
-    source: Path, make: Callable[..., pl.DataFrame], ring: Ring, start: int
-) -> pl.DataFrame:
-    return make(tables.read_part(source, records.DECOMPOSED, start), ring=ring)
+    source: Path, target: Path, make: Callable[..., pl.DataFrame], ring: Ring, start: int
+) -> tuple[tables.Packed, pl.DataFrame]:
+    part = make(tables.read_part(source, records.DECOMPOSED, start), ring=ring)
+    return tables.packed(part, SFT, str(target)), part.select(*_TOLD, **_PROMPT_HASHES)
 
 
 def _all(path: Path) -> Iterator[pl.DataFrame]:
