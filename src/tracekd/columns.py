@@ -1,8 +1,10 @@
 """Columns made of Python's objects."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 
@@ -23,14 +25,13 @@ def lists(name: str, values: Sequence[Sequence[object] | None], dtype: pl.List) 
         values: no item of theirs is None.
         dtype: of the column.
     """
-    items = [
-        (row, item)
-        for row, value in enumerate(values)
-        if value is not None
-        for item in (value or (None,))
-    ]
+    # None stands for "no item": else a list without items would leave no trace.
+    present = [row for row, value in enumerate(values) if value is not None]
+    padded = [values[row] or (None,) for row in present]
+    rows_of_items = np.repeat(np.array(present, dtype=np.uint32), list(map(len, padded)))
+    items = pl.Series(name, list(chain.from_iterable(padded)), dtype.inner)
     made = (
-        pl.DataFrame(items, schema={"row": pl.UInt32, name: dtype.inner}, orient="row")
+        pl.DataFrame([pl.Series("row", rows_of_items), items])
         .group_by("row", maintain_order=True)
         .agg(pl.col(name).drop_nulls())
     )

@@ -32,7 +32,8 @@ def joined(files: Iterable[bytes]) -> Iterator[bytes]:
         files: whole Parquet files of one schema, at least one.
     """
     yield _MARK
-    size, rows, groups = len(_MARK), 0, []
+    size, rows = len(_MARK), 0
+    groups: list[_Struct] = []
     metadata: _Struct = {}
     for raw in files:
         end = len(raw) - len(_MARK) - 4

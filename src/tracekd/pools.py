@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import cache
 from multiprocessing import get_context
 from typing import TypeVar
 
@@ -41,11 +42,10 @@ def in_order(function: Callable[[T], R], items: Iterable[T], *, parallel: bool) 
     if not parallel or processes == 1:
         yield from map(function, items)
         return
-    keep_freed_memory()
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), _set_up)
     try:
-        yield from _through(pool, processes, function, items)
+        yield from _through(_processes(), processes, function, items)
     except BrokenProcessPool as error:
+        _processes.cache_clear()
         raise TracekdError(
             "a worker process was killed, probably for want of memory; run the stage again with "
             "fewer cores (taskset -c 0) or more memory"
@@ -60,7 +60,15 @@ def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """
     threads = _workers()
     keep_freed_memory()
-    yield from _through(ThreadPoolExecutor(threads), threads, function, items)
+    with ThreadPoolExecutor(threads) as pool:
+        yield from _through(pool, threads, function, items)
+
+
+@cache
+def _processes() -> ProcessPoolExecutor:
+    """Return the processes, which stay for what comes next: to start them takes a second."""
+    keep_freed_memory()
+    return ProcessPoolExecutor(_workers(), get_context("spawn"), _set_up)
 
 
 def _through(
@@ -75,7 +83,8 @@ def _through(
         while waiting:
             yield waiting.popleft().result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        for unwanted in waiting:
+            unwanted.cancel()
 
 
 def watched(results: Iterable[R], parts: int, title: str) -> Iterator[R]:

@@ -139,6 +139,7 @@ def build_files(source: Path, target: Path, params: Params, spec: DatasetSpec) -
         TracekdError: if a question of the test split also stands in another one, or as `build`.
     """
     paths = {name: source / f"{name}.parquet" for name in SPLITS}
+    starts = {name: tables.part_starts(path) for name, path in paths.items()}
     classes = set().union(*map(_classes, paths.values()))
     make = partial(
         build,
@@ -150,7 +151,7 @@ def build_files(source: Path, target: Path, params: Params, spec: DatasetSpec) -
         spec=spec,
     )
     told = {
-        name: _build_file(path, target / path.name, make, params.seed)
+        name: _build_file(path, starts[name], target / path.name, make, params.seed)
         for name, path in paths.items()
     }
     _check_unseen(told)
@@ -158,19 +159,18 @@ def build_files(source: Path, target: Path, params: Params, spec: DatasetSpec) -
 
 
 def _classes(path: Path) -> list[str]:
-    return tables.read_column(path, records.DECOMPOSED, "question_class").unique().to_list()
+    classes = tables.read_column(path, records.DECOMPOSED, "question_class", sealed=False)
+    return classes.unique().to_list()
 
 
 def _build_file(
-    source: Path, target: Path, make: Callable[..., pl.DataFrame], seed: int
+    source: Path, starts: range, target: Path, make: Callable[..., pl.DataFrame], seed: int
 ) -> pl.DataFrame:
     """Write the examples of a split; return of each what the manifest and the check look at."""
     # Of other questions' contexts, which would fill the memory, no donor gives away more.
-    ring = Ring(
-        (gold for part in _all(source) for gold in gold_steps(_without_other_facts(part))), seed
-    )
+    parts_of_ring = (_without_other_facts(_part(source, start)) for start in starts)
+    ring = Ring((gold for part in parts_of_ring for gold in gold_steps(part)), seed)
     build_part = partial(_build_part, source, target, make, ring)
-    starts = tables.part_starts(source)
     made = pools.watched(pools.in_threads(build_part, starts), len(starts), source.stem)
     told: list[pl.DataFrame] = []
 
@@ -186,12 +186,12 @@ def _build_file(
 def _build_part(
     source: Path, target: Path, make: Callable[..., pl.DataFrame], ring: Ring, start: int
 ) -> tuple[tables.Packed, pl.DataFrame]:
-    part = make(tables.read_part(source, records.DECOMPOSED, start), ring=ring)
+    part = make(_part(source, start), ring=ring)
     return tables.packed(part, SFT, str(target)), part.select(*_TOLD, **_PROMPT_HASHES)
 
 
-def _all(path: Path) -> Iterator[pl.DataFrame]:
-    return (tables.read_part(path, records.DECOMPOSED, start) for start in tables.part_starts(path))
+def _part(path: Path, start: int) -> pl.DataFrame:
+    return tables.read_part(path, records.DECOMPOSED, start)
 
 
 def _without_other_facts(table: pl.DataFrame) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -31,7 +32,8 @@ def rows(first: int, count: int) -> pl.DataFrame:
 def collected(sizes: list[int]) -> tuple[Questions, pl.DataFrame]:
     starts = [sum(sizes[:number]) for number in range(len(sizes))]
     parts = [rows(start, size) for start, size in zip(starts, sizes, strict=True)]
-    return Questions.collect(parts), pl.concat([rows(0, 0), *parts])
+    questions = Questions.collect((part, np.arange(len(part))) for part in parts)
+    return questions, pl.concat([rows(0, 0), *parts])
 
 
 @pytest.mark.parametrize(("parts", "in_memory"), [(4, True), (5, False)])

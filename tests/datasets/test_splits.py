@@ -161,3 +161,33 @@ def test_another_process_tells_questions_apart_by_the_same_hashes() -> None:
     rows = raw("train", a=3)
     (theirs,) = pools.in_order(splits.identified, [rows], parallel=True)
     assert theirs.equals(splits.identified(rows))
+
+
+TEXTS = st.text("aB \n\tΣσς", min_size=1, max_size=4)
+
+
+@given(
+    asked=st.lists(
+        st.tuples(st.sampled_from(["Why", "WHY ", "How"]), st.lists(TEXTS, max_size=2)), max_size=8
+    ),
+    cut=st.integers(0, 8),
+)
+def test_questions_are_told_apart_without_the_whole_context_of_those_that_open_otherwise(
+    asked: list[tuple[str, list[str]]], cut: int
+) -> None:
+    rows = raw("train", a=len(asked)).with_columns(
+        question=pl.Series([question for question, _ in asked], dtype=pl.String),
+        context=pl.Series([facts for _, facts in asked], dtype=pl.List(pl.String)),
+    )
+    tables = [rows[:cut], rows[cut:]]
+    opened = list(map(splits.opened, tables))
+    keys = pl.concat(
+        splits.with_whole(keys, alike, splits.whole(table[alike]))
+        for table, keys, alike in zip(tables, opened, splits.alike(opened), strict=True)
+    )
+    assert groups(keys) == groups(splits.identified(rows))
+
+
+def groups(keys: pl.DataFrame) -> set[frozenset[str]]:
+    identity = [name for name in keys.columns if name not in ("id", "question_class")]
+    return {frozenset(rows["id"]) for _, rows in keys.group_by(identity)}

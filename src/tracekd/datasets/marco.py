@@ -9,12 +9,15 @@ most records. An unanswerable query has no answers in v1.1, "No Answer Present."
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import Field
 
 from tracekd import pools, randomness
@@ -31,7 +34,7 @@ from tracekd.datasets import (
     table,
 )
 from tracekd.datasets.fields import RejectedError
-from tracekd.datasets.questions import PART, Questions
+from tracekd.datasets.questions import PART, Questions, filed, new_folder
 from tracekd.errors import TracekdError
 
 QUERY_TYPES = frozenset({"description", "numeric", "entity", "location", "person"})
@@ -87,14 +90,14 @@ def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded
     )
     splits = {"train": by_kind["train"], "test": held_out}
 
-    def load(*, in_blocks: bool) -> Loaded:
-        parts = {split: _parts(split, each, in_blocks=in_blocks) for split, each in splits.items()}
-        return _load(parts, _options(options), notes.copy())
+    def load(folder: TemporaryDirectory[str] | None) -> Loaded:
+        parts = {split: _parts(split, each, folder) for split, each in splits.items()}
+        return _load(parts, _options(options), notes.copy(), folder)
 
     try:
-        return load(in_blocks=True)
+        return load(new_folder())
     except blocks.UnevenError:
-        return load(in_blocks=False)
+        return load(None)
 
 
 def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
@@ -137,16 +140,21 @@ class _Part:
     """What some records have become, one after the other.
 
     Attributes:
+        questions: a table, or its file in a folder of `questions.new_folder`.
+        keys: id and source of each.
         rejected: in front of which row each rejection stands, and the rejection.
     """
 
-    questions: pl.DataFrame
+    questions: pl.DataFrame | Path
+    keys: pl.DataFrame
     rejected: list[tuple[int, Rejection]]
     notes: Counter[str]
 
 
-def _parts(split: str, paths: Iterable[Path], *, in_blocks: bool) -> Iterator[_Part]:
-    """Read files part by part, large ones on all cores if `in_blocks`.
+def _parts(
+    split: str, paths: Iterable[Path], folder: TemporaryDirectory[str] | None
+) -> Iterator[_Part]:
+    """Read files part by part, large ones on all cores if there is a folder for the parts.
 
     Raises:
         UnevenError: if one of them cannot be read in blocks after all; what was given until then
@@ -154,16 +162,18 @@ def _parts(split: str, paths: Iterable[Path], *, in_blocks: bool) -> Iterator[_P
     """
     for path in paths:
         size = path.stat().st_size
-        if in_blocks and path.suffix != ".gz" and size >= _LARGE:
+        if folder is not None and path.suffix != ".gz" and size >= _LARGE:
             cut = blocks.cut(path, _BLOCK)
-            read = pools.in_order(partial(_read_block, split), cut, parallel=True)
+            read = pools.in_order(partial(_read_block, split, folder.name), cut, parallel=True)
             yield from pools.watched(read, size // _BLOCK, path.name)
         else:
             yield from _read_parts(split, rawfiles.json_records(path))
 
 
-def _read_block(split: str, block: blocks.Block) -> _Part:
-    return _read_part(split, blocks.records(block))
+def _read_block(split: str, folder: str, block: blocks.Block) -> _Part:
+    """Read a block and leave its questions in the folder: to hand them over would take longer."""
+    part = _read_part(split, blocks.records(block))
+    return replace(part, questions=filed(part.questions, folder))
 
 
 def _read_parts(split: str, records: _Records) -> Iterator[_Part]:
@@ -181,7 +191,8 @@ def _read_part(split: str, records: _Records) -> _Part:
             rows.append(_question(split, source, fields.require(record, _FIELDS), notes))
         except RejectedError as reason:
             rejected.append((len(rows), Rejection(source, str(reason))))
-    return _Part(table(rows), rejected, notes)
+    questions = table(rows)
+    return _Part(questions, questions.select("id", "source"), rejected, notes)
 
 
 @dataclass
@@ -193,10 +204,15 @@ class _Log:
 
 
 def _load(
-    parts: Mapping[str, Iterable[_Part]], options: MarcoOptions, notes: Counter[str]
+    parts: Mapping[str, Iterable[_Part]],
+    options: MarcoOptions,
+    notes: Counter[str],
+    folder: TemporaryDirectory[str] | None = None,
 ) -> Loaded:
     log = _Log(notes)
-    splits = {split: Questions.collect(_unrepeated(some, log)) for split, some in parts.items()}
+    splits = {
+        split: Questions.collect(_unrepeated(some, log), folder) for split, some in parts.items()
+    }
     if not len(splits["test"]) and len(splits["train"]):
         splits = _cut_test(splits["train"], options.test_fraction)
         log.notes["test questions cut from train, as no other file holds any"] = len(splits["test"])
@@ -208,13 +224,15 @@ def _load(
     return Loaded(splits=tables, rejected=log.rejected, notes=dict(log.notes))
 
 
-def _unrepeated(parts: Iterable[_Part], log: _Log) -> Iterator[pl.DataFrame]:
-    """Give the questions of a split, the first of each id, and log the rest."""
+def _unrepeated(
+    parts: Iterable[_Part], log: _Log
+) -> Iterator[tuple[pl.DataFrame | Path, NDArray[np.int64]]]:
+    """Give the questions of a split and which rows hold the first of each id; log the rest."""
     seen: set[str] = set()
     for part in parts:
         kept: list[int] = []
         repeated: list[tuple[int, Rejection]] = []
-        for row, (key, source) in enumerate(part.questions.select("id", "source").iter_rows()):
+        for row, (key, source) in enumerate(part.keys.iter_rows()):
             if key in seen:
                 repeated.append((row, Rejection(source, _REPEATED)))
             else:
@@ -224,7 +242,7 @@ def _unrepeated(parts: Iterable[_Part], log: _Log) -> Iterator[pl.DataFrame]:
         # Of one place those that are no question stand in front of the row that repeats an id.
         ordered = sorted([*part.rejected, *repeated], key=lambda placed: placed[0])
         log.rejected += [rejection for _, rejection in ordered]
-        yield part.questions[kept] if repeated else part.questions
+        yield part.questions, np.array(kept, dtype=np.int64)
 
 
 def _question(
@@ -288,5 +306,7 @@ def _cut_test(train: Questions, fraction: float) -> dict[str, Questions]:
     test = train.select(held_out.arg_true())
     return {
         "train": train.select((~held_out).arg_true()),
-        "test": Questions.collect(part.with_columns(id=renamed) for part in test),
+        "test": Questions.collect(
+            (part.with_columns(id=renamed), np.arange(len(part))) for part in test
+        ),
     }

@@ -21,6 +21,7 @@ from tracekd.files import atomic_directory, write_json
 LISTED = 20
 #: Share of questions that a simulator makes beyond those asked: repeats leave train.
 _SPARE = 0.05
+_NONE = pl.DataFrame(schema=dict(records.QUESTIONS))
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def prepare(name: str, spec: DatasetSpec, sizes: PrepareParams, data_seed: int) 
     """
     loaded = sources.load(name, spec, _wanted(sizes, data_seed))
     upstream = {split: Questions.of(rows) for split, rows in loaded.splits.items()}
-    keys = {split: _keys(rows, f"{name}: {split}") for split, rows in upstream.items()}
+    keys = _keys(name, upstream)
     made = splits.split(keys["train"], keys["test"], sizes, data_seed)
     _require_own_ids(made.tables)
     questions = {
@@ -92,17 +93,29 @@ def _wanted(sizes: PrepareParams, data_seed: int) -> Wanted:
     return Wanted(data_seed=data_seed, train=train, test=sizes.test)
 
 
-def _keys(questions: Questions, name: str) -> pl.DataFrame:
+def _keys(name: str, upstream: dict[str, Questions]) -> dict[str, pl.DataFrame]:
     """Return what the split is made from, and the place of each question in the column `row`."""
-    empty = splits.identified(pl.DataFrame(schema=dict(records.QUESTIONS)))
-    parts = [empty, *questions.map(partial(_identified, name), name)]
-    keys = pl.concat(parts).with_row_index("row")
+    keys = {split: _opened(rows, f"{name}: {split}") for split, rows in upstream.items()}
+    alike = splits.alike(list(keys.values()))
+    return {
+        split: splits.with_whole(table, rows, _whole(upstream[split].select(rows), name))
+        for (split, table), rows in zip(keys.items(), alike, strict=True)
+    }
+
+
+def _opened(questions: Questions, name: str) -> pl.DataFrame:
+    parts = questions.map(partial(_opened_part, name), name)
+    keys = pl.concat([splits.opened(_NONE), *parts]).with_row_index("row")
     records.check_unique(keys.select("id"), name)
     return keys
 
 
-def _identified(name: str, part: pl.DataFrame) -> pl.DataFrame:
-    return splits.identified(records.check(part, records.QUESTIONS, name))
+def _opened_part(name: str, part: pl.DataFrame) -> pl.DataFrame:
+    return splits.opened(records.check(part, records.QUESTIONS, name))
+
+
+def _whole(questions: Questions, name: str) -> pl.DataFrame:
+    return pl.concat([splits.whole(_NONE), *questions.map(splits.whole, name)])
 
 
 def _manifest(

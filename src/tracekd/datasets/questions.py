@@ -1,5 +1,6 @@
 """Questions in parts of bounded size: the whole of MS MARCO does not fit the memory."""
 
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -54,22 +55,29 @@ class Questions:
         return cls(parts, [np.arange(len(part)) for part in parts])
 
     @classmethod
-    def collect(cls, parts: Iterable[pl.DataFrame]) -> Self:
-        """Return the tables together, in the memory if they are few and in files if many."""
+    def collect(
+        cls,
+        parts: Iterable[tuple[pl.DataFrame | Path, _Rows]],
+        folder: tempfile.TemporaryDirectory[str] | None = None,
+    ) -> Self:
+        """Return the tables together, in the memory if they are few and in files if many.
+
+        Args:
+            parts: each a table, or what `filed` returns of one, and the rows of it that count.
+            folder: where the files lie that are there already.
+        """
         kept: list[pl.DataFrame | Path] = []
-        rows = []
-        folder = None
-        for part in parts:
-            if not part.is_empty():
+        chosen = []
+        in_files = False
+        for part, rows in parts:
+            if len(rows):
                 kept.append(part)
-                rows.append(np.arange(len(part)))
-            if folder is None and len(kept) > _MOST_IN_MEMORY:
-                folder = tempfile.TemporaryDirectory(prefix="tracekd-")
-            if folder is not None:
-                kept = [
-                    _filed(part, Path(folder.name, f"{i}.arrow")) for i, part in enumerate(kept)
-                ]
-        return cls(kept, rows, folder)
+                chosen.append(rows)
+            in_files = in_files or isinstance(part, Path) or len(kept) > _MOST_IN_MEMORY
+            if in_files:
+                folder = folder or new_folder()
+                kept = [filed(part, folder.name) for part in kept]
+        return cls(kept, chosen, folder if in_files else None)
 
     @property
     def in_memory(self) -> bool:
@@ -142,8 +150,16 @@ def _chosen(part: pl.DataFrame | Path, rows: _Rows) -> pl.DataFrame:
     return table if len(rows) == len(table) else table[rows]
 
 
-def _filed(part: pl.DataFrame | Path, path: Path) -> Path:
+def new_folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder for parts; it goes when nothing refers to it any more."""
+    return tempfile.TemporaryDirectory(prefix="tracekd-")
+
+
+def filed(part: pl.DataFrame | Path, folder: str) -> Path:
+    """Return the Arrow file of a part; a table is written into one in the folder."""
     if isinstance(part, Path):
         return part
-    part.write_ipc(path, compression="uncompressed")  # packing it takes as long as reading JSON
-    return path
+    handle, name = tempfile.mkstemp(suffix=".arrow", dir=folder)
+    os.close(handle)
+    part.write_ipc(name, compression="uncompressed")  # packing it takes as long as reading JSON
+    return Path(name)

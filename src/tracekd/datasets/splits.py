@@ -1,5 +1,7 @@
 """Which questions are in which split: stratified, nested in size, without leakage."""
 
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -12,11 +14,21 @@ from tracekd.errors import TracekdError
 VALIDATION_SHARE = 0.1
 
 
-#: What makes two questions one: letter case and white space do not.
-_TEXTS = {"question": pl.col("question"), "context": pl.col("context").list.join("\n")}
+_CONTEXT = pl.col("context").list.join("\n")
+#: What tells a question from others as a rule, and what then is left. Letter case and white space
+#: make no difference.
+_OPENING = {
+    "question": pl.col("question"),
+    "opening": _CONTEXT.str.strip_chars_start().str.extract(r"^([^\n]*)"),
+}
+_WHOLE = {"context": _CONTEXT}
 #: Two hashes of 64 bits each: of a million questions, two that differ have equal ones with a
 #: probability of 1e-26.
-_IDENTITY = {f"{name}_{seed}": pl.col(name).hash(seed) for name in _TEXTS for seed in (0, 1)}
+_SEEDS = (0, 1)
+_OPENINGS, _WHOLES = (
+    [f"{name}_{seed}" for name in texts for seed in _SEEDS] for texts in (_OPENING, _WHOLE)
+)
+_IDENTITY = [*_OPENINGS, *_WHOLES]
 
 
 @dataclass(frozen=True)
@@ -40,9 +52,50 @@ def identified(questions: pl.DataFrame) -> pl.DataFrame:
     That is all a split is made from, and a hundredth of the questions themselves. Letter case and
     white space make no difference.
     """
-    texts = questions.select("id", "question_class", **_TEXTS)
-    normalised = texts.with_columns(_normalised(texts[name]) for name in _TEXTS)
-    return normalised.select("id", "question_class", **_IDENTITY)
+    return pl.concat([opened(questions), whole(questions)], how="horizontal")
+
+
+def opened(questions: pl.DataFrame) -> pl.DataFrame:
+    """Return `identified` without hashes of whole contexts, which are most of the work."""
+    return questions.select("id", "question_class").hstack(_hashes(questions, _OPENING))
+
+
+def whole(questions: pl.DataFrame) -> pl.DataFrame:
+    """Return what `identified` has beside `opened`."""
+    return _hashes(questions, _WHOLE)
+
+
+def alike(tables: Sequence[pl.DataFrame]) -> list[list[int]]:
+    """Return of each `opened` table the rows that only `whole` tells from others of any table."""
+    twice = pl.concat([table.select(_OPENINGS) for table in tables]).is_duplicated()
+    ends = list(itertools.accumulate(map(len, tables)))
+    return [
+        twice[end - len(table) : end].arg_true().to_list()
+        for table, end in zip(tables, ends, strict=True)
+    ]
+
+
+def with_whole(table: pl.DataFrame, rows: Sequence[int], found: pl.DataFrame) -> pl.DataFrame:
+    """Return an `opened` table as an `identified` one.
+
+    Args:
+        table: whose rows differ in their openings, but for some.
+        rows: these, ascending.
+        found: `whole` of them.
+    """
+    columns = [
+        pl.zeros(len(table), dtype=pl.UInt64, eager=True).scatter(rows, found[name]).alias(name)
+        for name in _WHOLES
+    ]
+    return table.hstack(columns)
+
+
+def _hashes(questions: pl.DataFrame, texts: Mapping[str, pl.Expr]) -> pl.DataFrame:
+    chosen = questions.select(**texts)
+    normalised = chosen.select(_normalised(chosen[name]) for name in texts)
+    return normalised.select(
+        pl.col(name).hash(seed).alias(f"{name}_{seed}") for name in texts for seed in _SEEDS
+    )
 
 
 def _normalised(texts: pl.Series) -> pl.Series:
@@ -88,14 +141,14 @@ def split(train: pl.DataFrame, test: pl.DataFrame, sizes: PrepareParams, data_se
 
 def without(table: pl.DataFrame, others: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows of `table` whose question, context included, is not in `others`; and is."""
-    found = table.with_row_index("_row").join(others, on=list(_IDENTITY), how="semi")["_row"]
+    found = table.with_row_index("_row").join(others, on=_IDENTITY, how="semi")["_row"]
     inside = pl.int_range(pl.len()).is_in(found.implode())
     return table.filter(~inside), table.filter(inside)
 
 
 def distinct(table: pl.DataFrame) -> int:
     """Return how many different questions, contexts included, the rows hold."""
-    return table.select(list(_IDENTITY)).n_unique() if len(table) else 0
+    return table.select(_IDENTITY).n_unique() if len(table) else 0
 
 
 def first(table: pl.DataFrame, size: int | None, data_seed: int, name: str) -> pl.DataFrame:
