@@ -244,8 +244,8 @@ FAULTS = (
     Fault(
         "test questions with other letter case stay in train",
         "datasets/splits.py",
-        "return text.str.to_lowercase().str",
-        "return text.str",
+        "lower = texts.str.to_lowercase()",
+        "lower = texts",
         ("datasets/test_splits.py",),
     ),
     Fault(
