@@ -80,7 +80,7 @@ def write_predictions(count: int, folder: Path, class_sentence: str) -> None:
     import polars as pl
 
     from tracekd.records import DECOMPOSED, PREDICTIONS, PROBES
-    from tracekd.tables import ROW_GROUP, packed, write, write_parts
+    from tracekd.tables import ROW_GROUP, write, write_parts
 
     schemas = {"decomposed": DECOMPOSED, "predictions": PREDICTIONS}
     pieces: dict[str, list[Path]] = {name: [] for name in schemas}
@@ -93,8 +93,7 @@ def write_predictions(count: int, folder: Path, class_sentence: str) -> None:
             pieces[name].append(piece)
     # As the stages write them: in row groups of their size.
     for name, schema in schemas.items():
-        parts = (packed(pl.read_parquet(piece), schema, name) for piece in pieces[name])
-        write_parts(parts, folder / f"{name}.parquet", schema)
+        write_parts(map(pl.read_parquet, pieces[name]), folder / f"{name}.parquet", schema)
         for piece in pieces[name]:
             piece.unlink()
     write(pl.DataFrame(schema=dict(PROBES)), folder / "probes.parquet", PROBES)

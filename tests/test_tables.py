@@ -7,7 +7,7 @@ import pytest
 
 from tracekd.errors import TracekdError
 from tracekd.records import Schema
-from tracekd.tables import height, packed, part_starts, read, read_column, write, write_parts
+from tracekd.tables import height, part_starts, read, read_column, write, write_parts
 
 SCHEMA: Schema = {"id": pl.String, "facts": pl.List(pl.String)}
 ROW = {"id": "q/1", "facts": ["Mary moved.", ""]}
@@ -18,8 +18,7 @@ def rows(*ids: str) -> pl.DataFrame:
 
 
 def write_in_parts(table: pl.DataFrame, path: Path, schema: Schema) -> None:
-    parts = [packed(part, schema, str(path)) for part in (table[:1], table[1:])]
-    write_parts(parts, path, schema)
+    write_parts([table[:1], table[1:]], path, schema)
 
 
 def test_a_table_comes_back_as_it_was_written(tmp_path: Path) -> None:

@@ -170,13 +170,13 @@ def _build_file(
     # Of other questions' contexts, which would fill the memory, no donor gives away more.
     parts_of_ring = (_without_other_facts(_part(source, start)) for start in starts)
     ring = Ring((gold for part in parts_of_ring for gold in gold_steps(part)), seed)
-    build_part = partial(_build_part, source, target, make, ring)
+    build_part = partial(_build_part, source, make, ring)
     made = pools.watched(pools.in_threads(build_part, starts), len(starts), source.stem)
     told: list[pl.DataFrame] = []
 
-    def parts() -> Iterator[tables.Packed]:
-        for part, part_told in made:
-            told.append(part_told)
+    def parts() -> Iterator[pl.DataFrame]:
+        for part in made:
+            told.append(part.select(*_TOLD, **_PROMPT_HASHES))
             yield part
 
     tables.write_parts(parts(), target, SFT)
@@ -184,10 +184,9 @@ def _build_file(
 
 
 def _build_part(
-    source: Path, target: Path, make: Callable[..., pl.DataFrame], ring: Ring, start: int
-) -> tuple[tables.Packed, pl.DataFrame]:
-    part = make(_part(source, start), ring=ring)
-    return tables.packed(part, SFT, str(target)), part.select(*_TOLD, **_PROMPT_HASHES)
+    source: Path, make: Callable[..., pl.DataFrame], ring: Ring, start: int
+) -> pl.DataFrame:
+    return make(_part(source, start), ring=ring)
 
 
 def _part(path: Path, start: int) -> pl.DataFrame:

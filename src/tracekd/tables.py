@@ -10,15 +10,14 @@ program reads these files too.
 import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator
-from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from tracekd.errors import TracekdError
 from tracekd.files import atomic_file
-from tracekd.parquet import joined
 from tracekd.records import KEYS, Schema, check, check_unique
 
 #: Rows that are compressed together; a stage that works in parts holds so many at a time.
@@ -28,10 +27,20 @@ _FORMAT: dict[str, Any] = {
     "compression": "zstd",
     "compression_level": 1,
     "statistics": False,
+    "row_group_size": ROW_GROUP,
 }
 _MARK = b"tracekd sha-256:"
 _DIGEST = 32
 _CHUNK = 1 << 20
+
+
+def seal(path: Path) -> None:
+    """Put the digest of a Parquet file into it."""
+    with path.open("r+b") as file:
+        footer = _footer(file)
+        digest = _digest(file, footer, len(footer))
+        file.seek(-len(footer), os.SEEK_END)
+        file.write(_MARK + digest + footer)
 
 
 def check_seal(path: Path) -> None:
@@ -142,76 +151,43 @@ def height(path: Path) -> int:
 def write(table: pl.DataFrame, path: Path, schema: Schema, *, extra: bool = False) -> None:
     """Check a table and write it as Parquet, whole or not at all."""
     checked = check(table, schema, str(path), extra=extra)
-    starts = range(0, max(1, len(checked)), ROW_GROUP)
-    _write((_compressed(checked.slice(start, ROW_GROUP)) for start in starts), path)
-
-
-class Packed(NamedTuple):
-    """Rows of a table that fit its schema, compressed.
-
-    Attributes:
-        raw: a Parquet file.
-        keys: those columns of `records.KEYS` that the table has.
-    """
-
-    raw: bytes
-    keys: pl.DataFrame
-
-
-def packed(part: pl.DataFrame, schema: Schema, name: str, *, extra: bool = False) -> Packed:
-    """Check a part of a table and compress it, which may be done in any thread or process.
-
-    Args:
-        part: a row group; the table is read in parts of `ROW_GROUP` rows.
-        schema: one of `tracekd.records`.
-        name: what error messages call the table.
-        extra: as for `records.check`.
-    """
-    checked = check(part, schema, name, extra=extra)
-    return Packed(_compressed(checked), checked.select(key for key in KEYS if key in schema))
+    with atomic_file(path) as temporary:
+        checked.lazy().sink_parquet(temporary, **_FORMAT)
+        seal(temporary)
 
 
 def write_parts(
-    parts: Iterable[Packed], path: Path, schema: Schema, *, extra: Collection[str] = ()
+    parts: Iterable[pl.DataFrame], path: Path, schema: Schema, *, extra: Collection[str] = ()
 ) -> None:
-    """Write the parts of a table as Parquet, as they come, whole or not at all.
+    """Check parts of a table as they come and write them as Parquet, whole or not at all.
+
+    No more than a row group is in the memory. How the rows are parted does not change the file.
 
     Args:
         parts: each with the same columns.
         path: where to.
         schema: as in `write`.
         extra: names of the further Float64 columns.
-
-    Raises:
-        TracekdError: if a row stands in two parts.
     """
-    columns = dict(schema) | dict.fromkeys(extra, pl.Float64)
-    empty = packed(pl.DataFrame(schema=columns), schema, str(path), extra=bool(extra))
-    keys = [empty.keys]
+    ids: list[pl.DataFrame] = []
+    failure: list[Exception] = []
 
-    def files() -> Iterator[bytes]:
-        yield empty.raw
-        for part in parts:
-            keys.append(part.keys)
-            yield part.raw
-        check_unique(pl.concat(keys), str(path))
+    def checked(*_: object) -> Iterator[pl.DataFrame]:
+        try:
+            for part in parts:
+                ids.append(part.select(key for key in KEYS if key in part.columns))
+                yield check(part, schema, str(path), extra=bool(extra))
+            if ids:
+                check_unique(pl.concat(ids), str(path))
+        except Exception as error:
+            failure.append(error)  # polars raises another one in its place
+            raise
 
-    _write(files(), path)
-
-
-def _compressed(part: pl.DataFrame) -> bytes:
-    file = BytesIO()
-    part.write_parquet(file, row_group_size=max(1, len(part)), **_FORMAT)
-    return file.getvalue()
-
-
-def _write(files: Iterable[bytes], path: Path) -> None:
-    """Write Parquet files as one, with its digest."""
-    digest = hashlib.sha256()
-    last = b""
-    with atomic_file(path) as temporary, temporary.open("wb") as file:
-        for raw in joined(files):
-            digest.update(raw)
-            file.write(last)
-            last = raw
-        file.write(_MARK + digest.digest() + last)
+    with atomic_file(path) as temporary:
+        try:
+            columns = dict(schema) | dict.fromkeys(extra, pl.Float64)
+            table = register_io_source(checked, schema=columns)
+            table.sink_parquet(temporary, **_FORMAT)
+        except pl.exceptions.PolarsError as error:
+            raise (failure or [error])[0] from None
+        seal(temporary)

@@ -56,10 +56,7 @@ def write(prepared: Prepared, folder: Path) -> None:
     """Write `{train,validation,test}.parquet` and `manifest.json`, all or none."""
     with atomic_directory(folder) as temporary:
         for split, table in prepared.splits.items():
-            path = temporary / f"{split}.parquet"
-            pack = partial(tables.packed, schema=records.QUESTIONS, name=str(path))
-            parts = table.map(pack, f"write {split}", tables.ROW_GROUP)
-            tables.write_parts(parts, path, records.QUESTIONS)
+            tables.write_parts(table, temporary / f"{split}.parquet", records.QUESTIONS)
         write_json(temporary / "manifest.json", prepared.manifest)
 
 

@@ -4,7 +4,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import starmap
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -90,36 +89,20 @@ class Questions:
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         """Give the parts in which there are rows."""
-        return starmap(_chosen, self._pieces())
+        for part, rows in zip(self._parts, self._rows, strict=True):
+            if len(rows):
+                yield _chosen(part, rows)
 
-    def map(
-        self, function: Callable[[pl.DataFrame], R], title: str, size: int | None = None
-    ) -> Iterator[R]:
+    def map(self, function: Callable[[pl.DataFrame], R], title: str) -> Iterator[R]:
         """Yield `function(part)` for each part in which there are rows, in order.
 
-        On all cores if the parts lie in files; `function` must be picklable then.
-
-        Args:
-            function: what is done with a part.
-            title: of the bar.
-            size: rows in a part; None takes the parts as they lie, which is quickest.
+        On all cores if the parts lie in files; `function` must be picklable then. A bar that shows
+        how far it is bears the `title`.
         """
-        if size is None:
-            lots = [[piece] for piece in self._pieces()]
-        else:
-            starts = range(0, len(self), size)
-            ends = [min(start + size, len(self)) for start in starts]
-            lots = [
-                self.select(range(start, end))._pieces()
-                for start, end in zip(starts, ends, strict=True)
-            ]
-        results = pools.in_order(partial(_apply, function), lots, parallel=not self.in_memory)
-        yield from pools.watched(results, len(lots), title)
-
-    def _pieces(self) -> list[tuple[pl.DataFrame | Path, _Rows]]:
-        """Return the parts in which there are rows, and those rows."""
-        pieces = zip(self._parts, self._rows, strict=True)
-        return [(part, rows) for part, rows in pieces if len(rows)]
+        chosen = zip(self._parts, self._rows, strict=True)
+        parts = ((part, rows) for part, rows in chosen if len(rows))
+        results = pools.in_order(partial(_apply, function), parts, parallel=not self.in_memory)
+        yield from pools.watched(results, len(self._parts), title)
 
     def select(self, rows: Iterable[int]) -> "Questions":
         """Return the questions at these places, in ascending order."""
@@ -139,10 +122,8 @@ class Questions:
         return whole
 
 
-def _apply(
-    function: Callable[[pl.DataFrame], R], pieces: list[tuple[pl.DataFrame | Path, _Rows]]
-) -> R:
-    return function(pl.concat(starmap(_chosen, pieces)))
+def _apply(function: Callable[[pl.DataFrame], R], part: tuple[pl.DataFrame | Path, _Rows]) -> R:
+    return function(_chosen(*part))
 
 
 def _chosen(part: pl.DataFrame | Path, rows: _Rows) -> pl.DataFrame:

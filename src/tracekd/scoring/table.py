@@ -93,13 +93,13 @@ def score_file(
         said = ids.to_frame().join(said, on="id", how="left", maintain_order="left")
     starts = range(0, max(1, len(ids)), tables.ROW_GROUP)
     items = ((start, said.slice(start, tables.ROW_GROUP)) for start in starts)
-    score_part = partial(_score_part, questions, target, spec, steps)
+    score_part = partial(_score_part, questions, spec, steps)
     scored = pools.watched(pools.in_threads(score_part, items), len(starts), questions.stem)
     verdicts: list[pl.DataFrame] = []
 
-    def parts() -> Iterator[tables.Packed]:
-        for part, part_verdicts in scored:
-            verdicts.append(part_verdicts)
+    def parts() -> Iterator[pl.DataFrame]:
+        for part in scored:
+            verdicts.append(part.drop(SAID))
             yield part
 
     tables.write_parts(parts(), target, records.SCORES, extra=metric(spec.answer_metric).parts)
@@ -111,16 +111,10 @@ def _call(function: Callable[[], Any]) -> Any:
 
 
 def _score_part(
-    path: Path,
-    target: Path,
-    spec: DatasetSpec,
-    steps: Collection[Step],
-    item: tuple[int, pl.DataFrame],
-) -> tuple[tables.Packed, pl.DataFrame]:
+    path: Path, spec: DatasetSpec, steps: Collection[Step], item: tuple[int, pl.DataFrame]
+) -> pl.DataFrame:
     start, predictions = item
-    part = tables.read_part(path, records.DECOMPOSED, start)
-    scored = score(part, predictions, spec, steps)
-    return tables.packed(scored, records.SCORES, str(target), extra=True), scored.drop(SAID)
+    return score(tables.read_part(path, records.DECOMPOSED, start), predictions, spec, steps)
 
 
 def check_ids(questions: pl.Series, predictions: pl.Series) -> None:

@@ -82,14 +82,14 @@ def decompose_file(
     Raises:
         TracekdError: as `decompose`, or if a file is damaged.
     """
-    decompose_part = partial(_decompose_part, source, target, rule, answers)
+    decompose_part = partial(_decompose_part, source, rule, answers)
     starts = tables.part_starts(source)
     made = pools.watched(pools.in_threads(decompose_part, starts), len(starts), source.stem)
     counted: list[pl.DataFrame] = []
 
-    def parts() -> Iterator[tables.Packed]:
-        for part, told in made:
-            counted.append(told)
+    def parts() -> Iterator[pl.DataFrame]:
+        for part in made:
+            counted.append(part.select("question_class", "step_facts", "answer_in_facts"))
             yield part
 
     tables.write_parts(parts(), target, DECOMPOSED)
@@ -97,11 +97,9 @@ def decompose_file(
 
 
 def _decompose_part(
-    source: Path, target: Path, rule: str, answers: Literal["all", "any"], start: int
-) -> tuple[tables.Packed, pl.DataFrame]:
-    made = decompose(tables.read_part(source, QUESTIONS, start), rule, answers)
-    told = made.select("question_class", "step_facts", "answer_in_facts")
-    return tables.packed(made, DECOMPOSED, str(target)), told
+    source: Path, rule: str, answers: Literal["all", "any"], start: int
+) -> pl.DataFrame:
+    return decompose(tables.read_part(source, QUESTIONS, start), rule, answers)
 
 
 def manifest(tables: Mapping[str, pl.DataFrame], dataset: str, rule: str) -> dict[str, Any]:
