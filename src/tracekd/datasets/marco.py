@@ -1,9 +1,6 @@
 """MS MARCO QA v1.1 and v2.1: web queries, up to ten passages each, answers written by people.
 
-Format (https://microsoft.github.io/msmarco/): records with `query_id`, `query`, `query_type`
-(lower case in v1.1, upper case in v2.1), `answers` and `passages`, a list of objects or, on the
-hub, one object of parallel lists. `wellFormedAnswers` is not read: it is [] or the string "[]" in
-most records. An unanswerable query has no answers in v1.1, "No Answer Present." in v2.1.
+The files and splits; a record's fields are in `marco_record.py`.
 """
 
 import itertools
@@ -23,23 +20,20 @@ from pydantic import Field
 from tracekd import pools, randomness
 from tracekd.config import HubDataset, Settings, parse_settings
 from tracekd.datasets import (
-    UNANSWERABLE,
     Loaded,
     Rejection,
     Wanted,
     blocks,
-    fields,
     rawfiles,
     sources,
     table,
 )
 from tracekd.datasets.fields import RejectedError
+from tracekd.datasets.marco_record import question
 from tracekd.datasets.questions import PART, Questions, filed, new_folder
 from tracekd.errors import TracekdError
 
-QUERY_TYPES = frozenset({"description", "numeric", "entity", "location", "person"})
 _REPEATED = "query_id stands twice in the split"
-_FIELDS = ("query_id", "query", "passages", "query_type", "answers")
 _SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 #: Bytes from which on a file is read in blocks on all cores, and of a block.
 _LARGE, _BLOCK = 100_000_000, 8_000_000
@@ -188,7 +182,7 @@ def _read_part(split: str, records: _Records) -> _Part:
     notes: Counter[str] = Counter()
     for source, record in records:
         try:
-            rows.append(_question(split, source, fields.require(record, _FIELDS), notes))
+            rows.append(question(split, source, record, notes))
         except RejectedError as reason:
             rejected.append((len(rows), Rejection(source, str(reason))))
     questions = table(rows)
@@ -243,55 +237,6 @@ def _unrepeated(
         ordered = sorted([*part.rejected, *repeated], key=lambda placed: placed[0])
         log.rejected += [rejection for _, rejection in ordered]
         yield part.questions, np.array(kept, dtype=np.int64)
-
-
-def _question(
-    split: str, source: str, record: Mapping[str, Any], notes: Counter[str]
-) -> dict[str, Any]:
-    row = {
-        "question": fields.text(record["query"], "query"),
-        "context": _passages(record["passages"]),
-        "answers": _answers(record["answers"], notes),
-        "question_class": _query_type(record["query_type"]),
-        "subtype": None,
-        "gold_facts": None,
-        "source": source,
-    }
-    return {"id": f"marco/{split}/{_query_id(record['query_id'])}", **row}
-
-
-def _passages(passages: Any) -> list[str]:
-    if isinstance(passages, dict):
-        texts = passages.get("passage_text")
-    elif isinstance(passages, list):
-        texts = [item.get("passage_text") if isinstance(item, dict) else None for item in passages]
-    else:
-        raise RejectedError("passages is neither a list nor an object of lists")
-    return fields.context(texts, "passage_text")
-
-
-def _answers(value: Any, notes: Counter[str]) -> list[str]:
-    answers = fields.texts([] if value == "[]" else value, "answers")
-    found = [stripped for answer in answers if (stripped := answer.strip())]
-    if not found:
-        return [UNANSWERABLE]
-    unique = list(dict.fromkeys(found))
-    if len(unique) < len(found):
-        notes["an answer that stood twice in a record was kept once"] += 1
-    return unique
-
-
-def _query_type(value: Any) -> str:
-    query_type = fields.text(value, "query_type").lower()
-    if query_type not in QUERY_TYPES:
-        raise RejectedError(f"query_type is none of {', '.join(sorted(QUERY_TYPES))}")
-    return query_type
-
-
-def _query_id(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise RejectedError("query_id is not a whole number")
-    return value
 
 
 def _cut_test(train: Questions, fraction: float) -> dict[str, Questions]:
