@@ -16,6 +16,7 @@ from tracekd.kernels.attention import rotary_causal_attention
 from tracekd.kernels.head import _LOGITS, head_losses
 from tracekd.kernels.lora import DropoutMasks, lora_linear
 from tracekd.kernels.norms import rms_norm
+from tracekd.kernels.shared_input import SharedInput, swiglu
 from tracekd.kernels.starts import SharedStart
 from tracekd.losses import supervised_losses
 from tracekd.models import add_adapter, load_base
@@ -63,6 +64,8 @@ def losses_and_gradients(model, examples=EXAMPLES):
 def test_losses_and_gradients_are_those_of_transformers_and_peft(name):
     plain, fused = student(name), student(name)
     use_kernels(fused, seed=0)
+    inputs = [m.__dict__["forward"].args for m in fused.modules() if "forward" in m.__dict__]
+    assert sum(isinstance(arg, SharedInput) for args in inputs for arg in args) == 2 * 2
     expected, answers, expected_gradients = losses_and_gradients(plain)
     losses, in_answer, gradients = losses_and_gradients(fused)
     assert torch.equal(in_answer, answers)
@@ -127,7 +130,7 @@ def test_every_layer_of_a_known_model_has_its_kernel():
     model = student("tiny_qwen3")
     use_kernels(model, seed=0)
     own = {type(module).__name__ for module in model.modules() if "forward" in module.__dict__}
-    assert own == {"Linear", "Qwen3Attention", "Qwen3RMSNorm"}
+    assert own == {"Linear", "Qwen3Attention", "Qwen3MLP", "Qwen3RMSNorm"}
     adapted = [module for module in model.modules() if hasattr(module, "lora_A")]
     assert all("forward" in module.__dict__ for module in adapted)
 
@@ -169,7 +172,7 @@ def test_gradient_of_lora_linear():
     mask = torch.tensor([[0, 2, 2, 0, 2], [2, 2, 0, 0, 2.0], [2, 0, 2, 2, 0]]).double()[:, None]
     for dropped in (None, mask):
         assert gradcheck(
-            lambda x, a, b, m=dropped: lora_linear(x, base, a, b, 0.7, m),
+            lambda x, a, b, m=dropped: lora_linear(x, base.weight, base.bias, a, b, 0.7, m),
             (random(3, 1, 5), random(2, 5), random(4, 2)),
         )
 
@@ -178,6 +181,42 @@ def test_gradient_of_rms_norm():
     torch.manual_seed(0)
     weight = torch.randn(6, dtype=torch.float64)
     assert gradcheck(lambda x: rms_norm(x, weight, 1e-5), (random(3, 6),))
+
+
+def test_gradient_of_swiglu():
+    torch.manual_seed(0)
+    assert gradcheck(swiglu, (random(3, 1, 8),))
+
+
+@pytest.mark.parametrize("differ", ["dropout", "rank", "variant"])
+def test_layers_that_are_not_alike_stay_apart(differ):
+    plain, fused = (student("tiny_llama", dropout=0.5 * (differ == "dropout")) for _ in range(2))
+    for model in (plain, fused):
+        for name, module in model.named_modules():
+            if differ == "rank" and name.endswith(("up_proj", "k_proj")):
+                module.scaling["default"] *= 3
+            if differ == "variant" and name.endswith(("up_proj", "k_proj")):
+                module.lora_variant["default"] = "some variant"
+    use_kernels(fused, seed=0)
+    kept = [m.__dict__["forward"].args for m in fused.modules() if "forward" in m.__dict__]
+    assert not any(isinstance(arg, SharedInput) for args in kept for arg in args)
+    if differ == "rank":
+        expected, losses = losses_and_gradients(plain)[0], losses_and_gradients(fused)[0]
+        torch.testing.assert_close(losses, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_shared_matrix_is_in_memory_once_and_saved_weights_are_as_before(tmp_path):
+    plain, fused = student("tiny_llama"), student("tiny_llama")
+    use_kernels(fused, seed=0)
+    attention = fused.get_base_model().model.layers[0].self_attn
+    storages = {
+        layer.base_layer.weight.untyped_storage().data_ptr()
+        for layer in (attention.q_proj, attention.k_proj, attention.v_proj)
+    }
+    assert len(storages) == 1
+    weights = fused.state_dict()
+    for key, weight in plain.state_dict().items():
+        assert torch.equal(weights[key], weight), key
 
 
 def test_gradient_of_attention():

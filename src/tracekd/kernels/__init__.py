@@ -4,10 +4,11 @@ Most of an eager training step on a CPU goes not into the large matrix products 
 stands between them: casts, masks, copies and the small products of LoRA. Here each of these layers
 is one autograd function with a backward pass written by hand:
 
-    lora.py       W x + s B A x        any torch.nn.Linear under PEFT's LoRA, on every device
-    attention.py  rotary, causal       Llama and Qwen3, on every device
-    norms.py      RMSNorm              Llama and Qwen3, on a CPU
-    head.py       head, cross entropy  Llama and Qwen3, on every device
+    lora.py          W x + s B A x              any torch.nn.Linear under LoRA, on every device
+    shared_input.py  q, k, v; gate, up; SwiGLU  Llama and Qwen3, on every device
+    attention.py     rotary, causal             Llama and Qwen3, on every device
+    norms.py         RMSNorm                    Llama and Qwen3, on a CPU
+    head.py          head, cross entropy        Llama and Qwen3, on every device
 
 Where all attention layers are known, what all rows of a batch begin with is computed once
 (starts.py). Other layers keep their own forward pass. `use_kernels` is for training: the layers it
@@ -32,11 +33,13 @@ def use_kernels(model: "torch.nn.Module", seed: int) -> None:
     from tracekd.kernels.head import fuse_head
     from tracekd.kernels.lora import DropoutMasks, fuse_lora
     from tracekd.kernels.norms import fuse_norm
+    from tracekd.kernels.shared_input import fuse_gated
 
     masks = DropoutMasks(seed)
     for module in model.modules():
         fuse_lora(module, masks)
         fuse_head(module)
         fuse_attention(module)
+        fuse_gated(module)
         if next(model.parameters()).device.type == "cpu":
             fuse_norm(module)

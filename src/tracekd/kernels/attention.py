@@ -14,6 +14,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers.cache_utils import Cache
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
+from tracekd.kernels.shared_input import SharedInput
 from tracekd.kernels.starts import SharedStart
 
 #: Layers of transformers that project, rotate, attend and project again (Qwen3 also normalises
@@ -100,7 +101,8 @@ def rotary_causal_attention(
 def fuse_attention(module: Any) -> None:
     """Let `module` compute by `attend` if it is one of the known layers."""
     if type(module).__name__ in _LAYERS and not getattr(module, "sliding_window", None):
-        module.forward = partial(_forward, module, module.forward)
+        inputs = SharedInput.of([module.q_proj, module.k_proj, module.v_proj])
+        module.forward = partial(_forward, module, module.forward, inputs)
 
 
 def shares_starts(model: torch.nn.Module) -> bool:
@@ -134,6 +136,7 @@ def attend(
 def _forward(
     module: Any,
     general: Any,
+    inputs: SharedInput | None,
     hidden_states: torch.Tensor,
     position_embeddings: tuple[torch.Tensor, torch.Tensor],
     attention_mask: torch.Tensor | None = None,
@@ -154,10 +157,11 @@ def _forward(
             **options,
         )
         return output
-    heads = (*hidden_states.shape[:2], -1, module.head_dim)
-    q = module.q_proj(hidden_states).view(heads)
-    k = module.k_proj(hidden_states).view(heads)
-    v = module.v_proj(hidden_states).view(heads)
+    if inputs is None:
+        parts = [layer(hidden_states) for layer in (module.q_proj, module.k_proj, module.v_proj)]
+    else:
+        parts = list(torch.split(inputs(hidden_states), inputs.sizes, dim=-1))
+    q, k, v = (part.unflatten(-1, (-1, module.head_dim)) for part in parts)
     if hasattr(module, "q_norm"):
         q, k = module.q_norm(q), module.k_norm(k)
     cos, sin = position_embeddings

@@ -27,11 +27,10 @@ class _HeadLosses(torch.autograd.Function):
         size = max(1, _LOGITS // len(weight))
         for start in range(0, len(hidden), size):
             part, aim = slice(start, start + size), targets[start : start + size, None]
-            logits = (hidden[part] @ weight.t()).float()
-            logs = logits.logsumexp(dim=1, keepdim=True)
-            losses[part] = (logs - logits.gather(1, aim)).squeeze(1)
+            logs = torch.log_softmax(hidden[part] @ weight.t(), dim=1, dtype=torch.float32)
+            losses[part] = -logs.gather(1, aim).squeeze(1)
             if slopes is not None:
-                errors = logits.sub_(logs).exp_()
+                errors = logs.exp_()
                 errors.scatter_add_(1, aim, errors.new_full(aim.shape, -1.0))
                 slopes[part] = errors.to(hidden.dtype) @ weight
         ctx.save_for_backward(slopes)

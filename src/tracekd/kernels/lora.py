@@ -85,35 +85,55 @@ class _LoraLinear(torch.autograd.Function):
 
 def lora_linear(
     x: torch.Tensor,
-    base: torch.nn.Linear,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
     a: torch.Tensor,
     b: torch.Tensor,
     scale: float,
     mask: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Return base(x) + scale * b a (mask * x) for `x` of shape [..., in].
+    """Return weight x + bias + scale * b a (mask * x) for `x` of shape [..., in].
 
     Source of the formula: Hu et al. 2021 (arXiv 2106.09685), section 4.1.
+
+    Args:
+        x: see above.
+        weight: [out, in]; neither it nor the bias gets a gradient.
+        bias: [out] or None.
+        a: [rank, in].
+        b: [out, rank].
+        scale: alpha / rank, as a rule.
+        mask: shaped as `x`; None: 1.
     """
     rows = x.reshape(-1, x.shape[-1])
     rows_mask = None if mask is None else mask.reshape(rows.shape)
     y: torch.Tensor = _LoraLinear.apply(  # type: ignore[no-untyped-call]
-        rows, base.weight, base.bias, a, b, scale, rows_mask
+        rows, weight, bias, a, b, scale, rows_mask
     )
     return y.view(*x.shape[:-1], -1)
 
 
-def fuse_lora(module: Any, masks: DropoutMasks) -> None:
-    """Let `module` compute by `lora_linear` if it is a plain LoRA layer over a linear one."""
+def is_plain_lora(module: Any) -> bool:
+    """Say whether `module` is one adapter of PEFT's LoRA, without variants, on a linear layer."""
     from peft.tuners.lora import Linear
 
     plain = isinstance(module, Linear) and type(module.base_layer) is torch.nn.Linear
-    if plain and len(module.active_adapters) == 1 and not module.lora_variant:
+    return plain and len(module.active_adapters) == 1 and not module.lora_variant
+
+
+def dropout_of(module: Any) -> float:
+    """Return the dropout of a plain LoRA layer; without it, PEFT has an Identity there."""
+    return float(getattr(module.lora_dropout[module.active_adapters[0]], "p", 0.0))
+
+
+def fuse_lora(module: Any, masks: DropoutMasks) -> None:
+    """Let `module` compute by `lora_linear` if it is a plain LoRA layer."""
+    if is_plain_lora(module):
         module.forward = partial(_forward, module, module.active_adapters[0], masks)
 
 
 def _forward(module: Any, name: str, masks: DropoutMasks, x: torch.Tensor) -> torch.Tensor:
-    probability = getattr(module.lora_dropout[name], "p", 0.0)  # without dropout an Identity
+    probability = dropout_of(module)
     mask = masks.draw(probability, x) if module.training and probability > 0 else None
-    a, b = module.lora_A[name].weight, module.lora_B[name].weight
-    return lora_linear(x, module.base_layer, a, b, module.scaling[name], mask)
+    base, a, b = module.base_layer, module.lora_A[name].weight, module.lora_B[name].weight
+    return lora_linear(x, base.weight, base.bias, a, b, module.scaling[name], mask)
