@@ -17,10 +17,11 @@ class _RmsNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
-        exact = torch.promote_types(x.dtype, torch.float32)
-        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=exact)
+        # Mixed formats would be cast in every operation; one cast each way is half the passes.
+        exact = x.to(torch.promote_types(x.dtype, torch.float32), copy=True)
+        length = torch.linalg.vector_norm(exact, dim=-1, keepdim=True)
         r = length.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
-        normal = torch.mul(x, r, out=torch.empty_like(x))
+        normal = exact.mul_(r).to(x.dtype)
         ctx.save_for_backward(normal, weight, r)
         return normal * weight
 
