@@ -30,13 +30,14 @@ def main(
     accuracy_by_class}.csv, overview.png, probes.png. Params: model, dataset, trace_mode.
     """
     keep_freed_memory()  # before polars is imported
-    from tracekd import config, figures, files, records, runcard, tables
+    from tracekd import config, figures, files, pools, records, runcard, tables
     from tracekd.probes import figure
     from tracekd.scoring import metrics as measures
     from tracekd.scoring import probes, table
     from tracekd.summary import summary
     from tracekd.traces.regimes import regime
 
+    pools.meanwhile(figures.load_libraries)
     settings = config.load_params(params)
     spec = config.load_dataset(datasets, settings.dataset)
     taught = regime(settings.trace_mode).steps

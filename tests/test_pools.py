@@ -1,10 +1,12 @@
 import operator
 import os
+import threading
+from queue import Queue
 
 import pytest
 
 from tracekd.errors import TracekdError
-from tracekd.pools import in_order, in_threads
+from tracekd.pools import in_order, in_threads, meanwhile, start
 
 # The functions are the library's: another process could not import those of a test's module.
 
@@ -58,3 +60,14 @@ def test_items_are_not_all_taken_at_once() -> None:
 def test_a_process_that_is_killed_is_an_error_for_the_reader() -> None:
     with pytest.raises(TracekdError, match="killed, probably for want of memory"):
         list(in_order(os._exit, [1, 1], parallel=True))
+
+
+def test_another_thread_works_meanwhile() -> None:
+    found: Queue[int] = Queue()
+    meanwhile(lambda: found.put(threading.get_ident()))
+    assert found.get(timeout=60) != threading.get_ident()
+
+
+def test_processes_that_were_started_early_do_the_work() -> None:
+    start(operator.neg)
+    assert list(in_order(operator.neg, range(3), parallel=True)) == [0, -1, -2]

@@ -27,6 +27,12 @@ _STEPS = (
 )
 
 
+def load_libraries() -> None:
+    """Load what figures and the statistics in them need, a second's work, before it is needed."""
+    import matplotlib.figure  # noqa: F401
+    import statsmodels.stats.proportion  # noqa: F401
+
+
 def write_all(
     folder: Path,
     scores: pl.DataFrame,

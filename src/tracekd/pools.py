@@ -13,6 +13,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from multiprocessing import get_context
+from threading import Thread
 from typing import TypeVar
 
 from tracekd.errors import TracekdError
@@ -52,6 +53,22 @@ def in_order(function: Callable[[T], R], items: Iterable[T], *, parallel: bool) 
         ) from error
 
 
+def start(function: Callable[..., object]) -> None:
+    """Let the processes of `in_order` start and load what `function` needs; do not wait for them.
+
+    Args:
+        function: to be given to `in_order`.
+    """
+    if _workers() > 1:
+        for _ in range(_workers()):
+            _processes().submit(_nothing, function)  # to read it there, its module is loaded
+
+
+def meanwhile(function: Callable[[], None]) -> None:
+    """Call `function` in a thread of its own."""
+    Thread(target=function).start()
+
+
 def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Yield `function(item)` for each item, in order, computed in other threads of this process.
 
@@ -62,6 +79,10 @@ def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     keep_freed_memory()
     with ThreadPoolExecutor(threads) as pool:
         yield from _through(pool, threads, function, items)
+
+
+def _nothing(_: object) -> None:
+    pass
 
 
 @cache

@@ -126,3 +126,17 @@ def test_a_file_is_scored_in_parts_as_a_table_is(
     tables.write(said[1:], answers, records.PREDICTIONS)
     with pytest.raises(TracekdError, match="1 questions without a prediction: q6"):
         score_file(path, answers, target, babi, BOTH)
+
+
+def test_other_processes_score_as_this_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, babi: DatasetSpec
+) -> None:
+    asked = questions(question("q", context=["Mary went home.", "John left."]))
+    said = predictions(prediction("q", completion("where", ["Mary went home."], "home")))
+    path, answers = tmp_path / "test.parquet", tmp_path / "said.parquet"
+    tables.write(asked, path, records.DECOMPOSED)
+    tables.write(said, answers, records.PREDICTIONS)
+    monkeypatch.setattr("tracekd.scoring.table._LARGE", 0)
+    score_file(path, answers, tmp_path / "scores.parquet", babi, BOTH)
+    written = tables.read(tmp_path / "scores.parquet", records.SCORES, extra=True)
+    assert written.equals(score(asked, said, babi, BOTH))

@@ -18,6 +18,8 @@ from tracekd.traces.reading import read_column
 #: Columns of a table of scores that say what the student said, and to which question.
 SAID = ("id", "answer", "class_predicted", "facts_predicted")
 _SHOWN = 5
+#: Bytes of a file of questions that take longer than other processes need to start.
+_LARGE = 1 << 27
 
 
 def score(
@@ -83,6 +85,9 @@ def score_file(
     Raises:
         TracekdError: as `score`, or if a file is damaged.
     """
+    large = questions.is_file() and questions.stat().st_size >= _LARGE
+    if large:
+        pools.start(_score_part)
     readers: tuple[Callable[[], Any], ...] = (
         partial(tables.read_column, questions, records.DECOMPOSED, "id"),
         partial(tables.read, predictions, records.PREDICTIONS),
@@ -94,7 +99,8 @@ def score_file(
     starts = range(0, max(1, len(ids)), tables.ROW_GROUP)
     items = ((start, said.slice(start, tables.ROW_GROUP)) for start in starts)
     score_part = partial(_score_part, questions, spec, steps)
-    scored = pools.watched(pools.in_threads(score_part, items), len(starts), questions.stem)
+    results = pools.in_order(score_part, items, parallel=large)
+    scored = pools.watched(results, len(starts), questions.stem)
     verdicts: list[pl.DataFrame] = []
 
     def parts() -> Iterator[pl.DataFrame]:

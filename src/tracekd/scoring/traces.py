@@ -199,5 +199,13 @@ def _share(part: pl.Expr, whole: pl.Expr, *, nothing: pl.Expr) -> pl.Expr:
 
 def _sign(texts: pl.Series) -> pl.Series:
     """Return the first sign of each text that case and punctuation do not change; "" if none."""
+    first = texts.str.head(1)
+    kinds = first.unique()
+    signs = first.replace_strict(kinds, _sign_in(kinds), return_dtype=pl.String)
+    others = (signs == "").arg_true()  # they begin with something silent
+    return signs.scatter(others, _sign_in(texts[others]))
+
+
+def _sign_in(texts: pl.Series) -> pl.Series:
     # What is lower case of one letter alone may be several.
     return texts.str.strip_chars_start(_SILENT).str.head(1).str.to_lowercase().str.head(1)
