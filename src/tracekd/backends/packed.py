@@ -13,7 +13,7 @@ The model's own forward pass is used; only its attention function is replaced, b
 that transformers has for it. A sliding window is honoured, by mask.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 #: The name under which transformers knows `_attend`.
 _ATTENTION = "tracekd_packed"
+#: On a CPU, where so many tokens a row are new, torch's attention takes up to twice as long as
+#: plain products of `_BLOCK` queries with the columns that they may see.
+_LONG, _BLOCK = 32, 128
 
 
 class PackedModel:
@@ -159,6 +162,7 @@ class _Layout:
         self.slots = (first + places // self.width).to(device)
         self.places = None if len(places) == real.numel() else places.to(device)
         self._masks: dict[tuple[int, int | None], torch.Tensor] = {}
+        self._last_start = max(starts)
 
     def mask(self, groups: int, window: int | None, like: torch.Tensor) -> torch.Tensor:
         """Return what is added to the scores: [rows, 1, groups * width, columns], 0 or -inf."""
@@ -171,6 +175,13 @@ class _Layout:
             mask = like.new_zeros(hidden.shape).masked_fill_(hidden, float("-inf"))
             self._masks[groups, window] = mask[:, None].repeat(1, 1, groups, 1)
         return self._masks[groups, window]
+
+    def blocks(self) -> Iterator[tuple[slice, int]]:
+        """Give `_BLOCK` new tokens of each row after the other, and the columns they may see."""
+        for start in range(0, self.width, _BLOCK):
+            block = slice(start, min(start + _BLOCK, self.width))
+            last = self._last_start + block.stop
+            yield block, min(last, self.columns)
 
 
 def _attend(
@@ -211,15 +222,51 @@ def _attend(
     if packed.places is not None:
         spread = flat.new_zeros(rows * packed.width, heads, width)
         flat = spread.index_copy_(0, packed.places, flat)
-    # Heads that share keys stand one behind the other, as further queries: [rows, K, G w, D].
+    # Heads that share keys stand one behind the other, as further queries: [rows, K, G, w, D].
     shared = flat.view(rows, packed.width, key_heads, groups, width).permute(0, 2, 3, 1, 4)
-    attended = torch.nn.functional.scaled_dot_product_attention(
-        shared.reshape(rows, key_heads, -1, width),
-        keys[part],
-        values[part],
-        attn_mask=packed.mask(groups, sliding_window, query),
-        scale=scaling,
-    )
+    if flat.device.type == "cpu" and packed.width >= _LONG:
+        attended = _in_blocks(shared, keys[part], values[part], packed, sliding_window, scaling)
+    else:
+        attended = torch.nn.functional.scaled_dot_product_attention(
+            shared.reshape(rows, key_heads, -1, width),
+            keys[part],
+            values[part],
+            attn_mask=packed.mask(groups, sliding_window, query),
+            scale=scaling,
+        )
     parted = attended.view(rows, key_heads, groups, packed.width, width).permute(0, 3, 1, 2, 4)
     output = parted.reshape(rows * packed.width, heads, width)
     return (output if packed.places is None else output[packed.places])[None], None
+
+
+def _in_blocks(
+    query: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    packed: _Layout,
+    window: int | None,
+    scale: float,
+) -> torch.Tensor:
+    """Return the attention's output [rows, K, G, w, D], a block of queries after the other.
+
+    Args:
+        query: [rows, K, G, w, D].
+        keys: [rows, K, columns, D].
+        values: [rows, K, columns, D].
+        packed: whose mask counts.
+        window: see `_attend`.
+        scale: of the scores.
+    """
+    rows, heads, groups, _, width = query.shape
+    mask = packed.mask(1, window, query)[:, :, None]
+    output = torch.empty(query.shape, dtype=query.dtype)
+    keys, values = (part.flatten(0, 1) for part in (keys, values))
+    for block, columns in packed.blocks():
+        asked = query[:, :, :, block].reshape(rows * heads, -1, width)
+        scores = torch.bmm(asked, keys[:, :columns].transpose(1, 2))
+        scores = scores.view(rows, heads, groups, -1, columns)
+        scores = torch.add(mask[..., block, :columns], scores, alpha=scale)
+        weights = torch.softmax(scores, dim=-1).view(rows * heads, -1, columns)
+        found = torch.bmm(weights, values[:, :columns])
+        output[:, :, :, block] = found.view(rows, heads, groups, -1, width)
+    return output

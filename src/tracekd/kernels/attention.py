@@ -2,8 +2,8 @@ r"""Rotary position embedding and causal attention as one function.
 
 Query heads that share a key head stand side by side, so that keys and values are not repeated:
 
-    q  [B, T, H, D]  -rotate->  [B K, G T, D]        H = K G query heads in groups of G
-    k  [B, T, K, D]  -rotate->  [B K, T, D]          scores [B K, G T, T]
+    q  [B, T, H, D]  -rotate->  [B K, G, T, D]       H = K G query heads in groups of G
+    k  [B, T, K, D]  -rotate->  [B K, T, D]          scores [B K, G, T, T]
 """
 
 from functools import partial
@@ -21,7 +21,10 @@ from tracekd.kernels.starts import SharedStart
 #: queries and keys), and nothing else.
 _LAYERS = {"LlamaAttention", "Qwen3Attention"}
 #: Longer rows, and all on a GPU, go to torch's attention, whose memory grows with T, not T^2.
-_LONGEST = 512
+_LONGEST = 1024
+#: Longer rows are computed in blocks of queries: of what is hidden from a block, half in all,
+#: nothing is computed.
+_ONE_BLOCK, _BLOCK = 256, 128
 
 
 class _RotaryCausalAttention(torch.autograd.Function):
@@ -39,35 +42,56 @@ class _RotaryCausalAttention(torch.autograd.Function):
     ) -> torch.Tensor:
         batch, length, heads, width = q.shape
         groups, keys = batch * k.shape[2], (batch * k.shape[2], length, width)
-        q = _rotate(q.transpose(1, 2), cos, sin).view(groups, -1, width)
+        q = _rotate(q.transpose(1, 2), cos, sin).view(groups, -1, length, width)
         k = _rotate(k.transpose(1, 2), cos, sin).view(keys)
         v = v.transpose(1, 2).reshape(keys)
-        scores = torch.bmm(q, k.transpose(1, 2)).view(groups, -1, length, length)
-        future = torch.full((length, length), float("-inf"), dtype=q.dtype, device=q.device)
-        scores = torch.add(future.triu_(1), scores, alpha=scale)
-        weights = torch.softmax(scores, dim=-1).view(groups, -1, length)
-        ctx.save_for_backward(q, k, v, weights, cos, sin)
+        weights, parts = [], []
+        for block in _blocks(length):
+            seen, size = block.stop, block.stop - block.start
+            asked = q[:, :, block].reshape(groups, -1, width)
+            scores = torch.bmm(asked, k[:, :seen].transpose(1, 2)).view(groups, -1, size, seen)
+            future = torch.full((size, seen), float("-inf"), dtype=q.dtype, device=q.device)
+            scores = torch.add(future.triu_(1 + block.start), scores, alpha=scale)
+            weights.append(torch.softmax(scores, dim=-1).view(groups, -1, seen))
+            parts.append(torch.bmm(weights[-1], v[:, :seen]).view(groups, -1, size, width))
+        ctx.save_for_backward(q, k, v, cos, sin, *weights)
         ctx.scale, ctx.heads = scale, heads
-        return torch.bmm(weights, v).view(batch, heads, length, width).transpose(1, 2)
+        return _joined(parts).view(batch, heads, length, width).transpose(1, 2)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        q, k, v, weights, cos, sin = ctx.saved_tensors
+        q, k, v, cos, sin, *weights = ctx.saved_tensors
         groups, length, width = k.shape
+        batch = q.numel() // (ctx.heads * length * width)
         g = gradients[0].transpose(1, 2).reshape(q.shape)
-        g_v = torch.bmm(weights.transpose(1, 2), g)
-        g_weights = torch.bmm(g, v.transpose(1, 2))
-        g_scores = torch._softmax_backward_data(g_weights, weights, -1, weights.dtype)
-        g_scores.mul_(ctx.scale)
-        g_q, g_k = torch.bmm(g_scores, k), torch.bmm(g_scores.transpose(1, 2), q)
+        parts, g_k, g_v = [], torch.zeros_like(k), torch.zeros_like(v)
+        for block, used in zip(_blocks(length), weights, strict=True):
+            seen, size = block.stop, block.stop - block.start
+            asked, told = (x[:, :, block].reshape(groups, -1, width) for x in (q, g))
+            g_weights = torch.bmm(told, v[:, :seen].transpose(1, 2))
+            g_scores = torch._softmax_backward_data(g_weights, used, -1, used.dtype)
+            g_scores.mul_(ctx.scale)
+            parts.append(torch.bmm(g_scores, k[:, :seen]).view(groups, -1, size, width))
+            g_k[:, :seen] += torch.bmm(g_scores.transpose(1, 2), asked)
+            g_v[:, :seen] += torch.bmm(used.transpose(1, 2), told)
 
         def unrotated(gradient: torch.Tensor) -> torch.Tensor:
-            heads = gradient.view(-1, gradient.numel() // (batch * length * width), length, width)
+            heads = gradient.view(batch, -1, length, width)
             return _rotate(heads, cos, -sin).transpose(1, 2)
 
-        batch = q.numel() // (ctx.heads * length * width)
-        values = g_v.view(batch, groups // batch, length, width).transpose(1, 2)
-        return unrotated(g_q), unrotated(g_k), values, None, None, None
+        values = g_v.view(batch, -1, length, width).transpose(1, 2)
+        return unrotated(_joined(parts)), unrotated(g_k), values, None, None, None
+
+
+def _blocks(length: int) -> list[slice]:
+    """Return the queries that are computed together, with the keys up to their last one."""
+    if length <= _ONE_BLOCK:
+        return [slice(0, length)]
+    return [slice(start, min(start + _BLOCK, length)) for start in range(0, length, _BLOCK)]
+
+
+def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
 
 def rotary_causal_attention(
@@ -80,7 +104,7 @@ def rotary_causal_attention(
 ) -> torch.Tensor:
     """Return the attention's output [B, T, H, D]; each position sees itself and what is before.
 
-    Takes memory for T^2 weights per head, which for short rows is the quicker way. Sources:
+    Takes memory for T^2 / 2 weights per head, which for short rows is the quicker way. Sources:
     Vaswani et al. 2017 (arXiv 1706.03762), Su et al. 2021 (arXiv 2104.09864) in transformers'
     layout, which pairs element i with i + D / 2.
 
