@@ -193,6 +193,27 @@ FAULTS = (
         ("backends/test_transformers.py",),
     ),
     Fault(
+        "a block of a prompt sees what stands behind it",
+        "backends/packed.py",
+        "scores = torch.add(mask[..., block, :columns], scores, alpha=scale)",
+        "scores = torch.add(mask[..., -1:, :columns], scores, alpha=scale)",
+        ("backends/test_transformers.py",),
+    ),
+    Fault(
+        "in training, a later block of a row sees only its beginning",
+        "kernels/attention.py",
+        "future.triu_(1 + block.start)",
+        "future.triu_(1)",
+        ("test_kernels.py",),
+    ),
+    Fault(
+        "keys learn from the last block of queries only",
+        "kernels/attention.py",
+        "g_k[:, :seen] += torch.bmm(",
+        "g_k[:, :seen] = torch.bmm(",
+        ("test_kernels.py",),
+    ),
+    Fault(
         "a refused draft is kept to its end",
         "backends/decoding.py",
         "own[: agreement(own, draft) + 1]",

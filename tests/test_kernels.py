@@ -12,7 +12,7 @@ from tracekd.config import TrainParams, load_model
 from tracekd.devices import Device
 from tracekd.encoding import Encoded
 from tracekd.kernels import attention, use_kernels
-from tracekd.kernels.attention import rotary_causal_attention
+from tracekd.kernels.attention import attend, rotary_causal_attention
 from tracekd.kernels.head import _LOGITS, head_losses
 from tracekd.kernels.lora import DropoutMasks, lora_linear
 from tracekd.kernels.norms import rms_norm
@@ -77,8 +77,9 @@ def test_losses_and_gradients_are_those_of_transformers_and_peft(name):
 
 
 @pytest.mark.parametrize("longest", [512, 10])
+@pytest.mark.parametrize("block", [256, 4])
 @pytest.mark.parametrize("name", ["tiny_llama", "tiny_qwen3"])
-def test_a_common_start_is_computed_once_and_comes_to_the_same(name, longest, monkeypatch):
+def test_a_common_start_is_computed_once_and_comes_to_the_same(name, block, longest, monkeypatch):
     start = list(range(40, 52))
     examples = [
         Encoded("a", [*start, 60, 61, 62], [5, 6, 7, 8], 2),
@@ -87,6 +88,8 @@ def test_a_common_start_is_computed_once_and_comes_to_the_same(name, longest, mo
     ]
     expected, answers, expected_gradients = losses_and_gradients(student(name), examples)
     monkeypatch.setattr(attention, "_LONGEST", longest)
+    monkeypatch.setattr(attention, "_ONE_BLOCK", block)
+    monkeypatch.setattr(attention, "_BLOCK", block)
     fused, seen = student(name), []
     use_kernels(fused, seed=0)
     fused.get_input_embeddings().register_forward_hook(
@@ -219,13 +222,27 @@ def test_a_shared_matrix_is_in_memory_once_and_saved_weights_are_as_before(tmp_p
         assert torch.equal(weights[key], weight), key
 
 
-def test_gradient_of_attention():
+@pytest.mark.parametrize("one_block", [5, 2])
+def test_gradient_of_attention(one_block, monkeypatch):
+    monkeypatch.setattr(attention, "_ONE_BLOCK", one_block)
+    monkeypatch.setattr(attention, "_BLOCK", 2)
     torch.manual_seed(0)
-    angles = torch.randn(1, 3, 2, dtype=torch.float64).repeat(1, 1, 2)
+    angles = torch.randn(1, 5, 2, dtype=torch.float64).repeat(1, 1, 2)
     assert gradcheck(
         lambda q, k, v: rotary_causal_attention(q, k, v, angles.cos(), angles.sin(), 0.5),
-        (random(2, 3, 4, 4), random(2, 3, 2, 4), random(2, 3, 2, 4)),
+        (random(2, 5, 4, 4), random(2, 5, 2, 4), random(2, 5, 2, 4)),
     )
+
+
+@pytest.mark.parametrize("length", [1, 256, 257, 300])
+def test_blocks_of_attention_come_to_torchs_attention(length, monkeypatch):
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(2, length, heads, 8) for heads in (4, 2, 2))
+    angles = torch.randn(1, length, 4).repeat(1, 1, 2)
+    found = attend(q, k, v, angles.cos(), angles.sin(), 0.3)
+    monkeypatch.setattr(attention, "_LONGEST", 0)
+    expected = attend(q, k, v, angles.cos(), angles.sin(), 0.3)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_head_losses_are_cross_entropy_in_parts_too(monkeypatch):

@@ -1,6 +1,6 @@
 import pytest
 
-from tracekd.backends import BACKENDS, choose_backend, decoding, make_backend, stop_ids
+from tracekd.backends import BACKENDS, choose_backend, decoding, make_backend, packed, stop_ids
 from tracekd.backends.packed import PackedModel
 from tracekd.backends.transformers import TransformersBackend
 from tracekd.errors import TracekdError
@@ -52,6 +52,14 @@ def test_answers_are_those_of_generate_however_they_are_batched(case, cpu):
     assert made.generate(prompts, [LIMIT] * 7) == expected
     assert [made.generate([prompt], [LIMIT])[0] for prompt in prompts] == expected
     assert made.generate(prompts[::-1], [LIMIT] * 7) == expected[::-1]
+
+
+@pytest.mark.parametrize(("long", "block"), [(1, 1), (1, 3), (2, 128), (10_000, 128)])
+def test_answers_are_the_same_in_blocks_of_any_size(case, cpu, long, block, monkeypatch):
+    prompts, expected, backend = case
+    monkeypatch.setattr(packed, "_LONG", long)
+    monkeypatch.setattr(packed, "_BLOCK", block)
+    assert backend(cpu, taught=expected).generate(prompts, [LIMIT] * 7) == expected
 
 
 def test_drafts_change_how_many_passes_are_made_and_nothing_else(case, cpu, monkeypatch):
@@ -127,7 +135,8 @@ def test_bf16_answers_agree_with_one_row_at_a_time_but_for_near_ties(student, cp
     assert same >= 16
 
 
-def test_sliding_window_is_honoured(cpu):
+@pytest.mark.parametrize("long", [2, 10_000])
+def test_sliding_window_is_honoured(cpu, long, monkeypatch):
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
@@ -147,6 +156,8 @@ def test_sliding_window_is_honoured(cpu):
         )
         return Qwen2ForCausalLM(config).eval()
 
+    monkeypatch.setattr(packed, "_LONG", long)
+    monkeypatch.setattr(packed, "_BLOCK", 4)
     prompts = [[1, 2, 3, 4, 5, 6, 7, 8, 9], [9, 8, 7, 6, 5, 4], [3, 1]]
     expected = [reference(made(), prompt, LIMIT, [63]) for prompt in prompts]
     said = TransformersBackend(made(), frozenset({63}), cpu).generate(prompts, [LIMIT] * 3)
