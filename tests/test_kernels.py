@@ -1,5 +1,6 @@
 """Each kernel against the layer it stands in for; gradients against finite differences."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tracekd.kernels.attention import attend, rotary_causal_attention
 from tracekd.kernels.head import _LOGITS, head_losses
 from tracekd.kernels.lora import DropoutMasks, lora_linear
 from tracekd.kernels.norms import rms_norm
+from tracekd.kernels.optimizer import FlatAdamW
 from tracekd.kernels.shared_input import SharedInput, swiglu
 from tracekd.kernels.starts import SharedStart
 from tracekd.losses import supervised_losses
@@ -257,6 +259,30 @@ def test_head_losses_are_cross_entropy_in_parts_too(monkeypatch):
         (gradient,) = torch.autograd.grad((losses * shares).sum(), hidden)
         torch.testing.assert_close(losses, expected)
         torch.testing.assert_close(gradient, slope)
+
+
+def test_flat_adamw_is_adamw_and_goes_on_from_a_saved_state():
+    torch.manual_seed(0)
+    options = {"lr": 1e-2, "weight_decay": 0.1}
+    whole = [torch.nn.Parameter(torch.randn(shape)) for shape in ((3, 40), (17, 2), (1, 1))]
+    parted, resumed = ([torch.nn.Parameter(w.detach().clone()) for w in whole] for _ in "ab")
+    plain, flat = torch.optim.AdamW(whole, fused=True, **options), FlatAdamW(parted, **options)
+    again = None
+    for step in range(6):
+        if step == 3:
+            for weight, kept in zip(resumed, parted, strict=True):
+                weight.data.copy_(kept)
+            again = FlatAdamW(resumed, **options)
+            again.load_state_dict(deepcopy(flat.state_dict()))
+        gradients = [torch.randn_like(weight) for weight in whole]
+        for weights, optimizer in ((whole, plain), (parted, flat), (resumed, again)):
+            for weight, gradient in zip(weights, gradients, strict=True):
+                weight.grad = gradient.clone()
+            if optimizer is not None:
+                optimizer.step()
+    for expected, one, other in zip(whole, parted, resumed, strict=True):
+        assert torch.equal(one, expected)
+        assert torch.equal(other, expected)
 
 
 def test_masks_drop_the_asked_fraction_keep_the_mean_and_follow_the_seed():

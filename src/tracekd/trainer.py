@@ -8,6 +8,7 @@ from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer
 
 from tracekd.collation import epoch_order, split_batch
+from tracekd.kernels.optimizer import FlatAdamW
 from tracekd.losses import LossTotals, check_finite, supervised_losses
 
 #: Tokens, padding included, in one forward and backward pass. On a CPU more do not go faster:
@@ -51,6 +52,18 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         self.remove_callback(PrinterCallback)
         self.totals = LossTotals()
         self.step_ids: list[str] = []
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:  # noqa: ARG002
+        """Make the optimizer; weights decay in all of an adapter, which has matrices only."""
+        args = self.args
+        self.optimizer: torch.optim.Optimizer = FlatAdamW(
+            (weight for weight in self.model.parameters() if weight.requires_grad),
+            lr=args.learning_rate,
+            betas=(args.adam_beta1, args.adam_beta2),
+            eps=args.adam_epsilon,
+            weight_decay=args.weight_decay,
+        )
+        return self.optimizer
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder:
         examples = train_dataset if train_dataset is not None else self.train_dataset

@@ -9,6 +9,7 @@ is one autograd function with a backward pass written by hand:
     attention.py     rotary, causal             Llama and Qwen3, on every device
     norms.py         RMSNorm                    Llama and Qwen3, on a CPU
     head.py          head, cross entropy        Llama and Qwen3, on every device
+    optimizer.py     AdamW                      every adapter, on every device
 
 Where all attention layers are known, what all rows of a batch begin with is computed once
 (starts.py). Other layers keep their own forward pass. `use_kernels` is for training: the layers it
