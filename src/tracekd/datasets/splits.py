@@ -16,7 +16,7 @@ VALIDATION_SHARE = 0.1
 
 _CONTEXT = pl.col("context").list.join("\n")
 #: What tells a question from others as a rule, and what then is left. Letter case and white space
-#: make no difference.
+#: within a line make no difference.
 _OPENING = {
     "question": pl.col("question"),
     "opening": _CONTEXT.str.strip_chars_start().str.extract(r"^([^\n]*)"),
@@ -50,7 +50,7 @@ def identified(questions: pl.DataFrame) -> pl.DataFrame:
     """Return id and class of each question, and what tells it from others, its context included.
 
     That is all a split is made from, and a hundredth of the questions themselves. Letter case and
-    white space make no difference.
+    white space within a line make no difference.
     """
     return pl.concat([opened(questions), whole(questions)], how="horizontal")
 
