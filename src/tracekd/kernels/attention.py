@@ -21,7 +21,7 @@ from tracekd.kernels.starts import SharedStart
 #: queries and keys), and nothing else.
 _LAYERS = {"LlamaAttention", "Qwen3Attention"}
 #: Longer rows, and all on a GPU, go to torch's attention, whose memory grows with T, not T^2.
-_LONGEST = 1024
+_LONGEST = 1536
 #: Longer rows are computed in blocks of queries: of what is hidden from a block, half in all,
 #: nothing is computed.
 _ONE_BLOCK, _BLOCK = 256, 128
@@ -45,35 +45,36 @@ class _RotaryCausalAttention(torch.autograd.Function):
         q = _rotate(q.transpose(1, 2), cos, sin).view(groups, -1, length, width)
         k = _rotate(k.transpose(1, 2), cos, sin).view(keys)
         v = v.transpose(1, 2).reshape(keys)
-        weights, parts = [], []
-        for block in _blocks(length):
+        blocks, parts = _blocks(length), []
+        kept = q.new_empty(sum(_weights(q, block) for block in blocks))
+        for block, weights in zip(blocks, _by_block(kept, q, blocks), strict=True):
             seen, size = block.stop, block.stop - block.start
             asked = q[:, :, block].reshape(groups, -1, width)
             scores = torch.bmm(asked, k[:, :seen].transpose(1, 2)).view(groups, -1, size, seen)
             future = torch.full((size, seen), float("-inf"), dtype=q.dtype, device=q.device)
             scores = torch.add(future.triu_(1 + block.start), scores, alpha=scale)
-            weights.append(torch.softmax(scores, dim=-1).view(groups, -1, seen))
-            parts.append(torch.bmm(weights[-1], v[:, :seen]).view(groups, -1, size, width))
-        ctx.save_for_backward(q, k, v, cos, sin, *weights)
+            torch.softmax(scores, dim=-1, out=weights.view(scores.shape))
+            parts.append(torch.bmm(weights, v[:, :seen]).view(groups, -1, size, width))
+        ctx.save_for_backward(q, k, v, cos, sin, kept)
         ctx.scale, ctx.heads = scale, heads
         return _joined(parts).view(batch, heads, length, width).transpose(1, 2)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        q, k, v, cos, sin, *weights = ctx.saved_tensors
+        q, k, v, cos, sin, kept = ctx.saved_tensors
         groups, length, width = k.shape
         batch = q.numel() // (ctx.heads * length * width)
         g = gradients[0].transpose(1, 2).reshape(q.shape)
-        parts, g_k, g_v = [], torch.zeros_like(k), torch.zeros_like(v)
-        for block, used in zip(_blocks(length), weights, strict=True):
+        blocks, parts, g_k, g_v = _blocks(length), [], torch.zeros_like(k), torch.zeros_like(v)
+        for block, weights in zip(blocks, _by_block(kept, q, blocks), strict=True):
             seen, size = block.stop, block.stop - block.start
             asked, told = (x[:, :, block].reshape(groups, -1, width) for x in (q, g))
             g_weights = torch.bmm(told, v[:, :seen].transpose(1, 2))
-            g_scores = torch._softmax_backward_data(g_weights, used, -1, used.dtype)
+            g_scores = torch._softmax_backward_data(g_weights, weights, -1, weights.dtype)
             g_scores.mul_(ctx.scale)
             parts.append(torch.bmm(g_scores, k[:, :seen]).view(groups, -1, size, width))
             g_k[:, :seen] += torch.bmm(g_scores.transpose(1, 2), asked)
-            g_v[:, :seen] += torch.bmm(used.transpose(1, 2), told)
+            g_v[:, :seen] += torch.bmm(weights.transpose(1, 2), told)
 
         def unrotated(gradient: torch.Tensor) -> torch.Tensor:
             heads = gradient.view(batch, -1, length, width)
@@ -88,6 +89,20 @@ def _blocks(length: int) -> list[slice]:
     if length <= _ONE_BLOCK:
         return [slice(0, length)]
     return [slice(start, min(start + _BLOCK, length)) for start in range(0, length, _BLOCK)]
+
+
+def _weights(q: torch.Tensor, block: slice) -> int:
+    """Return how many attention weights a block of `q` [groups, G, T, D] has."""
+    return int(q.shape[0] * q.shape[1] * (block.stop - block.start) * block.stop)
+
+
+def _by_block(kept: torch.Tensor, q: torch.Tensor, blocks: list[slice]) -> list[torch.Tensor]:
+    """Return each block's weights [groups, G * queries, keys], views of what is kept of all.
+
+    A tensor for each, of many sizes, would leave gaps in the memory when they are freed.
+    """
+    parts = torch.split(kept, [_weights(q, block) for block in blocks])
+    return [part.view(len(q), -1, block.stop) for part, block in zip(parts, blocks, strict=True)]
 
 
 def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
