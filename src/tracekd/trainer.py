@@ -53,11 +53,8 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         self.totals = LossTotals()
         self.step_ids: list[str] = []
 
-    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:  # noqa: ARG002
         """Make the optimizer; weights decay in all of an adapter, which has matrices only."""
-        if self.accelerator.num_processes > 1:
-            made: torch.optim.Optimizer = super().create_optimizer(model)
-            return made
         args = self.args
         self.optimizer: torch.optim.Optimizer = FlatAdamW(
             (weight for weight in self.model.parameters() if weight.requires_grad),

@@ -230,7 +230,6 @@ def _arguments(params: TrainParams, examples: int, seed: int, device: Device, fo
         warmup_steps=math.ceil(params.warmup * steps),
         weight_decay=params.weight_decay,
         max_grad_norm=params.max_grad_norm,
-        optim="adamw_torch_fused",
         use_cpu=device.device.type == "cpu",
         dataloader_pin_memory=device.device.type == "cuda",
         remove_unused_columns=False,
