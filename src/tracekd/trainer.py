@@ -76,13 +76,18 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         inputs: dict[str, torch.Tensor],
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
-        """Run forward and backward on a batch, in parts if it is too large for one pass."""
+        """Run forward and backward on a batch, in parts if it is too large for one pass.
+
+        Other processes may have fewer parts or more: only the last one exchanges gradients.
+        """
         limit = _TOKENS_PER_PASS.get(self.args.device.type, _TOKENS_PER_PASS_ELSEWHERE)
-        parts = split_batch(inputs, limit)
-        losses = [
-            super(CompletionTrainer, self).training_step(model, part, num_items_in_batch)
-            for part in parts
-        ]
+        *parts, last = split_batch(inputs, limit)
+        step = super().training_step
+        losses = []
+        for part in parts:
+            with self.accelerator.no_sync(model):
+                losses.append(step(model, part, num_items_in_batch))
+        losses.append(step(model, last, num_items_in_batch))
         return torch.stack(losses).sum()
 
     def compute_loss(

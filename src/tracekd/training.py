@@ -237,6 +237,7 @@ def _arguments(params: TrainParams, examples: int, seed: int, device: Device, fo
         logging_strategy="no",
         save_strategy="no",
         ddp_find_unused_parameters=False,
+        ddp_broadcast_buffers=False,  # constants; a process with more passes would broadcast more
         report_to=[],
         disable_tqdm=True,
     )
