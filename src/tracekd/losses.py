@@ -30,6 +30,14 @@ class LossTotals:
         self.trace_sum += float(losses.sum()) - answer_sum
         self.trace_tokens += losses.numel() - answer_tokens
 
+    def __iadd__(self, other: "LossTotals") -> "LossTotals":
+        """Add what was summed up elsewhere."""
+        self.trace_sum += other.trace_sum
+        self.trace_tokens += other.trace_tokens
+        self.answer_sum += other.answer_sum
+        self.answer_tokens += other.answer_tokens
+        return self
+
     def means(self) -> dict[str, float]:
         """Return mean loss per token: `loss`, and of each part that has tokens."""
         tokens = self.trace_tokens + self.answer_tokens

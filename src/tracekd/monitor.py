@@ -1,12 +1,12 @@
 """Beside the training loop: its bar, log and validation, and what a rerun goes on from."""
 
+import math
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import TrainerCallback
 
 from tracekd.checkpoints import StopRequest
@@ -95,9 +95,7 @@ class Monitor(TrainerCallback):  # type: ignore[misc]
 
     def on_pre_optimizer_step(self, _args: Any, state: Any, _control: Any, **kwargs: Any) -> None:
         """Stop before gradients that are not finite reach the weights."""
-        gradients = [p.grad for p in kwargs["model"].parameters() if p.grad is not None]
-        norms = torch.stack(torch._foreach_norm(gradients))
-        if not norms.isfinite().all():
+        if not math.isfinite(self._trainer.gradient_norm()):
             raise TracekdError(
                 f"step {state.global_step + 1}: a gradient is not finite; the batch holds "
                 f"{', '.join(self._trainer.step_ids)}; lower train.learning_rate (params.yaml)"

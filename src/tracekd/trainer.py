@@ -1,6 +1,7 @@
 """transformers' Trainer with this project's loss and order of examples."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -8,8 +9,10 @@ from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer
 
 from tracekd.collation import epoch_order, split_batch
+from tracekd.crew import Crew, crew_size, one_thread, share_out, shared_zeros
 from tracekd.kernels.optimizer import FlatAdamW
 from tracekd.losses import LossTotals, check_finite, supervised_losses
+from tracekd.randomness import digest
 
 #: Tokens, padding included, in one forward and backward pass. On a CPU more do not go faster:
 #: SmolLM2 takes about 3 GB for these. GPUs want more at once.
@@ -52,17 +55,25 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         self.remove_callback(PrinterCallback)
         self.totals = LossTotals()
         self.step_ids: list[str] = []
+        alone = self.accelerator.num_processes == 1
+        rows = self.args.per_device_train_batch_size
+        cores = crew_size(self.args.device) if alone else 1
+        # Cores that would have no row do more good as a second thread for those that have.
+        self._shares = cores if cores <= rows else 1
+        self._crew: Crew | None = None
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:  # noqa: ARG002
         """Make the optimizer; weights decay in all of an adapter, which has matrices only."""
         args = self.args
-        self.optimizer: torch.optim.Optimizer = FlatAdamW(
+        self._flat = FlatAdamW(
             (weight for weight in self.model.parameters() if weight.requires_grad),
+            shared_zeros if self._shares > 1 else None,
             lr=args.learning_rate,
             betas=(args.adam_beta1, args.adam_beta2),
             eps=args.adam_epsilon,
             weight_decay=args.weight_decay,
         )
+        self.optimizer: torch.optim.Optimizer = self._flat
         return self.optimizer
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder:
@@ -75,6 +86,66 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         model: Any,
         inputs: dict[str, torch.Tensor],
         num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor:
+        """Run forward and backward on a batch, its rows shared out to the processes of the crew.
+
+        Raises:
+            TracekdError: see `compute_loss`.
+        """
+        if not self._flat.collecting:
+            self._flat.collect(self._flat.gradients.zero_())
+        rows = inputs["rows"].tolist()
+        self.step_ids += [self.train_dataset[row][1].id for row in rows]
+        lengths = [len(self.train_dataset[row][1]) for row in rows]
+        own, *others = share_out(lengths, self._shares)
+        if not others:
+            return self._in_parts(model, inputs, num_items_in_batch)
+        crew = self._crew = self._crew or self._started(model)
+        step, items = self.state.global_step, float(num_items_in_batch or 0)
+        crew.request([[step, items, [rows[place] for place in share]] for share in others])
+        with one_thread():
+            batch = self._collated([rows[place] for place in own])
+            loss = self._in_parts(model, batch, num_items_in_batch)
+        for gradients, (share_loss, totals) in zip(crew.gradients, crew.take(len(others)), strict=False):
+            self._flat.gradients.add_(gradients)
+            self.totals += LossTotals(**totals)
+            loss += share_loss
+        return loss
+
+    def gradient_norm(self) -> float:
+        """Return the length of the gradient of all trained weights."""
+        return float(torch.linalg.vector_norm(self._flat.gather()))
+
+    def _clip_grad_norm(self, model: Any) -> torch.Tensor:  # noqa: ARG002
+        """Do what the Trainer does, over one tensor."""
+        return self._flat.clip(self.args.max_grad_norm)
+
+    def close(self) -> None:
+        """End the crew, after success or failure."""
+        if self._crew is not None:
+            self._crew.close()
+
+    def _started(self, model: Any) -> Crew:
+        """Fork the crew; a worker trains on rows as this process does."""
+
+        def work(request: Any, gradients: torch.Tensor) -> Any:
+            self.state.global_step, items, rows = request
+            torch.manual_seed(digest(self.args.seed, "dropout", *request[:1], *rows))
+            self._flat.collect(gradients)
+            loss = self._in_parts(model, self._collated(rows), items)
+            return float(loss), asdict(self.take_totals())
+
+        return Crew(self._shares - 1, self._flat.gradients.numel(), work)
+
+    def _collated(self, rows: list[int]) -> dict[str, torch.Tensor]:
+        batch: dict[str, torch.Tensor] = self.data_collator([self.train_dataset[r] for r in rows])
+        return batch
+
+    def _in_parts(
+        self,
+        model: Any,
+        inputs: dict[str, torch.Tensor],
+        num_items_in_batch: torch.Tensor | int | None,
     ) -> torch.Tensor:
         """Run forward and backward on a batch, in parts if it is too large for one pass.
 
@@ -106,7 +177,6 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         ids = [self.train_dataset[row][1].id for row in inputs["rows"].tolist()]
         check_finite(losses, ids, f"step {self.state.global_step + 1}")
         self.totals.add(losses.detach(), in_answer)
-        self.step_ids += ids
         share = losses.sum() / (
             losses.numel() if num_items_in_batch is None else num_items_in_batch
         )

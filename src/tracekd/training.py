@@ -128,6 +128,7 @@ def fine_tune(
         try:
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         finally:
+            trainer.close()
             monitor.close()
         stop.leave(f"{trainer.state.global_step} of {trainer.state.max_steps} steps")
     return Course(

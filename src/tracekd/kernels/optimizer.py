@@ -15,33 +15,78 @@ class FlatAdamW(torch.optim.AdamW):
     """The same updates, bit for bit, as by `torch.optim.AdamW(parameters, fused=True)`.
 
     Source of the formula: Loshchilov and Hutter 2019 (arXiv 1711.05101).
+
+    Attributes:
+        gradients: of all parameters, [elements].
     """
 
-    def __init__(self, parameters: Iterable[torch.nn.Parameter], **options: Any) -> None:
+    def __init__(
+        self,
+        parameters: Iterable[torch.nn.Parameter],
+        memory: Callable[[int], torch.Tensor] | None = None,
+        **options: Any,
+    ) -> None:
         """Move `parameters`, which must be alike in format and device, into one tensor.
 
         Args:
             parameters: each gets a gradient before each step.
+            memory: returns the memory for so many elements; None: torch's own.
             options: as for `torch.optim.AdamW`.
         """
         self._parts = list(parameters)
         flat = torch.cat([part.detach().flatten() for part in self._parts])
-        places = torch.split(flat, [part.numel() for part in self._parts])
-        for part, place in zip(self._parts, places, strict=True):
-            part.data = place.view_as(part)
+        if memory is not None:
+            flat = memory(flat.numel()).copy_(flat)
+        for part, place in zip(self._parts, self._places(flat), strict=True):
+            part.data = place
         self._flat = torch.nn.Parameter(flat)
+        self.gradients = torch.zeros_like(flat)
         super().__init__([self._flat], fused=True, **options)
+
+    def collect(self, gradients: torch.Tensor) -> None:
+        """Let backward passes add to `gradients` [elements] from now on, until a step's end.
+
+        Without it they make tensors of their own, which the step then has to bring together.
+        """
+        for part, place in zip(self._parts, self._places(gradients), strict=True):
+            part.grad = place
+
+    def gather(self) -> torch.Tensor:
+        """Bring the parameters' gradients together in `gradients`, where they may be already."""
+        for part, place in zip(self._parts, self._places(self.gradients), strict=True):
+            if part.grad is None:
+                place.zero_()
+            elif part.grad.data_ptr() != place.data_ptr():
+                place.copy_(part.grad)
+            part.grad = place
+        return self.gradients
+
+    @property
+    def collecting(self) -> bool:
+        """Say whether backward passes add to `gradients` now."""
+        first = self._parts[0].grad
+        return first is not None and first.data_ptr() == self.gradients.data_ptr()
+
+    def clip(self, max_norm: float) -> torch.Tensor:
+        """Shorten the gradient of all parameters to at most `max_norm`; return its length before.
+
+        As `torch.nn.utils.clip_grad_norm_` does.
+        """
+        gradients = self.gather()
+        norm = torch.linalg.vector_norm(gradients)
+        gradients.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0))
+        return norm
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Change the parameters by their gradients; see `torch.optim.Optimizer.step`."""
         loss = None if closure is None else torch.enable_grad()(closure)()
-        self._flat.grad = torch.cat([_gradient(part) for part in self._parts])
+        self._flat.grad = self.gather()
         super().step()
         self._flat.grad = None
         return loss
 
-
-def _gradient(parameter: torch.nn.Parameter) -> torch.Tensor:
-    gradient = parameter.grad
-    return torch.zeros_like(parameter).flatten() if gradient is None else gradient.flatten()
+    def _places(self, flat: torch.Tensor) -> list[torch.Tensor]:
+        """Return each parameter's part of `flat`, shaped as the parameter."""
+        parts = torch.split(flat, [part.numel() for part in self._parts])
+        return [part.view(like.shape) for part, like in zip(parts, self._parts, strict=True)]

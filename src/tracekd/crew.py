@@ -1,0 +1,172 @@
+"""Processes that share out the rows of a batch, each on a core of its own.
+
+Two threads in one process have to wait for each other some hundred times a layer, and a waiting
+thread either sleeps, and is woken late, or keeps a core from whoever else needs it. Processes meet
+twice a step:
+
+    parent    request(rows 1)   rows 0 forward, backward   take()   clip, AdamW
+    worker    . . . . . . . .   rows 1 forward, backward   reply    . . . . . .
+
+Workers are forked (Linux; elsewhere there are none): they see the model's weights without a copy,
+the trained ones in memory that all processes share, and each has a place there for its gradients.
+"""
+
+import json
+import mmap
+import os
+import platform
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+
+from tracekd.errors import TracekdError
+
+#: What a worker does with a request, and what it has to say when it is done; JSON can hold both.
+Work = Callable[[Any, torch.Tensor], Any]
+
+
+def crew_size(device: torch.device) -> int:
+    """Return how many processes can share the work in this one's threads; 1 is itself alone.
+
+    A forked process must not start OpenMP's threads anew, so each has a single one.
+    """
+    forks = device.type == "cpu" and platform.system() == "Linux"
+    return torch.get_num_threads() if forks else 1
+
+
+def shared_zeros(elements: int) -> torch.Tensor:
+    """Return fp32 zeros [elements] that forked processes share.
+
+    Anonymous memory: a container's /dev/shm is often too small.
+    """
+    return torch.frombuffer(mmap.mmap(-1, 4 * max(1, elements)), dtype=torch.float32)[:elements]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread in this block, as the crew's workers do."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def share_out(lengths: Sequence[int], shares: int) -> list[list[int]]:
+    """Return the row numbers of each of at most `shares` shares of like length, none empty.
+
+    The longest row first, each to the share with the fewest tokens. Within a share rows stand in
+    order.
+    """
+    parts: list[list[int]] = [[] for _ in range(min(shares, len(lengths)))]
+    tokens = [0] * len(parts)
+    for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
+        least = tokens.index(min(tokens))
+        parts[least].append(row)
+        tokens[least] += lengths[row]
+    return [sorted(part) for part in parts]
+
+
+class Crew:
+    """The workers of one training run.
+
+    Attributes:
+        gradients: one tensor a worker, fp32 [elements]: its gradients after `take`.
+    """
+
+    def __init__(self, workers: int, elements: int, work: Work) -> None:
+        """Fork `workers` processes.
+
+        Args:
+            workers: how many, beside this process.
+            elements: of a gradient.
+            work: called in the worker with each request and the worker's gradients, all zero.
+        """
+        self.gradients = [shared_zeros(elements) for _ in range(workers)]
+        self._pids: list[int] = []
+        self._pipes: list[Connection] = []
+        for gradients in self.gradients:
+            ours, theirs = Pipe()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            pid = os.fork()
+            if pid == 0:
+                # With the parent's ends closed, a worker notices when the parent is gone.
+                for pipe in (*self._pipes, ours):
+                    pipe.close()
+                _serve(theirs, work, gradients)
+            theirs.close()
+            self._pids.append(pid)
+            self._pipes.append(ours)
+
+    def request(self, requests: Sequence[Any]) -> None:
+        """Let as many workers begin as there are requests."""
+        for pipe, one in zip(self._pipes, requests, strict=False):
+            try:
+                pipe.send_bytes(json.dumps(one).encode())
+            except OSError as error:
+                raise _killed() from error
+
+    def take(self, requests: int) -> list[Any]:
+        """Wait for as many workers and return what they say; their gradients are in `gradients`.
+
+        Raises:
+            TracekdError: as a worker has raised it, or if one was killed.
+        """
+        replies = []
+        for pipe in self._pipes[:requests]:
+            try:
+                replies.append(json.loads(pipe.recv_bytes()))
+            except (EOFError, OSError) as error:
+                raise _killed() from error
+        for reply in replies:
+            if "error" in reply:
+                raise TracekdError(reply["error"])
+        return [reply["done"] for reply in replies]
+
+    def close(self) -> None:
+        """End the workers and wait until they are gone."""
+        for pipe in self._pipes:
+            pipe.close()
+        for pid in self._pids:
+            os.kill(pid, signal.SIGKILL)  # they keep nothing
+            os.waitpid(pid, 0)
+        self._pids, self._pipes = [], []
+
+
+def _killed() -> TracekdError:
+    return TracekdError(
+        "a process that shares out the rows of a batch was killed, probably for want of memory; "
+        "run again, with OMP_NUM_THREADS=1 if it happens again (one process)"
+    )
+
+
+def _serve(pipe: Connection, work: Work, gradients: torch.Tensor) -> None:
+    """Answer requests until the parent is gone; never return."""
+    status = 1
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        torch.set_num_threads(1)
+        while True:
+            request = json.loads(pipe.recv_bytes())
+            gradients.zero_()
+            try:
+                reply = {"done": work(request, gradients)}
+            except TracekdError as error:
+                reply = {"error": str(error)}
+            pipe.send_bytes(json.dumps(reply).encode())
+    except (EOFError, OSError):
+        status = 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stderr.flush()
+        os._exit(status)  # without the parent's own endings: locks, checkpoints, logs
