@@ -141,7 +141,9 @@ def serve(player: Callable[[], Callable[[int], Round]]) -> None:
         play_round = player()
         print("{}", file=answers, flush=True)
         for line in sys.stdin:
-            result = {**play_round(int(line)), "peak_memory_bytes": peak_memory_bytes()}
+            played = play_round(int(line))
+            memory = peak_memory_bytes() + played.pop("crew_memory_bytes", 0)
+            result = {**played, "peak_memory_bytes": memory}
             print(json.dumps(result), file=answers, flush=True)
 
 

@@ -97,7 +97,10 @@ def _ours(job: Job, device: Any, number: int) -> Round:
         )
         table = (log / "plots/metrics/train/loss.tsv").read_text().splitlines()
     losses = [float(line.split("\t")[1]) for line in table[1:]]
-    return _round(examples, course.seconds, losses) | {"operations": operations}
+    return _round(examples, course.seconds, losses) | {
+        "operations": operations,
+        "crew_memory_bytes": course.crew_memory,
+    }
 
 
 def _trl(job: Job, device: Any, number: int, *, padding_free: bool) -> Round:

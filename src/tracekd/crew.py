@@ -79,6 +79,7 @@ class Crew:
 
     Attributes:
         gradients: one tensor a worker, fp32 [elements]: its gradients after `take`.
+        memory: bytes that each worker has taken beside what it shares with this process, at most.
     """
 
     def __init__(self, workers: int, elements: int, work: Work) -> None:
@@ -90,6 +91,7 @@ class Crew:
             work: called in the worker with each request and the worker's gradients, all zero.
         """
         self.gradients = [shared_zeros(elements) for _ in range(workers)]
+        self.memory = [0] * workers
         self._pids: list[int] = []
         self._pipes: list[Connection] = []
         for gradients in self.gradients:
@@ -126,7 +128,8 @@ class Crew:
                 replies.append(json.loads(pipe.recv_bytes()))
             except (EOFError, OSError) as error:
                 raise _killed() from error
-        for reply in replies:
+        for worker, reply in enumerate(replies):
+            self.memory[worker] = reply["memory"]
             if "error" in reply:
                 raise TracekdError(reply["error"])
         return [reply["done"] for reply in replies]
@@ -141,6 +144,13 @@ class Crew:
         self._pids, self._pipes = [], []
 
 
+def _most_memory() -> int:
+    """Return the most bytes that this process has held; a forked one starts with its parent's."""
+    import resource  # Unix only
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def _killed() -> TracekdError:
     return TracekdError(
         "a process that shares out the rows of a batch was killed, probably for want of memory; "
@@ -152,9 +162,10 @@ def _serve(pipe: Connection, work: Work, gradients: torch.Tensor) -> None:
     """Answer requests until the parent is gone; never return."""
     status = 1
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in (signal.SIGINT, signal.SIGTERM):  # the parent decides when to stop
+            signal.signal(number, signal.SIG_IGN)
         torch.set_num_threads(1)
+        before = _most_memory()
         while True:
             request = json.loads(pipe.recv_bytes())
             gradients.zero_()
@@ -162,6 +173,7 @@ def _serve(pipe: Connection, work: Work, gradients: torch.Tensor) -> None:
                 reply = {"done": work(request, gradients)}
             except TracekdError as error:
                 reply = {"error": str(error)}
+            reply["memory"] = _most_memory() - before
             pipe.send_bytes(json.dumps(reply).encode())
     except (EOFError, OSError):
         status = 0

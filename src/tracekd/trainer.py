@@ -106,7 +106,9 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         with one_thread():
             batch = self._collated([rows[place] for place in own])
             loss = self._in_parts(model, batch, num_items_in_batch)
-        for gradients, (share_loss, totals) in zip(crew.gradients, crew.take(len(others)), strict=False):
+        for gradients, (share_loss, totals) in zip(
+            crew.gradients, crew.take(len(others)), strict=False
+        ):
             self._flat.gradients.add_(gradients)
             self.totals += LossTotals(**totals)
             loss += share_loss
@@ -119,6 +121,10 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
     def _clip_grad_norm(self, model: Any) -> torch.Tensor:  # noqa: ARG002
         """Do what the Trainer does, over one tensor."""
         return self._flat.clip(self.args.max_grad_norm)
+
+    def crew_memory(self) -> int:
+        """Return the bytes that the crew's workers have taken beside this process."""
+        return 0 if self._crew is None else sum(self._crew.memory)
 
     def close(self) -> None:
         """End the crew, after success or failure."""

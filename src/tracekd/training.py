@@ -36,12 +36,14 @@ class Course:
         seconds: spent on them, validation left out.
         validations: mean losses before training and at each evaluation, in order.
         last: mean losses of the last step.
+        crew_memory: bytes that other processes took which shared out the rows of batches.
     """
 
     steps: int
     seconds: float
     validations: list[dict[str, float]]
     last: dict[str, float]
+    crew_memory: int
 
 
 def encode_rows(encoder: ChatEncoder, rows: Sequence[Mapping[str, Any]]) -> list[Encoded]:
@@ -132,7 +134,11 @@ def fine_tune(
             monitor.close()
         stop.leave(f"{trainer.state.global_step} of {trainer.state.max_steps} steps")
     return Course(
-        trainer.state.global_step, monitor.seconds, monitor.validations, monitor.last_losses
+        trainer.state.global_step,
+        monitor.seconds,
+        monitor.validations,
+        monitor.last_losses,
+        trainer.crew_memory(),
     )
 
 
@@ -200,7 +206,7 @@ def train_adapter(
         "dropped_too_long": sum(map(len, dropped.values())),
         "training_seconds": round(course.seconds, 2),
         "tokens_per_second": round(manifest["tokens"] * params.epochs / course.seconds, 1),
-        "peak_memory_bytes": device.peak_memory_bytes(),
+        "peak_memory_bytes": device.peak_memory_bytes() + course.crew_memory,
     }
 
 

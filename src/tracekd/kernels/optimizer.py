@@ -73,7 +73,7 @@ class FlatAdamW(torch.optim.AdamW):
         As `torch.nn.utils.clip_grad_norm_` does.
         """
         gradients = self.gather()
-        norm = torch.linalg.vector_norm(gradients)
+        norm: torch.Tensor = torch.linalg.vector_norm(gradients)
         gradients.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0))
         return norm
 
