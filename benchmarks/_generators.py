@@ -103,6 +103,10 @@ class _Recorder:
         self.said.update(zip(map(tuple, prompts), answers, strict=True))
         return answers
 
+    def crew_memory(self) -> int:
+        memory: int = self._backend.crew_memory()
+        return memory
+
 
 def _ours(job: Job, backend: Any, number: int) -> Round:
     from tracekd.checkpoints import Journal
@@ -115,7 +119,9 @@ def _ours(job: Job, backend: Any, number: int) -> Round:
         synchronize(job.device)
         seconds = time.perf_counter() - started
     prompts = [job.encoder.prompt_ids(row["system"], row["prompt"]) for row in rows]
-    return _round(job, rows, prompts, [recorder.said[tuple(p)] for p in prompts], seconds)
+    said = [recorder.said[tuple(prompt)] for prompt in prompts]
+    memory = {"crew_memory_bytes": backend.crew_memory()}
+    return _round(job, rows, prompts, said, seconds) | memory
 
 
 def _generate(job: Job, rows: list[dict[str, Any]], batch_size: int, *, cached: bool) -> Round:

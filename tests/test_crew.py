@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 import subprocess
@@ -133,20 +134,22 @@ def test_fault_in_a_worker_is_told_as_one_in_this_process(trained):
 
 
 def test_error_and_memory_come_back_from_a_worker(two_threads):
-    def work(request, gradients):
+    shared = shared_zeros(2)
+
+    def work(worker, request):
         if request == "fail":
             raise TracekdError("as told")
-        gradients += request
+        shared[worker] = request
         return request * 2
 
-    crew = Crew(2, 3, work)
+    crew = Crew(2, work)
     try:
         crew.request([5, 7])
         assert crew.take(2) == [10, 14]
-        assert [gradients.tolist() for gradients in crew.gradients] == [[5.0] * 3, [7.0] * 3]
-        crew.request([1])  # a place is empty again when the next request begins
+        assert shared.tolist() == [5.0, 7.0]
+        crew.request([1])
         assert crew.take(1) == [2]
-        assert crew.gradients[0].tolist() == [1.0] * 3
+        assert shared.tolist() == [1.0, 7.0]
         crew.request(["fail"])
         with pytest.raises(TracekdError, match="as told"):
             crew.take(1)
@@ -155,7 +158,7 @@ def test_error_and_memory_come_back_from_a_worker(two_threads):
 
 
 def test_killed_worker_is_an_error_that_says_what_to_do(two_threads):
-    crew = Crew(1, 1, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    crew = Crew(1, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     try:
         crew.request([1])
         with pytest.raises(TracekdError, match=r"was killed, probably for want of memory; run ag"):
@@ -168,7 +171,7 @@ def test_killed_worker_is_an_error_that_says_what_to_do(two_threads):
 
 
 def test_signals_to_all_processes_leave_the_decision_to_the_parent(two_threads):
-    crew = Crew(1, 1, lambda request, _: request)
+    crew = Crew(1, lambda _, request: request)
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             crew.request([1])
@@ -180,10 +183,19 @@ def test_signals_to_all_processes_leave_the_decision_to_the_parent(two_threads):
         crew.close()
 
 
+def test_workers_end_when_nothing_refers_to_the_crew(two_threads):
+    crew = Crew(1, lambda _, request: request)
+    worker = crew._pids[0]
+    assert _runs(worker)
+    del crew
+    gc.collect()
+    assert not _runs(worker)
+
+
 def test_workers_end_when_their_parent_is_killed():
     program = (
         "from tracekd.crew import Crew\n"
-        "crew = Crew(2, 1, lambda request, _: request)\n"
+        "crew = Crew(2, lambda _, request: request)\n"
         "print(*crew._pids, flush=True)\n"
         "import time; time.sleep(60)"
     )

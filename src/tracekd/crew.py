@@ -2,13 +2,13 @@
 
 Two threads in one process have to wait for each other some hundred times a layer, and a waiting
 thread either sleeps, and is woken late, or keeps a core from whoever else needs it. Processes meet
-twice a step:
+twice a batch:
 
-    parent    request(rows 1)   rows 0 forward, backward   take()   clip, AdamW
-    worker    . . . . . . . .   rows 1 forward, backward   reply    . . . . . .
+    parent    request(rows 1)   its own rows 0   take()   what is for one process
+    worker    . . . . . . . .   rows 1           reply    . . . . . . . . . . . .
 
 Workers are forked (Linux; elsewhere there are none): they see the model's weights without a copy,
-the trained ones in memory that all processes share, and each has a place there for its gradients.
+and what they or the parent write into `shared_zeros`.
 """
 
 import json
@@ -17,8 +17,10 @@ import os
 import platform
 import signal
 import sys
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
@@ -27,8 +29,8 @@ import torch
 
 from tracekd.errors import TracekdError
 
-#: What a worker does with a request, and what it has to say when it is done; JSON can hold both.
-Work = Callable[[Any, torch.Tensor], Any]
+#: What a worker, by its number, does with a request, and says when it is done; JSON can hold both.
+Work = Callable[[int, Any], Any]
 
 
 def crew_size(device: torch.device) -> int:
@@ -75,26 +77,19 @@ def share_out(lengths: Sequence[int], shares: int) -> list[list[int]]:
 
 
 class Crew:
-    """The workers of one training run.
+    """Workers, until `close` or until nothing refers to them any more.
 
     Attributes:
-        gradients: one tensor a worker, fp32 [elements]: its gradients after `take`.
         memory: bytes that each worker has taken beside what it shares with this process, at most.
     """
 
-    def __init__(self, workers: int, elements: int, work: Work) -> None:
-        """Fork `workers` processes.
-
-        Args:
-            workers: how many, beside this process.
-            elements: of a gradient.
-            work: called in the worker with each request and the worker's gradients, all zero.
-        """
-        self.gradients = [shared_zeros(elements) for _ in range(workers)]
+    def __init__(self, workers: int, work: Work) -> None:
+        """Fork `workers` processes, beside this one, which answer requests by `work`."""
         self.memory = [0] * workers
         self._pids: list[int] = []
         self._pipes: list[Connection] = []
-        for gradients in self.gradients:
+        self.close = weakref.finalize(self, _end, os.getpid(), self._pids, self._pipes)
+        for worker in range(workers):
             ours, theirs = Pipe()
             sys.stdout.flush()
             sys.stderr.flush()
@@ -103,7 +98,7 @@ class Crew:
                 # With the parent's ends closed, a worker notices when the parent is gone.
                 for pipe in (*self._pipes, ours):
                     pipe.close()
-                _serve(theirs, work, gradients)
+                _serve(theirs, partial(work, worker))
             theirs.close()
             self._pids.append(pid)
             self._pipes.append(ours)
@@ -117,7 +112,7 @@ class Crew:
                 raise _killed() from error
 
     def take(self, requests: int) -> list[Any]:
-        """Wait for as many workers and return what they say; their gradients are in `gradients`.
+        """Wait for as many workers and return what they say.
 
         Raises:
             TracekdError: as a worker has raised it, or if one was killed.
@@ -134,14 +129,15 @@ class Crew:
                 raise TracekdError(reply["error"])
         return [reply["done"] for reply in replies]
 
-    def close(self) -> None:
-        """End the workers and wait until they are gone."""
-        for pipe in self._pipes:
-            pipe.close()
-        for pid in self._pids:
-            os.kill(pid, signal.SIGKILL)  # they keep nothing
-            os.waitpid(pid, 0)
-        self._pids, self._pipes = [], []
+
+def _end(parent: int, pids: list[int], pipes: list[Connection]) -> None:
+    if os.getpid() != parent:  # a forked process has a copy of what it must not end
+        return
+    for pipe in pipes:
+        pipe.close()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)  # they keep nothing
+        os.waitpid(pid, 0)
 
 
 def _most_memory() -> int:
@@ -158,7 +154,7 @@ def _killed() -> TracekdError:
     )
 
 
-def _serve(pipe: Connection, work: Work, gradients: torch.Tensor) -> None:
+def _serve(pipe: Connection, work: Callable[[Any], Any]) -> None:
     """Answer requests until the parent is gone; never return."""
     status = 1
     try:
@@ -168,9 +164,8 @@ def _serve(pipe: Connection, work: Work, gradients: torch.Tensor) -> None:
         before = _most_memory()
         while True:
             request = json.loads(pipe.recv_bytes())
-            gradients.zero_()
             try:
-                reply = {"done": work(request, gradients)}
+                reply = {"done": work(request)}
             except TracekdError as error:
                 reply = {"error": str(error)}
             reply["memory"] = _most_memory() - before

@@ -173,7 +173,7 @@ def _load_and_generate(
         "completion_tokens": tokens,
         "generation_seconds": round(seconds, 2),
         "tokens_per_second": round(tokens / seconds, 1),
-        "peak_memory_bytes": device.peak_memory_bytes(),
+        "peak_memory_bytes": device.peak_memory_bytes() + backend.crew_memory(),
     }
 
 

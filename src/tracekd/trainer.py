@@ -106,9 +106,8 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         with one_thread():
             batch = self._collated([rows[place] for place in own])
             loss = self._in_parts(model, batch, num_items_in_batch)
-        for gradients, (share_loss, totals) in zip(
-            crew.gradients, crew.take(len(others)), strict=False
-        ):
+        replies = crew.take(len(others))
+        for gradients, (share_loss, totals) in zip(self._gradients, replies, strict=False):
             self._flat.gradients.add_(gradients)
             self.totals += LossTotals(**totals)
             loss += share_loss
@@ -133,15 +132,17 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
 
     def _started(self, model: Any) -> Crew:
         """Fork the crew; a worker trains on rows as this process does."""
+        workers = self._shares - 1
+        self._gradients = [shared_zeros(self._flat.gradients.numel()) for _ in range(workers)]
 
-        def work(request: Any, gradients: torch.Tensor) -> Any:
+        def work(worker: int, request: Any) -> Any:
             self.state.global_step, items, rows = request
-            torch.manual_seed(digest(self.args.seed, "dropout", *request[:1], *rows))
-            self._flat.collect(gradients)
+            torch.manual_seed(digest(self.args.seed, "dropout", self.state.global_step, *rows))
+            self._flat.collect(self._gradients[worker].zero_())
             loss = self._in_parts(model, self._collated(rows), items)
             return float(loss), asdict(self.take_totals())
 
-        return Crew(self._shares - 1, self._flat.gradients.numel(), work)
+        return Crew(workers, work)
 
     def _collated(self, rows: list[int]) -> dict[str, torch.Tensor]:
         batch: dict[str, torch.Tensor] = self.data_collator([self.train_dataset[r] for r in rows])

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from tracekd.backends import BACKENDS, choose_backend, decoding, make_backend, packed, stop_ids
@@ -60,6 +62,23 @@ def test_answers_are_the_same_in_blocks_of_any_size(case, cpu, long, block, monk
     monkeypatch.setattr(packed, "_LONG", long)
     monkeypatch.setattr(packed, "_BLOCK", block)
     assert backend(cpu, taught=expected).generate(prompts, [LIMIT] * 7) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="crews are forked on Linux only")
+def test_rows_shared_out_to_processes_get_the_same_answers(case, cpu, monkeypatch):
+    import torch
+
+    prompts, expected, backend = case
+    monkeypatch.setattr("tracekd.backends.transformers._ROWS_EACH", 2)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        made = backend(cpu)
+        assert made.generate(prompts, [LIMIT] * 7) == expected
+        assert made.crew_memory() > 0
+        assert made.generate(prompts[:3], [LIMIT] * 3) == expected[:3]  # too few for two
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_drafts_change_how_many_passes_are_made_and_nothing_else(case, cpu, monkeypatch):

@@ -48,6 +48,10 @@ class Backend(Protocol):
         """
         ...
 
+    def crew_memory(self) -> int:
+        """Return the bytes of memory that other processes have taken beside this one."""
+        ...
+
 
 def choose_backend(name: str, device: "Device") -> str:
     """Return a name in `BACKENDS`; `auto` is vLLM where it is installed and there is a GPU.

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from tracekd.devices import Device
 
+#: Fewer rows would not pay for a process's own passes over the weights.
+_ROWS_EACH = 8
+
 
 class TransformersBackend:
     """Greedy decoding in which every forward pass may yield several tokens of a row.
@@ -39,6 +42,7 @@ class TransformersBackend:
             draft: most tokens to guess at once; 0 for decoding one by one.
         """
         from tracekd.backends.packed import PackedModel
+        from tracekd.crew import Crew, crew_size
         from tracekd.kernels.norms import fuse_norm
 
         model.requires_grad_(False)
@@ -49,9 +53,37 @@ class TransformersBackend:
         self._taught = Recollection()
         for answer in taught:
             self._taught.extend(answer, new=True)
+        self._cores = crew_size(device.device)
+        self._crew: Crew | None = None
 
     def generate(self, prompts: Sequence[Sequence[int]], limits: Sequence[int]) -> list[list[int]]:
-        """Return the new tokens of each prompt; see `Backend`."""
+        """Return the new tokens of each prompt, shared out to processes; see `Backend`."""
+        from tracekd.crew import Crew, one_thread, share_out
+
+        shares = self._cores if len(prompts) >= _ROWS_EACH * self._cores else 1
+        own, *others = share_out([len(prompt) for prompt in prompts], shares)
+        if not others:
+            return self._here(prompts, limits)
+        if self._crew is None:
+            self._crew = Crew(shares - 1, lambda _, request: self._here(*request))
+        self._crew.request(
+            [[[prompts[row] for row in share], [limits[row] for row in share]] for share in others]
+        )
+        said: list[list[int]] = [[] for _ in prompts]
+        with one_thread():
+            replies = [self._here([prompts[row] for row in own], [limits[row] for row in own])]
+        replies += self._crew.take(len(others))
+        for share, answers in zip([own, *others], replies, strict=True):
+            for row, answer in zip(share, answers, strict=True):
+                said[row] = answer
+        return said
+
+    def crew_memory(self) -> int:
+        """Return the bytes that other processes have taken beside this one."""
+        return 0 if self._crew is None else sum(self._crew.memory)
+
+    def _here(self, prompts: Sequence[Sequence[int]], limits: Sequence[int]) -> list[list[int]]:
+        """Return what `generate` does, computed in this process."""
         import torch
 
         from tracekd.backends.decoding import decode, read_prompts

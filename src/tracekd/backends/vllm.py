@@ -67,6 +67,10 @@ class VllmBackend:
         )
         return [up_to_stop(list(output.outputs[0].token_ids), self._stops) for output in outputs]
 
+    def crew_memory(self) -> int:
+        """Return 0: vLLM works on the GPU."""
+        return 0
+
 
 def sampling(limit: int, stops: Sequence[int]) -> dict[str, Any]:
     """Return the arguments of vLLM's `SamplingParams` for a greedy answer of token ids."""
