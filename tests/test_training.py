@@ -100,6 +100,15 @@ def test_parts_of_a_batch_are_its_rows_without_the_padding():
     assert len(split_batch(collate([A, B], [0, 1], pad_id=9), 3)) == 2
 
 
+def test_widths_are_multiples_of_what_is_asked_for():
+    batch = collate([A, B, B], [0, 1, 2], pad_id=9, multiple=5)
+    assert batch["input_ids"].shape == batch["labels"].shape == (3, 10)
+    assert batch["labels"][0].tolist() == [IGNORED] * 3 + [4, 5, 6, 9] + [IGNORED] * 3
+    parts = split_batch(batch, 20, multiple=5)
+    assert [part["input_ids"].shape for part in parts] == [(2, 10), (1, 5)]
+    assert collate([A], [0], pad_id=9, multiple=7)["input_ids"].shape == (1, 7)
+
+
 @given(st.lists(st.integers(1, 99), max_size=200), st.integers(1, 9), st.integers(0, 3))
 def test_epoch_order_visits_each_row_once(lengths, batch_size, epoch):
     order = epoch_order(lengths, batch_size, 0, epoch)

@@ -20,24 +20,28 @@ if TYPE_CHECKING:
 
 #: The label of a position without loss, as torch's cross_entropy knows it.
 IGNORED = -100
+#: Widths of training's batches are multiples of this: with few different ones, memory that a step
+#: has freed fits the next, and a product's kernel, made for its shape, is made once.
+WIDTH = 16
 #: Batches among which examples of like length are put together: more of them waste less padding
 #: but make batches less random.
 _POOL = 16
 
 
 def collate(
-    examples: Sequence[Encoded], rows: Sequence[int], pad_id: int
+    examples: Sequence[Encoded], rows: Sequence[int], pad_id: int, multiple: int = 1
 ) -> "dict[str, torch.Tensor]":
-    """Return `examples` as one batch; shapes [len(examples), longest], `rows` as it is.
+    """Return `examples` as one batch; shapes [len(examples), width], `rows` as it is.
 
     Args:
         examples: at least one.
         rows: each example's number, so that a fault can be traced back to its id.
         pad_id: fills `input_ids` on the right; any id does.
+        multiple: the width is the smallest multiple of it that holds the longest example.
     """
     import torch
 
-    shape = (len(examples), max(map(len, examples)))
+    shape = (len(examples), _up(max(map(len, examples)), multiple))
     input_ids = torch.full(shape, pad_id)
     labels = torch.full(shape, IGNORED)
     in_answer = torch.zeros(shape, dtype=torch.bool)
@@ -56,8 +60,12 @@ def collate(
     }
 
 
-def split_batch(batch: "dict[str, torch.Tensor]", tokens: int) -> "list[dict[str, torch.Tensor]]":
+def split_batch(
+    batch: "dict[str, torch.Tensor]", tokens: int, multiple: int = 1
+) -> "list[dict[str, torch.Tensor]]":
     """Return `batch` in parts of at most `tokens` tokens (but at least a row), padding cut off.
+
+    Each part's width is a multiple of `multiple`, as the batch's is.
 
     A step over long examples then takes no more memory than one over short ones. The sum of the
     parts' losses is the batch's.
@@ -67,11 +75,15 @@ def split_batch(batch: "dict[str, torch.Tensor]", tokens: int) -> "list[dict[str
     parts = []
     for start in range(0, rows, size):
         part = {key: value[start : start + size] for key, value in batch.items()}
-        end = int((part["labels"] != IGNORED).any(dim=0).nonzero().max()) + 1
+        end = _up(int((part["labels"] != IGNORED).any(dim=0).nonzero().max()) + 1, multiple)
         parts.append(
             {key: value[:, :end] if value.dim() == 2 else value for key, value in part.items()}
         )
     return parts
+
+
+def _up(length: int, multiple: int) -> int:
+    return -(-length // multiple) * multiple
 
 
 def epoch_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[int]:

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer
 
-from tracekd.collation import epoch_order, split_batch
+from tracekd.collation import WIDTH, epoch_order, split_batch
 from tracekd.crew import Crew, crew_size, one_thread, share_out, shared_zeros
 from tracekd.kernels.optimizer import FlatAdamW
 from tracekd.losses import LossTotals, check_finite, supervised_losses
@@ -159,7 +159,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         Other processes may have fewer parts or more: only the last one exchanges gradients.
         """
         limit = _TOKENS_PER_PASS.get(self.args.device.type, _TOKENS_PER_PASS_ELSEWHERE)
-        *parts, last = split_batch(inputs, limit)
+        *parts, last = split_batch(inputs, limit, WIDTH)
         step = super().training_step
         losses = []
         for part in parts:

@@ -97,7 +97,7 @@ def fine_tune(
     """
     from transformers import set_seed
 
-    from tracekd.collation import collate
+    from tracekd.collation import WIDTH, collate
     from tracekd.kernels import use_kernels
     from tracekd.losses import LossTotals, mean_losses
     from tracekd.monitor import Keeper, Monitor, last_checkpoint
@@ -109,7 +109,7 @@ def fine_tune(
         return mean_losses(model, validation, together, pad_id)
 
     def collate_numbered(rows: list[tuple[int, Encoded]]) -> dict[str, Any]:
-        return collate([example for _, example in rows], [row for row, _ in rows], pad_id)
+        return collate([example for _, example in rows], [row for row, _ in rows], pad_id, WIDTH)
 
     machine = str(device.describe()["device_name"])
     set_seed(seed)
