@@ -103,6 +103,8 @@ def test_crew_of_two_trains_as_one_process_does(trained):
     torch.testing.assert_close(shared, alone, atol=2e-4, rtol=0)
     assert course.steps == course_alone.steps == 6
     assert course.last["loss"] == pytest.approx(course_alone.last["loss"], abs=1e-4)
+    for validated, expected in zip(course.validations, course_alone.validations, strict=True):
+        assert validated == pytest.approx(expected, abs=1e-4)
     assert course.crew_memory > 0 == course_alone.crew_memory
 
 
@@ -124,7 +126,7 @@ def test_fault_in_a_worker_is_told_as_one_in_this_process(trained):
 
     def corrupt(model):
         def poison(*_):
-            if os.getpid() != parent:
+            if model.training and os.getpid() != parent:
                 model.base_model.model.model.norm.weight.data.fill_(float("nan"))
 
         model.register_forward_pre_hook(poison)

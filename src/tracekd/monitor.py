@@ -3,7 +3,6 @@
 import math
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from tracekd.checkpoints import StopRequest
 from tracekd.devices import process_rank
 from tracekd.errors import TracekdError
 from tracekd.files import read_json, write_json
-from tracekd.losses import LossTotals
 from tracekd.progress import LongRunWarning, progress_bar
 from tracekd.trainer import CompletionTrainer
 
@@ -33,12 +31,11 @@ class Monitor(TrainerCallback):  # type: ignore[misc]
         self,
         trainer: CompletionTrainer,
         folder: Path,
-        validate: Callable[[], LossTotals],
         evaluations: int,
         machine: str,
     ) -> None:
         """Validate before step 1 and `evaluations` times, evenly, over the run."""
-        self._folder, self._validate, self._evaluations = folder, validate, evaluations
+        self._folder, self._evaluations = folder, evaluations
         self._trainer, self._machine = trainer, machine
         self.validations: list[dict[str, float]] = []
         self.last_losses: dict[str, float] = {}
@@ -125,7 +122,7 @@ class Monitor(TrainerCallback):  # type: ignore[misc]
             self._live.end()
 
     def _log_validation(self) -> None:
-        means = self._validate().means()
+        means = self._trainer.validate().means()
         self.validations.append(means)
         for name, value in means.items():
             self._live.log_metric(f"validation/{name}", value)

@@ -10,14 +10,17 @@ from transformers import PrinterCallback, Trainer
 
 from tracekd.collation import WIDTH, epoch_order, split_batch
 from tracekd.crew import Crew, crew_size, one_thread, share_out, shared_zeros
+from tracekd.encoding import Encoded
 from tracekd.kernels.optimizer import FlatAdamW
-from tracekd.losses import LossTotals, check_finite, supervised_losses
+from tracekd.losses import LossTotals, check_finite, mean_losses, supervised_losses
 from tracekd.randomness import digest
 
 #: Tokens, padding included, in one forward and backward pass. On a CPU more do not go faster:
 #: SmolLM2 takes about 3 GB for these. GPUs want more at once.
 _TOKENS_PER_PASS = {"cpu": 2048}
 _TOKENS_PER_PASS_ELSEWHERE = 16384
+#: The same for validation, which keeps nothing for a backward pass.
+_VALIDATION_TOKENS = 4096
 
 
 class EpochOrder(Sampler[int]):
@@ -47,9 +50,19 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         totals: token losses since the log last took them.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Take the arguments of `Trainer`; `train_dataset` is a list of (row, Encoded)."""
+    def __init__(
+        self, *args: Any, validation: Sequence[Encoded], pad_id: int, **kwargs: Any
+    ) -> None:
+        """Take what `Trainer` takes and what `validate` needs.
+
+        Args:
+            args: as for `Trainer`.
+            validation: examples, not empty.
+            pad_id: as for `collation.collate`.
+            kwargs: as for `Trainer`; `train_dataset` is a list of (row, Encoded).
+        """
         super().__init__(*args, **kwargs)
+        self._validation, self._pad_id = validation, pad_id
         # Makes the Trainer count the supervised tokens of all batches of a step for compute_loss.
         self.model_accepts_loss_kwargs = True
         self.remove_callback(PrinterCallback)
@@ -100,9 +113,10 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         own, *others = share_out(lengths, self._shares)
         if not others:
             return self._in_parts(model, inputs, num_items_in_batch)
-        crew = self._crew = self._crew or self._started(model)
-        step, items = self.state.global_step, float(num_items_in_batch or 0)
-        crew.request([[step, items, [rows[place] for place in share]] for share in others])
+        crew = self._crew = self._crew or self._started()
+        items = None if num_items_in_batch is None else int(num_items_in_batch)
+        about = ["train", self.state.global_step, items]
+        crew.request([[*about, [rows[place] for place in share]] for share in others])
         with one_thread():
             batch = self._collated([rows[place] for place in own])
             loss = self._in_parts(model, batch, num_items_in_batch)
@@ -130,17 +144,44 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         if self._crew is not None:
             self._crew.close()
 
-    def _started(self, model: Any) -> Crew:
-        """Fork the crew; a worker trains on rows as this process does."""
-        workers = self._shares - 1
-        self._gradients = [shared_zeros(self._flat.gradients.numel()) for _ in range(workers)]
+    def validate(self) -> LossTotals:
+        """Return the losses of the validation examples, shared out as a step's are.
+
+        Raises:
+            TracekdError: see `mean_losses`.
+        """
+        own, *others = share_out([len(example) for example in self._validation], self._shares)
+        if not others:
+            return self._validated(own)
+        crew = self._crew = self._crew or self._started()
+        crew.request([["validate", share] for share in others])
+        with one_thread():
+            totals = self._validated(own)
+        for reply in crew.take(len(others)):
+            totals += LossTotals(**reply)
+        return totals
+
+    def _validated(self, rows: Sequence[int]) -> LossTotals:
+        examples = [self._validation[row] for row in rows]
+        fitting = _VALIDATION_TOKENS // max(map(len, examples))
+        batch_size = max(self.args.per_device_train_batch_size, fitting)
+        return mean_losses(self.model, examples, batch_size, self._pad_id)
+
+    def _started(self) -> Crew:
+        """Fork the crew; a worker does with rows what this process does with its own."""
+        workers, elements = self._shares - 1, self._flat.gradients.numel()
+        self._gradients = [shared_zeros(elements) for _ in range(workers)]
+
+        def train(worker: int, step: int, items: int | None, rows: list[int]) -> Any:
+            self.state.global_step = step
+            torch.manual_seed(digest(self.args.seed, "dropout", step, *rows))
+            self._flat.collect(self._gradients[worker].zero_())
+            loss = self._in_parts(self.model_wrapped, self._collated(rows), items)
+            return float(loss), asdict(self.take_totals())
 
         def work(worker: int, request: Any) -> Any:
-            self.state.global_step, items, rows = request
-            torch.manual_seed(digest(self.args.seed, "dropout", self.state.global_step, *rows))
-            self._flat.collect(self._gradients[worker].zero_())
-            loss = self._in_parts(model, self._collated(rows), items)
-            return float(loss), asdict(self.take_totals())
+            kind, *about = request
+            return train(worker, *about) if kind == "train" else asdict(self._validated(*about))
 
         return Crew(workers, work)
 

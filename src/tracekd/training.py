@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 #: Seconds of training that a kill may cost: a checkpoint is written this often.
 _CHECKPOINT_SECONDS = float(os.environ.get("TRACEKD_CHECKPOINT_SECONDS", "60"))
-#: Tokens, padding included, in one pass of validation, which keeps nothing for a backward pass.
-_VALIDATION_TOKENS = 4096
 
 
 @dataclass(frozen=True)
@@ -99,14 +97,8 @@ def fine_tune(
 
     from tracekd.collation import WIDTH, collate
     from tracekd.kernels import use_kernels
-    from tracekd.losses import LossTotals, mean_losses
     from tracekd.monitor import Keeper, Monitor, last_checkpoint
     from tracekd.trainer import CompletionTrainer
-
-    together = max(params.batch_size, _VALIDATION_TOKENS // max(map(len, validation)))
-
-    def validate() -> LossTotals:
-        return mean_losses(model, validation, together, pad_id)
 
     def collate_numbered(rows: list[tuple[int, Encoded]]) -> dict[str, Any]:
         return collate([example for _, example in rows], [row for row, _ in rows], pad_id, WIDTH)
@@ -120,8 +112,10 @@ def fine_tune(
             args=_arguments(params, len(training), seed, device, progress),
             train_dataset=list(enumerate(training)),
             data_collator=collate_numbered,
+            validation=validation,
+            pad_id=pad_id,
         )
-        monitor = Monitor(trainer, log, validate, params.evaluations, machine)
+        monitor = Monitor(trainer, log, params.evaluations, machine)
         trainer.add_callback(monitor)
         trainer.add_callback(Keeper(monitor, stop, _CHECKPOINT_SECONDS))
         checkpoint = last_checkpoint(progress)
