@@ -27,6 +27,9 @@ def main(
     manifest.json, which counts right and wrong steps. Params: trace_mode, corruption, seed, prompt,
     dataset.
     """
+    from tracekd import pools
+
+    pools.tune()
     from tracekd import config, files, records, sft, tables
 
     settings = config.load_params(params)

@@ -21,6 +21,9 @@ def main(
     data/decomposed: the gold facts and whether they state the answer, and of test the questions
     too; and manifest.json, which counts both. Params: dataset, decompose.
     """
+    from tracekd import pools
+
+    pools.tune()
     from tracekd import config, files, records
     from tracekd.traces import decompose
 

@@ -17,7 +17,7 @@ from threading import Thread
 from typing import TypeVar
 
 from tracekd.errors import TracekdError
-from tracekd.memory import keep_freed_memory
+from tracekd.memory import keep_freed_memory, no_search_for_cycles
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -28,6 +28,16 @@ _MOST = 8
 _AHEAD = 2
 #: Parts that take seconds altogether.
 _MANY = 8
+
+
+def tune() -> None:
+    """Set this process up for work on whole columns; call it before NumPy and polars are imported.
+
+    NumPy's library for linear algebra, which no such work needs, starts threads that spin for a
+    tenth of a second.
+    """
+    keep_freed_memory()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def in_order(function: Callable[[T], R], items: Iterable[T], *, parallel: bool) -> Iterator[R]:
@@ -76,8 +86,7 @@ def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     place in the order.
     """
     threads = _workers()
-    keep_freed_memory()
-    with ThreadPoolExecutor(threads) as pool:
+    with no_search_for_cycles(), ThreadPoolExecutor(threads) as pool:
         yield from _through(pool, threads, function, items)
 
 
@@ -88,7 +97,6 @@ def _nothing(_: object) -> None:
 @cache
 def _processes() -> ProcessPoolExecutor:
     """Return the processes, which stay for what comes next: to start them takes a second."""
-    keep_freed_memory()
     return ProcessPoolExecutor(_workers(), get_context("spawn"), _set_up)
 
 
@@ -131,5 +139,5 @@ def _can_ask() -> bool:
 
 def _set_up() -> None:
     """Keep polars, which is not imported yet, from starting threads for every core here too."""
-    keep_freed_memory()
+    tune()
     os.environ["POLARS_MAX_THREADS"] = "1"
