@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+from tracekd import pools
 from tracekd.config import DatasetSpec, HubDataset, load_dataset, project_root
 from tracekd.datasets import FileReader, HubReader, Loaded, Wanted, rawfiles, reader
 from tracekd.errors import TracekdError
@@ -69,7 +70,9 @@ def pin(name: str, settings: Path, path: str | None = None) -> str:
 
 def fingerprint(folder: Path, files: Iterable[Path]) -> dict[str, str]:
     """Return the SHA-256 of each file by its name relative to `folder`."""
-    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
+    paths = list(files)
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    return dict(zip(names, pools.in_threads(sha256_file, paths), strict=True))
 
 
 def hub_files(hub: HubDataset, patterns: dict[str, str]) -> dict[str, list[Path]]:
