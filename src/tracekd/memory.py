@@ -1,11 +1,8 @@
 """What a process does with memory that it has freed."""
 
 import ctypes
-import gc
 import os
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 #: glibc's mallopt(3): no arenas per thread, no blocks of their own from the system, no trimming.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
@@ -29,18 +26,3 @@ def keep_freed_memory() -> None:
     mallopt = ctypes.CDLL(None).mallopt
     for option, value in _OPTIONS:
         mallopt(option, value)
-
-
-@contextmanager
-def no_search_for_cycles() -> Iterator[None]:
-    """Do not look for objects that refer to each other; use it where many are made and none do.
-
-    Python looks at all of them again and again while they are made: up to half of the time.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

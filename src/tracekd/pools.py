@@ -6,6 +6,7 @@ long work is worth it. Threads cost nothing of that and are for work that polars
 let go of the interpreter meanwhile.
 """
 
+import gc
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +18,7 @@ from threading import Thread
 from typing import TypeVar
 
 from tracekd.errors import TracekdError
-from tracekd.memory import keep_freed_memory, no_search_for_cycles
+from tracekd.memory import keep_freed_memory
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -26,6 +27,8 @@ R = TypeVar("R")
 _MOST = 8
 #: Items under way for each of them: one that is worked on and one that waits.
 _AHEAD = 2
+#: Containers that are made before Python looks for those that refer to each other.
+_OBJECTS = 1_000_000
 #: Parts that take seconds altogether.
 _MANY = 8
 
@@ -34,9 +37,11 @@ def tune() -> None:
     """Set this process up for work on whole columns; call it before NumPy and polars are imported.
 
     NumPy's library for linear algebra, which no such work needs, starts threads that spin for a
-    tenth of a second.
+    tenth of a second. And by default Python looks all objects through, again and again while more
+    are made, for some that refer to each other: up to half of the time, and none of them do.
     """
     keep_freed_memory()
+    gc.set_threshold(_OBJECTS)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
@@ -86,7 +91,7 @@ def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     place in the order.
     """
     threads = _workers()
-    with no_search_for_cycles(), ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         yield from _through(pool, threads, function, items)
 
 

@@ -32,7 +32,6 @@ from tracekd.datasets.fields import RejectedError
 from tracekd.datasets.marco_record import question
 from tracekd.datasets.questions import PART, Questions, filed, new_folder
 from tracekd.errors import TracekdError
-from tracekd.memory import no_search_for_cycles
 
 _REPEATED = "query_id stands twice in the split"
 _SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
@@ -177,7 +176,6 @@ def _read_parts(split: str, records: _Records) -> Iterator[_Part]:
         yield _read_part(split, some)
 
 
-@no_search_for_cycles()
 def _read_part(split: str, records: _Records) -> _Part:
     rows: list[dict[str, Any]] = []
     rejected: list[tuple[int, Rejection]] = []
