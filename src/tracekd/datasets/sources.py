@@ -14,6 +14,8 @@ from tracekd.hub import Repository, fetch
 
 #: Rows of a hub data set that become Python objects at a time.
 _BATCH = 1000
+#: Bytes of raw files that a reader may read in other processes.
+_LARGE = 100_000_000
 
 
 def load(name: str, spec: DatasetSpec, wanted: Wanted) -> Loaded:
@@ -143,7 +145,10 @@ def _file_reader(name: str, spec: DatasetSpec, module: Any) -> FileReader:
 
 
 def _verified(name: str, spec: DatasetSpec, folder: Path, module: FileReader) -> dict[str, str]:
-    raw = fingerprint(folder, module.raw_files(folder, spec.options))
+    files = module.raw_files(folder, spec.options)
+    if sum(path.stat().st_size for path in files) >= _LARGE:
+        pools.start(module.read)
+    raw = fingerprint(folder, files)
     found = sha256_files(raw)
     remedy = f"`python stages/prepare.py --pin {name}`"
     if spec.sha256 is None:
