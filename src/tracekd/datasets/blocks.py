@@ -134,7 +134,9 @@ def records(block: Block) -> Iterator[tuple[str, Any]]:
     keys = list(next(iter(columns.values())))
     if any(list(column) != keys for column in columns.values()):
         raise UnevenError
-    yield from rawfiles.column_records(block.path, columns)
+    rows = zip(*(column.values() for column in columns.values()), strict=True)
+    for key, row in zip(keys, rows, strict=True):
+        yield rawfiles.column_place(block.path, key), dict(zip(columns, row, strict=True))
 
 
 def _members(raw: bytes, path: Path) -> dict[str, Any]:
