@@ -81,7 +81,9 @@ def _run_stages(count: int, layout: str, home: Path) -> dict[str, Round]:
     options: dict[str, tuple[str, ...]] = {
         "prepare": (),
         "decompose": ("--prepared", str(places["prepared"])),
-        "build-sft": ("--decomposed", str(places["decomposed"])),
+        "build-sft": tuple(
+            text for name in ("prepared", "decomposed") for text in (f"--{name}", str(places[name]))
+        ),
     }
     done: dict[str, Round] = {}
     for stage, out in zip(_STAGES, places.values(), strict=True):

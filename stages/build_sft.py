@@ -13,6 +13,7 @@ def main(
     params: Annotated[Path, typer.Option(help="Settings.")] = Path("params.yaml"),
     datasets: Annotated[Path, typer.Option(help="Data set entries.")] = Path("datasets.yaml"),
     models: Annotated[Path, typer.Option(help="Model entries; for --show.")] = Path("models.yaml"),
+    prepared: Annotated[Path, typer.Option(help="Folder to read.")] = Path("data/prepared"),
     decomposed: Annotated[Path, typer.Option(help="Folder to read.")] = Path("data/decomposed"),
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("data/sft"),
     show: Annotated[
@@ -21,10 +22,14 @@ def main(
 ) -> None:
     """Put a trace of the chosen regime in front of each answer.
 
-    Reads data/decomposed/{train,validation,test}.parquet; writes the same names under data/sft,
-    with system message, prompt, completion and the steps shown, and manifest.json, which counts
-    right and wrong steps. Params: trace_mode, corruption, seed, prompt, dataset.
+    Reads {train,validation,test}.parquet of data/prepared and data/decomposed; writes the same
+    names under data/sft, with system message, prompt, completion and the steps shown, and
+    manifest.json, which counts right and wrong steps. Params: trace_mode, corruption, seed, prompt,
+    dataset.
     """
+    from tracekd import pools
+
+    pools.tune()
     from tracekd import config, files, records, sft, tables
 
     settings = config.load_params(params)
@@ -38,7 +43,7 @@ def main(
         return
     spec = config.load_dataset(datasets, settings.dataset)
     with files.atomic_directory(out) as folder:
-        manifest = sft.build_files(decomposed, folder, settings, spec)
+        manifest = sft.build_files(prepared, decomposed, folder, settings, spec)
         files.write_json(folder / "manifest.json", manifest)
 
 

@@ -18,9 +18,12 @@ def main(
     """Find the facts that answer each question, by the data set's rule.
 
     Reads data/prepared/{train,validation,test}.parquet; writes the same names under
-    data/decomposed, with the gold facts and whether they state the answer, and manifest.json,
-    which counts both. Params: dataset, decompose.
+    data/decomposed: the gold facts and whether they state the answer, and of test the questions
+    too; and manifest.json, which counts both. Params: dataset, decompose.
     """
+    from tracekd import pools
+
+    pools.tune()
     from tracekd import config, files, records
     from tracekd.traces import decompose
 
@@ -30,7 +33,11 @@ def main(
     with files.atomic_directory(out) as folder:
         found = {
             name: decompose.decompose_file(
-                prepared / f"{name}.parquet", folder / f"{name}.parquet", rule, spec.answers
+                prepared / f"{name}.parquet",
+                folder / f"{name}.parquet",
+                rule,
+                spec.answers,
+                records.DECOMPOSED if name == "test" else records.STEPS,
             )
             for name in records.SPLITS
         }

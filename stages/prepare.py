@@ -27,6 +27,9 @@ def main(
     Writes data/prepared/{train,validation,test}.parquet, and manifest.json, which accounts for
     every raw record. Params: dataset, data_seed, prepare.
     """
+    from tracekd import pools
+
+    pools.tune()
     from tracekd import config, errors
     from tracekd.datasets import preparation, sources
 

@@ -279,7 +279,8 @@ class Inference:
     def __init__(self, folder):
         self.folder = folder
         for split in records.SPLITS:
-            tables.write(DECOMPOSED, folder / f"{split}.parquet", records.DECOMPOSED)
+            schema = records.DECOMPOSED if split == "test" else records.STEPS
+            tables.write(DECOMPOSED.select(list(schema)), folder / f"{split}.parquet", schema)
 
     def run(self, adapter, seed=0, limit=6, batch_size=3):
         settings = load_params(ROOT / "params.yaml").model_copy(

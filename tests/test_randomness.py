@@ -3,7 +3,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracekd.randomness import choose, digest, sample, shuffled, uniform
+from tracekd.randomness import choose, digest, digests, sample, shuffled, uniform
 
 keys = st.lists(st.text() | st.integers(), min_size=1, max_size=4)
 
@@ -12,6 +12,11 @@ keys = st.lists(st.text() | st.integers(), min_size=1, max_size=4)
 def test_a_draw_is_a_function_of_its_key(key: list[str | int]) -> None:
     assert digest(*key) == digest(*key)
     assert 0 <= uniform(*key) < 1
+
+
+@given(st.lists(st.text()), keys)
+def test_draws_of_many_names_are_those_of_each(names: list[str], key: list[str | int]) -> None:
+    assert digests(names, *key) == [digest(*key, name) for name in names]
 
 
 def test_draws_stay_the_same_between_releases() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from tracekd.config import DatasetSpec, PromptParams, load_params
 from tracekd.errors import TracekdError
-from tracekd.records import DECOMPOSED, SFT, check
+from tracekd.records import DECOMPOSED, QUESTIONS, SFT, SPLITS, STEPS, check
 from tracekd.sft import build, build_files, manifest, render_prompts, taught_answers
 from tracekd.tables import read, write
 
@@ -95,10 +95,14 @@ def test_the_manifest_counts_right_and_wrong_steps() -> None:
     }
 
 
-def files(folder: Path, **splits: pl.DataFrame) -> Path:
+def files(folder: Path, **splits: pl.DataFrame) -> tuple[Path, Path]:
+    """Write what the stages prepare and decompose write of these splits; return both folders."""
+    prepared, decomposed = folder / "prepared", folder / "decomposed"
     for name, rows in splits.items():
-        write(rows, folder / f"{name}.parquet", DECOMPOSED)
-    return folder
+        schema = DECOMPOSED if name == "test" else STEPS
+        write(rows.select(list(QUESTIONS)), prepared / f"{name}.parquet", QUESTIONS)
+        write(rows.select(list(schema)), decomposed / f"{name}.parquet", schema)
+    return prepared, decomposed
 
 
 @pytest.mark.parametrize("key", ["id", "prompt"])
@@ -108,14 +112,24 @@ def test_a_test_question_that_training_has_seen_is_refused(tmp_path: Path, key: 
     other = {"id": pl.lit("q/2"), "question": pl.lit("Where is Bob?")}
     apart = train.with_columns(**other)
     third = train.with_columns(id=pl.lit("q/3"), question=pl.lit("Where?"))
-    source = files(tmp_path, train=train, validation=third, test=apart)
-    assert set(build_files(source, tmp_path / "sft", params, spec())) == {
+    sources = files(tmp_path, train=train, validation=third, test=apart)
+    assert set(build_files(*sources, tmp_path / "sft", params, spec())) == {
         *("train", "validation", "test")
     }
     other.pop({"id": "id", "prompt": "question"}[key])
-    source = files(tmp_path, test=train.with_columns(**other))
+    sources = files(tmp_path, test=train.with_columns(**other))
     with pytest.raises(TracekdError, match=rf"test and train: 1 questions stand in both, .*{key}"):
-        build_files(source, tmp_path / "sft", params, spec())
+        build_files(*sources, tmp_path / "sft", params, spec())
+
+
+def test_steps_of_other_questions_are_refused(tmp_path: Path) -> None:
+    params = load_params(Path(__file__).resolve().parents[1] / "params.yaml")
+    rows = {name: table(["home"]).with_columns(id=pl.lit(name)) for name in SPLITS}
+    prepared, _ = files(tmp_path, **rows)
+    rows["validation"] = rows["validation"].with_columns(id=pl.lit("another"))
+    _, decomposed = files(tmp_path / "later", **rows)
+    with pytest.raises(TracekdError, match=r"later.*validation.* not those of .*run decompose"):
+        build_files(prepared, decomposed, tmp_path / "sft", params, spec())
 
 
 @pytest.mark.parametrize("mode", ["correct", "shuffled", "mixed"])
@@ -135,8 +149,8 @@ def test_files_in_parts_hold_what_the_whole_table_gives(
         ]
     )
     monkeypatch.setattr("tracekd.tables.ROW_GROUP", 3)
-    source = files(tmp_path, train=rows[:8], validation=rows[8:12], test=rows[12:])
-    build_files(source, tmp_path / "sft", params, spec())
+    sources = files(tmp_path, train=rows[:8], validation=rows[8:12], test=rows[12:])
+    build_files(*sources, tmp_path / "sft", params, spec())
     whole = build(
         rows[:8],
         trace_mode=mode,

@@ -7,7 +7,7 @@ import pytest
 
 from tracekd.errors import TracekdError
 from tracekd.records import Schema
-from tracekd.tables import height, part_starts, read, read_column, write, write_parts
+from tracekd.tables import height, part_starts, read, read_columns, write, write_parts
 
 SCHEMA: Schema = {"id": pl.String, "facts": pl.List(pl.String)}
 ROW = {"id": "q/1", "facts": ["Mary moved.", ""]}
@@ -49,9 +49,7 @@ def test_every_damaged_or_missing_byte_is_found_out(
                 read(path, SCHEMA)
 
 
-@pytest.mark.parametrize(
-    "look", [height, part_starts, lambda path: read_column(path, SCHEMA, "id")]
-)
+@pytest.mark.parametrize("look", [height, part_starts, lambda path: read_columns(path, SCHEMA)])
 def test_damage_is_found_out_before_a_part_is_read(
     look: Callable[[Path], object], tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ long work is worth it. Threads cost nothing of that and are for work that polars
 let go of the interpreter meanwhile.
 """
 
+import gc
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -26,8 +27,22 @@ R = TypeVar("R")
 _MOST = 8
 #: Items under way for each of them: one that is worked on and one that waits.
 _AHEAD = 2
+#: Containers that are made before Python looks for those that refer to each other.
+_OBJECTS = 1_000_000
 #: Parts that take seconds altogether.
 _MANY = 8
+
+
+def tune() -> None:
+    """Set this process up for work on whole columns; call it before NumPy and polars are imported.
+
+    NumPy's library for linear algebra, which no such work needs, starts threads that spin for a
+    tenth of a second. And by default Python looks all objects through, again and again while more
+    are made, for some that refer to each other: up to half of the time, and none of them do.
+    """
+    keep_freed_memory()
+    gc.set_threshold(_OBJECTS)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def in_order(function: Callable[[T], R], items: Iterable[T], *, parallel: bool) -> Iterator[R]:
@@ -76,7 +91,6 @@ def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     place in the order.
     """
     threads = _workers()
-    keep_freed_memory()
     with ThreadPoolExecutor(threads) as pool:
         yield from _through(pool, threads, function, items)
 
@@ -88,7 +102,6 @@ def _nothing(_: object) -> None:
 @cache
 def _processes() -> ProcessPoolExecutor:
     """Return the processes, which stay for what comes next: to start them takes a second."""
-    keep_freed_memory()
     return ProcessPoolExecutor(_workers(), get_context("spawn"), _set_up)
 
 
@@ -131,5 +144,5 @@ def _can_ask() -> bool:
 
 def _set_up() -> None:
     """Keep polars, which is not imported yet, from starting threads for every core here too."""
-    keep_freed_memory()
+    tune()
     os.environ["POLARS_MAX_THREADS"] = "1"

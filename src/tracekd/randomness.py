@@ -7,7 +7,8 @@ on any machine.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from json.encoder import encode_basestring_ascii
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -17,6 +18,12 @@ _SPAN = 1 << 64
 def digest(*key: str | int) -> int:
     """Return a uniform integer in [0, 2**64) that is a function of `key` alone."""
     return _digest(json.dumps(key))
+
+
+def digests(names: Iterable[str], *key: str | int) -> list[int]:
+    """Return `digest(*key, name)` of each name, in half the time."""
+    opening = json.dumps([*key, ""])[: -len('""]')]
+    return [_digest(f"{opening}{encode_basestring_ascii(name)}]") for name in names]
 
 
 def uniform(*key: str | int) -> float:

@@ -40,12 +40,22 @@ QUESTIONS: Schema = {
     "source": pl.String,
 }
 
-#: decompose -> build-sft, analyze: the question and the steps of its correct trace.
+#: decompose -> build-sft: the steps of a question's correct trace.
+#:   question_class   as in QUESTIONS
 #:   step_facts       gold answer to the Information Retrieval step: indexes into context, in the
 #:                    order in which a trace quotes them, without repetition; empty where no fact
 #:                    answers (an unanswerable question)
 #:   answer_in_facts  whether a gold answer string stands in the gold facts (answer leakage)
-DECOMPOSED: Schema = {**QUESTIONS, "step_facts": _INDEXES, "answer_in_facts": pl.Boolean}
+STEPS: Schema = {
+    "id": pl.String,
+    "question_class": pl.String,
+    "step_facts": _INDEXES,
+    "answer_in_facts": pl.Boolean,
+}
+
+#: decompose -> infer, analyze, audit: a test question and its steps. The other splits, which are
+#: most of the data, have STEPS alone: their contexts are not written a second time.
+DECOMPOSED: Schema = {**QUESTIONS, **STEPS}
 
 #: build-sft -> train, infer: what the student is shown.
 #:   completion    trace (if any) and answer, as the grammar renders them; without EOS

@@ -2,17 +2,18 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import polars as pl
 
-from tracekd import pools, records, tables
+from tracekd import pools, tables
 from tracekd.columns import column
 from tracekd.config import DatasetSpec, Params, PromptParams
 from tracekd.errors import TracekdError
-from tracekd.records import SFT, SPLITS
+from tracekd.records import QUESTIONS, SFT, SPLITS, STEPS
 from tracekd.traces.grammar import one_lined, render
 from tracekd.traces.regimes import Gold, Ring, Setting, Shown, regime, show
 
@@ -121,13 +122,16 @@ def _steps_and_completion(
     )
 
 
-def build_files(source: Path, target: Path, params: Params, spec: DatasetSpec) -> dict[str, Any]:
+def build_files(
+    prepared: Path, decomposed: Path, target: Path, params: Params, spec: DatasetSpec
+) -> dict[str, Any]:
     """Build the `records.SFT` table of every split, part by part, many parts on all cores.
 
     Wrong classes come from all splits.
 
     Args:
-        source: folder with a `records.DECOMPOSED` table for each split.
+        prepared: folder with a `records.QUESTIONS` table for each split.
+        decomposed: folder with a table for each split that holds the columns of `records.STEPS`.
         target: folder to write into.
         params: regime, seed and prompt.
         spec: the data set's entry.
@@ -136,11 +140,14 @@ def build_files(source: Path, target: Path, params: Params, spec: DatasetSpec) -
         The manifest.
 
     Raises:
-        TracekdError: if a question of the test split also stands in another one, or as `build`.
+        TracekdError: if a question of the test split also stands in another one, if the two folders
+            hold different questions, or as `build`.
     """
-    paths = {name: source / f"{name}.parquet" for name in SPLITS}
-    starts = {name: tables.part_starts(path) for name, path in paths.items()}
-    classes = set().union(*map(_classes, paths.values()))
+    sources = {
+        name: _Source.of(prepared / f"{name}.parquet", decomposed / f"{name}.parquet")
+        for name in SPLITS
+    }
+    classes = pl.concat([source.steps["question_class"] for source in sources.values()]).unique()
     make = partial(
         build,
         trace_mode=params.trace_mode,
@@ -151,46 +158,64 @@ def build_files(source: Path, target: Path, params: Params, spec: DatasetSpec) -
         spec=spec,
     )
     told = {
-        name: _build_file(path, starts[name], target / path.name, make, params.seed)
-        for name, path in paths.items()
+        name: _build_file(source, target / source.questions.name, make, params.seed)
+        for name, source in sources.items()
     }
     _check_unseen(told)
     return manifest(told)
 
 
-def _classes(path: Path) -> list[str]:
-    classes = tables.read_column(path, records.DECOMPOSED, "question_class", sealed=False)
-    return classes.unique().to_list()
+@dataclass(frozen=True)
+class _Source:
+    """The questions of a split, and their steps."""
+
+    questions: Path
+    starts: range
+    steps: pl.DataFrame
+
+    @classmethod
+    def of(cls, questions: Path, steps: Path) -> Self:
+        found = cls(questions, tables.part_starts(questions), tables.read_columns(steps, STEPS))
+        ids = tables.read_columns(questions, {"id": QUESTIONS["id"]}, sealed=False)["id"]
+        if not ids.equals(found.steps["id"]):
+            raise TracekdError(
+                f"{steps}: its questions are not those of {questions}; run decompose again "
+                "(dvc repro)"
+            )
+        return found
+
+    def part(self, start: int) -> pl.DataFrame:
+        """Return a row group as a `records.DECOMPOSED` table."""
+        part = tables.read_part(self.questions, QUESTIONS, start)
+        steps = self.steps[start : start + len(part)]
+        return part.hstack(steps.select("step_facts", "answer_in_facts"))
 
 
 def _build_file(
-    source: Path, starts: range, target: Path, make: Callable[..., pl.DataFrame], seed: int
+    source: _Source, target: Path, make: Callable[..., pl.DataFrame], seed: int
 ) -> pl.DataFrame:
     """Write the examples of a split; return of each what the manifest and the check look at."""
     # Of other questions' contexts, which would fill the memory, no donor gives away more.
-    parts_of_ring = (_without_other_facts(_part(source, start)) for start in starts)
+    parts_of_ring = (_without_other_facts(source.part(start)) for start in source.starts)
     ring = Ring((gold for part in parts_of_ring for gold in gold_steps(part)), seed)
     build_part = partial(_build_part, source, make, ring)
-    made = pools.watched(pools.in_threads(build_part, starts), len(starts), source.stem)
+    parts = pools.in_threads(build_part, source.starts)
+    made = pools.watched(parts, len(source.starts), source.questions.stem)
     told: list[pl.DataFrame] = []
 
-    def parts() -> Iterator[pl.DataFrame]:
+    def parts_told() -> Iterator[pl.DataFrame]:
         for part in made:
             told.append(part.select(*_TOLD, **_PROMPT_HASHES))
             yield part
 
-    tables.write_parts(parts(), target, SFT)
+    tables.write_parts(parts_told(), target, SFT)
     return pl.concat(told)
 
 
 def _build_part(
-    source: Path, make: Callable[..., pl.DataFrame], ring: Ring, start: int
+    source: _Source, make: Callable[..., pl.DataFrame], ring: Ring, start: int
 ) -> pl.DataFrame:
-    return make(_part(source, start), ring=ring)
-
-
-def _part(path: Path, start: int) -> pl.DataFrame:
-    return tables.read_part(path, records.DECOMPOSED, start)
+    return make(source.part(start), ring=ring)
 
 
 def _without_other_facts(table: pl.DataFrame) -> pl.DataFrame:

@@ -111,13 +111,12 @@ def read_part(path: Path, schema: Schema, start: int) -> pl.DataFrame:
     return check(pl.scan_parquet(path).slice(start, ROW_GROUP).collect(), schema, str(path))
 
 
-def read_column(path: Path, schema: Schema, name: str, *, sealed: bool = True) -> pl.Series:
-    """Read one column of a Parquet table and check its type.
+def read_columns(path: Path, schema: Schema, *, sealed: bool = True) -> pl.DataFrame:
+    """Read some columns of a Parquet table and check them.
 
     Args:
         path: the file.
-        schema: as in `read`.
-        name: of the column.
+        schema: of these columns.
         sealed: check the digest, which `part_starts` may have done.
 
     Raises:
@@ -125,8 +124,9 @@ def read_column(path: Path, schema: Schema, name: str, *, sealed: bool = True) -
     """
     if sealed:
         check_seal(path)
-    column = pl.scan_parquet(path).select(name).collect()
-    return check(column, {name: schema[name]}, str(path))[name]
+    table = pl.scan_parquet(path)
+    there = [name for name in schema if name in table.collect_schema()]
+    return check(table.select(there).collect(), schema, str(path))
 
 
 def part_starts(path: Path) -> range:

@@ -76,10 +76,19 @@ def _spaced(texts: pl.Series) -> tuple[_Bytes, bool]:
     raw = np.frombuffer(bytearray().join([_PAD, joined, _PAD]).translate(_ASCII), dtype=np.uint8)
     if joined.isascii():
         return raw, True
-    leads = np.flatnonzero(raw >= _LEADS[0])
+    leads = np.flatnonzero(_leads(raw))
     sizes = np.searchsorted(_LEADS, raw[leads], side="right") + 1
     whole = [_replace(raw, leads[sizes == size], size) for size in (2, 3)]
     return raw, all(whole) and not (sizes > 3).any()
+
+
+def _leads(raw: _Bytes) -> NDArray[np.bool_]:
+    """Return where a character begins that is not ASCII and that may not stay as it is."""
+    found: NDArray[np.bool_] = raw >= _LEADS[0]
+    # Most of them in Western text are small letters: U+00E0 to U+00FF, but for a sign of division.
+    second = raw[1:]
+    found[:-1] &= (raw[:-1] != 0xC3) | (second < 0xA0) | (second == 0xB7)
+    return found
 
 
 def _replace(raw: _Bytes, places: _Places, size: int) -> bool:

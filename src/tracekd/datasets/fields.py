@@ -36,7 +36,7 @@ def texts(value: Any, field: str) -> list[str]:
     """Return a flat list of strings, as it is."""
     if not isinstance(value, list):
         raise RejectedError(f"{field} is not a list")
-    if all(isinstance(item, str) for item in value) and _is_encodable("".join(value)):
+    if set(map(type, value)) <= {str} and _is_encodable("".join(value)):
         return value
     for item in value:
         if isinstance(item, list):
@@ -53,10 +53,7 @@ def is_blank(value: str) -> bool:
     >>> is_blank(" \u200b"), is_blank("\u202ea")
     (True, False)
     """
-    # Nearly every text begins with a letter or a digit.
-    return not value[:1].isalnum() and all(
-        unicodedata.category(character) in _INVISIBLE for character in value
-    )
+    return all(unicodedata.category(character) in _INVISIBLE for character in value)
 
 
 def encodable(value: str, field: str) -> str:
@@ -81,6 +78,7 @@ def context(value: Any, field: str) -> list[str]:
     facts = texts(value, field)
     if not facts:
         raise RejectedError(f"{field} is empty: a context without facts")
-    if any(map(is_blank, facts)):
+    # Nearly every text begins with a letter or a digit.
+    if any(is_blank(fact) for fact in facts if not fact[:1].isalnum()):
         raise RejectedError(f"{field} holds a blank text")
     return facts

@@ -242,7 +242,7 @@ def _unrepeated(
 def _cut_test(train: Questions, fraction: float) -> dict[str, Questions]:
     """Cut `fraction` of each class, at least one question, by a hash of the query id."""
     keys = pl.concat([part.select("id", "question_class") for part in train])
-    order = [randomness.digest("marco", "test", key) for key in keys["id"]]
+    order = randomness.digests(keys["id"], "marco", "test")
     rank = pl.col("_hash").rank("ordinal").over("question_class")
     size = (pl.len() * fraction).round().clip(lower_bound=1).over("question_class")
     hashed = keys.with_columns(pl.Series("_hash", order, dtype=pl.UInt64))

@@ -26,8 +26,11 @@ _TITLE = "near-duplicates"
 LISTED = 20
 _SHINGLE = 5
 _BANDS, _ROWS = 6, 2
-#: Of long texts a share of the shingles, the same ones in every text, is enough to find candidates.
+#: Of long texts a share of the shingles, those that begin with the same words in every text, is
+#: enough to find candidates.
 _ENOUGH_SHINGLES = 64
+#: Texts that are hashed at a time: their words stay in the processor's cache.
+_TEXTS = 250
 #: Pairs that are compared at a time: bounds the memory.
 _CHUNK = 5_000
 
@@ -74,7 +77,10 @@ def _ids(table: Questions, rows: Iterable[int]) -> dict[int, str]:
 
 def _sketch(step: int, part: pl.DataFrame) -> tuple[Hashes, Hashes]:
     """Return the least hashes of each context, and a hash of each question's words."""
-    return _least_hashes(_contexts(part), step), _whole_hashes(part["question"])
+    texts = _contexts(part)
+    pieces = [texts[start : start + _TEXTS] for start in range(0, len(texts), _TEXTS)]
+    least = np.concatenate([_least_hashes(piece, step) for piece in pieces])
+    return least, _whole_hashes(part["question"])
 
 
 def _contexts(table: pl.DataFrame) -> pl.Series:
@@ -117,7 +123,8 @@ def _similar(tables: tuple[Questions, Questions], pairs: list[tuple[int, int]]) 
 
 def _sets(table: Questions, rows: Iterable[int]) -> dict[int, Hashes]:
     wanted = sorted(set(rows))
-    runs, starts = _runs(_contexts(table.select(wanted).table()))
+    hashes, starts = _words(_contexts(table.select(wanted).table()))
+    runs = _runs(hashes, starts, np.arange(len(hashes)))
     return dict(zip(wanted, map(np.unique, np.split(runs, starts[1:])), strict=True))
 
 
@@ -139,11 +146,11 @@ def _spaces(part: pl.DataFrame) -> int:
 
 def _least_hashes(texts: pl.Series, step: int) -> Hashes:
     """Return one least hash per permutation (columns) of each text (rows)."""
-    runs, starts = _runs(texts)
-    keep = (runs & np.uint64(step - 1)) == 0
+    hashes, starts = _words(texts)
+    keep = (hashes & np.uint64(step - 1)) == 0
     keep[starts] = True  # a text keeps one at least
-    kept_before = np.cumsum(keep) - keep
-    return _least(runs[keep], kept_before[starts])
+    kept = np.flatnonzero(keep)
+    return _least(_runs(hashes, starts, kept), np.searchsorted(kept, starts))
 
 
 def _least(runs: Hashes, starts: _Places) -> Hashes:
@@ -161,22 +168,24 @@ def _band_keys(least: Hashes, band: int) -> Hashes:
     return keys
 
 
-def _runs(texts: pl.Series) -> tuple[Hashes, _Places]:
-    """Return a hash of the run that starts at each word, and where each text starts.
+def _runs(hashes: Hashes, starts: _Places, places: _Places) -> Hashes:
+    """Return a hash of the run that starts at each of the places.
 
-    Runs are cut at the end of their text, so that there are as many as words. A text without words
-    counts as one empty word.
+    Runs are cut at the end of their text, so that there are as many as words.
+
+    Args:
+        hashes: of the words of all texts.
+        starts: where each text starts.
+        places: of words, ascending.
     """
-    hashes, starts = _words(texts)
-    runs = hashes * _odd("place 0")
-    for place in range(1, min(_SHINGLE, len(hashes))):
-        moved = hashes[place:] * _odd(f"place {place}")
-        for distance in range(1, place + 1):  # the last words of a text have none so far behind
-            ends = starts[1:] - distance
-            moved[ends[(ends >= 0) & (ends < len(moved))]] = 0
-        runs[:-place] += moved
+    ends = np.append(starts[1:], len(hashes))
+    left = ends[np.searchsorted(starts, places, side="right") - 1] - places
+    behind = np.append(hashes, np.zeros(_SHINGLE, dtype=np.uint64))
+    runs: Hashes = hashes[places] * _odd("place 0")
+    for place in range(1, _SHINGLE):
+        runs += behind[places + place] * (left > place) * _odd(f"place {place}")
     # Sums of products are uneven in their low bits.
-    return runs ^ (runs >> np.uint64(29)), starts
+    return runs ^ (runs >> np.uint64(29))
 
 
 def _whole_hashes(texts: pl.Series) -> Hashes:
@@ -191,7 +200,10 @@ def _whole_hashes(texts: pl.Series) -> Hashes:
 
 
 def _words(texts: pl.Series) -> tuple[Hashes, _Places]:
-    """Return the hash of each word, and where each text starts; at least one word for each text."""
+    """Return the hash of each word, and where each text starts.
+
+    A text without words counts as one empty word.
+    """
     hashes, lengths = word_hashes(texts)
     starts = np.cumsum(lengths) - lengths
     without = np.flatnonzero(lengths == 0)

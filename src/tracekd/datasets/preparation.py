@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from tracekd import records, tables
+from tracekd import pools, records, tables
 from tracekd.config import DatasetSpec, PrepareParams
 from tracekd.datasets import Loaded, Rejection, Wanted, sources, splits
 from tracekd.datasets.overlap import near_duplicates
@@ -55,9 +55,14 @@ def prepare(name: str, spec: DatasetSpec, sizes: PrepareParams, data_seed: int) 
 def write(prepared: Prepared, folder: Path) -> None:
     """Write `{train,validation,test}.parquet` and `manifest.json`, all or none."""
     with atomic_directory(folder) as temporary:
-        for split, table in prepared.splits.items():
-            tables.write_parts(table, temporary / f"{split}.parquet", records.QUESTIONS)
+        for _ in pools.in_threads(partial(_write, temporary), prepared.splits.items()):
+            pass
         write_json(temporary / "manifest.json", prepared.manifest)
+
+
+def _write(folder: Path, split: tuple[str, Questions]) -> None:
+    name, questions = split
+    tables.write_parts(questions, folder / f"{name}.parquet", records.QUESTIONS)
 
 
 def rejections_by_reason(rejected: Iterable[Rejection]) -> dict[str, dict[str, Any]]:

@@ -127,7 +127,7 @@ def _apply(function: Callable[[pl.DataFrame], R], part: tuple[pl.DataFrame | Pat
 
 
 def _chosen(part: pl.DataFrame | Path, rows: _Rows) -> pl.DataFrame:
-    table = pl.read_ipc(part) if isinstance(part, Path) else part
+    table = pl.scan_ipc(part).collect() if isinstance(part, Path) else part
     return table if len(rows) == len(table) else table[rows]
 
 

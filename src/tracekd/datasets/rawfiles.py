@@ -162,4 +162,9 @@ def column_records(path: Path, columns: dict[str, dict[str, Any]]) -> Iterator[t
     keys = dict.fromkeys(key for column in columns.values() for key in column)
     for key in keys:
         record = {name: column[key] for name, column in columns.items() if key in column}
-        yield f"{path.name}:record {shown(key)}", record
+        yield column_place(path, key), record
+
+
+def column_place(path: Path, key: str) -> str:
+    """Return the place of a record in an object of columns."""
+    return f"{path.name}:record {shown(key)}"

@@ -3,7 +3,7 @@
 A byte order mark at the start of a file is skipped.
 """
 
-import json
+from json.encoder import encode_basestring_ascii
 from pathlib import Path
 
 from tracekd.errors import TracekdError
@@ -59,4 +59,4 @@ def utf8(raw: bytes, path: Path, first_line: int) -> str:
 
 def shown(key: str) -> str:
     """Return a key as it can be shown: short, one line, and no half of a surrogate pair."""
-    return json.dumps(key)[1:-1][:60] or '""'
+    return encode_basestring_ascii(key)[1:-1][:60] or '""'

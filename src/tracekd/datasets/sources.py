@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+from tracekd import pools
 from tracekd.config import DatasetSpec, HubDataset, load_dataset, project_root
 from tracekd.datasets import FileReader, HubReader, Loaded, Wanted, rawfiles, reader
 from tracekd.errors import TracekdError
@@ -13,6 +14,8 @@ from tracekd.hub import Repository, fetch
 
 #: Rows of a hub data set that become Python objects at a time.
 _BATCH = 1000
+#: Bytes of raw files that a reader may read in other processes.
+_LARGE = 100_000_000
 
 
 def load(name: str, spec: DatasetSpec, wanted: Wanted) -> Loaded:
@@ -69,7 +72,9 @@ def pin(name: str, settings: Path, path: str | None = None) -> str:
 
 def fingerprint(folder: Path, files: Iterable[Path]) -> dict[str, str]:
     """Return the SHA-256 of each file by its name relative to `folder`."""
-    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
+    paths = list(files)
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    return dict(zip(names, pools.in_threads(sha256_file, paths), strict=True))
 
 
 def hub_files(hub: HubDataset, patterns: dict[str, str]) -> dict[str, list[Path]]:
@@ -140,7 +145,10 @@ def _file_reader(name: str, spec: DatasetSpec, module: Any) -> FileReader:
 
 
 def _verified(name: str, spec: DatasetSpec, folder: Path, module: FileReader) -> dict[str, str]:
-    raw = fingerprint(folder, module.raw_files(folder, spec.options))
+    files = module.raw_files(folder, spec.options)
+    if sum(path.stat().st_size for path in files) >= _LARGE:
+        pools.start(module.read)
+    raw = fingerprint(folder, files)
     found = sha256_files(raw)
     remedy = f"`python stages/prepare.py --pin {name}`"
     if spec.sha256 is None:

@@ -14,14 +14,14 @@ from tracekd.errors import TracekdError
 VALIDATION_SHARE = 0.1
 
 
-_CONTEXT = pl.col("context").list.join("\n")
 #: What tells a question from others as a rule, and what then is left. Letter case and white space
-#: within a line make no difference.
+#: within a line make no difference. No fact is blank: of the context's lines, the first that is not
+#: stands in the first fact.
 _OPENING = {
     "question": pl.col("question"),
-    "opening": _CONTEXT.str.strip_chars_start().str.extract(r"^([^\n]*)"),
+    "opening": pl.col("context").list.first().str.strip_chars_start().str.split("\n").list.first(),
 }
-_WHOLE = {"context": _CONTEXT}
+_WHOLE = {"context": pl.col("context").list.join("\n")}
 #: Two hashes of 64 bits each: of a million questions, two that differ have equal ones with a
 #: probability of 1e-26.
 _SEEDS = (0, 1)
@@ -170,7 +170,7 @@ def stratified_order(table: pl.DataFrame, data_seed: int) -> list[int]:
     the Webster (Sainte-Laguë) apportionment of N among the classes. Unlike largest remainders, it
     never takes a row away when N grows.
     """
-    hashes = [randomness.digest(data_seed, "split", key) for key in table["id"]]
+    hashes = randomness.digests(table["id"], data_seed, "split")
     order = pl.DataFrame(
         {"class": table["question_class"], "hash": pl.Series(hashes, dtype=pl.UInt64)}
     ).with_row_index("row")

@@ -7,6 +7,7 @@ taken for something else, Python's own reader reads again and tells the fault.
 
 import json
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import orjson
 from tracekd.datasets.rawtext import AGAIN, shown, utf8
 from tracekd.errors import TracekdError
 
+_WITHOUT_KEYS = {str, int, bool, type(None)}
 _QUOTE, _BACKSLASH, _COLON, _SPACES = 0x22, 0x5C, 0x3A, tuple(b" \t\r\n")
 
 
@@ -64,29 +66,32 @@ def _size(value: Any) -> int:
         _DoubtError: at a float, which may have been a whole number of many digits.
     """
     kind = type(value)
-    if kind is str or kind is int:
-        return 0
-    if kind is list:
-        return sum(map(_size, value))
     if kind is dict:
-        return len(value) + sum(map(_size, value.values()))
+        return len(value) + _sizes(value.values())
+    if kind is list:
+        return _sizes(value)
     if kind is float:
         raise _DoubtError
     return 0
 
 
+def _sizes(values: Collection[Any]) -> int:
+    return 0 if set(map(type, values)) <= _WITHOUT_KEYS else sum(map(_size, values))
+
+
 def _keys(raw: bytes) -> int:
     """Return the number of keys in JSON text without faults, those that stand twice too."""
-    text = np.frombuffer(raw + b" .", dtype=np.uint8)
+    raw = raw.rstrip()  # so that behind every string there is something else, or nothing at all
+    text = np.frombuffer(raw, dtype=np.uint8)
     quotes = np.flatnonzero(text == _QUOTE)
     behind = quotes[(quotes > 0) & (text[quotes - 1] == _BACKSLASH)]
     if len(behind):
         escaped = [place for place in behind.tolist() if _is_escaped(raw, place)]
         quotes = np.setdiff1d(quotes, escaped, assume_unique=True)
     follows = quotes[1::2] + 1
-    while (space := np.isin(text[follows], _SPACES)).any():
+    while (space := np.isin(text.take(follows, mode="clip"), _SPACES)).any():
         follows = follows + space
-    return int((text[follows] == _COLON).sum())
+    return int((text.take(follows, mode="clip") == _COLON).sum())
 
 
 def _is_escaped(raw: bytes, place: int) -> bool:

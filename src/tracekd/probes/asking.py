@@ -44,7 +44,8 @@ def probe_rows(
         settings: model, seeds, `infer` and `probes` are read.
         spec: the model's entry in models.yaml.
         class_sentence: from the data set's entry.
-        decomposed: folder of `records.DECOMPOSED` tables.
+        decomposed: folder with a `records.DECOMPOSED` table of the test split, and `records.STEPS`
+            of the others.
         rows: `records.SFT` of the test split.
         predictions: `records.PREDICTIONS`, in the order of `rows`.
         adapter: folder of the trained adapter.
@@ -194,6 +195,8 @@ def _nothing(note: str | None) -> dict[str, Any]:
 
 def _classes(decomposed: Path) -> tuple[str, ...]:
     """Return every class of the data set; of the splits nothing else is read."""
-    files = [decomposed / f"{split}.parquet" for split in records.SPLITS]
-    found = pl.scan_parquet(files).select(pl.col("question_class").unique()).collect()
-    return tuple(sorted(found["question_class"]))
+    column = {"question_class": records.STEPS["question_class"]}
+    found = [
+        tables.read_columns(decomposed / f"{split}.parquet", column) for split in records.SPLITS
+    ]
+    return tuple(sorted(pl.concat(found).to_series().unique()))

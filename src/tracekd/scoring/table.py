@@ -89,10 +89,11 @@ def score_file(
     if large:
         pools.start(_score_part)
     readers: tuple[Callable[[], Any], ...] = (
-        partial(tables.read_column, questions, records.DECOMPOSED, "id"),
+        partial(tables.read_columns, questions, {"id": records.DECOMPOSED["id"]}),
         partial(tables.read, predictions, records.PREDICTIONS),
     )
-    ids, said = pools.in_threads(_call, readers)
+    asked, said = pools.in_threads(_call, readers)
+    ids = asked["id"]
     check_ids(ids, said["id"])
     if not ids.equals(said["id"]):
         said = ids.to_frame().join(said, on="id", how="left", maintain_order="left")

@@ -13,8 +13,8 @@ import polars as pl
 from tracekd import pools, tables
 from tracekd.columns import lists
 from tracekd.errors import TracekdError, nearest
-from tracekd.records import DECOMPOSED, QUESTIONS, check
-from tracekd.scoring.attempt import answer_in_facts
+from tracekd.records import DECOMPOSED, QUESTIONS, Schema, check
+from tracekd.scoring.columns import state
 from tracekd.traces.facts_rules import RULES, Rule
 
 
@@ -59,22 +59,22 @@ def decompose(questions: pl.DataFrame, rule: str, answers: Literal["all", "any"]
     hashes = questions.select(pl.col("context").list.eval(pl.element().hash())).to_series()
     steps = [_first_equal(*pair) for pair in zip(hashes.to_list(), found, strict=True)]
     made = questions.with_columns(lists("step_facts", steps, pl.List(pl.Int32)))
-    shown = made.select(pl.col("context").list.gather(pl.col("step_facts")), "answers").iter_rows()
-    stated = [bool(answer_in_facts(facts, gold, answers)) for facts, gold in shown]
-    made = made.with_columns(pl.Series("answer_in_facts", stated, dtype=pl.Boolean))
+    shown = made.select(pl.col("context").list.gather(pl.col("step_facts"))).to_series()
+    made = made.with_columns(answer_in_facts=state(shown, made["answers"], answers))
     return check(made, DECOMPOSED, f"rule {rule}")
 
 
 def decompose_file(
-    source: Path, target: Path, rule: str, answers: Literal["all", "any"]
+    source: Path, target: Path, rule: str, answers: Literal["all", "any"], schema: Schema
 ) -> pl.DataFrame:
     """Decompose a file of questions into another one, part by part, many on all cores.
 
     Args:
         source: in the schema `tracekd.records.QUESTIONS`.
-        target: where to write, in the schema `DECOMPOSED`.
+        target: where to write.
         rule: as for `decompose`.
         answers: as for `decompose`.
+        schema: of the target, `DECOMPOSED` or `tracekd.records.STEPS`.
 
     Returns:
         Of each question what `manifest` counts.
@@ -90,9 +90,9 @@ def decompose_file(
     def parts() -> Iterator[pl.DataFrame]:
         for part in made:
             counted.append(part.select("question_class", "step_facts", "answer_in_facts"))
-            yield part
+            yield part.select(list(schema))
 
-    tables.write_parts(parts(), target, DECOMPOSED)
+    tables.write_parts(parts(), target, schema)
     return pl.concat(counted)
 
 

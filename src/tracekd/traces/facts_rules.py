@@ -108,9 +108,8 @@ def _closest(questions: pl.DataFrame) -> list[int]:
     standing = _keys(passages, wanted["key"])
     best = (
         wanted.join(standing, on="key")
-        .unique()
         .group_by("question", "answer", "place")
-        .len("shared")
+        .agg(shared=pl.col("key").n_unique())
         .sort("shared", "place", descending=[True, False])
         .unique("question", keep="first", maintain_order=True)
     )
