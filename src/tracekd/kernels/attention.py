@@ -6,7 +6,7 @@ Query heads that share a key head stand side by side, so that keys and values ar
     k  [B, T, K, D]  -rotate->  [B K, T, D]          scores [B K, G, T, T]
 """
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -50,10 +50,9 @@ class _RotaryCausalAttention(torch.autograd.Function):
         for block, weights in zip(blocks, _by_block(kept, q, blocks), strict=True):
             seen, size = block.stop, block.stop - block.start
             asked = q[:, :, block].reshape(groups, -1, width)
-            scores = torch.bmm(asked, k[:, :seen].transpose(1, 2)).view(groups, -1, size, seen)
-            future = torch.full((size, seen), float("-inf"), dtype=q.dtype, device=q.device)
-            scores = torch.add(future.triu_(1 + block.start), scores, alpha=scale)
-            torch.softmax(scores, dim=-1, out=weights.view(scores.shape))
+            future = _future(size, seen, q.shape[1], q.dtype, q.device).expand(groups, -1, -1)
+            scores = torch.baddbmm(future, asked, k[:, :seen].transpose(1, 2), alpha=scale)
+            torch.softmax(scores, dim=-1, out=weights)
             parts.append(torch.bmm(weights, v[:, :seen]).view(groups, -1, size, width))
         ctx.save_for_backward(q, k, v, cos, sin, kept)
         ctx.scale, ctx.heads = scale, heads
@@ -82,6 +81,19 @@ class _RotaryCausalAttention(torch.autograd.Function):
 
         values = g_v.view(batch, -1, length, width).transpose(1, 2)
         return unrotated(_joined(parts)), unrotated(g_k), values, None, None, None
+
+
+@lru_cache(maxsize=64)
+def _future(
+    size: int, seen: int, heads: int, dtype: torch.dtype, device: torch.device
+) -> torch.Tensor:
+    """Return what hides later keys from the last `size` of `seen` queries: 0 or -inf.
+
+    Shape [heads * size, seen], the same for each of `heads` query heads that share keys. All
+    layers of all steps ask for the same few.
+    """
+    future = torch.full((size, seen), float("-inf"), dtype=dtype, device=device)
+    return future.triu_(1 + seen - size).repeat(heads, 1)
 
 
 def _blocks(length: int) -> list[slice]:
