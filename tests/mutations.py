@@ -51,8 +51,8 @@ FAULTS = (
     Fault(
         "loss compares a position with its own token, not the next",
         "losses.py",
-        'labels = batch["labels"][:, 1:]',
-        'labels = batch["labels"][:, :-1]',
+        'targets = batch["labels"][:, 1:]',
+        'targets = batch["labels"][:, :-1]',
         ("test_training.py",),
     ),
     Fault(
@@ -202,7 +202,7 @@ FAULTS = (
     Fault(
         "in training, a later block of a row sees only its beginning",
         "kernels/attention.py",
-        "future.triu_(1 + block.start)",
+        "future.triu_(1 + seen - size)",
         "future.triu_(1)",
         ("test_kernels.py",),
     ),
@@ -212,6 +212,27 @@ FAULTS = (
         "g_k[:, :seen] += torch.bmm(",
         "g_k[:, :seen] = torch.bmm(",
         ("test_kernels.py",),
+    ),
+    Fault(
+        "a step learns from the rows of one process only",
+        "trainer.py",
+        "self._flat.gradients.add_(gradients)",
+        "self._flat.gradients.add_(gradients, alpha=0.0)",
+        ("test_crew.py",),
+    ),
+    Fault(
+        "a process keeps the gradient of its last step",
+        "trainer.py",
+        "self._gradients[worker].zero_()",
+        "self._gradients[worker]",
+        ("test_crew.py",),
+    ),
+    Fault(
+        "answers of one process go to the questions of another",
+        "backends/transformers.py",
+        "zip([own, *others], replies, strict=True)",
+        "zip([*others, own], replies, strict=True)",
+        ("backends/test_transformers.py",),
     ),
     Fault(
         "a refused draft is kept to its end",
@@ -384,7 +405,7 @@ FAULTS = (
     Fault(
         "answers of another adapter are used",
         "inference.py",
-        '"adapter": sha256_file(adapter / "adapter_model.safetensors"),',
+        '"adapter": sha256_file(weights_of(adapter)),',
         '"adapter": "adapter",',
         ("test_checkpoints.py",),
     ),
