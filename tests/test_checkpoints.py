@@ -163,6 +163,25 @@ def kill_at_step(step, patch):
     patch.setattr(Keeper, "on_step_end", killed)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="crews are forked on Linux only")
+def test_killed_training_of_several_processes_ends_with_the_bytes_of_an_undisturbed_one(
+    project, monkeypatch
+):
+    import torch
+
+    torch.set_num_threads(2)
+    try:
+        whole = train(project / "whole")
+        with monkeypatch.context() as patch:
+            kill_at_step(4, patch)
+            with pytest.raises(Killed):
+                train(project / "cut")
+        shutil.rmtree(project / "cut")
+        assert train(project / "cut") == whole
+    finally:
+        torch.set_num_threads(1)
+
+
 def test_training_with_another_seed_does_not_go_on_from_a_killed_one(
     project, undisturbed, monkeypatch
 ):
