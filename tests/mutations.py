@@ -153,9 +153,23 @@ FAULTS = (
     Fault(
         "the start of a batch learns from one row only",
         "kernels/starts.py",
-        "starts = start.expand(self.rows, *start.shape[1:])",
-        "starts = torch.cat([start, start.detach().expand(self.rows - 1, *start.shape[1:])])",
+        "gradient[:, : self.columns].sum(dim=0, keepdim=True)",
+        "gradient[:1, : self.columns]",
         ("test_kernels.py",),
+    ),
+    Fault(
+        "a layer's own input learns nothing from what is added to it",
+        "kernels/layer.py",
+        "chain.back(RmsNorm, g_normal)[0].add_(g)",
+        "chain.back(RmsNorm, g_normal)[0]",
+        ("test_kernels.py",),
+    ),
+    Fault(
+        "an answer that nobody has read is taken for a later one",
+        "crew.py",
+        "        except BaseException:\n            self.close()\n            raise\n",
+        "        finally:\n            pass\n",
+        ("test_crew.py",),
     ),
     Fault(
         "the base model answers, without its adapter",
@@ -230,8 +244,8 @@ FAULTS = (
     Fault(
         "answers of one process go to the questions of another",
         "backends/transformers.py",
-        "zip([own, *others], replies, strict=True)",
-        "zip([*others, own], replies, strict=True)",
+        "zip([own, *others], [first, *replies], strict=True)",
+        "zip([*others, own], [first, *replies], strict=True)",
         ("backends/test_transformers.py",),
     ),
     Fault(

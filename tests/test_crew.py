@@ -136,6 +136,8 @@ def test_fault_in_a_worker_is_told_as_one_in_this_process(trained):
 
 
 def test_error_and_memory_come_back_from_a_worker(two_threads):
+    import torch
+
     shared = shared_zeros(2)
 
     def work(worker, request):
@@ -146,41 +148,43 @@ def test_error_and_memory_come_back_from_a_worker(two_threads):
 
     crew = Crew(2, work)
     try:
-        crew.request([5, 7])
-        assert crew.take(2) == [10, 14]
+        assert crew.share(lambda: "own", [5, 7]) == ("own", [10, 14])
         assert shared.tolist() == [5.0, 7.0]
-        crew.request([1])
-        assert crew.take(1) == [2]
+        assert crew.share(torch.get_num_threads, [1]) == (1, [2])
+        assert torch.get_num_threads() == 2
         assert shared.tolist() == [1.0, 7.0]
-        crew.request(["fail"])
         with pytest.raises(TracekdError, match="as told"):
-            crew.take(1)
+            crew.share(lambda: None, ["fail"])
     finally:
         crew.close()
 
 
 def test_killed_worker_is_an_error_that_says_what_to_do(two_threads):
     crew = Crew(1, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-    try:
-        crew.request([1])
-        with pytest.raises(TracekdError, match=r"was killed, probably for want of memory; run ag"):
-            crew.take(1)
-        with pytest.raises(TracekdError, match="was killed"):
-            crew.request([1])
-            crew.take(1)
-    finally:
-        crew.close()
+    with pytest.raises(TracekdError, match=r"was killed, probably for want of memory; run again"):
+        crew.share(lambda: None, [1])
+
+
+def test_answer_that_nobody_has_read_is_not_taken_for_a_later_one(two_threads):
+    crew = Crew(1, lambda _, request: request)
+
+    def fail():
+        raise ValueError("in this process")
+
+    with pytest.raises(ValueError, match="in this process"):
+        crew.share(fail, ["first"])
+    with pytest.raises(RuntimeError, match="this crew has ended"):
+        crew.share(lambda: None, ["second"])
+    assert not any(_runs(pid) for pid in crew._pids)
 
 
 def test_signals_to_all_processes_leave_the_decision_to_the_parent(two_threads):
     crew = Crew(1, lambda _, request: request)
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
-            crew.request([1])
-            assert crew.take(1) == [1]
+            assert crew.share(lambda: None, [1]) == (None, [1])
             os.kill(crew._pids[0], number)
-        crew.request([2])
-        assert crew.take(1) == [2]
+        assert crew.share(lambda: None, [2]) == (None, [2])
     finally:
         crew.close()
 

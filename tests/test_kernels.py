@@ -12,13 +12,13 @@ from tracekd.collation import IGNORED, collate
 from tracekd.config import TrainParams, load_model
 from tracekd.devices import Device
 from tracekd.encoding import Encoded
-from tracekd.kernels import attention, use_kernels
+from tracekd.kernels import attention, layer, use_kernels
 from tracekd.kernels.attention import attend, rotary_causal_attention
 from tracekd.kernels.head import _LOGITS, head_losses
 from tracekd.kernels.lora import DropoutMasks, lora_linear
 from tracekd.kernels.norms import rms_norm
 from tracekd.kernels.optimizer import FlatAdamW
-from tracekd.kernels.shared_input import SharedInput, swiglu
+from tracekd.kernels.shared_input import swiglu
 from tracekd.kernels.starts import SharedStart
 from tracekd.losses import supervised_losses
 from tracekd.models import add_adapter, load_base
@@ -62,12 +62,24 @@ def losses_and_gradients(model, examples=EXAMPLES):
     )
 
 
+def shared_inputs(model):
+    found = [getattr(module, "shared_input", None) for module in model.modules()]
+    return [one for one in found if one is not None]
+
+
+@pytest.fixture(params=[True, False], ids=["whole layers", "parts of layers"])
+def whole_layers(request, monkeypatch):
+    """Compute layers as one function, or as their parts do that elsewhere."""
+    if not request.param:
+        monkeypatch.setattr(layer, "_LAYERS", set())
+
+
+@pytest.mark.usefixtures("whole_layers")
 @pytest.mark.parametrize("name", ["tiny_llama", "tiny_qwen3"])
 def test_losses_and_gradients_are_those_of_transformers_and_peft(name):
     plain, fused = student(name), student(name)
     use_kernels(fused, seed=0)
-    inputs = [m.__dict__["forward"].args for m in fused.modules() if "forward" in m.__dict__]
-    assert sum(isinstance(arg, SharedInput) for args in inputs for arg in args) == 2 * 2
+    assert len(shared_inputs(fused)) == 2 * 2
     expected, answers, expected_gradients = losses_and_gradients(plain)
     losses, in_answer, gradients = losses_and_gradients(fused)
     assert torch.equal(in_answer, answers)
@@ -78,6 +90,7 @@ def test_losses_and_gradients_are_those_of_transformers_and_peft(name):
         torch.testing.assert_close(gradient, expected_gradients[key], rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.usefixtures("whole_layers")
 @pytest.mark.parametrize("longest", [512, 10])
 @pytest.mark.parametrize("block", [256, 4])
 @pytest.mark.parametrize("name", ["tiny_llama", "tiny_qwen3"])
@@ -135,11 +148,13 @@ def test_every_layer_of_a_known_model_has_its_kernel():
     model = student("tiny_qwen3")
     use_kernels(model, seed=0)
     own = {type(module).__name__ for module in model.modules() if "forward" in module.__dict__}
-    assert own == {"Linear", "Qwen3Attention", "Qwen3MLP", "Qwen3RMSNorm"}
+    parts = {"Qwen3Attention", "Qwen3MLP", "Qwen3RMSNorm"}
+    assert own == {"Linear", "Qwen3DecoderLayer", *parts}
     adapted = [module for module in model.modules() if hasattr(module, "lora_A")]
     assert all("forward" in module.__dict__ for module in adapted)
 
 
+@pytest.mark.usefixtures("whole_layers")
 def test_adapter_in_fp32_learns_beside_a_base_model_in_bf16():
     model = student("tiny_llama", torch.bfloat16)
     use_kernels(model, seed=0)
@@ -203,8 +218,7 @@ def test_layers_that_are_not_alike_stay_apart(differ):
             if differ == "variant" and name.endswith(("up_proj", "k_proj")):
                 module.lora_variant["default"] = "some variant"
     use_kernels(fused, seed=0)
-    kept = [m.__dict__["forward"].args for m in fused.modules() if "forward" in m.__dict__]
-    assert not any(isinstance(arg, SharedInput) for args in kept for arg in args)
+    assert not shared_inputs(fused)
     if differ == "rank":
         expected, losses = losses_and_gradients(plain)[0], losses_and_gradients(fused)[0]
         torch.testing.assert_close(losses, expected, rtol=1e-5, atol=1e-5)

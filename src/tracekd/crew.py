@@ -4,8 +4,8 @@ Two threads in one process have to wait for each other some hundred times a laye
 thread either sleeps, and is woken late, or keeps a core from whoever else needs it. Processes meet
 twice a batch:
 
-    parent    request(rows 1)   its own rows 0   take()   what is for one process
-    worker    . . . . . . . .   rows 1           reply    . . . . . . . . . . . .
+    parent    request   its own rows 0   replies   what is for one process
+    worker    . . . .   rows 1           . . . .   . . . . . . . . . . . .
 
 Workers are forked (Linux; elsewhere there are none): they see the model's weights without a copy,
 and what they or the parent write into `shared_zeros`.
@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -31,6 +31,7 @@ from tracekd.errors import TracekdError
 
 #: What a worker, by its number, does with a request, and says when it is done; JSON can hold both.
 Work = Callable[[int, Any], Any]
+T = TypeVar("T")
 
 
 def crew_size(device: torch.device) -> int:
@@ -51,7 +52,7 @@ def shared_zeros(elements: int) -> torch.Tensor:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def _one_thread() -> Iterator[None]:
     """Compute with one thread in this block, as the crew's workers do."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -103,20 +104,35 @@ class Crew:
             self._pids.append(pid)
             self._pipes.append(ours)
 
-    def request(self, requests: Sequence[Any]) -> None:
-        """Let as many workers begin as there are requests."""
+    def share(self, own: Callable[[], T], requests: Sequence[Any]) -> tuple[T, list[Any]]:
+        """Do `own` here, with one thread, while a worker does each of the requests.
+
+        Returns:
+            What `own` returns, and what the workers say.
+
+        Raises:
+            TracekdError: as a worker has raised it, or if one was killed. Whatever is raised, this
+                crew has ended: an answer that nobody has read must not be taken for a later one.
+        """
+        if not self.close.alive:
+            raise RuntimeError("this crew has ended")
+        try:
+            self._request(requests)
+            with _one_thread():
+                done = own()
+            return done, self._replies(len(requests))
+        except BaseException:
+            self.close()
+            raise
+
+    def _request(self, requests: Sequence[Any]) -> None:
         for pipe, one in zip(self._pipes, requests, strict=False):
             try:
                 pipe.send_bytes(json.dumps(one).encode())
             except OSError as error:
                 raise _killed() from error
 
-    def take(self, requests: int) -> list[Any]:
-        """Wait for as many workers and return what they say.
-
-        Raises:
-            TracekdError: as a worker has raised it, or if one was killed.
-        """
+    def _replies(self, requests: int) -> list[Any]:
         replies = []
         for pipe in self._pipes[:requests]:
             try:

@@ -92,7 +92,7 @@ class Monitor(TrainerCallback):  # type: ignore[misc]
 
     def on_pre_optimizer_step(self, _args: Any, state: Any, _control: Any, **kwargs: Any) -> None:
         """Stop before gradients that are not finite reach the weights."""
-        if not math.isfinite(self._trainer.gradient_norm()):
+        if not math.isfinite(self._trainer.gradient_norm):
             raise TracekdError(
                 f"step {state.global_step + 1}: a gradient is not finite; the batch holds "
                 f"{', '.join(self._trainer.step_ids)}; lower train.learning_rate (params.yaml)"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer
 
 from tracekd.collation import WIDTH, epoch_order, split_batch
-from tracekd.crew import Crew, crew_size, one_thread, share_out, shared_zeros
+from tracekd.crew import Crew, crew_size, share_out, shared_zeros
 from tracekd.encoding import Encoded
 from tracekd.kernels.optimizer import FlatAdamW
 from tracekd.losses import LossTotals, check_finite, mean_losses, supervised_losses
@@ -48,6 +49,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
 
     Attributes:
         totals: token losses since the log last took them.
+        gradient_norm: length of the last step's gradient, before it was clipped.
     """
 
     def __init__(
@@ -67,13 +69,13 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         self.model_accepts_loss_kwargs = True
         self.remove_callback(PrinterCallback)
         self.totals = LossTotals()
+        self.gradient_norm = 0.0
         self.step_ids: list[str] = []
         alone = self.accelerator.num_processes == 1
         rows = self.args.per_device_train_batch_size
         cores = crew_size(self.args.device) if alone else 1
         # Cores that would have no row do more good as a second thread for those that have.
         self._shares = cores if cores <= rows else 1
-        self._crew: Crew | None = None
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:  # noqa: ARG002
         """Make the optimizer; weights decay in all of an adapter, which has matrices only."""
@@ -106,42 +108,45 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
             TracekdError: see `compute_loss`.
         """
         if not self._flat.collecting:
-            self._flat.collect(self._flat.gradients.zero_())
+            self._flat.gradients.zero_()
+            self._flat.collect()
         rows = inputs["rows"].tolist()
         self.step_ids += [self.train_dataset[row][1].id for row in rows]
         lengths = [len(self.train_dataset[row][1]) for row in rows]
         own, *others = share_out(lengths, self._shares)
         if not others:
             return self._in_parts(model, inputs, num_items_in_batch)
-        crew = self._crew = self._crew or self._started()
         items = None if num_items_in_batch is None else int(num_items_in_batch)
         about = ["train", self.state.global_step, items]
-        crew.request([[*about, [rows[place] for place in share]] for share in others])
-        with one_thread():
-            batch = self._collated([rows[place] for place in own])
-            loss = self._in_parts(model, batch, num_items_in_batch)
-        replies = crew.take(len(others))
+
+        def here() -> torch.Tensor:
+            return self._in_parts(model, self._collated([rows[place] for place in own]), items)
+
+        requests = [[*about, [rows[place] for place in share]] for share in others]
+        loss, replies = self._crew.share(here, requests)
         for gradients, (share_loss, totals) in zip(self._gradients, replies, strict=False):
             self._flat.gradients.add_(gradients)
             self.totals += LossTotals(**totals)
             loss += share_loss
         return loss
 
-    def gradient_norm(self) -> float:
-        """Return the length of the gradient of all trained weights."""
-        return float(torch.linalg.vector_norm(self._flat.gather()))
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:  # noqa: ARG002
+        """Return 0: an estimate that nobody reads, for which the Trainer counts all weights."""
+        return 0
 
     def _clip_grad_norm(self, model: Any) -> torch.Tensor:  # noqa: ARG002
         """Do what the Trainer does, over one tensor."""
-        return self._flat.clip(self.args.max_grad_norm)
+        norm = self._flat.clip(self.args.max_grad_norm)
+        self.gradient_norm = float(norm)
+        return norm
 
     def crew_memory(self) -> int:
         """Return the bytes that the crew's workers have taken beside this process."""
-        return 0 if self._crew is None else sum(self._crew.memory)
+        return sum(self._crew.memory) if "_crew" in self.__dict__ else 0
 
     def close(self) -> None:
         """End the crew, after success or failure."""
-        if self._crew is not None:
+        if "_crew" in self.__dict__:
             self._crew.close()
 
     def validate(self) -> LossTotals:
@@ -153,11 +158,9 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         own, *others = share_out([len(example) for example in self._validation], self._shares)
         if not others:
             return self._validated(own)
-        crew = self._crew = self._crew or self._started()
-        crew.request([["validate", share] for share in others])
-        with one_thread():
-            totals = self._validated(own)
-        for reply in crew.take(len(others)):
+        requests = [["validate", share] for share in others]
+        totals, replies = self._crew.share(lambda: self._validated(own), requests)
+        for reply in replies:
             totals += LossTotals(**reply)
         return totals
 
@@ -167,8 +170,9 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         batch_size = max(self.args.per_device_train_batch_size, fitting)
         return mean_losses(self.model, examples, batch_size, self._pad_id)
 
-    def _started(self) -> Crew:
-        """Fork the crew; a worker does with rows what this process does with its own."""
+    @cached_property
+    def _crew(self) -> Crew:
+        """The crew, forked when first needed; a worker does with rows what this process does."""
         workers, elements = self._shares - 1, self._flat.gradients.numel()
         self._gradients = [shared_zeros(elements) for _ in range(workers)]
 

@@ -1,7 +1,7 @@
 """A model of transformers in this process: packed rows, a preallocated cache, drafted tokens."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tracekd.backends.drafts import DRAFT, Recollection
 
@@ -58,7 +58,10 @@ class TransformersBackend:
 
     def generate(self, prompts: Sequence[Sequence[int]], limits: Sequence[int]) -> list[list[int]]:
         """Return the new tokens of each prompt, shared out to processes; see `Backend`."""
-        from tracekd.crew import Crew, one_thread, share_out
+        from tracekd.crew import Crew, share_out
+
+        def part(rows: list[int]) -> list[list[Any]]:
+            return [[prompts[row] for row in rows], [limits[row] for row in rows]]
 
         shares = self._cores if len(prompts) >= _ROWS_EACH * self._cores else 1
         own, *others = share_out([len(prompt) for prompt in prompts], shares)
@@ -66,14 +69,9 @@ class TransformersBackend:
             return self._here(prompts, limits)
         if self._crew is None:
             self._crew = Crew(shares - 1, lambda _, request: self._here(*request))
-        self._crew.request(
-            [[[prompts[row] for row in share], [limits[row] for row in share]] for share in others]
-        )
+        first, replies = self._crew.share(lambda: self._here(*part(own)), list(map(part, others)))
         said: list[list[int]] = [[] for _ in prompts]
-        with one_thread():
-            replies = [self._here([prompts[row] for row in own], [limits[row] for row in own])]
-        replies += self._crew.take(len(others))
-        for share, answers in zip([own, *others], replies, strict=True):
+        for share, answers in zip([own, *others], [first, *replies], strict=True):
             for row, answer in zip(share, answers, strict=True):
                 said[row] = answer
         return said

@@ -8,6 +8,7 @@ is one autograd function with a backward pass written by hand:
     shared_input.py  q, k, v; gate, up; SwiGLU  Llama and Qwen3, on every device
     attention.py     rotary, causal             Llama and Qwen3, on every device
     norms.py         RMSNorm                    Llama and Qwen3, on a CPU
+    layer.py         the four above, in turn    Llama and Qwen3 without dropout, on a CPU
     head.py          head, cross entropy        Llama and Qwen3, on every device
     optimizer.py     AdamW                      every adapter, on every device
 
@@ -32,6 +33,7 @@ def use_kernels(model: "torch.nn.Module", seed: int) -> None:
     """
     from tracekd.kernels.attention import fuse_attention
     from tracekd.kernels.head import fuse_head
+    from tracekd.kernels.layer import fuse_layer
     from tracekd.kernels.lora import DropoutMasks, fuse_lora
     from tracekd.kernels.norms import fuse_norm
     from tracekd.kernels.shared_input import fuse_gated
@@ -44,3 +46,5 @@ def use_kernels(model: "torch.nn.Module", seed: int) -> None:
         fuse_gated(module)
         if next(model.parameters()).device.type == "cpu":
             fuse_norm(module)
+    for module in model.modules():
+        fuse_layer(module)

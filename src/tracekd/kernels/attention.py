@@ -27,7 +27,7 @@ _LONGEST = 1536
 _ONE_BLOCK, _BLOCK = 256, 128
 
 
-class _RotaryCausalAttention(torch.autograd.Function):
+class RotaryCausalAttention(torch.autograd.Function):
     """o = softmax(s q' k'^T + causal) v with q', k' rotated; gradients for q, k and v."""
 
     @staticmethod
@@ -40,6 +40,7 @@ class _RotaryCausalAttention(torch.autograd.Function):
         sin: torch.Tensor,
         scale: float,
     ) -> torch.Tensor:
+        """Return the output; see the class."""
         batch, length, heads, width = q.shape
         groups, keys = batch * k.shape[2], (batch * k.shape[2], length, width)
         q = _rotate(q.transpose(1, 2), cos, sin).view(groups, -1, length, width)
@@ -60,6 +61,7 @@ class _RotaryCausalAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Return the gradients of the arguments for that of the output."""
         q, k, v, cos, sin, kept = ctx.saved_tensors
         groups, length, width = k.shape
         batch = q.numel() // (ctx.heads * length * width)
@@ -143,7 +145,7 @@ def rotary_causal_attention(
         sin: as `cos`.
         scale: of the scores.
     """
-    output: torch.Tensor = _RotaryCausalAttention.apply(  # type: ignore[no-untyped-call]
+    output: torch.Tensor = RotaryCausalAttention.apply(  # type: ignore[no-untyped-call]
         q, k, v, cos[:, None], sin[:, None], scale
     )
     return output
@@ -152,8 +154,8 @@ def rotary_causal_attention(
 def fuse_attention(module: Any) -> None:
     """Let `module` compute by `attend` if it is one of the known layers."""
     if type(module).__name__ in _LAYERS and not getattr(module, "sliding_window", None):
-        inputs = SharedInput.of([module.q_proj, module.k_proj, module.v_proj])
-        module.forward = partial(_forward, module, module.forward, inputs)
+        module.shared_input = SharedInput.of([module.q_proj, module.k_proj, module.v_proj])
+        module.forward = partial(_forward, module, module.forward)
 
 
 def shares_starts(model: torch.nn.Module) -> bool:
@@ -162,6 +164,19 @@ def shares_starts(model: torch.nn.Module) -> bool:
     return bool(layers) and all(
         getattr(layer.__dict__.get("forward"), "func", None) is _forward for layer in layers
     )
+
+
+def keeps_weights(x: torch.Tensor, length: int) -> bool:
+    """Say whether rows of `length` tokens are short enough, on this device, to keep T^2 weights."""
+    return x.device.type == "cpu" and length <= _LONGEST
+
+
+def has_cache(options: dict[str, Any]) -> bool:
+    """Say whether a cache is among a layer's arguments.
+
+    By type, not by name: releases of transformers differ in what they call it.
+    """
+    return any(isinstance(one, Cache) for one in options.values())
 
 
 def attend(
@@ -176,7 +191,7 @@ def attend(
 
     Rows of more than `_LONGEST` tokens, and all on a GPU, take memory for T and not for T^2.
     """
-    if q.device.type == "cpu" and q.shape[1] <= _LONGEST:
+    if keeps_weights(q, q.shape[1]):
         return rotary_causal_attention(q, k, v, cos, sin, scale)
     q, k = apply_rotary_pos_emb(q.transpose(1, 2), k.transpose(1, 2), cos, sin)
     v = v.transpose(1, 2)
@@ -187,7 +202,6 @@ def attend(
 def _forward(
     module: Any,
     general: Any,
-    inputs: SharedInput | None,
     hidden_states: torch.Tensor,
     position_embeddings: tuple[torch.Tensor, torch.Tensor],
     attention_mask: torch.Tensor | None = None,
@@ -198,9 +212,7 @@ def _forward(
 
     With `shared_start`, `hidden_states` are the packed sequence of a batch.
     """
-    # By type, not by name: releases of transformers differ in what they call the cache.
-    cached = any(isinstance(one, Cache) for one in options.values())
-    if cached or (attention_mask is not None and shared_start is None):
+    if has_cache(options) or (attention_mask is not None and shared_start is None):
         output: tuple[torch.Tensor, None] = general(
             hidden_states=hidden_states,
             position_embeddings=position_embeddings,
@@ -208,6 +220,7 @@ def _forward(
             **options,
         )
         return output
+    inputs = module.shared_input
     if inputs is None:
         parts = [layer(hidden_states) for layer in (module.q_proj, module.k_proj, module.v_proj)]
     else:

@@ -39,7 +39,7 @@ class DropoutMasks:
         return self._pools[key]
 
 
-class _LoraLinear(torch.autograd.Function):
+class LoraLinear(torch.autograd.Function):
     """y = W x + b + s B A (m x): gradients for x, A and B; W and b are frozen.
 
     Shapes: x [N, in], m as x or None, W [out, in], b [out] or None, A [rank, in], B [out, rank].
@@ -58,27 +58,29 @@ class _LoraLinear(torch.autograd.Function):
         scale: float,
         mask: torch.Tensor | None,
     ) -> torch.Tensor:
+        """Return the output; see the class."""
         down, up = a.to(x.dtype), b.to(x.dtype)
-        hidden = (x if mask is None else x * mask) @ down.t()
-        y = torch.nn.functional.linear(x, weight, bias).addmm_(hidden, up.t(), alpha=scale)
+        hidden = ((x if mask is None else x * mask) @ down.t()).mul_(scale)
+        # The small product first: the large one adds to it while it writes.
+        y = (hidden @ up.t()).addmm_(x, weight.t())
+        if bias is not None:
+            y.add_(bias)
         ctx.save_for_backward(x, weight, down, up, hidden, mask)
         ctx.scale, ctx.adapter_dtype = scale, a.dtype
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Return the gradients of the arguments for that of the output."""
         (g,) = gradients
         x, weight, down, up, hidden, mask = ctx.saved_tensors
         g_hidden = (g @ up).mul_(ctx.scale)
-        g_b = (g.t() @ hidden).mul_(ctx.scale)
+        g_b = g.t() @ hidden
         g_a = g_hidden.t() @ (x if mask is None else x * mask)
         g_x = None
         if ctx.needs_input_grad[0]:
-            g_x = g @ weight
-            if mask is None:
-                g_x.addmm_(g_hidden, down)
-            else:
-                g_x.addcmul_(g_hidden @ down, mask)
+            g_x = g_hidden @ down
+            g_x = (g_x if mask is None else g_x.mul_(mask)).addmm_(g, weight)
         dtype = ctx.adapter_dtype
         return g_x, None, None, g_a.to(dtype), g_b.to(dtype), None, None
 
@@ -107,7 +109,7 @@ def lora_linear(
     """
     rows = x.reshape(-1, x.shape[-1])
     rows_mask = None if mask is None else mask.reshape(rows.shape)
-    y: torch.Tensor = _LoraLinear.apply(  # type: ignore[no-untyped-call]
+    y: torch.Tensor = LoraLinear.apply(  # type: ignore[no-untyped-call]
         rows, weight, bias, a, b, scale, rows_mask
     )
     return y.view(*x.shape[:-1], -1)

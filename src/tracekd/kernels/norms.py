@@ -9,7 +9,7 @@ import torch
 _LAYERS = {"LlamaRMSNorm", "Qwen3RMSNorm"}
 
 
-class _RmsNorm(torch.autograd.Function):
+class RmsNorm(torch.autograd.Function):
     """y = w x r with r = 1 / sqrt(mean(x^2) + eps) in fp32 at least; a gradient for x only.
 
     With n = x r, of width d:  dx = r (w g - n mean(w g n)).
@@ -17,6 +17,7 @@ class _RmsNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+        """Return the output; see the class."""
         # Mixed formats would be cast in every operation; one cast each way is half the passes.
         exact = x.to(torch.promote_types(x.dtype, torch.float32), copy=True)
         length = torch.linalg.vector_norm(exact, dim=-1, keepdim=True)
@@ -27,6 +28,7 @@ class _RmsNorm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        """Return the gradients of the arguments for that of the output."""
         normal, weight, r = ctx.saved_tensors
         g = gradients[0] * weight
         mean = (g * normal).sum(-1, keepdim=True, dtype=r.dtype).div_(normal.shape[-1])
@@ -39,13 +41,18 @@ def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
 
     Source: Zhang and Sennrich 2019 (arXiv 1910.07467).
     """
-    normalised: torch.Tensor = _RmsNorm.apply(x, weight, eps)  # type: ignore[no-untyped-call]
+    normalised: torch.Tensor = RmsNorm.apply(x, weight, eps)  # type: ignore[no-untyped-call]
     return normalised
 
 
+def is_plain_norm(module: Any) -> bool:
+    """Say whether `module` is one of the known layers, with frozen weights."""
+    return type(module).__name__ in _LAYERS and not module.weight.requires_grad
+
+
 def fuse_norm(module: Any) -> None:
-    """Let `module` compute by `rms_norm` if it is one of the known layers, with frozen weights."""
-    if type(module).__name__ in _LAYERS and not module.weight.requires_grad:
+    """Let `module` compute by `rms_norm` if it is a plain norm."""
+    if is_plain_norm(module):
         module.forward = partial(_forward, module)
 
 

@@ -41,19 +41,24 @@ class FlatAdamW(torch.optim.AdamW):
             part.data = place
         self._flat = torch.nn.Parameter(flat)
         self.gradients = torch.zeros_like(flat)
+        self._slots = self._places(self.gradients)
         super().__init__([self._flat], fused=True, **options)
 
-    def collect(self, gradients: torch.Tensor) -> None:
+    def collect(self, gradients: torch.Tensor | None = None) -> None:
         """Let backward passes add to `gradients` [elements] from now on, until a step's end.
 
         Without it they make tensors of their own, which the step then has to bring together.
+
+        Args:
+            gradients: None: this optimizer's own.
         """
-        for part, place in zip(self._parts, self._places(gradients), strict=True):
+        slots = self._slots if gradients is None else self._places(gradients)
+        for part, place in zip(self._parts, slots, strict=True):
             part.grad = place
 
     def gather(self) -> torch.Tensor:
         """Bring the parameters' gradients together in `gradients`, where they may be already."""
-        for part, place in zip(self._parts, self._places(self.gradients), strict=True):
+        for part, place in zip(self._parts, self._slots, strict=True):
             if part.grad is None:
                 place.zero_()
             elif part.grad.data_ptr() != place.data_ptr():

@@ -8,6 +8,7 @@ The blocks of zeros cost next to nothing: LoRA's products are bound by memory, n
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -22,20 +23,28 @@ class SharedInput:
     """LoRA layers whose base weights are rows of one matrix.
 
     Attributes:
+        weight: that matrix, [sum of `sizes`, in].
+        bias: [sum of `sizes`] or None.
         sizes: each layer's number of outputs.
+        scale: of LoRA's product, the same for all.
+        adapters: A, B of the first layer, A, B of the second, and so on.
     """
 
     def __init__(self, layers: Sequence[Any]) -> None:
         """Move the base weights of `layers`, all of them plain LoRA layers, into one matrix."""
         bases = [layer.base_layer for layer in layers]
-        self._weight = torch.cat([base.weight.detach() for base in bases])
-        self._bias = None
+        self.weight = torch.cat([base.weight.detach() for base in bases])
+        self.bias = None
         self.sizes = [base.out_features for base in bases]
-        for base, rows in zip(bases, torch.split(self._weight, self.sizes), strict=True):
+        for base, rows in zip(bases, torch.split(self.weight, self.sizes), strict=True):
             base.weight.data = rows  # a view: the matrix is in memory once
         if bases[0].bias is not None:
-            self._bias = torch.cat([base.bias.detach() for base in bases])
-        self._layers, self._name = layers, layers[0].active_adapters[0]
+            self.bias = torch.cat([base.bias.detach() for base in bases])
+        name = layers[0].active_adapters[0]
+        self.scale = layers[0].scaling[name]
+        self.adapters = [
+            half[name].weight for layer in layers for half in (layer.lora_A, layer.lora_B)
+        ]
 
     @classmethod
     def of(cls, layers: Sequence[Any]) -> "SharedInput | None":
@@ -59,18 +68,41 @@ class SharedInput:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Return the layers' outputs side by side, [..., sum of `sizes`], for `x` [..., in]."""
-        a = torch.cat([layer.lora_A[self._name].weight for layer in self._layers])
-        b = torch.block_diag(  # type: ignore[no-untyped-call]
-            *(layer.lora_B[self._name].weight for layer in self._layers)
-        )
-        return lora_linear(x, self._weight, self._bias, a, b, self._layers[0].scaling[self._name])
+        a = torch.cat(self.adapters[::2])
+        b = torch.block_diag(*self.adapters[1::2])  # type: ignore[no-untyped-call]
+        return lora_linear(x, self.weight, self.bias, a, b, self.scale)
+
+    def stacked(self, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return [A_1; A_2; ...] and diag(B_1, B_2, ...) in another format, apart from autograd."""
+        ranks = sum(map(len, self.adapters[::2]))
+        a = self.weight.new_empty((ranks, self.weight.shape[1]), dtype=dtype)
+        b = self.weight.new_zeros((len(self.weight), ranks), dtype=dtype)
+        for part, place in zip(self.adapters, self._places(a, b), strict=True):
+            place.copy_(part)
+        return a, b
+
+    def apart(self, a: torch.Tensor, b: torch.Tensor) -> list[torch.Tensor]:
+        """Return gradients for what `stacked` returns as gradients for `adapters`."""
+        places = self._places(a, b)
+        return [place.to(part.dtype) for part, place in zip(self.adapters, places, strict=True)]
+
+    def _places(self, a: torch.Tensor, b: torch.Tensor) -> list[torch.Tensor]:
+        """Return where each of `adapters` stands in the two matrices."""
+        ranks = [len(part) for part in self.adapters[::2]]
+        rows, blocks = torch.split(a, ranks), torch.split(b, self.sizes)
+        diagonal = [
+            block[:, end - rank : end]
+            for block, rank, end in zip(blocks, ranks, accumulate(ranks), strict=True)
+        ]
+        return [place for pair in zip(rows, diagonal, strict=True) for place in pair]
 
 
-class _SwiGlu(torch.autograd.Function):
+class SwiGlu(torch.autograd.Function):
     """silu(g) * u for the halves [g, u] of the last dimension."""
 
     @staticmethod
     def forward(ctx: Any, both: torch.Tensor) -> torch.Tensor:
+        """Return the output; see the class."""
         gate, up = both.chunk(2, dim=-1)
         opened = torch.nn.functional.silu(gate)
         ctx.save_for_backward(both, opened)
@@ -78,6 +110,7 @@ class _SwiGlu(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        """Return the gradients of the arguments for that of the output."""
         both, opened = ctx.saved_tensors
         gate, up = both.chunk(2, dim=-1)
         slopes = torch.empty_like(both)
@@ -92,7 +125,7 @@ def swiglu(both: torch.Tensor) -> torch.Tensor:
 
     Source of the formula: Shazeer 2020 (arXiv 2002.05202).
     """
-    product: torch.Tensor = _SwiGlu.apply(both)  # type: ignore[no-untyped-call]
+    product: torch.Tensor = SwiGlu.apply(both)  # type: ignore[no-untyped-call]
     return product
 
 
@@ -100,10 +133,10 @@ def fuse_gated(module: Any) -> None:
     """Let `module` compute gate and up as one if it is one of the known layers."""
     if type(module).__name__ not in _GATED or "SiLU" not in type(module.act_fn).__name__:
         return
-    inputs = SharedInput.of([module.gate_proj, module.up_proj])
-    if inputs is not None:
-        module.forward = partial(_forward, module, inputs)
+    module.shared_input = SharedInput.of([module.gate_proj, module.up_proj])
+    if module.shared_input is not None:
+        module.forward = partial(_forward, module)
 
 
-def _forward(module: Any, inputs: SharedInput, x: torch.Tensor) -> Any:
-    return module.down_proj(swiglu(inputs(x)))
+def _forward(module: Any, x: torch.Tensor) -> Any:
+    return module.down_proj(swiglu(module.shared_input(x)))

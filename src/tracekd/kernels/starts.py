@@ -21,7 +21,7 @@ class SharedStart:
     """Where the common start of a batch ends.
 
     Attributes:
-        columns: H, tokens that all rows begin with; may be 0.
+        columns: H, tokens that all rows begin with; may be 0, and is if there is one row.
         rows: B.
     """
 
@@ -36,6 +36,8 @@ class SharedStart:
             input_ids: [B, T].
             labels: [B, T], `IGNORED` where a token is not supervised.
         """
+        if len(input_ids) == 1:
+            return cls(0, 1)
         taught = (labels != IGNORED).any(dim=0)
         same = (input_ids == input_ids[:1]).all(dim=0)
         # The token before a supervised one predicts it, and that differs between rows.
@@ -45,11 +47,31 @@ class SharedStart:
 
     def pack(self, rows: torch.Tensor) -> torch.Tensor:
         """Return [B, T, ...] as a sequence [1, H + B (T - H), ...]; the start is row 0's."""
-        start, rest = rows[:1, : self.columns], rows[:, self.columns :]
-        return torch.cat([start, rest.reshape(1, -1, *rest.shape[2:])], dim=1)
+        return self._sequence(rows[:1, : self.columns], rows)
 
     def unpack(self, sequence: torch.Tensor) -> torch.Tensor:
         """Return a sequence as rows [B, T, ...], each with the start."""
-        start, rest = sequence[:, : self.columns], sequence[0, self.columns :]
-        starts = start.expand(self.rows, *start.shape[1:])
-        return torch.cat([starts, rest.view(self.rows, -1, *rest.shape[1:])], dim=1)
+        start = sequence[:, : self.columns]
+        return self._rows(start.expand(self.rows, *start.shape[1:]), sequence)
+
+    def length(self, sequence: torch.Tensor) -> int:
+        """Return T, the tokens of a row, of a sequence [1, H + B (T - H), ...]."""
+        return self.columns + (sequence.shape[1] - self.columns) // self.rows
+
+    def pack_backward(self, gradient: torch.Tensor) -> torch.Tensor:
+        """Return the gradient for the argument of `pack`: of the start, row 0 has all."""
+        starts = gradient.new_zeros(self.rows, self.columns, *gradient.shape[2:])
+        starts[:1] = gradient[:, : self.columns]
+        return self._rows(starts, gradient)
+
+    def unpack_backward(self, gradient: torch.Tensor) -> torch.Tensor:
+        """Return the gradient for the argument of `unpack`: for the start, what all rows ask."""
+        return self._sequence(gradient[:, : self.columns].sum(dim=0, keepdim=True), gradient)
+
+    def _sequence(self, start: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        rest = rows[:, self.columns :].reshape(1, -1, *rows.shape[2:])
+        return torch.cat([start, rest], dim=1) if self.columns else rest
+
+    def _rows(self, starts: torch.Tensor, sequence: torch.Tensor) -> torch.Tensor:
+        rest = sequence[0, self.columns :].view(self.rows, -1, *sequence.shape[2:])
+        return torch.cat([starts, rest], dim=1) if self.columns else rest
