@@ -28,16 +28,14 @@ class Job:
         models: Path,
         params: Path,
         steps: int,
-        batch_size: int | None,
+        batch_size: int,
         precision: str,
     ) -> None:
         """Read settings and rows; tokens are made when a device is at hand."""
         from tracekd import config, records, tables
 
         self.name, self.spec = model, config.load_model(models, model)
-        chosen = {"epochs": 1, "accumulate": 1, "evaluations": 1}
-        if batch_size:
-            chosen["batch_size"] = batch_size
+        chosen = {"epochs": 1, "accumulate": 1, "evaluations": 1, "batch_size": batch_size}
         self.params = config.load_params(params).train.model_copy(update=chosen)
         self.steps, self.precision = steps, precision
         rows = tables.read(data / "train.parquet", records.SFT)
