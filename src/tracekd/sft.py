@@ -125,7 +125,7 @@ def _steps_and_completion(
 def build_files(
     prepared: Path, decomposed: Path, target: Path, params: Params, spec: DatasetSpec
 ) -> dict[str, Any]:
-    """Build the `records.SFT` table of every split, part by part, many parts on all cores.
+    """Build the `records.SFT` table of every split, part by part.
 
     Wrong classes come from all splits.
 
@@ -198,8 +198,9 @@ def _build_file(
     # Of other questions' contexts, which would fill the memory, no donor gives away more.
     parts_of_ring = (_without_other_facts(source.part(start)) for start in source.starts)
     ring = Ring((gold for part in parts_of_ring for gold in gold_steps(part)), seed)
-    build_part = partial(_build_part, source, make, ring)
-    parts = pools.in_threads(build_part, source.starts)
+    # While polars packs a part for the file, the next is built. Threads for several at a time would
+    # wait for each other: half of the work is Python's own.
+    parts = (make(source.part(start), ring=ring) for start in source.starts)
     made = pools.watched(parts, len(source.starts), source.questions.stem)
     told: list[pl.DataFrame] = []
 
@@ -210,12 +211,6 @@ def _build_file(
 
     tables.write_parts(parts_told(), target, SFT)
     return pl.concat(told)
-
-
-def _build_part(
-    source: _Source, make: Callable[..., pl.DataFrame], ring: Ring, start: int
-) -> pl.DataFrame:
-    return make(source.part(start), ring=ring)
 
 
 def _without_other_facts(table: pl.DataFrame) -> pl.DataFrame:

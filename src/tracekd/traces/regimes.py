@@ -10,7 +10,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
 from typing import Literal
 
 from tracekd import randomness
@@ -57,12 +56,10 @@ class Ring:
     def __init__(self, questions: Iterable[Gold], seed: int) -> None:
         """Take the questions, which are not looked at before the first donor is asked for."""
         self._given, self._seed = questions, seed
-        self._lock = Lock()
 
     def donor(self, gold: Gold) -> Gold | None:
         """Return the next question whose correct trace differs; None if there is none."""
-        with self._lock:  # one thread alone looks at the questions
-            places, questions = self._circle
+        places, questions = self._circle
         start = bisect_right(places, self._place(gold))
         for step in range(len(questions)):
             other = questions[(start + step) % len(questions)]
