@@ -2,7 +2,9 @@
 
 The layout is the published one: one object of columns, `{"query": {"0": ...}, ...}`, on one line;
 ten passages of about 57 words a question, two fifths of the questions unanswerable. Words are
-invented and their frequencies follow Zipf's law, so that the work on them is like the real one's.
+invented and their frequencies follow Zipf's law; as in 4,995 real passages of v2.1, 23 % hold
+characters beyond ASCII, mostly typographic quotes: 0.17 % of all characters. So the work on them is
+like the real one's.
 """
 
 import itertools
@@ -24,6 +26,8 @@ _WORDS = (30, 84)
 _QUERY_TYPES = ("DESCRIPTION", "NUMERIC", "ENTITY", "LOCATION", "PERSON")
 _SHARES = (0.53, 0.24, 0.10, 0.08, 0.05)
 _UNANSWERABLE = 0.4
+#: Share of passages with characters beyond ASCII; and of these, share with Latin letters alone.
+_BEYOND_ASCII, _ACCENTED = 0.23, 0.13
 _COLUMNS = ("answers", "passages", "query", "query_id", "query_type", "wellFormedAnswers")
 
 Record = dict[str, Any]
@@ -43,9 +47,12 @@ def records(count: int, split: str) -> Iterator[Record]:
         ends = [0, *np.cumsum(lengths).tolist()]
         types = generator.choice(_QUERY_TYPES, size=size, p=_SHARES).tolist()
         chances = generator.random((size, 3)).tolist()
+        typeset = generator.random(size * _PASSAGES).tolist()
         for row in range(size):
             bounds = ends[row * _PASSAGES : (row + 1) * _PASSAGES + 1]
             parts = [drawn[start:end] for start, end in itertools.pairwise(bounds)]
+            for place, part in enumerate(parts):
+                _typeset(part, typeset[row * _PASSAGES + place])
             yield _record(1_000_000 + first + row, parts, types[row], chances[row])
 
 
@@ -138,6 +145,18 @@ def _asked_and_answered(
     }
 
 
+def _typeset(words: list[str], chance: float) -> None:
+    """Put characters beyond ASCII into a share of the passages, three on average."""
+    if chance >= _BEYOND_ASCII:
+        return
+    place = int(chance / _BEYOND_ASCII * len(words))
+    if place < _ACCENTED * len(words):
+        words[place] += "é"
+    else:
+        words[place] = f"\u201c{words[place]}\u201d"
+        words[-1] = words[-1].removesuffix(".") + "\u2019s."
+
+
 def _record(query_id: int, parts: list[list[str]], kind: str, chances: list[float]) -> Record:
     chosen = int(chances[0] * _PASSAGES)
     answered = chances[1] > _UNANSWERABLE
@@ -163,7 +182,7 @@ def _record(query_id: int, parts: list[list[str]], kind: str, chances: list[floa
 def _vocabulary() -> Any:
     """Return words by rank, and behind them the same words at the end of a sentence."""
     generator = np.random.default_rng(_SEED)
-    syllables = [head + tail for head in "bcdfghlmnprstvw" for tail in (*"aeioué", "ai", "ea")]
+    syllables = [head + tail for head in "bcdfghlmnprstvw" for tail in (*"aeiouy", "ai", "ea")]
     # Frequent words are short. Some are drawn twice, so more are drawn than are kept.
     sizes = 1 + np.log10(np.arange(1, 2 * _VOCABULARY + 1)) // 2.5
     sizes += generator.integers(0, 2, len(sizes))

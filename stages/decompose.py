@@ -24,23 +24,14 @@ def main(
     from tracekd import pools
 
     pools.tune()
-    from tracekd import config, files, records
+    from tracekd import config, files
     from tracekd.traces import decompose
 
     settings = config.load_params(params)
     spec = config.load_dataset(datasets, settings.dataset)
     rule = decompose.rule_of(settings.dataset, spec.facts, settings.decompose.facts)
     with files.atomic_directory(out) as folder:
-        found = {
-            name: decompose.decompose_file(
-                prepared / f"{name}.parquet",
-                folder / f"{name}.parquet",
-                rule,
-                spec.answers,
-                records.DECOMPOSED if name == "test" else records.STEPS,
-            )
-            for name in records.SPLITS
-        }
+        found = decompose.decompose_files(prepared, folder, rule, spec.answers)
         manifest = decompose.manifest(found, settings.dataset, rule)
         files.write_json(folder / "manifest.json", manifest)
 

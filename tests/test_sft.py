@@ -6,7 +6,7 @@ import pytest
 from tracekd.config import DatasetSpec, PromptParams, load_params
 from tracekd.errors import TracekdError
 from tracekd.records import DECOMPOSED, QUESTIONS, SFT, SPLITS, STEPS, check
-from tracekd.sft import build, build_files, manifest, render_prompts, taught_answers
+from tracekd.sft import build, build_files, manifest, prompted, render_prompts, taught_answers
 from tracekd.tables import read, write
 
 TEMPLATE = "Answer the question based on the context:\n{context}\nQuestion: {question}\nGo."
@@ -41,12 +41,11 @@ def table(answers: list[str]) -> pl.DataFrame:
 
 def built(answers: list[str], mode: str = "correct") -> pl.DataFrame:
     return build(
-        table(answers),
+        prompted(table(answers), PROMPT),
         trace_mode=mode,
         seed=0,
         corruption=0.5,
         classes=("one-fact", "counting"),
-        prompt=PROMPT,
         spec=spec(),
     )
 
@@ -152,12 +151,11 @@ def test_files_in_parts_hold_what_the_whole_table_gives(
     sources = files(tmp_path, train=rows[:8], validation=rows[8:12], test=rows[12:])
     build_files(*sources, tmp_path / "sft", params, spec())
     whole = build(
-        rows[:8],
+        prompted(rows[:8], params.prompt),
         trace_mode=mode,
         seed=params.seed,
         corruption=params.corruption,
         classes=("one-fact",),
-        prompt=params.prompt,
         spec=spec(),
     )
     assert read(tmp_path / "sft" / "train.parquet", SFT).equals(whole)

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import cache
 from multiprocessing import get_context
 from threading import Thread
@@ -79,18 +80,30 @@ def start(function: Callable[..., object]) -> None:
             _processes().submit(_nothing, function)  # to read it there, its module is loaded
 
 
+@contextmanager
+def beside(function: Callable[[], R]) -> Iterator[Callable[[], R]]:
+    """Call `function` in a thread of its own while the block runs; give what returns its result.
+
+    The end of the block waits for it. What it raises comes out where the result is asked for.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(function).result
+
+
 def meanwhile(function: Callable[[], None]) -> None:
     """Call `function` in a thread of its own."""
     Thread(target=function).start()
 
 
-def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def in_threads(
+    function: Callable[[T], R], items: Iterable[T], threads: int | None = None
+) -> Iterator[R]:
     """Yield `function(item)` for each item, in order, computed in other threads of this process.
 
-    Items are taken as results are, a few ahead. What `function` raises comes out as it is, in its
-    place in the order.
+    Items are taken as results are, two ahead for each thread (None: as many as cores). What
+    `function` raises comes out as it is, in its place in the order.
     """
-    threads = _workers()
+    threads = threads or _workers()
     with ThreadPoolExecutor(threads) as pool:
         yield from _through(pool, threads, function, items)
 

@@ -1,7 +1,8 @@
 """Question and regime -> what the student is shown: system message, prompt, completion."""
 
+import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,49 +52,49 @@ def gold_steps(table: pl.DataFrame) -> list[Gold]:
     ]
 
 
+def prompted(table: pl.DataFrame, prompt: PromptParams) -> pl.DataFrame:
+    """Return a table of questions with each text in one line, and the columns system and prompt."""
+    lined = table.with_columns(
+        one_lined(pl.col("question")), pl.col("context").list.eval(one_lined(pl.element()))
+    )
+    return lined.with_columns(system=pl.lit(prompt.system), prompt=render_prompts(prompt.template))
+
+
 def build(
-    table: pl.DataFrame,
+    asked: pl.DataFrame,
     *,
     trace_mode: str,
     seed: int,
     corruption: float,
     classes: tuple[str, ...],
-    prompt: PromptParams,
     spec: DatasetSpec,
     ring: Ring | None = None,
 ) -> pl.DataFrame:
     """Return the `records.SFT` table of questions.
 
     Args:
-        table: a `records.DECOMPOSED` table.
+        asked: a `records.DECOMPOSED` table, `prompted`.
         trace_mode: a name in `regimes.REGIMES`.
         seed: decides the wrong steps, together with each question's id.
         corruption: fraction of incorrect traces under `mixed`.
         classes: every class of the data set, for the choice of a wrong one.
-        prompt: system message and template.
         spec: the data set's entry.
-        ring: the questions of the split; None if they are all in `table`.
+        ring: the questions of the split; None if they are all in `asked`.
 
     Raises:
         TracekdError: if the regime is unknown, or a row's answer cannot be rendered.
     """
-    lined = table.with_columns(
-        one_lined(pl.col("question")), pl.col("context").list.eval(one_lined(pl.element()))
-    )
-    golds = gold_steps(lined if regime(trace_mode).reads_context else _without_other_facts(lined))
+    golds = gold_steps(asked if regime(trace_mode).reads_context else _without_other_facts(asked))
     setting = Setting(seed, corruption, classes, spec.class_sentence, ring or Ring(golds, seed))
     rows = [
         _steps_and_completion(show(trace_mode, gold, setting), gold.id, answers, spec)
-        for gold, answers in zip(golds, table["answers"].to_list(), strict=True)
+        for gold, answers in zip(golds, asked["answers"].to_list(), strict=True)
     ]
     made = pl.DataFrame(
         [column(name, [row[place] for row in rows], SFT[name]) for place, name in enumerate(_MADE)]
     )
     return made.with_columns(
-        lined["id"],
-        lined.select(prompt=render_prompts(prompt.template))["prompt"],
-        system=pl.lit(prompt.system),
-        regime=pl.lit(trace_mode),
+        asked["id"], asked["system"], asked["prompt"], regime=pl.lit(trace_mode)
     ).select(list(SFT))
 
 
@@ -154,11 +155,21 @@ def build_files(
         seed=params.seed,
         corruption=params.corruption,
         classes=tuple(sorted(classes)),
-        prompt=params.prompt,
         spec=spec,
     )
+    # Of three parts at a time polars reads one and packs another for the file while Python, which
+    # does only one thing at a time, makes the traces of the third.
+    items = [(source, start) for source in sources.values() for start in source.starts]
+    asked = pools.in_threads(
+        lambda item: prompted(item[0].part(item[1]), params.prompt), items, threads=1
+    )
+    parts = pools.watched(asked, len(items), "build-sft")
     told = {
-        name: _build_file(source, target / source.questions.name, make, params.seed)
+        name: _build_file(
+            partial(make, ring=source.ring(params.seed)),
+            itertools.islice(parts, len(source.starts)),
+            target / source.questions.name,
+        )
         for name, source in sources.items()
     }
     _check_unseen(told)
@@ -190,26 +201,27 @@ class _Source:
         steps = self.steps[start : start + len(part)]
         return part.hstack(steps.select("step_facts", "answer_in_facts"))
 
+    def ring(self, seed: int) -> Ring:
+        """Return the questions of the split, each with its gold facts alone.
+
+        Whole contexts would fill the memory, and no donor gives away more.
+        """
+        parts = (_without_other_facts(self.part(start)) for start in self.starts)
+        return Ring((gold for part in parts for gold in gold_steps(part)), seed)
+
 
 def _build_file(
-    source: _Source, target: Path, make: Callable[..., pl.DataFrame], seed: int
+    make: Callable[[pl.DataFrame], pl.DataFrame], asked: Iterable[pl.DataFrame], target: Path
 ) -> pl.DataFrame:
     """Write the examples of a split; return of each what the manifest and the check look at."""
-    # Of other questions' contexts, which would fill the memory, no donor gives away more.
-    parts_of_ring = (_without_other_facts(source.part(start)) for start in source.starts)
-    ring = Ring((gold for part in parts_of_ring for gold in gold_steps(part)), seed)
-    # While polars packs a part for the file, the next is built. Threads for several at a time would
-    # wait for each other: half of the work is Python's own.
-    parts = (make(source.part(start), ring=ring) for start in source.starts)
-    made = pools.watched(parts, len(source.starts), source.questions.stem)
     told: list[pl.DataFrame] = []
 
-    def parts_told() -> Iterator[pl.DataFrame]:
-        for part in made:
+    def parts() -> Iterator[pl.DataFrame]:
+        for part in map(make, asked):
             told.append(part.select(*_TOLD, **_PROMPT_HASHES))
             yield part
 
-    tables.write_parts(parts_told(), target, SFT)
+    tables.write_parts(parts(), target, SFT)
     return pl.concat(told)
 
 

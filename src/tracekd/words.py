@@ -31,6 +31,7 @@ _HEAD, _TAIL, _SIZE, _MIX = (
 _NONE = 0
 #: Its lower case depends on where in a word it stands.
 _SIGMA = 0x3A3
+_BEYOND_ASCII = np.uint64(0x8080808080808080)
 #: Lead bytes of characters of two and of three bytes, and the first one that is neither.
 _LEADS = (0xC0, 0xE0, 0xF0)
 
@@ -48,7 +49,8 @@ def word_hashes(texts: pl.Series) -> tuple[Hashes, _Places]:
         texts = texts.str.to_lowercase().str.replace_all(r"\W+", " ")
         raw, _ = _spaced(texts)  # what is left as it was is in lower case
     inside = raw != _SPACE
-    edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
+    edges = np.flatnonzero(inside[1:] != inside[:-1])
+    edges += 1
     starts, ends = edges[::2], edges[1::2]
     text_ends = len(_PAD) + np.cumsum(texts.str.len_bytes().to_numpy().astype(np.int64) + 1)
     return _hashes(raw, starts, ends), np.diff(np.searchsorted(starts, text_ends), prepend=0)
@@ -57,38 +59,46 @@ def word_hashes(texts: pl.Series) -> tuple[Hashes, _Places]:
 def _hashes(raw: _Bytes, starts: _Places, ends: _Places) -> Hashes:
     eights: Any = np.ndarray((len(raw) - 7,), dtype="<u8", buffer=raw.data, strides=(1,))
     sizes = ends - starts
-    found: Hashes = (eights[starts] & _KEPT[np.minimum(sizes, _END)]) * _HEAD
-    found += sizes.astype(np.uint64) * _SIZE
+    found: Hashes = eights[starts]
+    found &= _KEPT.take(sizes, mode="clip")
+    found *= _HEAD
+    spare = sizes.view(np.uint64) * _SIZE
+    found += spare
     long = np.flatnonzero(sizes > _END)
     found[long] += eights[ends[long] - _END] * _TAIL
     for place in long[sizes[long] > 2 * _END].tolist():
         word = raw[starts[place] : ends[place]].tobytes()
         found[place] = int.from_bytes(hashlib.blake2b(word, digest_size=8).digest(), "big")
-    found ^= found >> np.uint64(32)
+    found ^= np.right_shift(found, np.uint64(32), out=spare)
     found *= _MIX
-    found ^= found >> np.uint64(29)
+    found ^= np.right_shift(found, np.uint64(29), out=spare)
     return found
 
 
 def _spaced(texts: pl.Series) -> tuple[_Bytes, bool]:
     """Return the bytes of all texts, words between spaces, and whether each has its lower case."""
-    joined: bytes = texts.str.join("\n").cast(pl.Binary).item()
+    joined = b"\n".join(texts.cast(pl.Binary).to_list())
     raw = np.frombuffer(bytearray().join([_PAD, joined, _PAD]).translate(_ASCII), dtype=np.uint8)
     if joined.isascii():
         return raw, True
-    leads = np.flatnonzero(_leads(raw))
+    leads = _leads(raw)
     sizes = np.searchsorted(_LEADS, raw[leads], side="right") + 1
     whole = [_replace(raw, leads[sizes == size], size) for size in (2, 3)]
     return raw, all(whole) and not (sizes > 3).any()
 
 
-def _leads(raw: _Bytes) -> NDArray[np.bool_]:
+def _leads(raw: _Bytes) -> _Places:
     """Return where a character begins that is not ASCII and that may not stay as it is."""
-    found: NDArray[np.bool_] = raw >= _LEADS[0]
+    # Few are: of eight bytes at a time it is asked first whether any is not ASCII.
+    eights = raw[: len(raw) // 8 * 8].view("<u8") & _BEYOND_ASCII
+    whole = (np.flatnonzero(eights)[:, np.newaxis] * 8 + np.arange(8)).ravel()
+    places = np.concatenate([whole, np.arange(len(eights) * 8, len(raw))])
+    leads = places[raw[places] >= _LEADS[0]]
     # Most of them in Western text are small letters: U+00E0 to U+00FF, but for a sign of division.
-    second = raw[1:]
-    found[:-1] &= (raw[:-1] != 0xC3) | (second < 0xA0) | (second == 0xB7)
-    return found
+    first, second = raw[leads], raw[leads + 1]
+    stay = (first == 0xC3) & (second >= 0xA0) & (second != 0xB7)
+    left: _Places = leads[~stay]
+    return left
 
 
 def _replace(raw: _Bytes, places: _Places, size: int) -> bool:

@@ -99,9 +99,8 @@ def test_a_failure_leaves_the_earlier_folder_as_it_was(tmp_path: Path) -> None:
     raw, out = raw_folder(tmp_path), tmp_path / "out"
     good = preparation.prepare("babi", spec(raw), sizes(10, 5, 3), 0)
     preparation.write(good, out)
-    bad = preparation.Prepared(
-        {"train": Questions.of(good.splits["train"].table().drop("question"))}, {}
-    )
+    unasked = Questions.of(good.splits["train"].table().drop("question"))
+    bad = preparation.Prepared({**good.splits, "validation": unasked}, {})
     with pytest.raises(TracekdError, match="missing: \\['question'\\]"):
         preparation.write(bad, out)
     assert len(list(out.iterdir())) == 4

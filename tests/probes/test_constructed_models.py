@@ -16,7 +16,7 @@ from tracekd.models import load_encoder
 from tracekd.probes.asking import ask_plans, plan_probes
 from tracekd.probes.engine import ProbeEngine
 from tracekd.scoring.probes import report
-from tracekd.sft import build
+from tracekd.sft import build, prompted
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = DatasetSpec(
@@ -113,12 +113,11 @@ def metrics_of(rule, trace_mode, monkeypatch, tmp_path_factory):
         tables.write(table, folder / f"{split}.parquet", records.DECOMPOSED)
     classes = ("counting", "where")
     sft = build(
-        table,
+        prompted(table, PROMPT),
         trace_mode=trace_mode,
         seed=0,
         corruption=0.5,
         classes=classes,
-        prompt=PROMPT,
         spec=SPEC,
     ).to_dicts()
     said = [{"text": row["completion"]} for row in sft]

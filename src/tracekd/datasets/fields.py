@@ -36,7 +36,10 @@ def texts(value: Any, field: str) -> list[str]:
     """Return a flat list of strings, as it is."""
     if not isinstance(value, list):
         raise RejectedError(f"{field} is not a list")
-    if set(map(type, value)) <= {str} and _is_encodable("".join(value)):
+    # Nearly every text is of ASCII alone.
+    if set(map(type, value)) <= {str} and (
+        all(map(str.isascii, value)) or all(map(_is_encodable, value))
+    ):
         return value
     for item in value:
         if isinstance(item, list):

@@ -29,6 +29,8 @@ _BANDS, _ROWS = 6, 2
 #: Of long texts a share of the shingles, those that begin with the same words in every text, is
 #: enough to find candidates.
 _ENOUGH_SHINGLES = 64
+#: Bytes of a word, the space behind it included.
+_WORD = 6
 #: Texts that are hashed at a time: their words stay in the processor's cache.
 _TEXTS = 250
 #: Pairs that are compared at a time: bounds the memory.
@@ -136,12 +138,12 @@ def _similarity(one: Hashes, other: Hashes) -> float:
 
 def _sampling_step(test: Questions) -> int:
     """Return a power of two: one of so many shingles of a context of mean length is enough."""
-    mean = sum(test.map(_spaces, _TITLE)) // max(1, len(test))
+    mean = sum(test.map(_bytes, _TITLE)) // max(1, len(test)) // _WORD
     return 1 << max(0, (mean // _ENOUGH_SHINGLES).bit_length() - 1)
 
 
-def _spaces(part: pl.DataFrame) -> int:
-    return int(_contexts(part).str.count_matches(" ", literal=True).sum())
+def _bytes(part: pl.DataFrame) -> int:
+    return int(_contexts(part).str.len_bytes().sum())
 
 
 def _least_hashes(texts: pl.Series, step: int) -> Hashes:
@@ -207,6 +209,8 @@ def _words(texts: pl.Series) -> tuple[Hashes, _Places]:
     hashes, lengths = word_hashes(texts)
     starts = np.cumsum(lengths) - lengths
     without = np.flatnonzero(lengths == 0)
+    if not len(without):
+        return hashes, starts
     starts += np.searchsorted(without, np.arange(len(starts)))
     return np.insert(hashes, starts[without] - np.arange(len(without)), _EMPTY), starts
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,20 @@ _NONE = pl.DataFrame(schema=dict(records.QUESTIONS))
 
 @dataclass(frozen=True)
 class Prepared:
-    """The three splits in the schema `tracekd.records.QUESTIONS`, and their manifest."""
+    """The three splits in the schema `tracekd.records.QUESTIONS`, and their manifest.
+
+    Attributes:
+        counted: the manifest without near-duplicates, which take as long to find as all else.
+    """
 
     splits: dict[str, Questions]
-    manifest: dict[str, Any]
+    counted: dict[str, Any]
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What each raw row has become, and what train and test have in common."""
+        near = near_duplicates(self.splits["test"], self.splits["train"])
+        return {**self.counted, "near_duplicates_in_train": near}
 
 
 def prepare(name: str, spec: DatasetSpec, sizes: PrepareParams, data_seed: int) -> Prepared:
@@ -47,22 +57,21 @@ def prepare(name: str, spec: DatasetSpec, sizes: PrepareParams, data_seed: int) 
         split: upstream["test" if split == "test" else "train"].select(rows["row"])
         for split, rows in made.tables.items()
     }
-    manifest = _manifest(name, spec, data_seed, loaded, keys, made)
-    manifest["near_duplicates_in_train"] = near_duplicates(questions["test"], questions["train"])
-    return Prepared(questions, {**manifest, "notes": loaded.notes})
+    return Prepared(questions, _counted(name, spec, data_seed, loaded, keys, made))
 
 
 def write(prepared: Prepared, folder: Path) -> None:
     """Write `{train,validation,test}.parquet` and `manifest.json`, all or none."""
     with atomic_directory(folder) as temporary:
-        for _ in pools.in_threads(partial(_write, temporary), prepared.splits.items()):
-            pass
-        write_json(temporary / "manifest.json", prepared.manifest)
+        with pools.beside(partial(_write_splits, prepared.splits, temporary)) as written:
+            manifest = prepared.manifest
+        written()
+        write_json(temporary / "manifest.json", manifest)
 
 
-def _write(folder: Path, split: tuple[str, Questions]) -> None:
-    name, questions = split
-    tables.write_parts(questions, folder / f"{name}.parquet", records.QUESTIONS)
+def _write_splits(splits: dict[str, Questions], folder: Path) -> None:
+    for name, questions in splits.items():
+        tables.write_parts(questions, folder / f"{name}.parquet", records.QUESTIONS)
 
 
 def rejections_by_reason(rejected: Iterable[Rejection]) -> dict[str, dict[str, Any]]:
@@ -120,7 +129,7 @@ def _whole(questions: Questions, name: str) -> pl.DataFrame:
     return pl.concat([splits.whole(_NONE), *questions.map(splits.whole, name)])
 
 
-def _manifest(
+def _counted(
     name: str,
     spec: DatasetSpec,
     data_seed: int,
@@ -145,6 +154,7 @@ def _manifest(
             "stands_in_test": counts(made.in_test),
             "stands_in_validation": counts(made.in_validation),
         },
+        "notes": loaded.notes,
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,9 +32,7 @@ def load(name: str, spec: DatasetSpec, wanted: Wanted) -> Loaded:
     """
     module = reader(spec.reader, f"datasets.yaml: {name}: reader")
     if spec.path is not None:
-        folder = _folder(name, spec.path)
-        raw = _verified(name, spec, folder, _file_reader(name, spec, module))
-        return replace(module.read(folder, spec.options, wanted), raw=raw)
+        return _load_folder(name, spec, _file_reader(name, spec, module), wanted)
     if spec.hub is not None:
         if not hasattr(module, "read_hub"):
             raise TracekdError(f"datasets.yaml: {name}: reader {spec.reader} reads no hub data set")
@@ -144,25 +143,40 @@ def _file_reader(name: str, spec: DatasetSpec, module: Any) -> FileReader:
     return cast(FileReader, module)
 
 
-def _verified(name: str, spec: DatasetSpec, folder: Path, module: FileReader) -> dict[str, str]:
-    files = module.raw_files(folder, spec.options)
-    if sum(path.stat().st_size for path in files) >= _LARGE:
-        pools.start(module.read)
-    raw = fingerprint(folder, files)
-    found = sha256_files(raw)
-    remedy = f"`python stages/prepare.py --pin {name}`"
+def _load_folder(name: str, spec: DatasetSpec, module: FileReader, wanted: Wanted) -> Loaded:
+    """Read a pinned folder while its content hash is taken, which decides about the result."""
+    folder = _folder(name, str(spec.path))
     if spec.sha256 is None:
         raise TracekdError(
             f"datasets.yaml: {name}: path is set but sha256 is null, so its content is not pinned; "
-            f"run {remedy}"
+            f"run {_pin(name)}"
         )
+    files = module.raw_files(folder, spec.options)
+    if sum(path.stat().st_size for path in files) >= _LARGE:
+        pools.start(module.read)
+    with pools.beside(partial(fingerprint, folder, files)) as raw:
+        try:
+            loaded = module.read(folder, spec.options, wanted)
+        except TracekdError:
+            # Of two faults, that the files are not the ones pinned explains the other.
+            _require_pinned(name, spec, folder, raw())
+            raise
+    _require_pinned(name, spec, folder, raw())
+    return replace(loaded, raw=raw())
+
+
+def _require_pinned(name: str, spec: DatasetSpec, folder: Path, raw: dict[str, str]) -> None:
+    found = sha256_files(raw)
     if found != spec.sha256:
         raise TracekdError(
             f"{folder}: the raw files are not those that datasets.yaml pins for {name}: pinned "
             f"sha256 {spec.sha256}, found {found} over {len(raw)} files; restore them, or if the "
-            f"change is intended, run {remedy}"
+            f"change is intended, run {_pin(name)}"
         )
-    return raw
+
+
+def _pin(name: str) -> str:
+    return f"`python stages/prepare.py --pin {name}`"
 
 
 def _write_entry(settings: Path, name: str, values: dict[str, str]) -> None:

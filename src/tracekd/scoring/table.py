@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -88,12 +87,9 @@ def score_file(
     large = questions.is_file() and questions.stat().st_size >= _LARGE
     if large:
         pools.start(_score_part)
-    readers: tuple[Callable[[], Any], ...] = (
-        partial(tables.read_columns, questions, {"id": records.DECOMPOSED["id"]}),
-        partial(tables.read, predictions, records.PREDICTIONS),
-    )
-    asked, said = pools.in_threads(_call, readers)
-    ids = asked["id"]
+    with pools.beside(partial(tables.read, predictions, records.PREDICTIONS)) as read:
+        ids = tables.read_columns(questions, {"id": records.DECOMPOSED["id"]})["id"]
+    said = read()
     check_ids(ids, said["id"])
     if not ids.equals(said["id"]):
         said = ids.to_frame().join(said, on="id", how="left", maintain_order="left")
@@ -111,10 +107,6 @@ def score_file(
 
     tables.write_parts(parts(), target, records.SCORES, extra=metric(spec.answer_metric).parts)
     return pl.concat(verdicts, rechunk=True)
-
-
-def _call(function: Callable[[], Any]) -> Any:
-    return function()
 
 
 def _score_part(

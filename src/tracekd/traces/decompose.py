@@ -3,6 +3,7 @@
 The class stands in the question already; a rule of `tracekd.traces.facts_rules` finds the facts.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,12 @@ import polars as pl
 from tracekd import pools, tables
 from tracekd.columns import lists
 from tracekd.errors import TracekdError, nearest
-from tracekd.records import DECOMPOSED, QUESTIONS, Schema, check
+from tracekd.records import DECOMPOSED, QUESTIONS, SPLITS, STEPS, Schema, check
 from tracekd.scoring.columns import state
 from tracekd.traces.facts_rules import RULES, Rule
+
+#: Bytes of questions from which on other processes are worth their start.
+_LARGE = 1 << 26
 
 
 def rule_of(
@@ -64,17 +68,17 @@ def decompose(questions: pl.DataFrame, rule: str, answers: Literal["all", "any"]
     return check(made, DECOMPOSED, f"rule {rule}")
 
 
-def decompose_file(
-    source: Path, target: Path, rule: str, answers: Literal["all", "any"], schema: Schema
-) -> pl.DataFrame:
-    """Decompose a file of questions into another one, part by part, many on all cores.
+def decompose_files(
+    prepared: Path, target: Path, rule: str, answers: Literal["all", "any"]
+) -> dict[str, pl.DataFrame]:
+    """Decompose the questions of every split, part by part, many on all cores.
 
     Args:
-        source: in the schema `tracekd.records.QUESTIONS`.
-        target: where to write.
+        prepared: folder with a `records.QUESTIONS` table for each split.
+        target: folder to write into: of the test split `records.DECOMPOSED`, of others
+            `records.STEPS`.
         rule: as for `decompose`.
         answers: as for `decompose`.
-        schema: of the target, `DECOMPOSED` or `tracekd.records.STEPS`.
 
     Returns:
         Of each question what `manifest` counts.
@@ -82,31 +86,51 @@ def decompose_file(
     Raises:
         TracekdError: as `decompose`, or if a file is damaged.
     """
-    decompose_part = partial(_decompose_part, source, rule, answers)
-    starts = tables.part_starts(source)
-    made = pools.watched(pools.in_threads(decompose_part, starts), len(starts), source.stem)
-    counted: list[pl.DataFrame] = []
-
-    def parts() -> Iterator[pl.DataFrame]:
-        for part in made:
-            counted.append(part.select("question_class", "step_facts", "answer_in_facts"))
-            yield part.select(list(schema))
-
-    tables.write_parts(parts(), target, schema)
-    return pl.concat(counted)
+    names = [f"{split}.parquet" for split in SPLITS]
+    schemas = [DECOMPOSED if split == "test" else STEPS for split in SPLITS]
+    sizes = [(prepared / name).stat().st_size for name in names if (prepared / name).is_file()]
+    if large := sum(sizes) >= _LARGE:
+        pools.start(_decompose_part)
+    starts = [tables.part_starts(prepared / name) for name in names]
+    # One stream for all splits: the end of one and the beginning of the next are worked on at once.
+    items = [
+        (prepared / name, tuple(schema), start)
+        for name, schema, its in zip(names, schemas, starts, strict=True)
+        for start in its
+    ]
+    work = partial(_decompose_part, rule, answers)
+    results = pools.in_order(work, items, parallel=large)
+    made = pools.watched(results, len(items), "decompose")
+    return {
+        split: _written(itertools.islice(made, len(its)), target / name, schema)
+        for split, name, schema, its in zip(SPLITS, names, schemas, starts, strict=True)
+    }
 
 
 def _decompose_part(
-    source: Path, rule: str, answers: Literal["all", "any"], start: int
+    rule: str, answers: Literal["all", "any"], item: tuple[Path, tuple[str, ...], int]
 ) -> pl.DataFrame:
-    return decompose(tables.read_part(source, QUESTIONS, start), rule, answers)
+    source, columns, start = item
+    return decompose(tables.read_part(source, QUESTIONS, start), rule, answers).select(columns)
+
+
+def _written(parts: Iterator[pl.DataFrame], target: Path, schema: Schema) -> pl.DataFrame:
+    counted: list[pl.DataFrame] = []
+
+    def watched() -> Iterator[pl.DataFrame]:
+        for part in parts:
+            counted.append(part.select("question_class", "step_facts", "answer_in_facts"))
+            yield part
+
+    tables.write_parts(watched(), target, schema)
+    return pl.concat(counted)
 
 
 def manifest(tables: Mapping[str, pl.DataFrame], dataset: str, rule: str) -> dict[str, Any]:
     """Return what the rule found, by split and class.
 
     Args:
-        tables: split -> its questions, decomposed, or what `decompose_file` returns of them.
+        tables: split -> its questions, decomposed, or what `decompose_files` returns of them.
         dataset: key of datasets.yaml.
         rule: name of the rule.
 
