@@ -1,5 +1,6 @@
 """The data stages at the size of MS MARCO: questions per second, memory, and how both grow."""
 
+import os
 import shutil
 import sys
 import tempfile
@@ -68,6 +69,7 @@ def _made(what: str, count: int, folder: Path) -> None:
     say(f"generating {count:,} {what}")
     command = [sys.executable, str(ROOT / "benchmarks/data.py"), "--generate", what]
     measure([*command, "--sizes", str(count), "--scratch", str(folder)])
+    os.sync()  # else the disk is still busy with these files while the stages run
 
 
 def _run_stages(count: int, layout: str, home: Path) -> dict[str, Round]:

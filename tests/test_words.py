@@ -25,7 +25,7 @@ def _expected(texts):
 
 
 def _assert_like_words(texts):
-    hashes, counts = word_hashes(pl.Series(texts, dtype=pl.String))
+    hashes, counts = word_hashes([text.encode() for text in texts])
     words = [word for text in _expected(texts) for word in text]
     assert counts.tolist() == list(map(len, _expected(texts)))
     known = dict(zip(words, hashes.tolist(), strict=True))
@@ -51,11 +51,11 @@ def test_any_text_has_the_words_that_the_library_finds(texts):
 
 
 def test_case_makes_no_difference_and_any_other_letter_does():
-    hashes, _ = word_hashes(pl.Series(["Déjà DÉJÀ deja déjàs"]))
+    hashes, _ = word_hashes(["Déjà DÉJÀ deja déjàs".encode()])
     assert hashes[0] == hashes[1]
     assert len(set(hashes.tolist())) == 3
 
 
 def test_hashes_are_the_same_on_every_machine():
-    hashes, _ = word_hashes(pl.Series(["word"]))
+    hashes, _ = word_hashes([b"word"])
     assert hashes.tolist() == [3664899406992469081]

@@ -9,7 +9,7 @@ their similarity is then counted exactly. The time is linear in the words of all
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tracekd.datasets.questions import Questions
-from tracekd.words import Hashes, word_hashes
+from tracekd.words import Hashes, utf8, word_hashes
 
 SIMILAR = 0.8
 _TITLE = "near-duplicates"
@@ -32,7 +32,7 @@ _ENOUGH_SHINGLES = 64
 #: Bytes of a word, the space behind it included.
 _WORD = 6
 #: Texts that are hashed at a time: their words stay in the processor's cache.
-_TEXTS = 250
+_TEXTS = 150
 #: Pairs that are compared at a time: bounds the memory.
 _CHUNK = 5_000
 
@@ -79,10 +79,14 @@ def _ids(table: Questions, rows: Iterable[int]) -> dict[int, str]:
 
 def _sketch(step: int, part: pl.DataFrame) -> tuple[Hashes, Hashes]:
     """Return the least hashes of each context, and a hash of each question's words."""
-    texts = _contexts(part)
-    pieces = [texts[start : start + _TEXTS] for start in range(0, len(texts), _TEXTS)]
-    least = np.concatenate([_least_hashes(piece, step) for piece in pieces])
-    return least, _whole_hashes(part["question"])
+    texts = utf8(_contexts(part))
+    least = [_least_hashes(piece, step) for piece in _pieces(texts)]
+    return np.concatenate(least), _whole_hashes(utf8(part["question"]))
+
+
+def _pieces(texts: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(texts), _TEXTS):
+        yield texts[start : start + _TEXTS]
 
 
 def _contexts(table: pl.DataFrame) -> pl.Series:
@@ -125,7 +129,7 @@ def _similar(tables: tuple[Questions, Questions], pairs: list[tuple[int, int]]) 
 
 def _sets(table: Questions, rows: Iterable[int]) -> dict[int, Hashes]:
     wanted = sorted(set(rows))
-    hashes, starts = _words(_contexts(table.select(wanted).table()))
+    hashes, starts = _words(utf8(_contexts(table.select(wanted).table())))
     runs = _runs(hashes, starts, np.arange(len(hashes)))
     return dict(zip(wanted, map(np.unique, np.split(runs, starts[1:])), strict=True))
 
@@ -146,7 +150,7 @@ def _bytes(part: pl.DataFrame) -> int:
     return int(_contexts(part).str.len_bytes().sum())
 
 
-def _least_hashes(texts: pl.Series, step: int) -> Hashes:
+def _least_hashes(texts: Sequence[bytes], step: int) -> Hashes:
     """Return one least hash per permutation (columns) of each text (rows)."""
     hashes, starts = _words(texts)
     keep = (hashes & np.uint64(step - 1)) == 0
@@ -182,15 +186,15 @@ def _runs(hashes: Hashes, starts: _Places, places: _Places) -> Hashes:
     """
     ends = np.append(starts[1:], len(hashes))
     left = ends[np.searchsorted(starts, places, side="right") - 1] - places
-    behind = np.append(hashes, np.zeros(_SHINGLE, dtype=np.uint64))
     runs: Hashes = hashes[places] * _odd("place 0")
     for place in range(1, _SHINGLE):
-        runs += behind[places + place] * (left > place) * _odd(f"place {place}")
+        word = hashes.take(places + place, mode="clip")
+        runs += word * (left > place) * _odd(f"place {place}")
     # Sums of products are uneven in their low bits.
     return runs ^ (runs >> np.uint64(29))
 
 
-def _whole_hashes(texts: pl.Series) -> Hashes:
+def _whole_hashes(texts: Sequence[bytes]) -> Hashes:
     """Return a hash of all words of each text, in their order."""
     hashes, starts = _words(texts)
     lengths = np.diff(starts, append=len(hashes))
@@ -201,7 +205,7 @@ def _whole_hashes(texts: pl.Series) -> Hashes:
     return whole
 
 
-def _words(texts: pl.Series) -> tuple[Hashes, _Places]:
+def _words(texts: Sequence[bytes]) -> tuple[Hashes, _Places]:
     """Return the hash of each word, and where each text starts.
 
     A text without words counts as one empty word.

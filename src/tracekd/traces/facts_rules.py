@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tracekd.datasets import UNANSWERABLE
 from tracekd.datasets.intervals import Period, relation, split_fact
 from tracekd.errors import TracekdError
-from tracekd.words import Hashes, word_hashes
+from tracekd.words import Hashes, utf8, word_hashes
 
 Rule = Callable[[pl.DataFrame], list[list[int]]]
 
@@ -128,7 +128,7 @@ def _keys(texts: pl.DataFrame, among: pl.Series | None) -> pl.DataFrame:
         texts: with the columns "question" and "text".
         among: keys; all words that have one of them are returned and few others. None: all words.
     """
-    hashes, counts = word_hashes(texts["text"])
+    hashes, counts = word_hashes(utf8(texts["text"]))
     keys = hashes ^ np.repeat(texts["question"].to_numpy().astype(np.uint64) * _ODD, counts)
     kept = (
         np.arange(len(keys)) if among is None else np.flatnonzero(_may_be(keys, among.to_numpy()))
