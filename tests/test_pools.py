@@ -6,7 +6,7 @@ from queue import Queue
 import pytest
 
 from tracekd.errors import TracekdError
-from tracekd.pools import in_order, in_threads, meanwhile, start
+from tracekd.pools import beside, in_order, in_threads, meanwhile, start
 
 # The functions are the library's: another process could not import those of a test's module.
 
@@ -60,6 +60,17 @@ def test_items_are_not_all_taken_at_once() -> None:
 def test_a_process_that_is_killed_is_an_error_for_the_reader() -> None:
     with pytest.raises(TracekdError, match="killed, probably for want of memory"):
         list(in_order(os._exit, [1, 1], parallel=True))
+
+
+def test_what_goes_on_beside_a_block_gives_its_result_or_failure_when_asked() -> None:
+    reached = threading.Event()
+    with beside(lambda: reached.wait(timeout=60)) as result:
+        reached.set()
+    assert result()
+    with beside(lambda: int("two")) as result:
+        pass
+    with pytest.raises(ValueError, match="two"):
+        result()
 
 
 def test_another_thread_works_meanwhile() -> None:

@@ -49,6 +49,19 @@ def test_every_damaged_or_missing_byte_is_found_out(
                 read(path, SCHEMA)
 
 
+def test_chunks_that_are_digested_apart_count_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, size = tmp_path / "p.parquet", 16
+    monkeypatch.setattr("tracekd.tables._CHUNK", size)
+    write(rows(), path, SCHEMA)
+    assert read(path, SCHEMA).equals(rows())
+    raw = path.read_bytes()
+    path.write_bytes(raw[size : 2 * size] + raw[:size] + raw[2 * size :])
+    with pytest.raises(TracekdError, match="damaged"):
+        read(path, SCHEMA)
+
+
 @pytest.mark.parametrize("look", [height, part_starts, lambda path: read_columns(path, SCHEMA)])
 def test_damage_is_found_out_before_a_part_is_read(
     look: Callable[[Path], object], tmp_path: Path

@@ -85,7 +85,8 @@ def _digest(file: BinaryIO, end: int, footer: bytes) -> bytes:
         return hashlib.sha256(chunk).digest()
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for found in pool.map(of_chunk, range(0, end, _CHUNK)):
+        each = pool.map if end > _CHUNK else map
+        for found in each(of_chunk, range(0, end, _CHUNK)):
             digest.update(found)
     digest.update(footer)
     return digest.digest()

@@ -65,6 +65,17 @@ def test_changed_raw_data_is_an_error_that_names_both_hashes_and_the_remedy(raw:
         assert str(part) in str(error.value)
 
 
+def test_that_files_are_not_the_pinned_ones_comes_before_what_is_wrong_in_them(raw: Path) -> None:
+    entry = pinned(raw)
+    (raw / "equal.json").write_text("no JSON")
+    with pytest.raises(TracekdError, match="not those that datasets"):
+        sources.load("cotemp", entry, WANTED)
+    sources.pin("cotemp", raw.parent / "datasets.yaml")
+    again = load_dataset(raw.parent / "datasets.yaml", "cotemp")
+    with pytest.raises(TracekdError, match=r"equal\.json:1: not JSON"):
+        sources.load("cotemp", again, WANTED)
+
+
 def test_a_file_that_the_reader_does_not_use_changes_no_hash(raw: Path) -> None:
     entry = pinned(raw)
     (raw / "README").write_text("x")

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tracekd import tables
 from tracekd.datasets import Wanted, babi, cotemp, marco, table
 from tracekd.errors import TracekdError
-from tracekd.records import DECOMPOSED, check
-from tracekd.traces.decompose import decompose, manifest, rule_of
+from tracekd.records import DECOMPOSED, QUESTIONS, STEPS, check
+from tracekd.traces.decompose import decompose, decompose_files, manifest, rule_of
 
 ALL = Wanted(data_seed=0, train=None, test=None)
 TENURE = [
@@ -168,6 +169,39 @@ def test_the_manifest_counts_questions_without_gold_facts_and_leakage_by_class()
             }
         },
     }
+
+
+def written(folder: Path) -> dict[str, pl.DataFrame]:
+    """Questions that each have their answer in another fact, written for every split."""
+    splits = {}
+    for split, size in {"train": 7, "validation": 1, "test": 4}.items():
+        asked = table(
+            [
+                question([f"{place}.", *"abc"], ["abc"[place % 3]], key=f"x/{split}/{place}")
+                for place in range(size)
+            ]
+        )
+        tables.write(asked, folder / f"{split}.parquet", QUESTIONS)
+        splits[split] = decompose(asked, "answer_string", "all")
+    return splits
+
+
+@pytest.mark.parametrize(
+    ("constant", "value"),
+    [("tables.ROW_GROUP", 3), ("traces.decompose._LARGE", 0)],
+    ids=["in parts", "in other processes"],
+)
+def test_files_hold_what_whole_splits_decompose_to(
+    constant: str, value: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"tracekd.{constant}", value)
+    expected = written(tmp_path)
+    counted = decompose_files(tmp_path, tmp_path / "out", "answer_string", "all")
+    for split, made in expected.items():
+        schema = DECOMPOSED if split == "test" else STEPS
+        found = tables.read(tmp_path / "out" / f"{split}.parquet", schema)
+        assert found.equals(made.select(list(schema)))
+        assert counted[split].equals(made.select(counted[split].columns))
 
 
 def test_an_empty_table_decomposes_to_an_empty_table() -> None:
