@@ -326,15 +326,15 @@ def inference(tmp_path):
 
 def kill_at_batch(number, patch):
     """Kill in the batch of probes of that number; return a list that grows with every batch."""
-    original, asked = ProbeEngine._answer, []
+    original, asked = ProbeEngine._shared, []
 
-    def answer(self, encoded, prompts, rows, ones):
-        asked.append(len(ones))
+    def share(self, crew, here, shares):
+        asked.append(sum(map(len, shares)))
         if len(asked) == number:
             raise Killed
-        return original(self, encoded, prompts, rows, ones)
+        return original(self, crew, here, shares)
 
-    patch.setattr(ProbeEngine, "_answer", answer)
+    patch.setattr(ProbeEngine, "_shared", share)
     return asked
 
 
@@ -345,9 +345,9 @@ def test_inference_killed_at_its_probes_keeps_its_answers_and_the_probes_that_ar
     with monkeypatch.context() as patch:
         whole = kill_at_batch(None, patch)
         expected = inference.run(adapter)
-    assert len(whole) > 6
+    assert len(whole) > 4
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        kill_at_batch(6, patch)
+        kill_at_batch(4, patch)
         inference.run(adapter)
     (journal,) = (project / ".checkpoints").glob("infer-*/probes-*.jsonl")
     with journal.open("ab") as torn:
@@ -359,7 +359,7 @@ def test_inference_killed_at_its_probes_keeps_its_answers_and_the_probes_that_ar
     monkeypatch.setattr(TransformersBackend, "generate", generate)
     again = kill_at_batch(None, monkeypatch)
     assert inference.run(adapter) == expected
-    assert again == whole[5:]
+    assert again == whole[3:]
     assert list((project / ".checkpoints").iterdir()) == []
 
 

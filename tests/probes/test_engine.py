@@ -90,9 +90,12 @@ def alone(model, stops, prompt, one):
     return said, sum(float(scores[place, token]) for place, token in enumerate(one.gold))
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 64])
-def test_replies_are_those_of_each_row_alone_from_scratch(tiny, batch_size, journal):
+@pytest.mark.parametrize(("batch_size", "threads"), [(1, 1), (3, 1), (64, 1), (3, 2)])
+def test_replies_are_those_of_each_row_alone_from_scratch(tiny, batch_size, threads, journal):
+    import torch
+
     model, encoder = tiny
+    torch.set_num_threads(threads)  # of a crew of two, each answers for some of the prompts
     prompts = prompts_of(encoder)
     # A stop token that some answers really contain, so that rows end at different times.
     first = Asked(0, encoder.plain_ids("<answer>"), [], 9)

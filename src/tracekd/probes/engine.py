@@ -7,11 +7,15 @@ That one pass gives the probability of the gold answer, and the greedy answer as
 gold one: the gold answer serves as a draft (as in speculative decoding, Leviathan et al. 2023,
 arXiv 2211.17192). Where the student says something else, its own token goes on from there, and
 overwrites the rest of the draft. Rows are packed (`tracekd.backends.packed`), so that every answer
-is the one that its row alone would get.
+is the one that its row alone would get. Prompts, with all traces behind them, are shared out to
+processes (`tracekd.crew`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import astuple, dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tracekd.backends.drafts import DRAFT, Recollection
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
     from tracekd.backends.packed import RowCache
+    from tracekd.crew import Crew
 
 
 @dataclass(frozen=True)
@@ -65,14 +70,16 @@ class ProbeEngine:
         Args:
             model: its attention function is replaced.
             stops: tokens that end an answer.
-            batch_size: prompts encoded together, and traces answered together.
+            batch_size: traces that a process answers together.
 
         Raises:
             TracekdError: as `PackedModel` does.
         """
         from tracekd.backends.packed import PackedModel
+        from tracekd.crew import crew_size
 
         self._model, self._stops, self._batch = PackedModel(model), stops, batch_size
+        self._cores = crew_size(self._model.device)
 
     def ask(
         self,
@@ -89,32 +96,31 @@ class ProbeEngine:
             journal: of an earlier run with the same arguments, which goes on with it.
             machine: what the warning before a long run calls it.
         """
-        import torch
+        from tracekd.crew import Crew
 
-        batches = list(self._batches(prompts, asked))
+        def here(places: list[int]) -> list[list[Any]]:
+            return [list(astuple(one)) for one in self._replies(prompts, asked, places)]
+
+        batches = self._batches(prompts, asked)
         replies: dict[int, Reply] = {}
         warning = LongRunWarning("probing", len(batches) - journal.left, machine)
-        encoded: tuple[list[int], RowCache] | None = None
+        crew = Crew(self._cores - 1, lambda _, places: here(places))
         with (
             progress_bar(len(asked), "probes", "answer") as bar,
-            torch.inference_mode(),
             StopRequest().leaving(
                 lambda: f"all answers and {len(journal.values)} of {len(batches)} batches of probes"
             ) as stop,
+            closing(crew),
         ):
-            for chosen, places in batches:
+            for shares in batches:
                 made = journal.recall()
                 if made is None:
-                    own = [prompts[index] for index in chosen]
-                    if encoded is None or encoded[0] is not chosen:
-                        encoded = chosen, self._encode(own)
-                    rows = [chosen.index(asked[place].prompt) for place in places]
-                    ones = [asked[place] for place in places]
-                    made = [astuple(reply) for reply in self._answer(encoded[1], own, rows, ones)]
+                    made = self._shared(crew, here, shares)
                     journal.append(made)
                     stop.check()
                     if message := warning.step():
                         bar.write(message)
+                places = list(chain.from_iterable(shares))
                 replies.update(
                     (place, Reply(*one)) for place, one in zip(places, made, strict=True)
                 )
@@ -123,21 +129,63 @@ class ProbeEngine:
 
     def _batches(
         self, prompts: Sequence[Sequence[int]], asked: Sequence[Asked]
-    ) -> Iterator[tuple[list[int], list[int]]]:
-        """Yield prompts that are encoded together, and which of `asked` are then answered together.
+    ) -> list[list[list[int]]]:
+        """Return batches of shares, one for each process: which of `asked` it answers.
 
-        Those of the same prompts follow each other.
+        A share has about as many as are answered together, and all those behind a prompt.
         """
-        by_prompt: dict[int, list[int]] = {}
+        from tracekd.crew import share_out
+
+        behind: dict[int, list[int]] = {}
+        tokens: Counter[int] = Counter()
         for place, one in enumerate(asked):
-            by_prompt.setdefault(one.prompt, []).append(place)
-        wanted = list(by_prompt)
-        for batch in length_batches([len(prompts[index]) for index in wanted], self._batch):
-            chosen = [wanted[position] for position in batch]
-            places = [place for index in chosen for place in by_prompt[index]]
-            lengths = [len(asked[place].forced) for place in places]
-            for part in length_batches(lengths, self._batch):
-                yield chosen, [places[position] for position in part]
+            behind.setdefault(one.prompt, []).append(place)
+            tokens[one.prompt] += len(one.forced) + len(one.gold)
+        wanted = list(behind)
+        together = self._cores * self._batch * len(wanted) // max(1, len(asked))
+        lengths = [len(prompts[index]) for index in wanted]
+        batches = []
+        for batch in length_batches(lengths, max(self._cores, together)):
+            work = [lengths[at] + tokens[wanted[at]] for at in batch]
+            batches.append(
+                [
+                    [place for at in share for place in behind[wanted[batch[at]]]]
+                    for share in share_out(work, self._cores)
+                ]
+            )
+        return batches
+
+    def _shared(
+        self,
+        crew: "Crew",
+        here: Callable[[list[int]], list[list[Any]]],
+        shares: list[list[int]],
+    ) -> list[list[Any]]:
+        """Return `here` of all shares, one after the other, the first in this process."""
+        own, *others = shares
+        if not others:
+            return here(own)
+        first, replies = crew.share(lambda: here(own), others)
+        return list(chain(first, *replies))
+
+    def _replies(
+        self, prompts: Sequence[Sequence[int]], asked: Sequence[Asked], places: list[int]
+    ) -> list[Reply]:
+        """Return the replies to those of `asked` that stand at these places, in this process."""
+        import torch
+
+        wanted = list(dict.fromkeys(asked[place].prompt for place in places))
+        rows = {index: row for row, index in enumerate(wanted)}
+        own = [prompts[index] for index in wanted]
+        found: dict[int, Reply] = {}
+        with torch.inference_mode():
+            encoded = self._encode(own)
+            for part in length_batches([len(asked[place].forced) for place in places], self._batch):
+                chosen = [places[at] for at in part]
+                ones = [asked[place] for place in chosen]
+                made = self._answer(encoded, own, [rows[one.prompt] for one in ones], ones)
+                found.update(zip(chosen, made, strict=True))
+        return [found[place] for place in places]
 
     def _encode(self, prompts: Sequence[Sequence[int]]) -> "RowCache":
         from tracekd.backends.decoding import read_prompts
