@@ -38,13 +38,19 @@ class PackedModel:
     """
 
     def __init__(self, model: "PreTrainedModel") -> None:
-        """Take `model`, on its device, and replace its attention function.
+        """Take `model`, on its device; replace its attention function and, on a CPU, its norms.
 
         Raises:
             TracekdError: if it does not let its attention function be replaced.
         """
         from transformers import AttentionInterface
 
+        from tracekd.kernels.norms import fuse_norm
+
+        model.requires_grad_(False)
+        if model.device.type == "cpu":
+            for module in model.modules():
+                fuse_norm(module)
         AttentionInterface.register(_ATTENTION, _attend)
         model.set_attn_implementation(_ATTENTION)
         if model.config._attn_implementation != _ATTENTION:

@@ -43,12 +43,7 @@ class TransformersBackend:
         """
         from tracekd.backends.packed import PackedModel
         from tracekd.crew import Crew, crew_size
-        from tracekd.kernels.norms import fuse_norm
 
-        model.requires_grad_(False)
-        if device.device.type == "cpu":
-            for module in model.modules():
-                fuse_norm(module)
         self._model, self._stops, self._draft = PackedModel(model), stops, draft
         self._taught = Recollection()
         for answer in taught:
