@@ -186,6 +186,20 @@ FAULTS = (
         ("probes/test_engine.py",),
     ),
     Fault(
+        "replies of one process to probes taken for another's",
+        "probes/engine.py",
+        "return list(chain(first, *replies))",
+        "return list(chain(*replies, first))",
+        ("probes/test_engine.py",),
+    ),
+    Fault(
+        "of a table's chunks only the first is digested",
+        "tables.py",
+        "for found in each(of_chunk, range(0, end, _CHUNK)):",
+        "for found in each(of_chunk, range(0, min(end, _CHUNK), _CHUNK)):",
+        ("test_tables.py",),
+    ),
+    Fault(
         "generation goes on behind the end of turn",
         "backends/__init__.py",
         "ids = {encoder.end_of_turn, encoder.tokenizer.eos_token_id, *others}",

@@ -57,9 +57,11 @@ def test_chunks_that_are_digested_apart_count_in_their_order(
     write(rows(), path, SCHEMA)
     assert read(path, SCHEMA).equals(rows())
     raw = path.read_bytes()
-    path.write_bytes(raw[size : 2 * size] + raw[:size] + raw[2 * size :])
-    with pytest.raises(TracekdError, match="damaged"):
-        read(path, SCHEMA)
+    for start in range(0, 5 * size, size):
+        one, other = raw[start : start + size], raw[start + size : start + 2 * size]
+        path.write_bytes(raw[:start] + other + one + raw[start + 2 * size :])
+        with pytest.raises(TracekdError, match="damaged"):
+            read(path, SCHEMA)
 
 
 @pytest.mark.parametrize("look", [height, part_starts, lambda path: read_columns(path, SCHEMA)])
