@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import warnings
 from pathlib import Path
 
@@ -199,6 +200,26 @@ def test_training_lowers_the_loss_and_logs_it_apart(exact, tmp_path):
     assert [line.split("\t")[0] for line in steps[1:]] == [str(n) for n in range(1, 16)]
     validated = (tmp_path / "log/plots/metrics/validation/loss.tsv").read_text().splitlines()
     assert [line.split("\t")[0] for line in validated[1:]] == ["0", "8", "15"]
+
+
+def test_a_run_ends_well_where_another_of_the_checkout_ends_in_the_same_moment(
+    monkeypatch, exact, tmp_path
+):
+    encoded = encode_rows(load_encoder("tiny_llama", spec("tiny_llama")), rows(2))
+    model, params = student("tiny_llama", exact, epochs=1, batch_size=2)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    remove, marks = os.remove, []
+
+    def another_was_first(path):
+        if Path(path).name == "DVCLIVE_STEP_COMPLETED":
+            remove(path)
+            marks.append(path)
+        remove(path)
+
+    monkeypatch.setattr("dvclive.vscode.os.remove", another_was_first)
+    folders = tmp_path / "log", tmp_path / "progress"
+    assert fine_tune(model, encoded, encoded, params, 0, exact, 0, *folders).steps == 1
+    assert len(marks) == 1
 
 
 def test_two_runs_end_with_the_same_files(monkeypatch, tmp_path):

@@ -15,6 +15,8 @@ from tracekd.files import read_json, write_json
 from tracekd.progress import LongRunWarning, progress_bar
 from tracekd.trainer import CompletionTrainer
 
+#: DVCLive's, for editors; all runs of a checkout have one. Deleting it is the last thing it does.
+_MARK = "DVCLIVE_STEP_COMPLETED"
 #: Written last into a checkpoint: one without it was cut off.
 _STATE = "monitor.json"
 _LOG = "log"
@@ -119,7 +121,11 @@ class Monitor(TrainerCallback):  # type: ignore[misc]
         if hasattr(self, "_bar"):
             self._bar.close()
         if hasattr(self, "_live"):
-            self._live.end()
+            try:
+                self._live.end()
+            except FileNotFoundError as error:  # another run has just deleted it
+                if Path(str(error.filename)).name != _MARK:
+                    raise
 
     def _log_validation(self) -> None:
         means = self._trainer.validate().means()
