@@ -2,7 +2,6 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -165,10 +164,14 @@ def build_files(
     )
     parts = pools.watched(asked, len(items), "build-sft")
     told = {
-        name: _build_file(
-            partial(make, ring=source.ring(params.seed)),
-            itertools.islice(parts, len(source.starts)),
+        name: tables.write_telling(
+            map(
+                partial(make, ring=source.ring(params.seed)),
+                itertools.islice(parts, len(source.starts)),
+            ),
             target / source.questions.name,
+            SFT,
+            lambda part: part.select(*_TOLD, **_PROMPT_HASHES),
         )
         for name, source in sources.items()
     }
@@ -208,21 +211,6 @@ class _Source:
         """
         parts = (_without_other_facts(self.part(start)) for start in self.starts)
         return Ring((gold for part in parts for gold in gold_steps(part)), seed)
-
-
-def _build_file(
-    make: Callable[[pl.DataFrame], pl.DataFrame], asked: Iterable[pl.DataFrame], target: Path
-) -> pl.DataFrame:
-    """Write the examples of a split; return of each what the manifest and the check look at."""
-    told: list[pl.DataFrame] = []
-
-    def parts() -> Iterator[pl.DataFrame]:
-        for part in map(make, asked):
-            told.append(part.select(*_TOLD, **_PROMPT_HASHES))
-            yield part
-
-    tables.write_parts(parts(), target, SFT)
-    return pl.concat(told)
 
 
 def _without_other_facts(table: pl.DataFrame) -> pl.DataFrame:

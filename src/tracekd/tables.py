@@ -10,7 +10,7 @@ program reads these files too.
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -196,3 +196,23 @@ def write_parts(
         except pl.exceptions.PolarsError as error:
             raise (failure or [error])[0] from None
         seal(temporary)
+
+
+def write_telling(
+    parts: Iterable[pl.DataFrame],
+    path: Path,
+    schema: Schema,
+    tell: Callable[[pl.DataFrame], pl.DataFrame],
+    *,
+    extra: Collection[str] = (),
+) -> pl.DataFrame:
+    """Do what `write_parts` does; return what `tell` makes of each part, as one table."""
+    told: list[pl.DataFrame] = []
+
+    def passing() -> Iterator[pl.DataFrame]:
+        for part in parts:
+            told.append(tell(part))
+            yield part
+
+    write_parts(passing(), path, schema, extra=extra)
+    return pl.concat(told, rechunk=True)

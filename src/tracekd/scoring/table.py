@@ -1,6 +1,6 @@
 """Questions and what a student said of them -> the table of scores, one row per question."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
@@ -98,15 +98,10 @@ def score_file(
     score_part = partial(_score_part, questions, spec, steps)
     results = pools.in_order(score_part, items, parallel=large)
     scored = pools.watched(results, len(starts), questions.stem)
-    verdicts: list[pl.DataFrame] = []
-
-    def parts() -> Iterator[pl.DataFrame]:
-        for part in scored:
-            verdicts.append(part.drop(SAID))
-            yield part
-
-    tables.write_parts(parts(), target, records.SCORES, extra=metric(spec.answer_metric).parts)
-    return pl.concat(verdicts, rechunk=True)
+    parts = metric(spec.answer_metric).parts
+    return tables.write_telling(
+        scored, target, records.SCORES, lambda part: part.drop(SAID), extra=parts
+    )
 
 
 def _score_part(

@@ -4,7 +4,8 @@ The class stands in the question already; a rule of `tracekd.traces.facts_rules`
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import operator
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -14,12 +15,14 @@ import polars as pl
 from tracekd import pools, tables
 from tracekd.columns import lists
 from tracekd.errors import TracekdError, nearest
-from tracekd.records import DECOMPOSED, QUESTIONS, SPLITS, STEPS, Schema, check
+from tracekd.records import DECOMPOSED, QUESTIONS, SPLITS, STEPS, check
 from tracekd.scoring.columns import state
 from tracekd.traces.facts_rules import RULES, Rule
 
 #: Bytes of questions from which on other processes are worth their start.
 _LARGE = 1 << 26
+#: What `manifest` looks at.
+_COUNTED = ["question_class", "step_facts", "answer_in_facts"]
 
 
 def rule_of(
@@ -102,7 +105,9 @@ def decompose_files(
     results = pools.in_order(work, items, parallel=large)
     made = pools.watched(results, len(items), "decompose")
     return {
-        split: _written(itertools.islice(made, len(its)), target / name, schema)
+        split: tables.write_telling(
+            itertools.islice(made, len(its)), target / name, schema, operator.itemgetter(_COUNTED)
+        )
         for split, name, schema, its in zip(SPLITS, names, schemas, starts, strict=True)
     }
 
@@ -112,18 +117,6 @@ def _decompose_part(
 ) -> pl.DataFrame:
     source, columns, start = item
     return decompose(tables.read_part(source, QUESTIONS, start), rule, answers).select(columns)
-
-
-def _written(parts: Iterator[pl.DataFrame], target: Path, schema: Schema) -> pl.DataFrame:
-    counted: list[pl.DataFrame] = []
-
-    def watched() -> Iterator[pl.DataFrame]:
-        for part in parts:
-            counted.append(part.select("question_class", "step_facts", "answer_in_facts"))
-            yield part
-
-    tables.write_parts(watched(), target, schema)
-    return pl.concat(counted)
 
 
 def manifest(tables: Mapping[str, pl.DataFrame], dataset: str, rule: str) -> dict[str, Any]:
