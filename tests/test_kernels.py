@@ -12,7 +12,7 @@ from tracekd.collation import IGNORED, collate
 from tracekd.config import TrainParams, load_model
 from tracekd.devices import Device
 from tracekd.encoding import Encoded
-from tracekd.kernels import attention, layer, use_kernels
+from tracekd.kernels import attention, causal, layer, use_kernels
 from tracekd.kernels.attention import attend, rotary_causal_attention
 from tracekd.kernels.head import _LOGITS, head_losses
 from tracekd.kernels.lora import DropoutMasks, lora_linear
@@ -103,8 +103,8 @@ def test_a_common_start_is_computed_once_and_comes_to_the_same(name, block, long
     ]
     expected, answers, expected_gradients = losses_and_gradients(student(name), examples)
     monkeypatch.setattr(attention, "_LONGEST", longest)
-    monkeypatch.setattr(attention, "_ONE_BLOCK", block)
-    monkeypatch.setattr(attention, "_BLOCK", block)
+    monkeypatch.setattr(causal, "_ONE_BLOCK", block)
+    monkeypatch.setattr(causal, "_BLOCK", block)
     fused, seen = student(name), []
     use_kernels(fused, seed=0)
     fused.get_input_embeddings().register_forward_hook(
@@ -240,8 +240,8 @@ def test_a_shared_matrix_is_in_memory_once_and_saved_weights_are_as_before(tmp_p
 
 @pytest.mark.parametrize("one_block", [5, 2])
 def test_gradient_of_attention(one_block, monkeypatch):
-    monkeypatch.setattr(attention, "_ONE_BLOCK", one_block)
-    monkeypatch.setattr(attention, "_BLOCK", 2)
+    monkeypatch.setattr(causal, "_ONE_BLOCK", one_block)
+    monkeypatch.setattr(causal, "_BLOCK", 2)
     torch.manual_seed(0)
     angles = torch.randn(1, 5, 2, dtype=torch.float64).repeat(1, 1, 2)
     assert gradcheck(

@@ -1,12 +1,11 @@
 r"""Rotary position embedding and causal attention as one function.
 
-Query heads that share a key head stand side by side, so that keys and values are not repeated:
+Of a packed sequence (starts.py) [1, N, heads, D], attention sees the rows:
 
-    q  [B, T, H, D]  -rotate->  [B K, G, T, D]       H = K G query heads in groups of G
-    k  [B, T, K, D]  -rotate->  [B K, T, D]          scores [B K, G, T, T]
+    q [B, H, T, D]  as  [B K, G, T, D], with H = K G        k, v [B, K, T, D]  as  [B K, T, D]
 """
 
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +13,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers.cache_utils import Cache
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
+from tracekd.kernels.causal import attended, attended_backward
+from tracekd.kernels.rows import to_rows, to_sequence
 from tracekd.kernels.shared_input import SharedInput
 from tracekd.kernels.starts import SharedStart
 
@@ -22,13 +23,13 @@ from tracekd.kernels.starts import SharedStart
 _LAYERS = {"LlamaAttention", "Qwen3Attention"}
 #: Longer rows, and all on a GPU, go to torch's attention, whose memory grows with T, not T^2.
 _LONGEST = 1536
-#: Longer rows are computed in blocks of queries: of what is hidden from a block, half in all,
-#: nothing is computed.
-_ONE_BLOCK, _BLOCK = 256, 128
 
 
 class RotaryCausalAttention(torch.autograd.Function):
-    """o = softmax(s q' k'^T + causal) v with q', k' rotated; gradients for q, k and v."""
+    """o = softmax(s q' k'^T + causal) v with q', k' rotated; gradients for q, k and v.
+
+    All of them are sequences [1, N, heads, D] as `start` packs rows.
+    """
 
     @staticmethod
     def forward(
@@ -39,88 +40,29 @@ class RotaryCausalAttention(torch.autograd.Function):
         cos: torch.Tensor,
         sin: torch.Tensor,
         scale: float,
+        start: SharedStart,
     ) -> torch.Tensor:
-        """Return the output; see the class."""
-        batch, length, heads, width = q.shape
-        groups, keys = batch * k.shape[2], (batch * k.shape[2], length, width)
-        q = _rotate(q.transpose(1, 2), cos, sin).view(groups, -1, length, width)
-        k = _rotate(k.transpose(1, 2), cos, sin).view(keys)
-        v = v.transpose(1, 2).reshape(keys)
-        blocks, parts = _blocks(length), []
-        kept = q.new_empty(sum(_weights(q, block) for block in blocks))
-        for block, weights in zip(blocks, _by_block(kept, q, blocks), strict=True):
-            seen, size = block.stop, block.stop - block.start
-            asked = q[:, :, block].reshape(groups, -1, width)
-            future = _future(size, seen, q.shape[1], q.dtype, q.device).expand(groups, -1, -1)
-            scores = torch.baddbmm(future, asked, k[:, :seen].transpose(1, 2), alpha=scale)
-            torch.softmax(scores, dim=-1, out=weights)
-            parts.append(torch.bmm(weights, v[:, :seen]).view(groups, -1, size, width))
+        """Return the output; `cos` and `sin` are of the rows, [1 or B, T, D]."""
+        q, k = (to_rows(x, start, (cos, sin)) for x in (q, k))
+        k, v = (x.reshape(-1, *k.shape[2:]) for x in (k, to_rows(v, start)))
+        output, kept = attended(q.view(len(k), -1, *k.shape[1:]), k, v, scale)
         ctx.save_for_backward(q, k, v, cos, sin, kept)
-        ctx.scale, ctx.heads = scale, heads
-        return _joined(parts).view(batch, heads, length, width).transpose(1, 2)
+        ctx.scale, ctx.start = scale, start
+        return to_sequence(output.view(q.shape), start, once=True)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Return the gradients of the arguments for that of the output."""
         q, k, v, cos, sin, kept = ctx.saved_tensors
-        groups, length, width = k.shape
-        batch = q.numel() // (ctx.heads * length * width)
-        g = gradients[0].transpose(1, 2).reshape(q.shape)
-        blocks, parts, g_k, g_v = _blocks(length), [], torch.zeros_like(k), torch.zeros_like(v)
-        for block, weights in zip(blocks, _by_block(kept, q, blocks), strict=True):
-            seen, size = block.stop, block.stop - block.start
-            asked, told = (x[:, :, block].reshape(groups, -1, width) for x in (q, g))
-            g_weights = torch.bmm(told, v[:, :seen].transpose(1, 2))
-            g_scores = torch._softmax_backward_data(g_weights, weights, -1, weights.dtype)
-            g_scores.mul_(ctx.scale)
-            parts.append(torch.bmm(g_scores, k[:, :seen]).view(groups, -1, size, width))
-            g_k[:, :seen] += torch.bmm(g_scores.transpose(1, 2), asked)
-            g_v[:, :seen] += torch.bmm(weights.transpose(1, 2), told)
-
-        def unrotated(gradient: torch.Tensor) -> torch.Tensor:
-            heads = gradient.view(batch, -1, length, width)
-            return _rotate(heads, cos, -sin).transpose(1, 2)
-
-        values = g_v.view(batch, -1, length, width).transpose(1, 2)
-        return unrotated(_joined(parts)), unrotated(g_k), values, None, None, None
-
-
-@lru_cache(maxsize=64)
-def _future(
-    size: int, seen: int, heads: int, dtype: torch.dtype, device: torch.device
-) -> torch.Tensor:
-    """Return what hides later keys from the last `size` of `seen` queries: 0 or -inf.
-
-    Shape [heads * size, seen], the same for each of `heads` query heads that share keys. All
-    layers of all steps ask for the same few.
-    """
-    future = torch.full((size, seen), float("-inf"), dtype=dtype, device=device)
-    return future.triu_(1 + seen - size).repeat(heads, 1)
-
-
-def _blocks(length: int) -> list[slice]:
-    """Return the queries that are computed together, with the keys up to their last one."""
-    if length <= _ONE_BLOCK:
-        return [slice(0, length)]
-    return [slice(start, min(start + _BLOCK, length)) for start in range(0, length, _BLOCK)]
-
-
-def _weights(q: torch.Tensor, block: slice) -> int:
-    """Return how many attention weights a block of `q` [groups, G, T, D] has."""
-    return int(q.shape[0] * q.shape[1] * (block.stop - block.start) * block.stop)
-
-
-def _by_block(kept: torch.Tensor, q: torch.Tensor, blocks: list[slice]) -> list[torch.Tensor]:
-    """Return each block's weights [groups, G * queries, keys], views of what is kept of all.
-
-    A tensor for each, of many sizes, would leave gaps in the memory when they are freed.
-    """
-    parts = torch.split(kept, [_weights(q, block) for block in blocks])
-    return [part.view(len(q), -1, block.stop) for part, block in zip(parts, blocks, strict=True)]
-
-
-def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+        rows = to_rows(gradients[0], ctx.start, once=True)
+        g, q = (x.reshape(len(k), -1, *k.shape[1:]) for x in (rows, q))
+        heads = [
+            x.view(ctx.start.rows, -1, *k.shape[1:])
+            for x in attended_backward(g, q, k, v, kept, ctx.scale)
+        ]
+        angles = (cos, sin)
+        g_q, g_k = (to_sequence(x, ctx.start, angles) for x in heads[:2])
+        return g_q, g_k, to_sequence(heads[2], ctx.start), None, None, None, None
 
 
 def rotary_causal_attention(
@@ -134,8 +76,7 @@ def rotary_causal_attention(
     """Return the attention's output [B, T, H, D]; each position sees itself and what is before.
 
     Takes memory for T^2 / 2 weights per head, which for short rows is the quicker way. Sources:
-    Vaswani et al. 2017 (arXiv 1706.03762), Su et al. 2021 (arXiv 2104.09864) in transformers'
-    layout, which pairs element i with i + D / 2.
+    Vaswani et al. 2017 (arXiv 1706.03762), and rows.py.
 
     Args:
         q: queries [B, T, H, D].
@@ -145,10 +86,12 @@ def rotary_causal_attention(
         sin: as `cos`.
         scale: of the scores.
     """
+    start = SharedStart(0, len(q))
+    sequences = (x.reshape(1, -1, *x.shape[2:]) for x in (q, k, v))
     output: torch.Tensor = RotaryCausalAttention.apply(  # type: ignore[no-untyped-call]
-        q, k, v, cos[:, None], sin[:, None], scale
+        *sequences, cos, sin, scale, start
     )
-    return output
+    return output.view(q.shape)
 
 
 def fuse_attention(module: Any) -> None:
@@ -237,13 +180,3 @@ def _forward(
         cos, sin = cos[:, : q.shape[1]], sin[:, : q.shape[1]]
         attended = shared_start.pack(attend(q, k, v, cos, sin, module.scaling))
     return module.o_proj(attended.reshape(*hidden_states.shape[:2], -1)), None
-
-
-def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Return `x` [B, heads, T, D] rotated, contiguous; `cos` and `sin` [1 or B, 1, T, D]."""
-    half = x.shape[-1] // 2
-    cos, sin, first, second = cos[..., :half], sin[..., :half], x[..., :half], x[..., half:]
-    y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-    torch.mul(first, cos, out=y[..., :half]).addcmul_(second, sin, value=-1)
-    torch.mul(second, cos, out=y[..., half:]).addcmul_(first, sin)
-    return y

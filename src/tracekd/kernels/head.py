@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from tracekd.kernels import native
+
 #: Layers of transformers whose model computes logits as `lm_head(hidden)`, and nothing else.
 _MODELS = {"LlamaForCausalLM", "Qwen3ForCausalLM"}
 #: Logits that are in memory at a time: 64 MiB of them in fp32.
@@ -26,12 +28,9 @@ class _HeadLosses(torch.autograd.Function):
         slopes = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         size = max(1, _LOGITS // len(weight))
         for start in range(0, len(hidden), size):
-            part, aim = slice(start, start + size), targets[start : start + size, None]
-            logs = torch.log_softmax(hidden[part] @ weight.t(), dim=1, dtype=torch.float32)
-            losses[part] = -logs.gather(1, aim).squeeze(1)
+            part = slice(start, start + size)
+            losses[part], errors = _cross_entropy(hidden[part] @ weight.t(), targets[part])
             if slopes is not None:
-                errors = logs.exp_()
-                errors.scatter_add_(1, aim, errors.new_full(aim.shape, -1.0))
                 slopes[part] = errors.to(hidden.dtype) @ weight
         ctx.save_for_backward(slopes)
         return losses
@@ -40,6 +39,19 @@ class _HeadLosses(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (slopes,) = ctx.saved_tensors
         return (slopes * gradients[0][:, None]).to(slopes.dtype), None, None
+
+
+def _cross_entropy(
+    logits: torch.Tensor, targets: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the losses [N] for logits [N, V], which it spoils, and their gradients [N, V]."""
+    if native.takes(logits):
+        return native.cross_entropy(logits, targets), logits
+    logs = torch.log_softmax(logits, dim=1, dtype=torch.float32)
+    losses = -logs.gather(1, targets[:, None]).squeeze(1)
+    errors = logs.exp_()
+    errors.scatter_add_(1, targets[:, None], errors.new_full((len(errors), 1), -1.0))
+    return losses, errors
 
 
 def head_losses(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

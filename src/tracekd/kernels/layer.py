@@ -122,7 +122,7 @@ class _DecoderLayer(torch.autograd.Function):
         *_adapters: torch.Tensor,
     ) -> torch.Tensor:
         chain = ctx.chain = _Chain()
-        ctx.parts, ctx.start = parts, start
+        ctx.parts = parts
         attention, tokens = parts.attention, x.reshape(-1, x.shape[-1])
         normal = chain.norm(parts.first_norm, tokens)
         qkv = chain.linear(parts.qkv, normal, ctx.needs_input_grad[0])
@@ -132,26 +132,24 @@ class _DecoderLayer(torch.autograd.Function):
         ]
         for place, norm in enumerate(parts.head_norms):
             heads[place] = chain.norm(norm, heads[place])
-        q, k, v = map(start.unpack, heads)
         # The sequence begins with a whole row, so these are the positions of every row.
-        cos, sin = (angles[:, None, : q.shape[1]] for angles in (cos, sin))
-        seen = chain.call(RotaryCausalAttention, q, k, v, cos, sin, attention.scaling)
-        h = chain.linear(parts.out, start.pack(seen).reshape(len(tokens), -1)).add_(tokens)
+        cos, sin = (angles[:, : start.length(x)] for angles in (cos, sin))
+        seen = chain.call(RotaryCausalAttention, *heads, cos, sin, attention.scaling, start)
+        h = chain.linear(parts.out, seen.reshape(len(tokens), -1)).add_(tokens)
         both = chain.linear(parts.gate_up, chain.norm(parts.second_norm, h))
         y = chain.linear(parts.down, chain.call(SwiGlu, both)).add_(h)
         return y.view(x.shape)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        chain, parts, start = ctx.chain, ctx.parts, ctx.start
+        chain, parts = ctx.chain, ctx.parts
         g = gradients[0].reshape(-1, gradients[0].shape[-1])
         g_opened, down = chain.back_linear(parts.down, g)
         g_normal, gate_up = chain.back_linear(parts.gate_up, chain.back(SwiGlu, g_opened))
         g_h = chain.back(RmsNorm, g_normal)[0].add_(g)
         g_seen, out = chain.back_linear(parts.out, g_h)
-        g_seen = start.pack_backward(g_seen.view(1, len(g), -1, parts.attention.head_dim))
-        heads = chain.back(RotaryCausalAttention, g_seen)[:3]
-        heads = [start.unpack_backward(part) for part in heads]
+        g_seen = g_seen.view(1, len(g), -1, parts.attention.head_dim)
+        heads = list(chain.back(RotaryCausalAttention, g_seen)[:3])
         for place in reversed(range(len(parts.head_norms))):
             heads[place] = chain.back(RmsNorm, heads[place])[0]
         g_qkv = torch.cat([part.reshape(len(g), -1) for part in heads], dim=1)

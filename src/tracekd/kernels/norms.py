@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 
+from tracekd.kernels import native
+
 #: Layers of transformers that compute x / sqrt(mean(x^2) + eps) * weight.
 _LAYERS = {"LlamaRMSNorm", "Qwen3RMSNorm"}
 
@@ -18,6 +20,11 @@ class RmsNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
         """Return the output; see the class."""
+        ctx.native = native.takes(x, weight)
+        if ctx.native:
+            y, normal, r = native.rms_norm(x, weight, eps)
+            ctx.save_for_backward(normal, weight, r)
+            return y
         # Mixed formats would be cast in every operation; one cast each way is half the passes.
         exact = x.to(torch.promote_types(x.dtype, torch.float32), copy=True)
         length = torch.linalg.vector_norm(exact, dim=-1, keepdim=True)
@@ -30,6 +37,8 @@ class RmsNorm(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         """Return the gradients of the arguments for that of the output."""
         normal, weight, r = ctx.saved_tensors
+        if ctx.native:
+            return native.rms_norm_back(gradients[0], weight, normal, r), None, None
         g = gradients[0] * weight
         mean = (g * normal).sum(-1, keepdim=True, dtype=r.dtype).div_(normal.shape[-1])
         g.addcmul_(normal, mean.to(g.dtype), value=-1)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from tracekd.kernels import native
 from tracekd.kernels.lora import dropout_of, is_plain_lora, lora_linear
 
 #: Layers of transformers that compute down(silu(gate(x)) * up(x)), if their activation is SiLU.
@@ -103,6 +104,10 @@ class SwiGlu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, both: torch.Tensor) -> torch.Tensor:
         """Return the output; see the class."""
+        ctx.native = native.takes(both)
+        if ctx.native:
+            ctx.save_for_backward(both)
+            return native.swiglu(both)
         gate, up = both.chunk(2, dim=-1)
         opened = torch.nn.functional.silu(gate)
         ctx.save_for_backward(both, opened)
@@ -111,6 +116,8 @@ class SwiGlu(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
         """Return the gradients of the arguments for that of the output."""
+        if ctx.native:
+            return native.swiglu_back(gradients[0], *ctx.saved_tensors)
         both, opened = ctx.saved_tensors
         gate, up = both.chunk(2, dim=-1)
         slopes = torch.empty_like(both)
