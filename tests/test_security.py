@@ -39,7 +39,7 @@ ENVIRONMENT = frozenset({
     "DVC_ROOT", "TRACEKD_CACHE", "TRACEKD_CHECKPOINT_SECONDS", "XDG_CACHE_HOME",
     "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_",
     "RANK", "LOCAL_RANK", "WORLD_SIZE", "POLARS_MAX_THREADS", "_RJEM_MALLOC_CONF",
-    "OPENBLAS_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS", "CC", "TRACEKD_NATIVE",
 })  # fmt: skip
 #: Import by name only from the fixed table of readers.
 IMPORTS_BY_NAME = {"src/tracekd/datasets/__init__.py"}

@@ -19,14 +19,18 @@ class Device:
     dtype: "torch.dtype"
 
     def describe(self) -> dict[str, Any]:
-        """Return the machine in words, for a run card."""
+        """Return the machine in words, for a run card: all of it that results depend on."""
         import torch
 
+        from tracekd.kernels import native
+
+        compiles = self.device.type == "cpu" and self.dtype == torch.bfloat16
         return {
             "device": self.device.type,
             "device_name": _name(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
+            "compiled_passes": compiles and native.library() is not None,
         }
 
     def peak_memory_bytes(self) -> int:

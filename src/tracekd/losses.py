@@ -63,12 +63,11 @@ def supervised_losses(
     """
     from torch.nn.functional import cross_entropy
 
-    from tracekd.kernels.attention import shares_starts
     from tracekd.kernels.head import head_losses, open_head
 
-    outputs, supervised = (_outputs_sharing_starts if shares_starts(model) else _outputs_of_rows)(
-        model, batch
-    )
+    shares_starts = getattr(getattr(model, "module", model), "shares_starts", False)
+    outputs_of = _outputs_sharing_starts if shares_starts else _outputs_of_rows
+    outputs, supervised = outputs_of(model, batch)
     targets = batch["labels"][:, 1:][supervised]
     head = open_head(model)
     if head is None:

@@ -13,9 +13,12 @@ is one autograd function with a backward pass written by hand:
     optimizer.py     AdamW                      every adapter, on every device
 
 Where all attention layers are known, what all rows of a batch begin with is computed once
-(starts.py). Other layers keep their own forward pass. `use_kernels` is for training: the layers it
-changes no longer look at PEFT's switches (`disable_adapter` and the like), the base weights get no
-gradient, and the model returns what its output head would read (`losses.supervised_losses` knows).
+(starts.py); attention sees the rows (rows.py) and computes them in blocks (causal.py). What these
+functions do beside matrix products is done by passes.c where native.py can have it, else by torch.
+
+Other layers keep their own forward pass. `use_kernels` is for training: the layers it changes no
+longer look at PEFT's switches (`disable_adapter` and the like), the base weights get no gradient,
+and the model returns what its output head would read (`losses.supervised_losses` knows).
 """
 
 from typing import TYPE_CHECKING
@@ -31,7 +34,7 @@ def use_kernels(model: "torch.nn.Module", seed: int) -> None:
         model: wrapped by PEFT's LoRA, on its device.
         seed: decides the dropout masks, together with torch's generator.
     """
-    from tracekd.kernels.attention import fuse_attention
+    from tracekd.kernels.attention import fuse_attention, shares_starts
     from tracekd.kernels.head import fuse_head
     from tracekd.kernels.layer import fuse_layer
     from tracekd.kernels.lora import DropoutMasks, fuse_lora
@@ -48,3 +51,4 @@ def use_kernels(model: "torch.nn.Module", seed: int) -> None:
             fuse_norm(module)
     for module in model.modules():
         fuse_layer(module)
+    model.shares_starts = shares_starts(model)  # type: ignore[assignment]

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 
 from tracekd.kernels import native
 
@@ -11,6 +12,9 @@ from tracekd.kernels import native
 _MODELS = {"LlamaForCausalLM", "Qwen3ForCausalLM"}
 #: Logits that are in memory at a time: 64 MiB of them in fp32.
 _LOGITS = 1 << 24
+#: Rows are filled up with zeros to a multiple of this: a CPU's library makes code for a product of
+#: a new size when it first meets it, and that takes as long as the product.
+_ROWS = 16
 
 
 class _HeadLosses(torch.autograd.Function):
@@ -24,6 +28,8 @@ class _HeadLosses(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor
     ) -> torch.Tensor:
+        rows, fill = len(hidden), -len(hidden) % _ROWS
+        hidden, targets = pad(hidden, (0, 0, 0, fill)), pad(targets, (0, fill))
         losses = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
         slopes = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         size = max(1, _LOGITS // len(weight))
@@ -32,8 +38,8 @@ class _HeadLosses(torch.autograd.Function):
             losses[part], errors = _cross_entropy(hidden[part] @ weight.t(), targets[part])
             if slopes is not None:
                 slopes[part] = errors.to(hidden.dtype) @ weight
-        ctx.save_for_backward(slopes)
-        return losses
+        ctx.save_for_backward(None if slopes is None else slopes[:rows])
+        return losses[:rows]
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:

@@ -83,18 +83,22 @@ class _Chain:
         output: torch.Tensor = function.forward(self._kept[-1], *arguments)
         return output
 
-    def back(self, function: Any, gradient: torch.Tensor) -> Any:
+    def back(self, function: Any, gradient: torch.Tensor, **options: Any) -> Any:
         """Return the gradients of the last call not gone back over, and free what it kept."""
-        return function.backward(self._kept.pop(), gradient)
+        return function.backward(self._kept.pop(), gradient, **options)
 
     def norm(self, norm: Any, x: torch.Tensor) -> torch.Tensor:
         return self.call(RmsNorm, x, norm.weight, norm.variance_epsilon)
 
     def linear(
-        self, inputs: SharedInput, x: torch.Tensor, needs_gradient: bool = True
+        self,
+        inputs: SharedInput,
+        x: torch.Tensor,
+        onto: torch.Tensor | None = None,
+        needs_gradient: bool = True,
     ) -> torch.Tensor:
         a, b = inputs.stacked(x.dtype)
-        about = (inputs.weight, inputs.bias, a, b, inputs.scale, None)
+        about = (inputs.weight, inputs.bias, a, b, inputs.scale, None, onto)
         return self.call(LoraLinear, x, *about, needs_gradient=needs_gradient)
 
     def back_linear(
@@ -125,7 +129,7 @@ class _DecoderLayer(torch.autograd.Function):
         ctx.parts = parts
         attention, tokens = parts.attention, x.reshape(-1, x.shape[-1])
         normal = chain.norm(parts.first_norm, tokens)
-        qkv = chain.linear(parts.qkv, normal, ctx.needs_input_grad[0])
+        qkv = chain.linear(parts.qkv, normal, needs_gradient=ctx.needs_input_grad[0])
         heads = [
             part.view(1, len(tokens), -1, attention.head_dim)
             for part in torch.split(qkv, parts.qkv.sizes, dim=1)
@@ -135,9 +139,9 @@ class _DecoderLayer(torch.autograd.Function):
         # The sequence begins with a whole row, so these are the positions of every row.
         cos, sin = (angles[:, : start.length(x)] for angles in (cos, sin))
         seen = chain.call(RotaryCausalAttention, *heads, cos, sin, attention.scaling, start)
-        h = chain.linear(parts.out, seen.reshape(len(tokens), -1)).add_(tokens)
+        h = chain.linear(parts.out, seen.reshape(len(tokens), -1), tokens)
         both = chain.linear(parts.gate_up, chain.norm(parts.second_norm, h))
-        y = chain.linear(parts.down, chain.call(SwiGlu, both)).add_(h)
+        y = chain.linear(parts.down, chain.call(SwiGlu, both), h)
         return y.view(x.shape)
 
     @staticmethod
@@ -146,7 +150,7 @@ class _DecoderLayer(torch.autograd.Function):
         g = gradients[0].reshape(-1, gradients[0].shape[-1])
         g_opened, down = chain.back_linear(parts.down, g)
         g_normal, gate_up = chain.back_linear(parts.gate_up, chain.back(SwiGlu, g_opened))
-        g_h = chain.back(RmsNorm, g_normal)[0].add_(g)
+        g_h = chain.back(RmsNorm, g_normal, more=g)[0]
         g_seen, out = chain.back_linear(parts.out, g_h)
         g_seen = g_seen.view(1, len(g), -1, parts.attention.head_dim)
         heads = list(chain.back(RotaryCausalAttention, g_seen)[:3])
@@ -156,7 +160,7 @@ class _DecoderLayer(torch.autograd.Function):
         g_normal, qkv = chain.back_linear(parts.qkv, g_qkv)
         g_x = None
         if g_normal is not None:
-            g_x = chain.back(RmsNorm, g_normal)[0].add_(g_h).view(gradients[0].shape)
+            g_x = chain.back(RmsNorm, g_normal, more=g_h)[0].view(gradients[0].shape)
         return g_x, None, None, None, None, *qkv, *out, *gate_up, *down
 
 

@@ -31,6 +31,19 @@ _OPTIONS = (
     *("-fno-trapping-math", "-fno-math-errno"),
 )
 _SECONDS = 60
+#: What the functions take: (p)ointers, (n)umbers of something, and (f)loats.
+_ARGUMENTS = {
+    "rms_norm": "pppppnnf",
+    "rms_norm_back": "ppppppnn",
+    "swiglu": "ppnn",
+    "swiglu_back": "pppnn",
+    "causal_softmax": "pnnnf",
+    "causal_softmax_back": "ppnnnf",
+    "cross_entropy": "ppppnn",
+    "to_rows": "pnpppnnnnnn",
+    "to_sequence": "pnpppnnnnnn",
+}
+_KINDS = {"p": ctypes.c_void_p, "n": ctypes.c_long, "f": ctypes.c_float}
 
 #: Cosines and sines, [T, D] each, both halves alike.
 Angles = tuple[torch.Tensor, torch.Tensor]
@@ -44,7 +57,7 @@ def takes(*tensors: torch.Tensor) -> bool:
     return (
         all(each.dtype == torch.bfloat16 and each.device.type == "cpu" for each in tensors)
         and torch.get_num_threads() == 1
-        and _library() is not None
+        and library() is not None
     )
 
 
@@ -55,17 +68,22 @@ def rms_norm(
     x = x.contiguous()
     normal, y = torch.empty_like(x), torch.empty_like(x)
     scales = x.new_empty((*x.shape[:-1], 1), dtype=torch.float32)
-    _call("rms_norm", x, weight, normal, y, scales, *_sizes(x), ctypes.c_float(eps))
+    _call("rms_norm", x, weight, normal, y, scales, *_sizes(x), eps)
     return y, normal, scales
 
 
 def rms_norm_back(
-    g: torch.Tensor, weight: torch.Tensor, normal: torch.Tensor, scales: torch.Tensor
+    g: torch.Tensor,
+    weight: torch.Tensor,
+    normal: torch.Tensor,
+    scales: torch.Tensor,
+    more: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Return the gradient for the x of `rms_norm`, given that for its first result."""
+    """Return the gradient for the x of `rms_norm`, given that for its first result, plus `more`."""
     g = g.contiguous()
+    more = torch.zeros_like(g) if more is None else more.contiguous()
     g_x = torch.empty_like(g)
-    _call("rms_norm_back", g, weight, normal, scales, g_x, *_sizes(g))
+    _call("rms_norm_back", g, weight, normal, scales, more, g_x, *_sizes(g))
     return g_x
 
 
@@ -88,13 +106,13 @@ def causal_softmax(scores: torch.Tensor, queries: int, scale: float) -> None:
 
     Row i is of query i mod `queries`; the last query sees all keys, each before it one less.
     """
-    _call("causal_softmax", scores, *_softmax_sizes(scores, queries), ctypes.c_float(scale))
+    _call("causal_softmax", scores, *_softmax_sizes(scores, queries), scale)
 
 
 def causal_softmax_back(g: torch.Tensor, weights: torch.Tensor, queries: int, scale: float) -> None:
     """Let `g` become the gradient for the scores of `causal_softmax`, which it made `weights`."""
     sizes = _softmax_sizes(g, queries)
-    _call("causal_softmax_back", g, weights, *sizes, ctypes.c_float(scale))
+    _call("causal_softmax_back", g, weights, *sizes, scale)
 
 
 def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -142,8 +160,16 @@ def _move(
     _, stride, *inner = sequence.stride()
     if inner != [sequence.shape[3], 1]:
         raise ValueError(f"{name}: the heads of a token have gaps: {sequence.stride()}")
-    pointer = ctypes.c_void_p(sequence.data_ptr())
-    _call(name, pointer, stride, rows, *(angles or (None, None)), *rows.shape, start.columns, once)
+    _call(
+        name,
+        sequence.data_ptr(),
+        stride,
+        rows,
+        *(angles or (None, None)),
+        *rows.shape,
+        start.columns,
+        once,
+    )
 
 
 def _softmax_sizes(scores: torch.Tensor, queries: int) -> tuple[int, int, int]:
@@ -157,21 +183,20 @@ def _sizes(x: torch.Tensor) -> tuple[int, int]:
 
 
 def _call(name: str, *arguments: Any) -> None:
-    """Call a function of passes.c with tensors as pointers and integers as `long`."""
-    given = []
-    for argument in arguments:
-        if isinstance(argument, torch.Tensor):
-            if not argument.is_contiguous():
-                raise ValueError(f"{name}: a tensor of {tuple(argument.shape)} has gaps")
-            argument = ctypes.c_void_p(argument.data_ptr())
-        elif isinstance(argument, int):
-            argument = ctypes.c_long(argument)
-        given.append(argument)
-    getattr(_library(), name)(*given)
+    """Call a function of passes.c; it gets tensors as pointers."""
+    getattr(library(), name)(
+        *[_pointer(name, one) if isinstance(one, torch.Tensor) else one for one in arguments]
+    )
+
+
+def _pointer(name: str, x: torch.Tensor) -> int:
+    if not x.is_contiguous():
+        raise ValueError(f"{name}: a tensor of {tuple(x.shape)} has gaps")
+    return x.data_ptr()
 
 
 @lru_cache(maxsize=1)
-def _library() -> ctypes.CDLL | None:
+def library() -> ctypes.CDLL | None:
     """Return passes.c as a library, or None if it cannot be made here."""
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None or platform.system() != "Linux" or os.environ.get("TRACEKD_NATIVE") == "0":
@@ -184,9 +209,12 @@ def _library() -> ctypes.CDLL | None:
             with atomic_file(path) as temporary:
                 command = [compiler, *_OPTIONS, "-o", str(temporary), str(_SOURCE), "-lm"]
                 subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)  # noqa: S603
-        return ctypes.CDLL(str(path))
+        library = ctypes.CDLL(str(path))
     except (OSError, subprocess.SubprocessError):
         return None
+    for name, kinds in _ARGUMENTS.items():
+        getattr(library, name).argtypes = [_KINDS[kind] for kind in kinds]
+    return library
 
 
 def _processor() -> str:

@@ -34,15 +34,18 @@ class RmsNorm(torch.autograd.Function):
         return normal * weight
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        """Return the gradients of the arguments for that of the output."""
+    def backward(
+        ctx: Any, *gradients: torch.Tensor, more: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, None, None]:
+        """Return the gradients of the arguments for that of the output; `more` is added to x's."""
         normal, weight, r = ctx.saved_tensors
         if ctx.native:
-            return native.rms_norm_back(gradients[0], weight, normal, r), None, None
+            return native.rms_norm_back(gradients[0], weight, normal, r, more), None, None
         g = gradients[0] * weight
         mean = (g * normal).sum(-1, keepdim=True, dtype=r.dtype).div_(normal.shape[-1])
         g.addcmul_(normal, mean.to(g.dtype), value=-1)
-        return torch.mul(g, r, out=g), None, None
+        torch.mul(g, r, out=g)
+        return g if more is None else g.add_(more), None, None
 
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:

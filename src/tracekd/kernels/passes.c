@@ -40,7 +40,8 @@ static inline float largest(IN x, long n) {
 
 /* e^x to 2e-7 of it: 2^n times a polynomial in what n ln 2 leaves over (Cody and Waite 1980). */
 static inline float exponential(float x) {
-    x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
+    x = -87.0f > x ? -87.0f : x; /* in this order what is not a number stays so */
+    x = 88.0f < x ? 88.0f : x;
     float n = rintf(x * 1.44269504f);
     float r = x - n * 0.693145752f - n * 1.42860677e-6f;
     float p = 1 + r * (1 + r * (0.5f + r * (1.66666667e-1f + r * (4.16666667e-2f
@@ -50,6 +51,21 @@ static inline float exponential(float x) {
     memcpy(&power, &bits, 4);
     return p * power;
 }
+
+/* 1 / x for 1 <= x: a line through the logarithm, and three of Newton's steps to 1e-7 of it. A
+   vector divides a fifth as fast. */
+static inline float inverse(float x) {
+    uint32_t bits;
+    float y;
+    memcpy(&bits, &x, 4);
+    bits = 0x7ef311c7u - bits;
+    memcpy(&y, &bits, 4);
+    y *= 2 - x * y;
+    y *= 2 - x * y;
+    return y * (2 - x * y);
+}
+
+static inline float sigmoid(float x) { return inverse(1 + exponential(-x)); }
 
 void rms_norm(IN x, IN weight, OUT normal, OUT y, float *restrict scales, long rows, long width,
               float eps) {
@@ -64,14 +80,15 @@ void rms_norm(IN x, IN weight, OUT normal, OUT y, float *restrict scales, long r
     }
 }
 
-void rms_norm_back(IN g, IN weight, IN normal, const float *restrict scales, OUT g_x, long rows,
-                   long width) {
-    for (long i = 0; i < rows; i++, g += width, normal += width, g_x += width) {
+void rms_norm_back(IN g, IN weight, IN normal, const float *restrict scales, IN more, OUT g_x,
+                   long rows, long width) {
+    for (long i = 0; i < rows; i++, g += width, normal += width, more += width, g_x += width) {
         float sum = 0, scale = scales[i];
         for (long j = 0; j < width; j++) sum += wide(g[j]) * wide(weight[j]) * wide(normal[j]);
         float mean = sum / width;
         for (long j = 0; j < width; j++)
-            g_x[j] = narrow(scale * (wide(g[j]) * wide(weight[j]) - mean * wide(normal[j])));
+            g_x[j] = narrow(wide(more[j])
+                            + scale * (wide(g[j]) * wide(weight[j]) - mean * wide(normal[j])));
     }
 }
 
@@ -79,7 +96,7 @@ void swiglu(IN both, OUT y, long rows, long width) {
     for (long i = 0; i < rows; i++, both += 2 * width, y += width)
         for (long j = 0; j < width; j++) {
             float gate = wide(both[j]);
-            float opened = wide(narrow(gate / (1 + exponential(-gate))));
+            float opened = wide(narrow(gate * sigmoid(gate)));
             y[j] = narrow(opened * wide(both[width + j]));
         }
 }
@@ -87,7 +104,7 @@ void swiglu(IN both, OUT y, long rows, long width) {
 void swiglu_back(IN g, IN both, OUT slopes, long rows, long width) {
     for (long i = 0; i < rows; i++, g += width, both += 2 * width, slopes += 2 * width)
         for (long j = 0; j < width; j++) {
-            float gate = wide(both[j]), share = 1 / (1 + exponential(-gate)), slope = wide(g[j]);
+            float gate = wide(both[j]), share = sigmoid(gate), slope = wide(g[j]);
             slopes[width + j] = narrow(slope * gate * share);
             slopes[j] = narrow(slope * wide(both[width + j]) * share * (1 + gate * (1 - share)));
         }

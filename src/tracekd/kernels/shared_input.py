@@ -46,6 +46,7 @@ class SharedInput:
         self.adapters = [
             half[name].weight for layer in layers for half in (layer.lora_A, layer.lora_B)
         ]
+        self._stacks: dict[torch.dtype, tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]] = {}
 
     @classmethod
     def of(cls, layers: Sequence[Any]) -> "SharedInput | None":
@@ -74,12 +75,18 @@ class SharedInput:
         return lora_linear(x, self.weight, self.bias, a, b, self.scale)
 
     def stacked(self, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return [A_1; A_2; ...] and diag(B_1, B_2, ...) in another format, apart from autograd."""
-        ranks = sum(map(len, self.adapters[::2]))
-        a = self.weight.new_empty((ranks, self.weight.shape[1]), dtype=dtype)
-        b = self.weight.new_zeros((len(self.weight), ranks), dtype=dtype)
-        for part, place in zip(self.adapters, self._places(a, b), strict=True):
-            place.copy_(part)
+        """Return [A_1; A_2; ...] and diag(B_1, B_2, ...) in another format, apart from autograd.
+
+        The next call returns the same tensors, with the adapters of then.
+        """
+        if dtype not in self._stacks:
+            ranks = sum(map(len, self.adapters[::2]))
+            a = self.weight.new_empty((ranks, self.weight.shape[1]), dtype=dtype)
+            b = self.weight.new_zeros((len(self.weight), ranks), dtype=dtype)
+            self._stacks[dtype] = a, b, self._places(a, b)
+        a, b, places = self._stacks[dtype]
+        with torch.no_grad():
+            torch._foreach_copy_(places, self.adapters)
         return a, b
 
     def apart(self, a: torch.Tensor, b: torch.Tensor) -> list[torch.Tensor]:
