@@ -25,10 +25,12 @@ def main(
 
     pools.tune()
     from tracekd import config, files
+    from tracekd.scoring import answers
     from tracekd.traces import decompose
 
     settings = config.load_params(params)
     spec = config.load_dataset(datasets, settings.dataset)
+    answers.metric(spec.answer_metric)  # analyze wants it: a wrong name must not cost a training
     rule = decompose.rule_of(settings.dataset, spec.facts, settings.decompose.facts)
     with files.atomic_directory(out) as folder:
         found = decompose.decompose_files(prepared, folder, rule, spec.answers)

@@ -1,5 +1,6 @@
 """prepare: raw data or a simulator -> questions in three splits."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -42,6 +43,8 @@ def main(
     spec = config.load_dataset(datasets, settings.dataset)
     made = preparation.prepare(settings.dataset, spec, settings.prepare, settings.data_seed)
     preparation.write(made, out)
+    for line in preparation.told(made):
+        print(f"{settings.dataset}: {line}", file=sys.stderr)
     sizes = ", ".join(f"{name} {len(table)}" for name, table in made.splits.items())
     print(f"{settings.dataset}: {sizes} questions in {out}")
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracekd.config import cache_folder, load_model
-from tracekd.encoding import ChatEncoder, prompt_ids
+from tracekd.encoding import ChatEncoder
 from tracekd.errors import TracekdError
 from tracekd.tiny_models import tiny_tokenizer
 
@@ -122,7 +122,7 @@ ENCODER = ChatEncoder(tiny_tokenizer("qwen3"))
 
 def test_template_arguments_reach_the_template():
     tokenizer = tiny_tokenizer("qwen3")
-    ids = prompt_ids(tokenizer, "", "Q", {"enable_thinking": False})
+    ids = ChatEncoder(tokenizer, {"enable_thinking": False}).prompt_ids("", "Q")
     assert tokenizer.decode(ids).endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
     assert tokenizer.convert_tokens_to_ids("</think>") in ids  # the template's own tag
 
@@ -133,7 +133,9 @@ def test_prompt_does_not_depend_on_the_date():
         "{{ strftime_now('%d %b %Y') }}{% for message in messages %}{{ message['content'] }}"
         "<|eot_id|>{% endfor %}"
     )
-    assert tokenizer.decode(prompt_ids(tokenizer, "", "Q", {})) == "26 Jul 2024Q<|eot_id|>"
+    assert (
+        tokenizer.decode(ChatEncoder(tokenizer, {}).prompt_ids("", "Q")) == "26 Jul 2024Q<|eot_id|>"
+    )
 
 
 def test_normalising_tokenizer_keeps_the_text():

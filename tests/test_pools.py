@@ -1,6 +1,11 @@
 import operator
 import os
+import signal
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 from queue import Queue
 
 import pytest
@@ -82,3 +87,35 @@ def test_another_thread_works_meanwhile() -> None:
 def test_processes_that_were_started_early_do_the_work() -> None:
     start(operator.neg)
     assert list(in_order(operator.neg, range(3), parallel=True)) == [0, -1, -2]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="reads /proc")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_no_process_outlives_the_one_that_started_it(tmp_path: Path, how: signal.Signals) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import math, os, sys\n"
+        "from tracekd import pools\n"
+        "if __name__ == '__main__':\n"
+        "    pools._workers = lambda: 2\n"
+        "    list(pools.in_order(math.sqrt, [1, 2], parallel=True))\n"
+        "    print(*pools._processes()._processes, flush=True)\n"
+        f"    os.kill(os.getpid(), {int(how)})\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, script], stdout=subprocess.PIPE, check=False, timeout=60
+    )
+    assert ended.returncode == -how
+    workers = [Path("/proc") / number for number in ended.stdout.decode().split()]
+    assert workers
+    until = time.monotonic() + 20
+    while alive := [worker for worker in workers if lives(worker)]:
+        assert time.monotonic() < until, alive
+        time.sleep(0.05)
+
+
+def lives(process: Path) -> bool:
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -16,7 +16,9 @@ def run(command: Callable[..., Any]) -> None:
 
     Anything else is a fault of ours and keeps its traceback.
     """
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
+    )
     app.command()(command)
     try:
         app()

@@ -11,15 +11,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tracekd.errors import TracekdError, nearest
-from tracekd.settings import S, read_yaml
+from tracekd.settings import S, matching, read_yaml
 from tracekd.settings import Settings as Settings
 from tracekd.settings import parse_settings as parse_settings
 
 #: Keys of models.yaml and datasets.yaml: DVC reads a dot as a path into the file.
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 #: A commit of a hub repository. A branch name would let the data change under a pinned result.
-Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Revision = Annotated[
+    str, matching(r"[0-9a-f]{40}", "the 40 hexadecimal digits of a commit, not a branch or a tag")
+]
+Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "64 hexadecimal digits")]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 #: The hub's own rule. A name becomes a part of an address and of a path.
 _Name = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.[A-Za-z0-9_-])*"
@@ -88,7 +90,7 @@ class TrainParams(Settings):
     lora_dropout: Fraction
     max_length: Count | None = None
     too_long: Literal["error", "drop"] = "error"
-    evaluations: Count = 2
+    evaluations: Count = 1
 
 
 class InferParams(Settings):
@@ -211,10 +213,10 @@ class RandomModel(Settings):
 
 
 class ModelSpec(Settings):
-    """One entry of models.yaml: exactly one of `hub`, `wheel`, `random`; `path` overrides `hub`.
+    """One entry of models.yaml: exactly one of `hub`, `wheel`, `random`.
 
     Attributes:
-        path: a local folder with the same files as the hub repository.
+        path: a local folder with the files of the `hub` repository, which are then not fetched.
         max_length: longest prompt and completion together, in tokens.
         template_args: further variables of the model's chat template.
     """
@@ -230,6 +232,8 @@ class ModelSpec(Settings):
     def _has_one_source(self) -> "ModelSpec":
         if sum(source is not None for source in (self.hub, self.wheel, self.random)) != 1:
             raise ValueError("needs exactly one of hub, wheel, random")
+        if self.path is not None and self.hub is None:
+            raise ValueError("path stands beside hub, whose files it holds; nothing else pins them")
         return self
 
 

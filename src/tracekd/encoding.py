@@ -6,7 +6,8 @@ r"""Prompt and completion as tokens: what the student reads, and which tokens te
                                                          ^ completion_ids[0]  ^ [answer_index]
 
 p comes from the model's own chat template, t (trace) and a (answer) are the completion as it
-stands, E is the end-of-turn token of that template. Training and inference share `prompt_ids`.
+stands, E is the end-of-turn token of that template. Training and inference share
+`ChatEncoder.prompt_ids`.
 
 Text from the data is always plain text: a passage that contains `<|im_end|>` or `</think>` is
 spelt with ordinary tokens, never with the model's control tokens. So are the completion's own
@@ -192,13 +193,6 @@ class ChatEncoder:
     @property
     def _name(self) -> str:
         return str(self.tokenizer.name_or_path or "the tokenizer")
-
-
-def prompt_ids(
-    tokenizer: "PreTrainedTokenizerBase", system: str, prompt: str, template_args: TemplateArgs
-) -> list[int]:
-    """Return one prompt's tokens; see `ChatEncoder`, which serves many."""
-    return ChatEncoder(tokenizer, template_args).prompt_ids(system, prompt)
 
 
 def _without_control_tokens(tokenizer: "PreTrainedTokenizerBase") -> "Tokenizer":

@@ -8,7 +8,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -104,9 +105,30 @@ def _new_directory(path: Path) -> Path:
     return Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX))
 
 
+class HeldFolder(tempfile.TemporaryDirectory[str]):
+    """A temporary folder that is this process's as long as it lives; a killed one's goes."""
+
+    def __init__(self, prefix: str) -> None:
+        """Make a folder, and delete those of the prefix that no living process holds."""
+        _delete_unheld(Path(tempfile.gettempdir()).glob(f"{glob.escape(prefix)}*"))
+        while True:
+            super().__init__(prefix=prefix)
+            try:
+                weakref.finalize(self, os.close, _hold(Path(self.name), fcntl.LOCK_EX))
+            except FileNotFoundError:  # another process took it for left behind
+                continue
+            except OSError:  # a file system without locks
+                return
+            return
+
+
 def _delete_left_behind(path: Path) -> None:
     """Delete the temporary files and folders of `path` that no living process holds."""
-    for found in path.parent.glob(f".{glob.escape(path.name)}.*{_SUFFIX}"):
+    _delete_unheld(path.parent.glob(f".{glob.escape(path.name)}.*{_SUFFIX}"))
+
+
+def _delete_unheld(paths: Iterable[Path]) -> None:
+    for found in paths:
         with suppress(OSError):
             hold = _hold(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
             try:

@@ -14,7 +14,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from threading import Thread
 from typing import TypeVar
 
@@ -159,3 +159,11 @@ def _set_up() -> None:
     """Keep polars, which is not imported yet, from starting threads for every core here too."""
     tune()
     os.environ["POLARS_MAX_THREADS"] = "1"
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process with the one that started it: a killed one cannot tell it to stop."""
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os._exit(1)

@@ -5,13 +5,21 @@ belongs, or a number without end is an error that names file, field, what was fo
 be right.
 """
 
+import re
 from collections import Counter
 from pathlib import Path
 from reprlib import Repr
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from tracekd.errors import TracekdError, nearest
 
@@ -19,6 +27,8 @@ from tracekd.errors import TracekdError, nearest
 _SHORT = Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 200, 200
 _LONGEST_KEY = 100
+#: A number to everyone but YAML 1.1, which wants a point in it: 2e-3.
+_NUMBER = re.compile(r"[-+]?\d+e[-+]?\d+", re.IGNORECASE)
 
 
 class Settings(BaseModel):
@@ -32,8 +42,13 @@ class Settings(BaseModel):
         """Refuse what pydantic or Parquet would take amiss: true as 1, half a surrogate pair."""
         field = cls.model_fields[str(info.field_name)]
         items = value if isinstance(value, list) else [value]
-        if _takes_numbers(field.annotation) and any(isinstance(item, bool) for item in items):
-            raise ValueError("must be a number, not true or false")
+        if _takes(field.annotation, int, float):
+            if any(isinstance(item, bool) for item in items):
+                raise ValueError("must be a number, not true or false")
+            if any(isinstance(item, str) and not _NUMBER.fullmatch(item) for item in items):
+                raise ValueError("must be a number, not text")
+        if field.annotation is bool and not isinstance(value, bool):
+            raise ValueError("must be true or false")
         for item in items:
             if isinstance(item, str) and not item.isascii():
                 try:
@@ -53,7 +68,8 @@ def parse_settings(kind: type[S], content: Any, where: str) -> S:
         TracekdError: one line per fault, each naming `where`, the field and what was found.
     """
     if not isinstance(content, dict):
-        raise TracekdError(f"{where}: expected a mapping of keys, found {type(content).__name__}")
+        found = "nothing" if content is None else type(content).__name__
+        raise TracekdError(f"{where}: expected a mapping of keys, found {found}")
     try:
         return kind.model_validate(content)
     except ValidationError as error:
@@ -102,8 +118,19 @@ class _OnceLoader(yaml.SafeLoader):
         return made
 
 
-def _takes_numbers(annotation: Any) -> bool:
-    return annotation in (int, float) or any(map(_takes_numbers, get_args(annotation)))
+def matching(pattern: str, words: str) -> AfterValidator:
+    """Return a check that a text is of a pattern; its message says in words what is right."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"must be {words}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _takes(annotation: Any, *types: type) -> bool:
+    return annotation in types or any(_takes(each, *types) for each in get_args(annotation))
 
 
 def _explain(kind: type[Settings], fault: dict[str, Any], where: str) -> str:
@@ -113,7 +140,8 @@ def _explain(kind: type[Settings], fault: dict[str, Any], where: str) -> str:
         return f"{place}: unknown key; {nearest(path[-1], _known_keys(kind, path[:-1]))}"
     if fault["type"] == "missing":
         return f"{place}: missing"
-    return f"{place}: {fault['msg']}; found {_SHORT.repr(fault['input'])}"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}; found {_SHORT.repr(fault['input'])}"
 
 
 def _known_keys(kind: type[Settings], path: list[str]) -> list[str]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 #: Seconds of training that a kill may cost: a checkpoint is written this often.
-_CHECKPOINT_SECONDS = float(os.environ.get("TRACEKD_CHECKPOINT_SECONDS", "60"))
+_CHECKPOINT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def fine_tune(
         )
         monitor = Monitor(trainer, log, params.evaluations, machine)
         trainer.add_callback(monitor)
-        trainer.add_callback(Keeper(monitor, stop, _CHECKPOINT_SECONDS))
+        trainer.add_callback(Keeper(monitor, stop, _checkpoint_seconds()))
         checkpoint = last_checkpoint(progress)
         if checkpoint is not None:
             monitor.restore(checkpoint)
@@ -202,6 +202,16 @@ def train_adapter(
         "tokens_per_second": round(manifest["tokens"] * params.epochs / course.seconds, 1),
         "peak_memory_bytes": device.peak_memory_bytes() + course.crew_memory,
     }
+
+
+def _checkpoint_seconds() -> float:
+    chosen = os.environ.get("TRACEKD_CHECKPOINT_SECONDS")
+    try:
+        return _CHECKPOINT_SECONDS if chosen is None else float(chosen)
+    except ValueError as error:
+        raise TracekdError(
+            f"TRACEKD_CHECKPOINT_SECONDS: must be a number of seconds, found {chosen!r}"
+        ) from error
 
 
 def _warn_unless_learned(course: Course) -> None:

@@ -20,6 +20,7 @@ def setting(
     link: tuple[Any, Any] = (-0.2, 0.2),
     chi_square: tuple[Any, ...] = (1.0,),
     hurt: tuple[float, float, Any] = (-0.1, 0.1, 0.5),
+    seeds: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     section = {
         "both_right": estimate(*share),
@@ -29,6 +30,7 @@ def setting(
     }
     low, high, p_holm = hurt
     effect = {"difference": (low + high) / 2, "low": low, "high": high, "p_holm": p_holm}
+    effect["over_seeds"] = {"low": low, "high": high} if seeds is None else seeds
     return {
         "regimes": {"correct": {"link": section}, "incorrect": {}},
         "paired": {"incorrect - correct": effect},
@@ -89,7 +91,17 @@ def test_harm_is_read_from_the_pair_the_other_way_round_too() -> None:
     results["paired"] = {"correct - incorrect": results["paired"]["incorrect - correct"]}
     verdict, because = CLAIMS["incorrect_does_not_consistently_hurt"].judge(results)
     assert verdict == "contradicts"
-    assert because == "incorrect - correct -20.0 (-30.0 to -10.0), p (Holm) 0.001"
+    assert (
+        because
+        == "incorrect - correct -20.0 (-30.0 to -10.0), p (Holm) 0.001; over seeds -30.0 to -10.0"
+    )
+
+
+@pytest.mark.parametrize("ends", [(-0.6, 0.2), (NONE, NONE)])
+def test_harm_is_no_matter_of_a_lucky_seed(ends: tuple[Any, Any]) -> None:
+    claim = CLAIMS["incorrect_does_not_consistently_hurt"]
+    results = setting(hurt=(-0.3, -0.1, 0.001), seeds={"low": ends[0], "high": ends[1]})
+    assert claim.judge(results)[0] == "cannot decide"
 
 
 def test_a_setting_without_the_regime_cannot_decide() -> None:

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from tracekd.datasets import Loaded, Wanted, cotemp
@@ -128,3 +129,38 @@ def test_the_published_during_questions_are_the_test_rows_of_the_whole_file(shar
     known = published & index_of.keys()
     assert len(known) > 300
     assert {index_of[question] for question in known} <= chosen
+
+
+def test_a_rejected_record_moves_no_other_to_another_split(tmp_path: Path) -> None:
+    records = [RECORD | {"index": n} for n in range(40)]
+    whole = read(folder_of(tmp_path, *records), "equal")
+    records[7] = records[7] | {"answer": "B"}
+    damaged = read(folder_of(tmp_path, *records), "equal")
+    for split, rows in whole.splits.items():
+        assert isinstance(rows, pl.DataFrame)
+        assert damaged.splits[split]["id"].to_list() == [
+            key for key in rows["id"] if key != "cotemp/all/equal:7"
+        ]
+
+
+def test_an_empty_class_says_why(tmp_path: Path) -> None:
+    with pytest.raises(
+        TracekdError, match=r"left out: 1 records, most: missing field: answer \(first eq"
+    ):
+        read(folder_of(tmp_path, RECORD | {"answer": None}), "equal")
+
+
+@pytest.mark.parametrize("classes", [[], ["equal", "equal"]])
+def test_no_class_or_one_twice_is_an_error_of_the_options(
+    tmp_path: Path, classes: list[str]
+) -> None:
+    with pytest.raises(TracekdError, match="options of the reader cotemp: classes: found"):
+        read(folder_of(tmp_path, RECORD), *classes)
+
+
+@pytest.mark.parametrize("element", ["s2_r1_o1", "S3_R1_O2", "S1"])
+def test_another_triple_element_is_rejected(tmp_path: Path, element: str) -> None:
+    loaded = read(folder_of(tmp_path, RECORD | {"triple_element": element}, RECORD), "equal")
+    assert [rejection.reason for rejection in loaded.rejected] == [
+        "triple_element is not of the form S1_R2_O2"
+    ]

@@ -187,3 +187,43 @@ def test_a_large_file_is_read_in_blocks_as_a_small_one_is(
     assert small.notes == large.notes
     for split in ("train", "test"):
         assert Questions.of(large.splits[split]).table().equals(small.splits[split])
+
+
+@pytest.mark.parametrize(
+    ("answers", "kept", "note"),
+    [
+        (["\u200b"], ["No Answer Present."], "a record's blank answers were left out"),
+        (["", "Paris"], ["Paris"], "a record's blank answers were left out"),
+        (
+            ["No Answer Present.", "Paris"],
+            ["Paris"],
+            "'No Answer Present.' beside other answers was left out",
+        ),
+    ],
+)
+def test_answers_that_are_none_are_left_out_and_noted(
+    tmp_path: Path, answers: list[str], kept: list[str], note: str
+) -> None:
+    loaded = read(tmp_path, train=[NATIVE | {"answers": answers}], dev=[NATIVE])
+    assert loaded.splits["train"]["answers"].to_list() == [kept]
+    assert loaded.notes[note] == 1
+
+
+def test_parquet_files_of_the_hub_are_read_from_a_folder(tmp_path: Path) -> None:
+    rows = [COLUMNAR | {"query_id": n, "wellFormedAnswers": []} for n in range(3)]
+    pl.DataFrame(rows[:2]).write_parquet(tmp_path / "train-00000-of-00001.parquet")
+    pl.DataFrame(rows[2:]).write_parquet(tmp_path / "validation-00000-of-00001.parquet")
+    loaded = marco.read(tmp_path, {}, ALL)
+    assert loaded.splits["train"]["source"].to_list() == [
+        f"train-00000-of-00001.parquet:row {n}" for n in (1, 2)
+    ]
+    assert loaded.splits["test"]["context"].to_list() == [["A firm.", "A firm."]]
+    (tmp_path / "train-00000-of-00001.parquet").write_bytes(b"PAR1")
+    with pytest.raises(TracekdError, match=r"train-00000-of-00001.parquet: not a parquet file"):
+        marco.read(tmp_path, {}, ALL)
+
+
+def test_a_link_to_nothing_is_an_error_not_a_file_less(tmp_path: Path) -> None:
+    (tmp_path / "dev_v1.1.json").symlink_to(tmp_path / "gone")
+    with pytest.raises(TracekdError, match=r"dev_v1.1.json: a link to .*gone"):
+        read(tmp_path, train=[NATIVE])

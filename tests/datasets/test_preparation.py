@@ -153,3 +153,13 @@ def test_an_id_in_two_splits_is_an_error(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(sources, "load", lambda *_: changed)
     with pytest.raises(TracekdError, match=r"id 'babi/.*' stands in two splits"):
         preparation.prepare("babi", entry, sizes(None, 1, None), 0)
+
+
+def test_what_was_left_out_is_told_with_its_reason_and_first_place(tmp_path: Path) -> None:
+    folder = raw_folder(tmp_path)
+    sizes = PrepareParams(train=None, validation=2, test=None)
+    made = preparation.prepare("babi", spec(folder), sizes, 0)
+    assert preparation.told(made) == [
+        "left out: 1 raw records: a support id points to no statement before the question (first "
+        f"{folder.name}/qa1_single-supporting-fact_train.txt:42)"
+    ]

@@ -1,3 +1,5 @@
+import errno
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -76,3 +78,22 @@ def test_the_files_go_with_the_last_questions_in_them() -> None:
     assert part.table().equals(whole[5:])
     del part
     assert not folder.exists()
+
+
+def test_what_a_killed_process_left_goes_and_what_a_living_one_holds_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    living = module.new_folder()
+    left = tmp_path / f"{module._PREFIX}left"
+    (left / "inside").mkdir(parents=True)
+    other = module.new_folder()
+    assert not left.exists()
+    assert Path(living.name).is_dir()
+    assert Path(other.name).is_dir()
+
+
+def test_a_full_folder_of_temporary_files_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="TMPDIR") as caught:
+        module.filed(rows(0, 1), str(tmp_path / "gone"))
+    assert caught.value.errno == errno.ENOENT

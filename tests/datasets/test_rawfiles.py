@@ -140,3 +140,20 @@ def test_text_without_a_last_line_end_counts_as_cut(tmp_path: Path) -> None:
 def test_text_that_is_not_utf8_names_line_and_byte(tmp_path: Path) -> None:
     with pytest.raises(TracekdError, match=r"raw\.txt:2: byte 0xfc is not UTF-8"):
         text_lines(written(tmp_path, b"1 a\n2 \xfc\n", "raw.txt"))
+
+
+def test_an_object_over_several_lines_is_one_object(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    columns = {"query": {"0": "a", "1": "b"}, "answers": {"0": [], "1": []}}
+    path.write_text(json.dumps(columns, indent=1))
+    assert [record for _, record in rawfiles.json_records(path)] == [
+        {"query": "a", "answers": []},
+        {"query": "b", "answers": []},
+    ]
+
+
+def test_a_packed_file_that_is_not_named_so_is_an_error_that_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(gzip.compress(b"{}"))
+    with pytest.raises(TracekdError, match=r"a.json:1: packed by gzip"):
+        list(rawfiles.json_records(path))

@@ -12,7 +12,8 @@ from tracekd.errors import TracekdError
 ROOT = Path(__file__).resolve().parents[2]
 WANTED = Wanted(data_seed=0, train=None, test=None)
 RECORD = (
-    '{"index": 0, "triple_element": "S1", "question": "q?", "facts": ["B."], "answer": ["B"]}\n'
+    '{"index": 0, "triple_element": "S1_R1_O2", "question": "q?", "facts": ["B."], '
+    '"answer": ["B"]}\n'
 )
 
 

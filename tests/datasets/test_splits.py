@@ -191,3 +191,18 @@ def test_questions_are_told_apart_without_the_whole_context_of_those_that_open_o
 def groups(keys: pl.DataFrame) -> set[frozenset[str]]:
     identity = [name for name in keys.columns if name not in ("id", "question_class")]
     return {frozenset(rows["id"]) for _, rows in keys.group_by(identity)}
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\n", "\u2003", "\x1c", "  ", "\t"])
+def test_questions_that_differ_in_white_space_alone_are_one_as_they_have_one_prompt(
+    space: str,
+) -> None:
+    test = with_text(raw("test", a=1), "Where is Mary?", "Mary moved.", "John moved.")
+    inside = with_text(raw("one", a=1), "Where is Mary?", "Mary moved.", f"John{space}moved.")
+    opening = with_text(
+        raw("two", a=1), f"Where{space}is Mary?", f"Mary{space}moved.", "John moved."
+    )
+    outer = with_text(raw("three", a=1), "Where is Mary?", f"Mary moved.{space}", "John moved.")
+    train = pl.concat([inside, opening, outer, questions("train", a=9)])
+    made = splits.split(train, test, sizes(None, 1, None), 0)
+    assert ids(made.in_test) == ids(inside) | ids(opening) | ids(outer)

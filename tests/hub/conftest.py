@@ -33,7 +33,13 @@ QUERY = {
     "answers": ["X"],
     "wellFormedAnswers": [],
 }
-RECORD = {"index": 4, "triple_element": "S1", "question": "q", "facts": ["B."], "answer": ["B"]}
+RECORD = {
+    "index": 4,
+    "triple_element": "S1_R1_O2",
+    "question": "q",
+    "facts": ["B."],
+    "answer": ["B"],
+}
 
 Client = Callable[..., dict[str, Any]]
 

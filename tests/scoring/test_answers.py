@@ -1,6 +1,7 @@
 """Each official metric on answers scored by hand."""
 
 import random
+from typing import Any
 
 import polars as pl
 import pytest
@@ -208,3 +209,27 @@ def _plain_common_subsequence(first: str, second: str) -> int:
 def test_the_bit_parallel_subsequence_is_as_long_as_the_table_says(first: str, second: str) -> None:
     expected = _plain_common_subsequence(first, second)
     assert marco_metric.common_subsequence(first, second) == expected
+
+
+def marco_columns(text: str, *answers: str) -> dict[str, Any]:
+    said = pl.DataFrame({"answer": [text], "answers": [list(answers)]})
+    return marco_metric.judge_all(said).row(0, named=True)
+
+
+def test_to_marco_a_refusal_has_no_word_in_common_with_an_answer() -> None:
+    said, gold = "No Answer Present.", "No answer is present in the tower."
+    for parts in (marco(said, gold).parts, marco_columns(said, gold)):
+        assert (parts["rouge_l"], parts["bleu_1_matches"], parts["bleu_1_tokens"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "gold", "right"),
+    [
+        ("15 percent", "1.5 percent", False),
+        ("1.5 percent.", "1.5 percent", True),
+        ("U.S.", "us", True),
+    ],
+)
+def test_to_marco_a_decimal_point_is_no_punctuation(text: str, gold: str, right: bool) -> None:
+    assert marco(text, gold).correct is right
+    assert marco_columns(text, gold)["correct"] is right

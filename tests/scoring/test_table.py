@@ -140,3 +140,9 @@ def test_other_processes_score_as_this_one_does(
     score_file(path, answers, tmp_path / "scores.parquet", babi, BOTH)
     written = tables.read(tmp_path / "scores.parquet", records.SCORES, extra=True)
     assert written.equals(score(asked, said, babi, BOTH))
+
+
+def test_a_trace_that_quotes_no_fact_leaks_nothing(babi: DatasetSpec) -> None:
+    said = predictions(prediction("a", completion("where", [], "home")))
+    table = score(questions(question("a")), said, babi, BOTH)
+    assert table["answer_in_trace"].to_list() == [None]

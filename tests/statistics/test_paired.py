@@ -4,12 +4,9 @@ import numpy as np
 import pytest
 from statsmodels.stats import contingency_tables
 
-from tracekd.statistics.bootstrap import generator
 from tracekd.statistics.link import Counts
 from tracekd.statistics.paired import (
-    compare,
     detectable_difference,
-    difference_interval,
     holm,
     mcnemar,
 )
@@ -25,28 +22,6 @@ def test_mcnemar_by_hand_and_as_in_statsmodels() -> None:
 
 def test_two_experiments_that_agree_cannot_be_told_apart() -> None:
     assert isinstance(mcnemar(Counts(3, 0, 0, 4)), Undefined)
-    found = compare([True, False], [True, False], generator("same"))
-    assert found["difference"] == 0
-    assert isinstance(found["p_value"], Undefined)
-    assert isinstance(found["detectable"], Undefined)
-
-
-def test_a_comparison_counts_who_alone_is_right() -> None:
-    first = [True] * 6 + [False] * 4
-    second = [True] * 5 + [False] + [True] * 3 + [False]
-    found = compare(first, second, generator("pair"))
-    assert (found["n"], found["first_only"], found["second_only"]) == (10, 1, 3)
-    assert found["difference"] == pytest.approx(0.2)
-    assert found["difference_low"] < 0.2 < found["difference_high"]
-    assert found["p_value"] == pytest.approx(2 * 5 / 16)
-
-
-def test_pairing_narrows_the_interval() -> None:
-    first = np.arange(200) % 2 == 0
-    second = first | (np.arange(200) < 20)
-    low, high = difference_interval(first, second, generator("narrow"))
-    assert high - low < 0.08
-    assert low < 0.05 < high
 
 
 def test_holm_by_hand() -> None:

@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tracekd.statistics.bootstrap import generator
 from tracekd.statistics.link import Counts
 from tracekd.statistics.paired import mcnemar
 from tracekd.statistics.pooled import (
+    change_interval,
     detectable_mean,
     newcombe_interval,
     nothing_differs_interval,
+    over_seeds,
     sign_flip_test,
     t_interval,
     wilson_interval,
@@ -74,3 +77,25 @@ def test_the_detectable_mean_by_hand() -> None:
     changes = [1.0, -1.0] * 50
     assert detectable_mean(changes) == pytest.approx(2.801585 * 1.005038 / 10, rel=1e-5)
     assert isinstance(detectable_mean([0, 0, 0]), Undefined)
+
+
+def test_a_direction_in_which_nothing_changed_is_not_ruled_out():
+    rng = generator("some")
+    nothing = nothing_differs_interval(20)
+    assert change_interval([0] * 20, rng) == pytest.approx(nothing)
+    low, high = change_interval([1] + [0] * 19, rng)
+    assert low == pytest.approx(nothing[0])
+    assert high == pytest.approx(0.15)
+    low, high = change_interval([1] * 5, rng)
+    assert low == pytest.approx(1 - nothing_differs_interval(5)[1])
+    assert high == 1
+
+
+def test_what_other_seeds_would_give_by_hand():
+    # Mean 0.2, standard error 0.1 / sqrt(3), t(0.975, 2) = 4.3027
+    found = over_seeds([0.1, 0.2, 0.3])
+    assert found["low"] == pytest.approx(0.2 - 4.3027 * 0.1 / 3**0.5, abs=1e-4)
+    assert found["high"] == pytest.approx(0.2 + 4.3027 * 0.1 / 3**0.5, abs=1e-4)
+    assert found["p_value"] == pytest.approx(0.0742, abs=1e-4)
+    assert isinstance(over_seeds([0.1])["low"], Undefined)
+    assert isinstance(over_seeds([0.1, 0.1])["p_value"], Undefined)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tracekd.statistics.link import Counts, count, risk_difference
+from tracekd.statistics.link import Counts, association, count, risk_difference
 from tracekd.statistics.stratified import pooled_risk_difference, stratified
 from tracekd.statistics.values import Undefined
 
@@ -81,3 +81,14 @@ def test_with_no_link_within_classes_5_per_cent_of_tests_raise_a_false_alarm() -
 
 def test_the_pooled_risk_difference_weighs_by_both_sides() -> None:
     assert pooled_risk_difference([Counts(1, 0, 0, 1)]) == 1
+
+
+def test_the_test_of_one_small_stratum_is_fishers():
+    counts = Counts(1, 0, 0, 9)
+    assert stratified([counts])["p_value"] == pytest.approx(association(counts)["p_value"])
+
+
+def test_the_test_of_small_strata_is_exact():
+    # Of 61, and of 62 with two right answers, the one right step meets a right answer in both.
+    found = stratified([Counts(1, 0, 0, 60), Counts(1, 0, 1, 60)])
+    assert found["p_value"] == pytest.approx((1 / 61) * (2 / 62))

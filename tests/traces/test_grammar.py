@@ -1,8 +1,9 @@
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracekd.traces.grammar import Trace, one_line, one_lined, read, render
+from tracekd.traces.grammar import FACTS_HEADER, Trace, one_line, one_lined, read, render
 
 SENTENCE = "The category of the question is: {class}."
 TWO_FACTS = Trace("two-supporting-facts", ("Mary took the apple.", "Mary went to the kitchen."))
@@ -133,3 +134,34 @@ def test_a_column_of_texts_becomes_one_line_as_a_text_does() -> None:
     texts = ["", " ", *(f"{sign}a{sign}b {sign}\xa0{sign}\t{sign}c{sign}{sign}" for sign in signs)]
     lined = pl.DataFrame({"text": texts}).select(one_lined(pl.col("text")))["text"]
     assert lined.to_list() == [one_line(text) for text in texts]
+
+
+SENTENCE = "The category of the question is: {class}."
+TRACE = f"The category of the question is: numeric.\n{FACTS_HEADER}\n- It is 330 m tall.\n"
+
+
+@pytest.mark.parametrize(
+    "text", [TRACE, f"<think>\n{TRACE}</thi", f"<think>\n{TRACE}</think>\n<answ"]
+)
+def test_a_trace_that_was_cut_off_is_no_answer(text):
+    reading = read(text, SENTENCE)
+    assert (reading.form, reading.answer_text) == ("failed", None)
+    assert reading.trace.facts == ("It is 330 m tall.",)
+
+
+def test_an_empty_block_in_front_of_the_trace_does_not_make_an_answer_of_it():
+    reading = read(f"<think>\n\n</think>\n\n<think>\n{TRACE}</think>\nNo", SENTENCE)
+    assert reading.answer_text == "No"
+    assert reading.trace.facts == ("It is 330 m tall.",)
+
+
+@pytest.mark.parametrize("end", ["", "<", "</", "</ans", "</answer", "</answer>"])
+def test_it_does_not_matter_where_in_the_last_tag_a_text_was_cut(end):
+    text = f"<think>\n{TRACE}</think>\n<answer>330 m{end}"
+    assert read(text, SENTENCE).answer_text == "330 m"
+
+
+def test_a_quoted_list_is_read_as_python_writes_it():
+    quoted = r"['A of\xa0B\u2019s.', 'x\ud800', 'it\'s a \\b']"
+    text = f"<think>\n{FACTS_HEADER} {quoted}</think><answer>a</answer>"
+    assert read(text, SENTENCE).trace.facts == ("A of B\u2019s.", r"x\ud800", "it's a \\b")

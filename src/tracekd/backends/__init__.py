@@ -63,7 +63,10 @@ def choose_backend(name: str, device: "Device") -> str:
         fast = device.device.type == "cuda" and importlib.util.find_spec("vllm") is not None
         return "vllm" if fast else "transformers"
     if name not in BACKENDS:
-        raise TracekdError(f"unknown backend {name!r}; {nearest(name, BACKENDS)}")
+        known = ["auto", *BACKENDS]
+        raise TracekdError(
+            f"params.yaml: infer.backend: unknown backend {name!r}; {nearest(name, known)}"
+        )
     return name
 
 

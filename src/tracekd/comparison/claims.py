@@ -117,8 +117,14 @@ def _harmless(results: Mapping[str, Any]) -> tuple[Verdict, str]:
     p_text = "undefined" if isinstance(p_value, Undefined) else f"{p_value:.2g}"
     change = {"value": sign * found["difference"], "low": low, "high": high}
     because = f"incorrect - correct {percent(change, 'value')}, p (Holm) {p_text}"
-    if high < 0 and not isinstance(p_value, Undefined) and p_value < 0.05:
-        return "contradicts", because
+    seeds = found["over_seeds"]
+    if isinstance(seeds["low"], Undefined):
+        because += "; what other seeds would give is not known"
+    else:
+        ends = sorted((sign * seeds["low"], sign * seeds["high"]))
+        because += f"; over seeds {100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
+        if high < 0 and ends[1] < 0 and not isinstance(p_value, Undefined) and p_value < 0.05:
+            return "contradicts", because
     return ("supports" if low > -HURT_MARGIN else "cannot decide"), because
 
 
@@ -146,9 +152,10 @@ CLAIMS = {
     ),
     "incorrect_does_not_consistently_hurt": Claim(
         "Incorrect traces do not consistently hurt",
-        "paired difference in accuracy, incorrect - correct regime: interval below 0 and "
-        "Holm's p < 0.05: a setting contradicts; interval above -5 points: it supports. Over "
-        "settings: one that supports is enough; contradicted if none does and two contradict",
+        "paired difference in accuracy, incorrect - correct regime: interval below 0, over "
+        "questions and over seeds, and Holm's p < 0.05: a setting contradicts; interval over "
+        "questions above -5 points: it supports. Over settings: one that supports is enough; "
+        "contradicted if none does and two contradict",
         _harmless,
         universal=False,
     ),

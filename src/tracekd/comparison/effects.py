@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from tracekd.comparison.scores import RegimeScores
 from tracekd.statistics import bootstrap, paired
 from tracekd.statistics.link import count
-from tracekd.statistics.pooled import detectable_mean, nothing_differs_interval, sign_flip_test
+from tracekd.statistics.pooled import (
+    change_interval,
+    detectable_mean,
+    over_seeds,
+    sign_flip_test,
+)
 from tracekd.statistics.values import Tree
 
 #: What each regime is compared with.
@@ -35,9 +40,10 @@ def effect(first: RegimeScores, second: RegimeScores, key: str) -> Tree:
 
     Seeds that both have are used (all, if they share none), pooled by question: what is resampled
     and tested is each question's difference of its means over seeds. The interval is a paired
-    bootstrap over questions (exact if none differs). The test is McNemar's exact one, or with
+    bootstrap over questions (see `change_interval`). The test is McNemar's exact one, or with
     several seeds its generalisation to means, the exact sign-flip test. Each shared seed is told
-    apart as well.
+    apart as well. All that holds the trained runs fixed: it says what other questions would give
+    these runs. What other seeds would give, and so anything about a regime, is `over_seeds`.
     """
     before, after, seeds = _shared(first, second)
     # Whole numbers: right answers over seeds, on a common denominator.
@@ -46,11 +52,8 @@ def effect(first: RegimeScores, second: RegimeScores, key: str) -> Tree:
     if len(before) == len(after):
         denominator, changes = len(before), changes // len(before)
     n = changes.size
-    low, high = (
-        bootstrap.mean_interval(changes / denominator, bootstrap.generator("compare", key))
-        if changes.any()
-        else nothing_differs_interval(n)
-    )
+    rng = bootstrap.generator("compare", key)
+    low, high = change_interval(changes / denominator, rng)
     single = denominator == 1
     counts = count(before[0], after[0])
     return {
@@ -66,6 +69,7 @@ def effect(first: RegimeScores, second: RegimeScores, key: str) -> Tree:
             if single
             else detectable_mean(changes / denominator)
         ),
+        "over_seeds": over_seeds((after - before).mean(axis=1) if seeds else np.empty(0)),
         "by_seed": {
             str(seed): _one_seed(before[row], after[row]) for row, seed in enumerate(seeds)
         },

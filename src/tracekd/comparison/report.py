@@ -130,6 +130,7 @@ def _paired(results: Mapping[str, Any]) -> str:
             name,
             ", ".join(map(str, found["seeds"])) or "none shared",
             percent(found, "difference"),
+            _ends(found["over_seeds"]),
             p_value(found["p_value"]),
             p_value(found["p_holm"]),
             found["test"],
@@ -141,12 +142,21 @@ def _paired(results: Mapping[str, Any]) -> str:
     if not rows:
         return ""
     header = ["data set", "model", "regimes", "seeds", "difference in accuracy, points"]
-    header += ["p", "p (Holm)", "test", "detectable"]
+    header += ["over seeds", "p", "p (Holm)", "test", "detectable"]
     return (
         "## Paired comparisons on the same questions\n\nDifference in answer accuracy with its "
-        "95 % interval (bootstrap over questions). Holm over all rows. Detectable: the smallest "
-        "difference that this test set shows with 80 % power at 5 %.\n\n" + table(header, rows)
+        "95 % interval (bootstrap over questions), its p and Holm's over all rows: what other "
+        "questions would give these trained runs. Over seeds: Student's 95 % interval of the "
+        "seeds' differences, what other seeds would give; only that speaks of regimes. Detectable: "
+        "the smallest difference that this test set shows with 80 % power at 5 %.\n\n"
+        + table(header, rows)
     )
+
+
+def _ends(interval: Mapping[str, Any]) -> str:
+    if interval["low"] is None:
+        return "-"
+    return f"{100 * interval['low']:.1f} to {100 * interval['high']:.1f}"
 
 
 def _other_code(settings: Mapping[str, Sequence[str]]) -> str:

@@ -66,7 +66,8 @@ def link(scores: RegimeScores, classes: NDArray[np.str_]) -> Tree:
 
     Counts are summed over seeds. Intervals are Wilson's, and Newcombe's for the difference, with
     the number of questions that the counts are worth if all seeds of a question say the same (Kish
-    1965): with one seed that is their plain number. Tests are told for each seed apart.
+    1965): with one seed that is their plain number. With several, a share's interval is at least
+    Student's over seeds. Tests are told for each seed apart.
     """
     trace, answer = scores.measures["trace"] == 1, scores.measures["answer"] == 1
     counts = count(trace.ravel(), answer.ravel())
@@ -104,6 +105,10 @@ def _share(verdicts: NDArray[np.bool_], among: NDArray[np.bool_], reason: str) -
     share = float((verdicts & among).sum() / times.sum())
     worth = float(times.sum() ** 2 / (times**2).sum())
     low, high = wilson_interval(share * worth, worth)
+    by_seed = [float(said[on].mean()) for said, on in zip(verdicts, among, strict=True) if on.any()]
+    if len(by_seed) > 1:  # what another seed would give is no more certain than that
+        seeds_low, seeds_high = t_interval(by_seed)
+        low, high = min(low, seeds_low), max(high, seeds_high)
     return {"value": share, "low": low, "high": high}
 
 

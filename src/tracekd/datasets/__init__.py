@@ -5,6 +5,7 @@ the hub has `read_hub`; each turns raw records into rows of `tracekd.records.QUE
 """
 
 import importlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,19 @@ class Rejection:
 
     source: str
     reason: str
+
+
+def most_frequent(rejected: Sequence[Rejection]) -> str:
+    """Return the tail of a "zero questions" message: the commonest reason, and where it is first.
+
+    >>> most_frequent([Rejection("a.json:1", "no id")]), most_frequent([])
+    ('; left out: 1 records, most: no id (first a.json:1)', '; there is no record')
+    """
+    if not rejected:
+        return "; there is no record"
+    reason, _ = Counter(rejection.reason for rejection in rejected).most_common(1)[0]
+    first = next(rejection.source for rejection in rejected if rejection.reason == reason)
+    return f"; left out: {len(rejected)} records, most: {reason} (first {first})"
 
 
 @dataclass(frozen=True)

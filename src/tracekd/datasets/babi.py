@@ -15,7 +15,15 @@ from typing import Any, Literal
 import polars as pl
 
 from tracekd.config import HubDataset, Settings, parse_settings
-from tracekd.datasets import Loaded, Rejection, Wanted, rawfiles, sources, table
+from tracekd.datasets import (
+    Loaded,
+    Rejection,
+    Wanted,
+    most_frequent,
+    rawfiles,
+    sources,
+    table,
+)
 from tracekd.datasets.babi_stories import Line, Task, question, questions
 from tracekd.datasets.fields import RejectedError
 from tracekd.datasets.rawtext import text_lines
@@ -187,6 +195,8 @@ def _story_lines(story: Mapping[str, Any], number: int) -> Iterator[Line]:
     for place, (line_id, kind, text, answer, support) in enumerate(
         zip(*columns, strict=True), number + 1
     ):
+        if kind not in (0, 1) or (kind == 1 and not isinstance(answer, str)):
+            raise ValueError(f"line id {line_id}: type {kind!r} with the answer {answer!r}")
         if kind == 1:
             yield Line(place, int(line_id), text.strip(), answer, " ".join(support))
         else:
@@ -202,7 +212,7 @@ def _load(tasks: dict[str, Iterator[Task]]) -> Loaded:
 def _split(split: str, tasks: Iterator[Task], rejected: list[Rejection]) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     for task in tasks:
-        before = len(rows)
+        before, refused = len(rows), len(rejected)
         for line, story in questions(task):
             source = f"{task.name}:{line.number}"
             try:
@@ -214,6 +224,7 @@ def _split(split: str, tasks: Iterator[Task], rejected: list[Rejection]) -> pl.D
             rows.append({"id": key, "question_class": task.label, "source": source, **row})
         if len(rows) == before:
             raise TracekdError(
-                f"{task.name}: zero questions of the class {task.label}; fetch the file again"
+                f"{task.name}: zero questions of the class {task.label}"
+                f"{most_frequent(rejected[refused:])}; fetch the file again"
             )
     return table(rows)

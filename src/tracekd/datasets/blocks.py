@@ -106,7 +106,7 @@ def cut(path: Path, size: int) -> Iterator[Block]:
         raw = _Raw(source)
         head = raw.read(0, _BACK)
         start = len(BYTE_ORDER_MARK) * head.startswith(BYTE_ORDER_MARK)
-        if not head[start:].lstrip().startswith(b"{"):
+        if not head[start:].lstrip().startswith(b"{") or rawfiles.is_indented(head[start:]):
             raise UnevenError
         if _FIRST.match(head, start) and raw.find(b"\n", start, min(4 * size, raw.size - 1)) < 0:
             yield from _column_blocks(path, raw, start, size)

@@ -5,6 +5,7 @@ temporal relation, with `index` (counted anew in each file), `triple_element`, `
 and `answer`.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,13 +14,23 @@ from typing import Any, Literal
 import polars as pl
 
 from tracekd.config import HubDataset, Settings, parse_settings
-from tracekd.datasets import Loaded, Rejection, Wanted, fields, rawfiles, sources, table
+from tracekd.datasets import (
+    Loaded,
+    Rejection,
+    Wanted,
+    fields,
+    most_frequent,
+    rawfiles,
+    sources,
+    table,
+)
 from tracekd.datasets.fields import RejectedError
 from tracekd.errors import TracekdError
 
 _Class = Literal["equal", "overlap", "during", "mix"]
 CLASSES: tuple[_Class, ...] = ("equal", "overlap", "during", "mix")
 _OPTIONS = "datasets.yaml: options of the reader cotemp"
+_TRIPLE_ELEMENT = re.compile(r"S[12]_R[12]_O[12]")
 _FIELDS = ("index", "triple_element", "question", "facts", "answer")
 
 
@@ -73,7 +84,13 @@ def published_test_rows(count: int) -> list[int]:
 
 
 def _options(options: dict[str, Any]) -> CotempOptions:
-    return parse_settings(CotempOptions, options, _OPTIONS)
+    chosen = parse_settings(CotempOptions, options, _OPTIONS)
+    if not chosen.classes or len(set(chosen.classes)) < len(chosen.classes):
+        raise TracekdError(
+            f"{_OPTIONS}: classes: found {list(chosen.classes)}; needs at least one class and none "
+            "twice"
+        )
+    return chosen
 
 
 def _class_file(folder: Path, name: str) -> Path:
@@ -97,19 +114,27 @@ def _load(files: Iterable[tuple[str, _Records]]) -> Loaded:
     train: list[dict[str, Any]] = []
     test: list[dict[str, Any]] = []
     for name, records in files:
+        before = len(rejected)
         rows = list(_class_rows(name, records, rejected, notes))
-        if not rows:
-            raise TracekdError(f"{name}.json: zero questions of the class {name}")
+        if not any(rows):
+            why = most_frequent(rejected[before:])
+            raise TracekdError(
+                f"{name}.json: zero questions of the class {name}{why}; expected "
+                f"records with the fields {', '.join(_FIELDS)}: fetch the file again"
+            )
+        # A record that was rejected keeps its place: else it would move those of all others.
         held_out = set(published_test_rows(len(rows)))
-        for index, row in enumerate(rows):
-            (test if index in held_out else train).append(row)
+        for place, row in enumerate(rows):
+            if row is not None:
+                (test if place in held_out else train).append(row)
     splits: dict[str, pl.DataFrame] = {"train": table(train), "test": table(test)}
     return Loaded(splits=splits, rejected=rejected, notes=dict(notes))
 
 
 def _class_rows(
     name: str, records: _Records, rejected: list[Rejection], notes: Counter[str]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, Any] | None]:
+    """Give a row for each record, None for one that is rejected."""
     seen: set[int] = set()
     for source, record in records:
         try:
@@ -117,6 +142,7 @@ def _class_rows(
             index = _index(record["index"], seen)
         except RejectedError as reason:
             rejected.append(Rejection(source, str(reason)))
+            yield None
             continue
         key = f"cotemp/all/{name}:{index}"
         yield {"id": key, "question_class": name, "source": source, **row}
@@ -131,6 +157,14 @@ def _index(value: Any, seen: set[int]) -> int:
     return value
 
 
+def _triple_element(value: Any) -> str:
+    """Return it if it is one: by any other the metric would take the wrong side of the facts."""
+    element = fields.text(value, "triple_element")
+    if not _TRIPLE_ELEMENT.fullmatch(element):
+        raise RejectedError("triple_element is not of the form S1_R2_O2")
+    return element
+
+
 def _question(record: Mapping[str, Any], notes: Counter[str]) -> dict[str, Any]:
     answers = [fields.text(item, "answer") for item in fields.texts(record["answer"], "answer")]
     if not answers:
@@ -142,6 +176,6 @@ def _question(record: Mapping[str, Any], notes: Counter[str]) -> dict[str, Any]:
         "question": fields.text(record["question"], "question"),
         "context": fields.context(record["facts"], "facts"),
         "answers": unique,
-        "subtype": fields.text(record["triple_element"], "triple_element"),
+        "subtype": _triple_element(record["triple_element"]),
         "gold_facts": None,
     }

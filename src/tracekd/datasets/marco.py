@@ -24,17 +24,18 @@ from tracekd.datasets import (
     Rejection,
     Wanted,
     blocks,
+    most_frequent,
     rawfiles,
     sources,
     table,
 )
 from tracekd.datasets.fields import RejectedError
-from tracekd.datasets.marco_record import question
+from tracekd.datasets.marco_record import FIELDS, question
 from tracekd.datasets.questions import PART, Questions, filed, new_folder
 from tracekd.errors import TracekdError
 
 _REPEATED = "query_id stands twice in the split"
-_SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
+_SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".parquet")
 #: Bytes from which on a file is read in blocks on all cores, and of a block.
 _LARGE, _BLOCK = 100_000_000, 8_000_000
 
@@ -51,7 +52,7 @@ class MarcoOptions(Settings):
 
 
 def raw_files(folder: Path, options: dict[str, Any]) -> list[Path]:  # noqa: ARG001
-    """Return the JSON files of the folder, subfolders apart.
+    """Return the JSON and parquet files of the folder, subfolders apart.
 
     Raises:
         TracekdError: if there is none.
@@ -63,7 +64,7 @@ def raw_files(folder: Path, options: dict[str, Any]) -> list[Path]:  # noqa: ARG
 
 
 def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded:  # noqa: ARG001
-    """Read native JSON lines, JSON arrays, or the published object of columns.
+    """Read native JSON lines, JSON arrays, the published object of columns, or the hub's parquet.
 
     A file is train, dev (or validation) or test (or eval) by its name, train if that says nothing.
     As in the paper, the dev questions are the test split; test files are read only if there are no
@@ -156,7 +157,9 @@ def _parts(
     """
     for path in paths:
         size = path.stat().st_size
-        if folder is not None and path.suffix != ".gz" and size >= _LARGE:
+        if path.suffix == ".parquet":
+            yield from _read_parts(split, rawfiles.parquet_records(path))
+        elif folder is not None and path.suffix != ".gz" and size >= _LARGE:
             cut = blocks.cut(path, _BLOCK)
             read = pools.in_order(partial(_read_block, split, folder.name), cut, parallel=True)
             yield from pools.watched(read, size // _BLOCK, path.name)
@@ -211,9 +214,11 @@ def _load(
         splits = _cut_test(splits["train"], options.test_fraction)
         log.notes["test questions cut from train, as no other file holds any"] = len(splits["test"])
     if not len(splits["train"]):
-        reasons = Counter(rejection.reason for rejection in log.rejected).most_common(1)
-        why = f"; most records: {reasons[0][0]}" if reasons else ""
-        raise TracekdError(f"marco: zero training questions in the raw files{why}")
+        raise TracekdError(
+            f"marco: zero training questions in the raw files{most_frequent(log.rejected)}; "
+            f"expected records with the fields {', '.join(FIELDS)}, some in a file not "
+            "named dev or test"
+        )
     tables = {split: some.table() if some.in_memory else some for split, some in splits.items()}
     return Loaded(splits=tables, rejected=log.rejected, notes=dict(log.notes))
 

@@ -13,7 +13,7 @@ from tracekd.datasets import UNANSWERABLE, fields
 from tracekd.datasets.fields import RejectedError
 
 QUERY_TYPES = frozenset({"description", "numeric", "entity", "location", "person"})
-_FIELDS = ("query_id", "query", "passages", "query_type", "answers")
+FIELDS = ("query_id", "query", "passages", "query_type", "answers")
 
 
 def question(split: str, source: str, raw: Any, notes: Counter[str]) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def question(split: str, source: str, raw: Any, notes: Counter[str]) -> dict[str
     Raises:
         RejectedError: naming the field that is not as the format says.
     """
-    record = fields.require(raw, _FIELDS)
+    record = fields.require(raw, FIELDS)
     row = {
         "question": fields.text(record["query"], "query"),
         "context": _passages(record["passages"]),
@@ -53,9 +53,15 @@ def _passages(passages: Any) -> list[str]:
 
 def _answers(value: Any, notes: Counter[str]) -> list[str]:
     answers = fields.texts([] if value == "[]" else value, "answers")
-    found = [stripped for answer in answers if (stripped := answer.strip())]
+    given = [answer.strip() for answer in answers if not fields.is_blank(answer)]
+    if len(given) < len(answers):
+        notes["a record's blank answers were left out"] += 1
+    # Some judges found no answer, others did: the question has one.
+    found = [answer for answer in given if answer != UNANSWERABLE]
     if not found:
         return [UNANSWERABLE]
+    if len(found) < len(given):
+        notes[f"{UNANSWERABLE!r} beside other answers was left out"] += 1
     unique = list(dict.fromkeys(found))
     if len(unique) < len(found):
         notes["an answer that stood twice in a record was kept once"] += 1

@@ -60,6 +60,19 @@ def prepare(name: str, spec: DatasetSpec, sizes: PrepareParams, data_seed: int) 
     return Prepared(questions, _counted(name, spec, data_seed, loaded, keys, made))
 
 
+def told(prepared: Prepared) -> list[str]:
+    """Return a line for each reason for which raw records were left out, and for each note."""
+    reasons: dict[str, dict[str, Any]] = prepared.counted["rejected"]["reasons"]
+    notes: dict[str, int] = prepared.counted["notes"]
+    return [
+        *(
+            f"left out: {found['count']} raw records: {reason} (first {found['first'][0]})"
+            for reason, found in reasons.items()
+        ),
+        *(f"note: {count}: {note}" for note, count in notes.items()),
+    ]
+
+
 def write(prepared: Prepared, folder: Path) -> None:
     """Write `{train,validation,test}.parquet` and `manifest.json`, all or none."""
     with atomic_directory(folder) as temporary:

@@ -12,12 +12,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tracekd import pools
+from tracekd.errors import system_error
+from tracekd.files import HeldFolder
 from tracekd.records import QUESTIONS
 
 #: Questions in a part; as many lie in the memory at a time, 20 MB of MS MARCO.
 PART = 5_000
 #: From so many parts on they lie in files.
 _MOST_IN_MEMORY = 4
+_PREFIX = "tracekd-parts-"
 
 _Rows = NDArray[np.int64]
 R = TypeVar("R")
@@ -132,15 +135,28 @@ def _chosen(part: pl.DataFrame | Path, rows: _Rows) -> pl.DataFrame:
 
 
 def new_folder() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder for parts; it goes when nothing refers to it any more."""
-    return tempfile.TemporaryDirectory(prefix="tracekd-")
+    """Return a folder for parts; it goes when nothing refers to it any more.
+
+    What killed processes left goes first: for the whole of MS MARCO it is gigabytes.
+    """
+    return HeldFolder(_PREFIX)
 
 
 def filed(part: pl.DataFrame | Path, folder: str) -> Path:
-    """Return the Arrow file of a part; a table is written into one in the folder."""
+    """Return the Arrow file of a part; a table is written into one in the folder.
+
+    Raises:
+        OSError: naming the folder of temporary files where the system takes no more.
+    """
     if isinstance(part, Path):
         return part
-    handle, name = tempfile.mkstemp(suffix=".arrow", dir=folder)
-    os.close(handle)
-    part.write_ipc(name, compression="uncompressed")  # packing it takes as long as reading JSON
+    try:
+        handle, name = tempfile.mkstemp(suffix=".arrow", dir=folder)
+        os.close(handle)
+        part.write_ipc(name, compression="uncompressed")  # packing takes as long as reading JSON
+    except Exception as error:  # polars' own among them
+        if (system := system_error(error)) is None:
+            raise
+        where = f"{folder} (temporary files; TMPDIR chooses another folder)"
+        raise OSError(system.errno, system.strerror, where) from error
     return Path(name)

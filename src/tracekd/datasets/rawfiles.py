@@ -22,6 +22,9 @@ _LARGE, _LARGE_PACKED = 100 * _MEGABYTE, 20 * _MEGABYTE
 _MOST_UNPACKED = 200
 _ALWAYS_UNPACKED = 100 * _MEGABYTE
 _BUFFER = 1 << 17
+_GZIP = b"\x1f\x8b"
+#: Rows of a parquet file that become Python objects at a time.
+_ROWS = 1000
 
 
 def existing_folder(folder: Path | None, reader: str) -> Path:
@@ -40,8 +43,19 @@ def existing_folder(folder: Path | None, reader: str) -> Path:
 
 
 def files(folder: Path, pattern: str = "*") -> list[Path]:
-    """Return the files in `folder` that match, sorted; folders and dangling links apart."""
-    return sorted(path for path in folder.glob(pattern) if path.is_file())
+    """Return the files in `folder` that match, sorted; folders apart.
+
+    Raises:
+        TracekdError: if one is a link to nothing.
+    """
+    found = sorted(folder.glob(pattern))
+    for path in found:
+        if path.is_symlink() and not path.exists():
+            raise TracekdError(
+                f"{path}: a link to {path.readlink()}, which is not there; fetch it (dvc pull, if "
+                "DVC keeps the raw data) or delete the link"
+            )
+    return [path for path in found if path.is_file()]
 
 
 def json_records(path: Path) -> Iterator[tuple[str, Any]]:
@@ -59,12 +73,50 @@ def json_records(path: Path) -> Iterator[tuple[str, Any]]:
             if start.startswith(BYTE_ORDER_MARK):
                 source.read(len(BYTE_ORDER_MARK))
                 start = source.peek(1)
+            if path.suffix != ".gz" and start.startswith(_GZIP):
+                raise TracekdError(
+                    f"{path}:1: packed by gzip, which its name does not say; add .gz to it or "
+                    "unpack it"
+                )
             if start.lstrip().startswith(b"["):
                 yield from _elements(path, source.read())
+            elif is_indented(start):
+                yield from line_records(path, [source.read()])
             else:
                 yield from line_records(path, _watched(path, source, packed))
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise TracekdError(f"{path}: not a whole gzip file: {AGAIN}") from error
+
+
+def parquet_records(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield each row of a parquet file with its "file:row N".
+
+    Raises:
+        TracekdError: if it is damaged.
+    """
+    import pyarrow  # type: ignore[import-untyped]
+    import pyarrow.parquet  # type: ignore[import-untyped]
+
+    number = 0
+    try:
+        with pyarrow.parquet.ParquetFile(path) as source:
+            for batch in source.iter_batches(batch_size=_ROWS):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{path.name}:row {number}", row
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        cause = " ".join(str(error).split())[:200]
+        raise TracekdError(
+            f"{path}: not a parquet file behind row {number} ({cause}): {AGAIN}"
+        ) from error
+
+
+def is_indented(start: bytes) -> bool:
+    """Return whether a file that begins so holds one object over several lines, no JSON lines."""
+    first, end, _ = start.lstrip().partition(b"\n")
+    return bool(end) and first.rstrip() == b"{"
 
 
 @contextmanager

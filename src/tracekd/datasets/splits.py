@@ -9,19 +9,19 @@ import polars as pl
 from tracekd import randomness
 from tracekd.config import PrepareParams
 from tracekd.errors import TracekdError
+from tracekd.traces.grammar import one_lined
 
 #: Share of train that validation takes where its size is null.
 VALIDATION_SHARE = 0.1
 
 
 #: What tells a question from others as a rule, and what then is left. Letter case and white space
-#: within a line make no difference. No fact is blank: of the context's lines, the first that is not
-#: stands in the first fact.
+#: make no difference, as in a prompt: each text is the one line that `sft.prompted` makes of it.
 _OPENING = {
-    "question": pl.col("question"),
-    "opening": pl.col("context").list.first().str.strip_chars_start().str.split("\n").list.first(),
+    "question": one_lined(pl.col("question")),
+    "opening": one_lined(pl.col("context").list.first()),
 }
-_WHOLE = {"context": pl.col("context").list.join("\n")}
+_WHOLE = {"context": pl.col("context").list.eval(one_lined(pl.element())).list.join("\n")}
 #: Two hashes of 64 bits each: of a million questions, two that differ have equal ones with a
 #: probability of 1e-26.
 _SEEDS = (0, 1)
@@ -50,7 +50,7 @@ def identified(questions: pl.DataFrame) -> pl.DataFrame:
     """Return id and class of each question, and what tells it from others, its context included.
 
     That is all a split is made from, and a hundredth of the questions themselves. Letter case and
-    white space within a line make no difference.
+    white space make no difference.
     """
     return pl.concat([opened(questions), whole(questions)], how="horizontal")
 
@@ -92,20 +92,11 @@ def with_whole(table: pl.DataFrame, rows: Sequence[int], found: pl.DataFrame) ->
 
 def _hashes(questions: pl.DataFrame, texts: Mapping[str, pl.Expr]) -> pl.DataFrame:
     chosen = questions.select(**texts)
-    normalised = chosen.select(_normalised(chosen[name]) for name in texts)
-    return normalised.select(
-        pl.col(name).hash(seed).alias(f"{name}_{seed}") for name in texts for seed in _SEEDS
+    return chosen.select(
+        pl.col(name).str.to_lowercase().hash(seed).alias(f"{name}_{seed}")
+        for name in texts
+        for seed in _SEEDS
     )
-
-
-def _normalised(texts: pl.Series) -> pl.Series:
-    lower = texts.str.to_lowercase()
-    # Single spaces, which are nearly all white space there is, stay: to look at each takes long.
-    spaces = [lower.str.contains(space, literal=True) for space in ("  ", "\t", "\r")]
-    odd = (spaces[0] | spaces[1] | spaces[2]).arg_true()
-    if len(odd):
-        lower[odd] = lower[odd].str.replace_all(r"[ \t\r]{2,}|[\t\r]", " ")
-    return lower.str.strip_chars()
 
 
 def split(train: pl.DataFrame, test: pl.DataFrame, sizes: PrepareParams, data_seed: int) -> Split:

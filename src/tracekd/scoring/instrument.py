@@ -118,6 +118,8 @@ def _mean(scores: pl.DataFrame, column: str) -> Tree:
     values = scores[column].drop_nulls()
     if values.dtype == pl.Boolean:
         return _bounds(share_interval(int(values.sum()), len(values), "no question"))
+    if values.is_in([0.0, 1.0]).all():  # the bootstrap has no width where all agree
+        return _bounds(share_interval(int(values.sum()), len(values), "no question"))
     # Sorted: which question is drawn must not depend on the order of the rows.
     rng = bootstrap.generator("bootstrap", column)
     return _bounds(bootstrap.mean_interval(values.sort().to_numpy(), rng))

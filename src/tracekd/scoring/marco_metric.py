@@ -3,7 +3,8 @@
 Source: Evaluation/ms_marco_eval.py, rouge/rouge.py and bleu/bleu.py of
 microsoft/MSMARCO-Question-Answering (87f84b4). The official script tokenises with spaCy; here a
 token is a run of word characters or one other sign, which differs for contractions and
-abbreviations. As there, questions without an answer enter neither figure.
+abbreviations. As there, questions without an answer enter neither figure, and "No Answer Present."
+is an empty answer to the others.
 """
 
 import re
@@ -19,6 +20,7 @@ from tracekd.scoring.columns import state
 PARTS = ("rouge_l", "bleu_1_matches", "bleu_1_tokens", "bleu_1_reference_tokens")
 
 _BETA = 1.2
+_DECIMAL, _POINTED = r"(\d)\.(\d)", "${1}\u00b7${2}"
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 # To polars four separators of ASCII are no white space. Other signs that it may take otherwise are
 # beyond the Latin letters, quotes and dashes, or superscripts, fractions and the one letter that
@@ -33,11 +35,12 @@ def judge(attempt: Attempt) -> Verdict:
     `answers` are alternatives. Parts: ROUGE-L, and the counts of which BLEU-1 is made, because
     BLEU is defined for a corpus and not as a mean over questions; None if unanswerable.
     """
-    said = normalise(attempt.text)
-    correct = any(contains_words(said, normalise(answer)) for answer in attempt.answers)
+    said = normalise(_keep_points(attempt.text))
+    gold = (normalise(_keep_points(answer)) for answer in attempt.answers)
+    correct = any(contains_words(said, answer) for answer in gold)
     if UNANSWERABLE in attempt.answers:
         return Verdict(correct, dict.fromkeys(PARTS))
-    parts = _parts(attempt.text, attempt.answers)
+    parts = _parts(_candidate(attempt.text), attempt.answers)
     return Verdict(correct, dict(zip(PARTS, parts, strict=True)))
 
 
@@ -48,8 +51,14 @@ def judge_all(said: pl.DataFrame) -> pl.DataFrame:
         said: answers as in `records.QUESTIONS`, answer as in `tracekd.traces.reading.READINGS`.
     """
     texts = said.select(text=pl.col("answer").fill_null(""), gold="answers").with_row_index("row")
-    correct = state(texts.select(pl.concat_list("text"))["text"], said["answers"], "any")
-    answerable = texts.filter(~pl.col("gold").list.contains(UNANSWERABLE))
+    pointed = texts.select(
+        text=pl.concat_list(pl.col("text").str.replace_all(_DECIMAL, _POINTED)),
+        gold=pl.col("gold").list.eval(pl.element().str.replace_all(_DECIMAL, _POINTED)),
+    )
+    correct = state(pointed["text"], pointed["gold"], "any")
+    answerable = texts.filter(~pl.col("gold").list.contains(UNANSWERABLE)).with_columns(
+        text=pl.when(pl.col("text") != UNANSWERABLE).then("text").otherwise(pl.lit(""))
+    )
     tokens = _count_tokens(answerable["text"]).cast(pl.Float64)
     # To the letter, as right answers often are.
     exact = (answerable["gold"].list.contains(answerable["text"])) & (tokens > 0)
@@ -106,6 +115,16 @@ def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
         matched = row & places.get(token, 0)
         row = (row + matched | row - matched) & everything
     return len(first) - row.bit_count()
+
+
+def _keep_points(text: str) -> str:
+    """Return `text` with decimal points as signs that `normalise` keeps: 1.5 is not 15."""
+    return re.sub(_DECIMAL, "\\1\u00b7\\2", text)
+
+
+def _candidate(text: str) -> str:
+    """Return the answer as the official script has it, to which a refusal is an empty one."""
+    return "" if text == UNANSWERABLE else text
 
 
 def _parts(text: str, answers: Sequence[str]) -> tuple[float, float, float, float]:

@@ -114,11 +114,16 @@ def _verdict(
     reading = read(row["text"], spec.class_sentence)
     text, items = reading.answer_text or "", reading.answers
     asked = {column: question[column] for column in ("question", "context", "answers", "subtype")}
-    judged = metric(spec.answer_metric).judge(Attempt(**asked, text=text, items=items))
+    judges = metric(spec.answer_metric)
+    if not judges.reads_context:  # it gets none from `judge_answers` either
+        asked["context"] = ()
+    judged = judges.judge(Attempt(**asked, text=text, items=items))
     correct = judged.correct and reading.answer_text is not None
     follows = bool(items) and bool(answer_in_facts(wrong_facts, items, "all")) and not correct
+    # As the metrics have it, a list is the same with commas as with the grammar's ";".
+    said = [piece for i in items for piece in i.split(",")] if spec.answers == "all" else items
     return told | {
-        "answer": "; ".join(sorted(normalise(item) or item for item in items)),
+        "answer": "; ".join(sorted(filter(None, (normalise(i) or i.strip() for i in said)))),
         "correct": correct,
         "gold_logprob": row["gold_logprob"],
         "from_wrong": None if wrong_facts is None else follows,

@@ -12,6 +12,7 @@ from tracekd.errors import TracekdError
 from tracekd.scoring.answers import judge_answers, metric
 from tracekd.scoring.columns import state
 from tracekd.scoring.traces import Step, score_traces
+from tracekd.traces.grammar import UNFINISHED
 from tracekd.traces.reading import read_column
 
 #: Columns of a table of scores that say what the student said, and to which question.
@@ -56,7 +57,7 @@ def score(
         "answer",
         _trace_tokens(said),
         parse_status="form",
-        answer_in_trace=state(said["facts"], said["answers"], spec.answers),
+        answer_in_trace=state(_quoted(said["facts"]), said["answers"], spec.answers),
     )
     table = pl.concat([others, traces, answers], how="horizontal")
     return table.select(*records.SCORES, *metric(spec.answer_metric).parts)
@@ -141,6 +142,11 @@ def name_ids(ids: Collection[str]) -> str:
     return ", ".join(sorted(ids)[:_SHOWN]) + more
 
 
+def _quoted(facts: pl.Series) -> pl.Series:
+    """Return the facts of each trace, null where it says that there are none."""
+    return pl.select(pl.when(facts.list.len() > 0).then(facts)).to_series()
+
+
 def _trace_tokens(said: pl.DataFrame) -> pl.Series:
     """Return the tokens in front of the answer part, apportioned by characters."""
     length = pl.max_horizontal(pl.col("text").str.len_chars(), 1)
@@ -154,12 +160,13 @@ def _answer_starts(texts: pl.Series) -> pl.Series:
     # A tag is one in lower case: of a long s that is itself, of the sign for kelvin a k.
     found = texts.alias("text").to_frame()
     found = found.with_columns(
-        opened=text.str.find("(?i-u)<answer>"), closed=text.str.find("(?i)</think>")
+        opened=text.str.find("(?i-u)<answer>"),
+        closed=text.str.extract(r"(?is)\A(.*)</think>").str.len_bytes(),
     )
     place = pl.coalesce(opened, closed)
     found = found.with_columns(front=text.cast(pl.Binary).bin.slice(0, place).cast(pl.String))
     # U+0130 is the one letter that is longer in lower case.
     length = front.str.len_chars() + front.str.count_matches("\u0130", literal=True)
     tag = pl.when(opened.is_null()).then(len("</think>")).otherwise(0)
-    untagged = text.str.len_chars() * text.str.contains("(?i)<think>")
+    untagged = text.str.len_chars() * text.str.contains(f"(?i){UNFINISHED.pattern}")
     return found.select(pl.when(place.is_null()).then(untagged).otherwise(length + tag)).to_series()

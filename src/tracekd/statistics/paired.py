@@ -3,38 +3,12 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from tracekd.statistics.bootstrap import RESAMPLES, mean_interval
-from tracekd.statistics.link import Counts, count
-from tracekd.statistics.values import Tree, Undefined, Value, ratio
+from tracekd.statistics.link import Counts
+from tracekd.statistics.values import Undefined, Value
 
 ALPHA = 0.05
 POWER = 0.8
-
-
-def compare(first: ArrayLike, second: ArrayLike, rng: np.random.Generator) -> Tree:
-    """Return the paired comparison of two verdicts on the same questions, in the same order.
-
-    The difference (second - first) with its bootstrap interval over questions, the counts of
-    questions that only one of them has right, McNemar's exact p-value, and the smallest difference
-    that this many questions could have shown.
-    """
-    counts = count(first, second)
-    n = sum(counts)
-    low, high = difference_interval(first, second, rng)
-    return {
-        "n": n,
-        "first_only": counts.right_wrong,
-        "second_only": counts.wrong_right,
-        "difference": ratio(counts.wrong_right - counts.right_wrong, n, "no question"),
-        "difference_low": low,
-        "difference_high": high,
-        "p_value": mcnemar(counts),
-        "detectable": detectable_difference(
-            n, (counts.right_wrong + counts.wrong_right) / max(n, 1)
-        ),
-    }
 
 
 def mcnemar(counts: Counts) -> Value:
@@ -49,18 +23,6 @@ def mcnemar(counts: Counts) -> Value:
 
     discordant = counts.right_wrong + counts.wrong_right
     return float(stats.binomtest(counts.right_wrong, discordant, 0.5).pvalue)
-
-
-def difference_interval(
-    first: ArrayLike, second: ArrayLike, rng: np.random.Generator, resamples: int = RESAMPLES
-) -> tuple[Value, Value]:
-    """Return the 95 % paired bootstrap interval of mean(second) - mean(first).
-
-    The arrays hold one number per question: a verdict, a score, or its mean over seeds. Questions
-    are resampled, so what belongs to a question stays together.
-    """
-    change = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
-    return mean_interval(change, rng, resamples)
 
 
 def holm(p_values: Mapping[str, Value]) -> dict[str, Value]:

@@ -6,9 +6,10 @@ from math import hypot
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tracekd.statistics import bootstrap
 from tracekd.statistics.link import LEVEL
 from tracekd.statistics.paired import ALPHA, POWER
-from tracekd.statistics.values import Undefined, Value
+from tracekd.statistics.values import Tree, Undefined, Value
 
 #: The Fourier transform that gives the distribution is no more precise: p-values stop here.
 _PRECISION = 1e-15
@@ -86,6 +87,41 @@ def nothing_differs_interval(n: int) -> tuple[float, float]:
     """
     limit = float(1 - ((1 - LEVEL) / 2) ** (1 / n))
     return -limit, limit
+
+
+def change_interval(changes: ArrayLike, rng: np.random.Generator) -> tuple[Value, Value]:
+    """Return the 95 % interval of the mean of one change from -1 to 1 per question (one at least).
+
+    The bootstrap over questions. A direction in which no question changes, which no resample can
+    have either, is given what could still have been missed (`nothing_differs_interval`).
+    """
+    seen = np.asarray(changes, dtype=np.float64)
+    low, high = bootstrap.mean_interval(seen, rng)
+    if isinstance(low, Undefined) or isinstance(high, Undefined):
+        return low, high
+    missed = nothing_differs_interval(seen.size)[1]
+    return (
+        low if seen.min() < 0 else max(-1.0, low - missed),
+        high if seen.max() > 0 else min(1.0, high + missed),
+    )
+
+
+def over_seeds(differences: ArrayLike) -> Tree:
+    """Return Student's 95 % interval and p-value of a mean difference over paired seeds."""
+    from scipy import stats
+
+    seen = np.asarray(differences, dtype=np.float64)
+    if seen.size < 2:
+        few = Undefined("fewer than two seeds of both: nothing is known of other seeds")
+        return {"low": few, "high": few, "p_value": few}
+    error = float(stats.sem(seen))
+    if not error:
+        same = Undefined("the seeds agree to the digit")
+        return {"low": same, "high": same, "p_value": same}
+    half = float(stats.t.ppf((1 + LEVEL) / 2, seen.size - 1)) * error
+    mean = float(seen.mean())
+    p_value = float(2 * stats.t.sf(abs(mean) / error, seen.size - 1))
+    return {"low": max(-1.0, mean - half), "high": min(1.0, mean + half), "p_value": p_value}
 
 
 def detectable_mean(differences: ArrayLike, alpha: float = ALPHA, power: float = POWER) -> Value:

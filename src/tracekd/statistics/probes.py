@@ -10,6 +10,7 @@ import polars as pl
 
 from tracekd.statistics import bootstrap
 from tracekd.statistics.link import share_interval
+from tracekd.statistics.pooled import change_interval
 from tracekd.statistics.values import Tree, Undefined, Value, ratio
 
 #: From one trace to another: the names that effects go by in metrics.json.
@@ -95,7 +96,7 @@ def effect(verdicts: pl.DataFrame, name: str) -> Tree:
     return {
         "n": pairs.height,
         **_share("answer_changes", changed, pairs.height, _NOT_PAIRED),
-        **_mean("accuracy_change", correct, _NOT_PAIRED, name),
+        **_change("accuracy_change", correct, name),
         **_mean("gold_logprob_change", chance, _NOT_PAIRED, name),
     }
 
@@ -179,6 +180,14 @@ def _applied(verdicts: pl.DataFrame, probe: str) -> pl.DataFrame:
 def _share(name: str, part: int, whole: int, reason: str) -> dict[str, Value]:
     low, high = share_interval(part, whole, reason)
     return {name: ratio(part, whole, reason), f"{name}_low": low, f"{name}_high": high}
+
+
+def _change(name: str, changes: pl.Series, *key: str) -> dict[str, Value]:
+    if changes.is_empty():
+        return dict.fromkeys((name, f"{name}_low", f"{name}_high"), Undefined(_NOT_PAIRED))
+    ordered = changes.cast(pl.Float64).sort().to_numpy()
+    low, high = change_interval(ordered, bootstrap.generator("bootstrap", "probes", name, *key))
+    return {name: float(ordered.mean()), f"{name}_low": low, f"{name}_high": high}
 
 
 def _mean(name: str, values: pl.Series, reason: str, *key: str) -> dict[str, Value]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tracekd.statistics.link import LEVEL, Counts
+from tracekd.statistics.link import LEVEL, SMALL_CELL, Counts
 from tracekd.statistics.values import Tree, Undefined, Value, finite
 
 
@@ -17,8 +17,9 @@ def stratified(strata: Sequence[Counts]) -> Tree:
     """Return the pooled association within strata.
 
     Mantel-Haenszel risk difference and odds ratio (interval of Robins, Breslow and Greenland),
-    the Cochran-Mantel-Haenszel test without continuity correction, and how many strata have
-    anything to say: both verdicts of the step, for the test both verdicts of the answer too.
+    the Cochran-Mantel-Haenszel test without continuity correction, its p-value the exact
+    conditional one where chi-square does not hold (Mantel and Fleiss 1980), and how many strata
+    have anything to say: both verdicts of the step, for the test both verdicts of the answer too.
     """
     compared = [counts for counts in strata if counts.steps_right and counts.steps_wrong]
     informative = [
@@ -89,10 +90,38 @@ def _test(strata: Sequence[Counts]) -> tuple[Value, Value]:
     from scipy import stats
     from statsmodels.stats.contingency_tables import StratifiedTable
 
+    exact = _exact_test(strata) if _few(strata) else None
     with np.errstate(divide="ignore", invalid="ignore"):
         table = StratifiedTable([counts.array for counts in strata])
         statistic = float(table.test_null_odds(correction=False).statistic)
     # Its own p-value is 1 - cdf, which is 0 from about 1e-16 on.
-    p_value = float(stats.chi2.sf(statistic, 1))
+    p_value = float(stats.chi2.sf(statistic, 1)) if exact is None else exact
     reason = "the strata are too small for the test"
     return finite(statistic, reason), finite(p_value, reason)
+
+
+def _margins(counts: Counts) -> tuple[int, int, int, int, int]:
+    """Return n, right steps, right answers, and the least and most questions with both."""
+    n, steps = sum(counts), counts.steps_right
+    answers = counts.right_right + counts.wrong_right
+    return n, steps, answers, max(0, steps + answers - n), min(steps, answers)
+
+
+def _few(strata: Sequence[Counts]) -> bool:
+    """Return whether the expected count is too near an end of its range for chi-square."""
+    expected = low = high = 0.0
+    for n, steps, answers, least, most in map(_margins, strata):
+        expected, low, high = expected + steps * answers / n, low + least, high + most
+    return min(expected - low, high - expected) < SMALL_CELL
+
+
+def _exact_test(strata: Sequence[Counts]) -> float:
+    """Return the exact two-sided p-value given all margins; of one stratum, Fisher's."""
+    from scipy import stats
+
+    chances, start = np.ones(1), 0
+    for n, steps, answers, least, most in map(_margins, strata):
+        of_stratum = stats.hypergeom.pmf(np.arange(least, most + 1), n, answers, steps)
+        chances, start = np.convolve(chances, of_stratum), start + least
+    seen = chances[sum(counts.right_right for counts in strata) - start]
+    return min(1.0, float(chances[chances <= seen * (1 + 1e-7)].sum()))

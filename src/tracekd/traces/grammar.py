@@ -52,10 +52,14 @@ _THINK_END = re.compile(r"</think>", re.IGNORECASE)
 _LOOSE_HEADER = re.compile(
     r"use the following (?:facts?|texts?|passages?) to answer the question\s*:", re.IGNORECASE
 )
+_TAGS = ("<think>", "</think>", "<answer>", "</answer>")
+#: A text without the tags that end a trace is one all the same if it opens one or quotes facts.
+UNFINISHED = re.compile(rf"<think>|{_LOOSE_HEADER.pattern}", re.IGNORECASE)
 _LOOSE_BULLET = re.compile(r"^\s*(?:[-*\u2022]|\d+[.)])\s+")
 # An apostrophe inside a name ("St Paul's School") does not end a quoted fact: only a quote that a
 # comma and the next quote, or the end of the list, follows does.
 _QUOTE_OPENS = re.compile(r"""\s*(?:,\s*)?(['"])""")
+_REPR_ESCAPE = re.compile(r"""\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|([nrt'"\\]))""")
 _QUOTE_ENDS = {
     quote: re.compile(rf"""(?<!\\){quote}(?=\s*(?:,\s*['"]|\]))""") for quote in ("'", '"')
 }
@@ -219,17 +223,26 @@ def _read_leniently(text: str, class_sentence: str) -> Reading:
 
 def _split_parts(text: str) -> tuple[str, str]:
     """Return the trace part and the answer part of a text whose tags may be missing."""
+    text = _without_cut_tag(text)
     if opened := _ANSWER_TAG.search(text):
         thought, answer = text[: opened.start()], text[opened.end() :]
-    elif closed := _THINK_END.search(text):
-        thought, answer = text[: closed.start()], text[closed.end() :]
-    elif _THINK_TAG.search(text):
+    elif ends := list(_THINK_END.finditer(text)):
+        # Chat templates put an empty block in front: only what follows the last is no trace.
+        thought, answer = text[: ends[-1].start()], text[ends[-1].end() :]
+    elif UNFINISHED.search(text):
         thought, answer = text, ""
     else:
         thought, answer = "", text
     if ended := _ANSWER_END.search(answer):
         answer = answer[: ended.start()]
     return _THINK_END.sub("", _THINK_TAG.sub("", thought)), answer
+
+
+def _without_cut_tag(text: str) -> str:
+    """Return `text` without the beginning of a tag in which it was cut off."""
+    start = text.rfind("<")
+    tail = text[start:].lower()
+    return text[:start] if start >= 0 and any(tag.startswith(tail) for tag in _TAGS) else text
 
 
 def _loose_class(thought: str, class_sentence: str) -> str | None:
@@ -266,9 +279,18 @@ def _quoted_items(listing: str) -> list[str]:
     while opened := _QUOTE_OPENS.match(listing, position):
         ended = _QUOTE_ENDS[opened[1]].search(listing, opened.end())
         item = listing[opened.end() : ended.start() if ended else len(listing)]
-        items.append(re.sub(r"\\(['\"\\])", r"\1", item))
+        items.append(_REPR_ESCAPE.sub(_repr_sign, item))
         position = ended.end() if ended else len(listing)
     return items
+
+
+def _repr_sign(escape: re.Match[str]) -> str:
+    """Return the sign that Python's repr wrote as an escape, e.g. a no-break space."""
+    code = escape[1] or escape[2]
+    if code is None:
+        return {"n": "\n", "r": "\r", "t": "\t"}.get(escape[3], escape[3])
+    sign = chr(int(code, 16))
+    return escape[0] if "\ud800" <= sign <= "\udfff" else sign
 
 
 def _escape(text: str) -> str:

@@ -20,6 +20,7 @@ Step = Literal["class", "facts"]
 
 NO_OTHER_CLASS = "no other class in the data set"
 NO_OTHER_FACT = "no other fact in the context"
+FEWER_OTHER_FACTS = "fewer other facts in the context than gold ones"
 NO_OTHER_TRACE = "no other question with another trace"
 
 
@@ -170,13 +171,17 @@ def _another_class(gold: Gold, setting: Setting) -> tuple[str | None, str | None
 
 
 def _other_facts(gold: Gold, setting: Setting) -> tuple[tuple[str, ...], str | None]:
-    """Return as many facts as gold has (so that length gives nothing away), none of them gold."""
+    """Return as many facts as gold has (so that length gives nothing away), none of them gold.
+
+    Where the context has fewer, all of them, and a note.
+    """
     right = set(gold.fact_texts)
     others = [text for text in dict.fromkeys(map(one_line, gold.context)) if text not in right]
     if not others:
         return (), NO_OTHER_FACT
     count = max(1, len(right))
-    return tuple(randomness.sample(others, count, setting.seed, "facts", gold.id)), None
+    note = FEWER_OTHER_FACTS if len(others) < count else None
+    return tuple(randomness.sample(others, count, setting.seed, "facts", gold.id)), note
 
 
 @dataclass(frozen=True)
@@ -212,16 +217,14 @@ REGIMES: dict[str, Regime] = {
 }
 
 
-def regime(name: str) -> Regime:
-    """Return the regime of that name.
+def regime(name: str, named_by: str = "params.yaml: trace_mode") -> Regime:
+    """Return the regime of that name; messages say that `named_by` asks for it.
 
     Raises:
         TracekdError: naming the nearest regimes.
     """
     if name not in REGIMES:
-        raise TracekdError(
-            f"params.yaml: trace_mode: unknown regime {name!r}; {nearest(name, REGIMES)}"
-        )
+        raise TracekdError(f"{named_by}: unknown regime {name!r}; {nearest(name, REGIMES)}")
     return REGIMES[name]
 
 
