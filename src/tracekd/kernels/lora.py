@@ -57,14 +57,12 @@ class LoraLinear(torch.autograd.Function):
         b: torch.Tensor,
         scale: float,
         mask: torch.Tensor | None,
-        onto: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return the output (see the class) plus `onto` [N, out], which gets no gradient here."""
+        """Return the output; see the class."""
         down, up = a.to(x.dtype), b.to(x.dtype)
         hidden = ((x if mask is None else x * mask) @ down.t()).mul_(scale)
         # The small product first: the large one adds to it while it writes.
-        y = hidden @ up.t() if onto is None else torch.addmm(onto, hidden, up.t())
-        y.addmm_(x, weight.t())
+        y = (hidden @ up.t()).addmm_(x, weight.t())
         if bias is not None:
             y.add_(bias)
         ctx.save_for_backward(x, weight, down, up, hidden, mask)
