@@ -17,7 +17,10 @@ def main(
     decomposed: Annotated[Path, typer.Option(help="Folder to read.")] = Path("data/decomposed"),
     out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("data/sft"),
     show: Annotated[
-        int, typer.Option(help="Print N built examples, supervised tokens marked; write nothing.")
+        int,
+        typer.Option(
+            min=0, help="Print N built examples, supervised tokens marked; write nothing."
+        ),
     ] = 0,
 ) -> None:
     """Put a trace of the chosen regime in front of each answer.

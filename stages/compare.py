@@ -8,7 +8,7 @@ import typer
 import _checkout  # noqa: F401
 from tracekd.cli import run
 
-Names = Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")]
+Names = Annotated[list[str] | None, typer.Option(help="Only experiments of it; may be repeated.")]
 
 
 def main(
@@ -16,9 +16,11 @@ def main(
     dataset: Names = None,
     regime: Names = None,
     baseline: Annotated[
-        list[str] | None, typer.Option(help="Compare with it; may be repeated.")
+        list[str] | None, typer.Option(help="Compare all regimes with it; may be repeated.")
     ] = None,
-    paper: Annotated[bool, typer.Option(help="Beside the published numbers.")] = False,
+    paper: Annotated[
+        bool, typer.Option(help="Also set them beside the published numbers.")
+    ] = False,
     metrics: Annotated[Path, typer.Option(help="Folder to write.")] = Path("metrics"),
     plots: Annotated[Path, typer.Option(help="Folder to write.")] = Path("plots"),
 ) -> None:
@@ -33,6 +35,7 @@ def main(
 
     found = experiments.collect(Path())
     chosen = experiments.choose(found.experiments, model or (), dataset or (), regime or ())
+    experiments.check_baselines(baseline or (), chosen)
     arranged = grid.arrange(chosen)
     loaded = scores.load(arranged, experiments.cache_dir(Path()))
     current = experiments.current_params(Path())

@@ -1,5 +1,6 @@
 """Fixtures that several test modules share."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real data that lies beside the project on the developers' machines."""
-    folder = ROOT.parent / "shared"
+    """The folder of real data and published generations: TRACEKD_REAL_DATA, or ../shared."""
+    folder = Path(os.environ.get("TRACEKD_REAL_DATA", ROOT.parent / "shared"))
     if not (folder / "datasets").is_dir():
-        pytest.skip("the folder of real data sets does not lie beside this checkout")
+        pytest.skip(f"no real data sets in {folder / 'datasets'}; TRACEKD_REAL_DATA names a folder")
     return folder

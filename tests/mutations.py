@@ -335,8 +335,8 @@ FAULTS = (
     Fault(
         "test questions with other letter case stay in train",
         "datasets/splits.py",
-        "lower = texts.str.to_lowercase()",
-        "lower = texts",
+        "pl.col(name).str.to_lowercase().hash(seed)",
+        "pl.col(name).hash(seed)",
         ("datasets/test_splits.py",),
     ),
     Fault(

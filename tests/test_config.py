@@ -54,6 +54,12 @@ def test_every_shipped_entry_is_valid() -> None:
         ({"dataset": "$(touch x)"}, r"params.yaml: dataset: .*pattern.*found '\$\(touch x\)'"),
         ({"model": "../../etc"}, "params.yaml: model: .*pattern"),
         ({"train": 3}, "params.yaml: train: .*found 3"),
+        ({"train.batch_size": "2"}, "params.yaml: train.batch_size: must be a number, not text"),
+        (
+            {"probes.enabled": "on"},
+            "params.yaml: probes.enabled: must be true or false; found 'on'",
+        ),
+        ({"probes.enabled": 1}, "params.yaml: probes.enabled: must be true or false; found 1"),
     ],
 )
 def test_a_wrong_param_is_named_with_its_remedy(
@@ -82,9 +88,21 @@ def test_a_model_has_exactly_one_source() -> None:
     assert parse_settings(ModelSpec, {"max_length": 8, "hub": hub}, "here").hub is not None
 
 
+def test_a_local_folder_stands_beside_the_repository_whose_files_it_holds() -> None:
+    made = {"template": "llama", "config": {}}
+    with pytest.raises(TracekdError, match="path stands beside hub"):
+        parse_settings(ModelSpec, {"max_length": 8, "path": "mine", "random": made}, "here")
+
+
+def test_a_number_that_yaml_takes_for_text_is_a_number(tmp_path: Path) -> None:
+    path = changed(tmp_path, {})
+    path.write_text(path.read_text().replace("learning_rate: 0.002", "learning_rate: 2e-3"))
+    assert load_params(path).train.learning_rate == 0.002
+
+
 def test_a_branch_is_not_a_pinned_revision() -> None:
     hub = {"repo": "a/b", "revision": "main"}
-    with pytest.raises(TracekdError, match=r"here: hub\.revision: .*found 'main'"):
+    with pytest.raises(TracekdError, match=r"here: hub\.revision: must be the 40 .*found 'main'"):
         parse_settings(ModelSpec, {"max_length": 8, "hub": hub}, "here")
 
 

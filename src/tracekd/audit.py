@@ -243,7 +243,7 @@ def _predictions(rows: Sequence[dict[str, Any]], texts: Sequence[str]) -> pl.Dat
 
 def _steps(texts: pl.Series, spec: DatasetSpec, trace_mode: str | None) -> frozenset[Step]:
     if trace_mode is not None:
-        return regime(trace_mode).steps
+        return regime(trace_mode, named_by="--trace-mode").steps
     traces = [read(text, spec.class_sentence).trace for text in texts]
     shown: dict[Step, int] = {
         "class": sum(trace.class_name is not None for trace in traces),

@@ -192,7 +192,7 @@ def test_attention_that_cannot_be_replaced_is_refused(cpu):
 
 
 def test_unknown_backend_names_the_known_ones(cpu):
-    with pytest.raises(TracekdError, match=r"unknown backend 'vlm'.*vllm"):
+    with pytest.raises(TracekdError, match=r"infer.backend: unknown backend 'vlm'.*vllm"):
         choose_backend("vlm", cpu)
 
 

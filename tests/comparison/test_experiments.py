@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 from repository import Repository, scores
 
-from tracekd.comparison.experiments import cache_dir, cached_file, choose, collect, current_params
+from tracekd.comparison.experiments import (
+    cache_dir,
+    cached_file,
+    check_baselines,
+    choose,
+    collect,
+    current_params,
+)
 from tracekd.errors import TracekdError
 
 TABLE = scores([True, False])
@@ -68,8 +75,17 @@ def test_filters_choose_and_say_what_there_is(repository: Repository) -> None:
     found = collect(repository.save().path).experiments
     assert [one.name for one in choose(found, regimes=["mixed"])] == ["b"]
     assert [one.name for one in choose(found, models=["small"], datasets=["worlds"])] == ["b", "a"]
-    with pytest.raises(TracekdError, match=r"there are models small; .*regimes mixed 0.2, none"):
+    with pytest.raises(TracekdError, match=r"--model: no experiment has 'large'; .*small"):
         choose(found, models=["large"])
+    with pytest.raises(TracekdError, match=r"--regime: .*'nonee'; did you mean none"):
+        choose(found, regimes=["mixed", "nonee"])
+    repository.experiment("c", TABLE, trace_mode="none", dataset="others")
+    found = collect(repository.save().path).experiments
+    with pytest.raises(TracekdError, match=r"there are models small; .*regimes mixed 0.2, none"):
+        choose(found, datasets=["others"], regimes=["mixed"])
+    check_baselines(["none", "mixed"], found)
+    with pytest.raises(TracekdError, match=r"--baseline: .*'correct'"):
+        check_baselines(["correct"], found)
     with pytest.raises(TracekdError, match="dvc exp run --queue"):
         choose([])
 

@@ -70,7 +70,7 @@ def test_cotemp(tmp_path: Path, ascii_only: bool, records: list[Any], end: str) 
         json.dumps(
             {
                 "index": n,
-                "triple_element": "S",
+                "triple_element": "S1_R1_O1",
                 "question": question,
                 "facts": facts,
                 "answer": gold,

@@ -57,6 +57,13 @@ def test_a_context_of_gold_facts_alone_says_that_it_allows_no_wrong_ones() -> No
     assert shown == Shown(Trace("counting", ()), True, False, "no other fact in the context")
 
 
+def test_a_context_with_fewer_facts_that_are_not_gold_shows_them_all_and_says_so() -> None:
+    short = Gold("q/5", "counting", ("Bob left.", "Bob came.", "Ann sang."), (0, 1))
+    shown = show("wrong_facts", short, setting())
+    note = "fewer other facts in the context than gold ones"
+    assert shown == Shown(Trace("counting", ("Ann sang.",)), True, False, note)
+
+
 def test_a_data_set_of_one_class_says_that_it_allows_no_wrong_one() -> None:
     only = Setting(0, 0.5, ("counting",), SENTENCE, Ring([OTHER], 0))
     shown = show("wrong_class", OTHER, only)

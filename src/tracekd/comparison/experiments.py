@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from tracekd.comparison.locks import Run, flat, read_lock
-from tracekd.errors import TracekdError
+from tracekd.errors import TracekdError, nearest
+from tracekd.settings import read_yaml
 from tracekd.traces.regimes import REGIMES
 
 METRICS = "metrics/metrics.json"
@@ -124,9 +123,17 @@ def choose(
     Regimes are chosen by `trace_mode`: "mixed" means every dose.
 
     Raises:
-        TracekdError: if nothing is left, saying what there is.
+        TracekdError: if a name fits no experiment, or nothing is left, saying what there is.
     """
     found = list(experiments)
+    if not found:
+        raise TracekdError(
+            "no successful experiment in this repository; run some, for instance: "
+            "dvc exp run --queue -S trace_mode=none,correct,incorrect && dvc queue start"
+        )
+    check_names("--model", models, {one.model for one in found})
+    check_names("--dataset", datasets, {one.dataset for one in found})
+    check_names("--regime", regimes, _regimes(found))
     kept = [
         one
         for one in found
@@ -136,11 +143,6 @@ def choose(
     ]
     if kept:
         return kept
-    if not found:
-        raise TracekdError(
-            "no successful experiment in this repository; run some, for instance: "
-            "dvc exp run --queue -S trace_mode=none,correct,incorrect && dvc queue start"
-        )
     there = {
         "models": {one.model for one in found},
         "data sets": {one.dataset for one in found},
@@ -150,6 +152,27 @@ def choose(
         "no experiment fits the filters; there are "
         + "; ".join(f"{what} {', '.join(sorted(names))}" for what, names in there.items())
     )
+
+
+def check_names(option: str, names: Iterable[str], there: set[str]) -> None:
+    """Refuse a name that no experiment has: a typing error must not look like a small table.
+
+    Raises:
+        TracekdError: naming the option, the name and the nearest ones.
+    """
+    for name in names:
+        if name not in there:
+            raise TracekdError(f"{option}: no experiment has {name!r}; {nearest(name, there)}")
+
+
+def check_baselines(baselines: Iterable[str], experiments: Iterable[Experiment]) -> None:
+    """Refuse a baseline that none of the chosen experiments is of; see `check_names`."""
+    check_names("--baseline", baselines, _regimes(experiments))
+
+
+def _regimes(experiments: Iterable[Experiment]) -> set[str]:
+    """Return the regimes, those with a dose also without it, as `trace_mode` names them."""
+    return {name for one in experiments for name in (one.regime, one.regime.split()[0])}
 
 
 def regime_order(regime: str) -> tuple[int, str]:
@@ -163,14 +186,7 @@ def current_params(root: Path) -> dict[str, Any]:
     """Return the settings as they stand in the checkout, named as in `locks.Run.params`."""
     found: dict[str, Any] = {}
     for file in ("params.yaml", "datasets.yaml", "models.yaml"):
-        try:
-            content = yaml.safe_load((root / file).read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise TracekdError(
-                f"{root / file}: no such file; run from the project's root"
-            ) from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise TracekdError(f"{root / file}: not valid YAML: {error}") from error
+        content = read_yaml(root / file)
         found.update(flat(content or {}, "" if file == "params.yaml" else f"{file}:"))
     return found
 

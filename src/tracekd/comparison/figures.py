@@ -7,23 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracekd.figures import ANSWER, QUIET, STYLE, TRACE
 from tracekd.files import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_INK, _TRACE, _ANSWER, _QUIET = "#22272e", "#e76f51", "#2a9d8f", "#8b949e"
-_STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": _QUIET,
-    "text.color": _INK,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-}
 #: Where in its row each of one or two estimates is drawn.
 _SHIFTS = {1: (0.0,), 2: (-0.14, 0.14)}
 #: A label on the left and, by name, estimates to draw in its row; None where there is nothing.
@@ -51,7 +40,7 @@ def _write(
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 3), dpi=150, layout="constrained")
         rows = draw(figure.subplots(), results)
         figure.set_size_inches(9, 1.6 + 0.27 * rows)
@@ -69,7 +58,7 @@ def _draw_regimes(axes: "Axes", results: Mapping[str, Any]) -> int:
         ]
         for label, setting in results.items()
     }
-    colors = {"answer": _ANSWER, "trace": _TRACE}
+    colors = {"answer": ANSWER, "trace": TRACE}
     labels = {"answer": "answer", "trace": "whole trace"}
     return _draw_rows(axes, blocks, "mean", colors, labels)
 
@@ -91,7 +80,7 @@ def _draw_link(axes: "Axes", results: Mapping[str, Any]) -> int:
         ]
         for label, setting in results.items()
     }
-    colors = {"right": _ANSWER, "wrong": _TRACE}
+    colors = {"right": ANSWER, "wrong": TRACE}
     labels = {"right": "trace right", "wrong": "trace wrong"}
     return _draw_rows(axes, blocks, "value", colors, labels)
 
@@ -102,7 +91,7 @@ def _draw_effects(axes: "Axes", results: Mapping[str, Any]) -> int:
         label: [(name, {"effect": found}) for name, found in setting["paired"].items()]
         for label, setting in results.items()
     }
-    rows = _draw_rows(axes, blocks, "difference", {"effect": _ANSWER}, {})
+    rows = _draw_rows(axes, blocks, "difference", {"effect": ANSWER}, {})
     effects = [found for setting in results.values() for found in setting["paired"].values()]
     if not effects:
         return rows
@@ -111,7 +100,7 @@ def _draw_effects(axes: "Axes", results: Mapping[str, Any]) -> int:
         abs(found[name]) for found in effects for name in ("low", "high", "difference")
     )
     axes.set_xlim(-max(reach, 1), max(reach, 1))
-    axes.axvline(0, color=_QUIET, linewidth=1, zorder=0)
+    axes.axvline(0, color=QUIET, linewidth=1, zorder=0)
     axes.set_xlabel(
         "difference in answer accuracy, percentage points (95 % interval)\n"
         "grey: too small for this test set to show with 80 % power"

@@ -45,7 +45,7 @@ def simulate(
     """Return the train and the test split of the simulated data set `name`.
 
     Args:
-        name: key in datasets.yaml, the first part of every id.
+        name: of the reader, the first part of every id.
         wanted: sizes, split evenly over the classes and rounded up.
         tellers: for a split, the teller of each class.
         shared: whether both splits draw on the same names. Then the parity of a question's hash

@@ -137,8 +137,9 @@ def _folder(name: str, path: str) -> Path:
 def _file_reader(name: str, spec: DatasetSpec, module: Any) -> FileReader:
     if not hasattr(module, "raw_files"):
         raise TracekdError(
-            f"datasets.yaml: {name}: reader {spec.reader} makes its data itself and reads no "
-            "folder; set path to null"
+            f"datasets.yaml: {name}: reader {spec.reader} has no function raw_files: it makes "
+            "its data itself and reads no folder; set path to null (a reader of files needs one, "
+            "see FileReader in src/tracekd/datasets/__init__.py)"
         )
     return cast(FileReader, module)
 

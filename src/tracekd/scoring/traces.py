@@ -28,15 +28,13 @@ write its function and enter it in `_STEPS`.
 
 import string
 from collections.abc import Callable, Collection
-from typing import Literal
 
 import polars as pl
 
 from tracekd import records
 from tracekd.scoring.columns import normalised
 from tracekd.traces.grammar import one_lined
-
-Step = Literal["class", "facts"]
+from tracekd.traces.regimes import Step as Step
 
 #: The columns of the table of scores that come from here.
 VERDICTS = (

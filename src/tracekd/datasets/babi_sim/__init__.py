@@ -62,7 +62,7 @@ def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded
     Raises:
         TracekdError: for options that do not fit, a null size, or too few different questions.
     """
-    knobs = parse_settings(Options, options, "datasets.yaml: babi_sim: options")
+    knobs = parse_settings(Options, options, "datasets.yaml: options of the reader babi_sim")
 
     def tellers(split: str) -> dict[str, Teller]:
         names = inventory(split, unseen_test_names=knobs.unseen_test_names)

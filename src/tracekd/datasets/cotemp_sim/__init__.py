@@ -29,7 +29,7 @@ def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded
     Raises:
         TracekdError: for options that do not fit, or a null size.
     """
-    knobs = parse_settings(Options, options, "datasets.yaml: cotemp_sim: options")
+    knobs = parse_settings(Options, options, "datasets.yaml: options of the reader cotemp_sim")
 
     def tellers(split: str) -> dict[str, Teller]:
         drawn = names(split, unseen_test_names=knobs.unseen_test_names)
