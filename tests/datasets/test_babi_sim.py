@@ -129,7 +129,7 @@ def test_the_first_story_stays_what_it_is() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"statement": [4, 8]}, "options: statement: unknown key; did you mean statements"),
+        ({"statement": [4, 8]}, "reader babi_sim: statement: unknown key; did you mean statements"),
         ({"statements": [8, 4]}, r"must be \[least, most\]"),
         ({"statements": [4, 13]}, "less than or equal to 12"),
         ({"hops": [1, 2]}, "greater than or equal to 2"),

@@ -261,7 +261,7 @@ def test_facts_and_questions_are_worded_as_upstream(shared: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fact": [8, 14]}, "options: fact: unknown key; did you mean facts"),
+        ({"fact": [8, 14]}, "reader cotemp_sim: fact: unknown key; did you mean facts"),
         ({"facts": [14, 8]}, r"must be \[least, most\]"),
         ({"facts": [2, 8]}, "greater than or equal to 5"),
         ({"years": [1990, 2000]}, "at least 20 apart"),

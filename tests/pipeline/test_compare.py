@@ -59,4 +59,4 @@ def test_filters_and_the_paper(baseline: Project, varied: Varied) -> None:
     )
     done = baseline.run(sys.executable, "stages/compare.py", "--model", "gpt", check=False)
     assert done.returncode == 1
-    assert "there are models tiny_llama" in done.stderr
+    assert "no experiment has 'gpt'; Known: tiny_llama" in done.stderr
