@@ -41,13 +41,8 @@ def device():
 
 
 @pytest.fixture
-def two_threads(device):
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(threads)
+def two_threads(device, set_threads):
+    set_threads(2)
 
 
 @pytest.fixture

@@ -18,11 +18,8 @@ ULP = 2**-8
 
 
 @pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def one_thread(set_threads):
+    set_threads(1)
 
 
 @pytest.fixture
