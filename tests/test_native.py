@@ -141,6 +141,13 @@ def test_a_tensor_with_gaps_is_refused_not_misread():
 
 
 @pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("target", [-100, 8])
+def test_a_target_outside_the_vocabulary_is_refused(target):
+    with pytest.raises(IndexError, match="8 tokens"):
+        native.cross_entropy(random(2, 8), torch.tensor([0, target]))
+
+
+@pytest.mark.usefixtures("compiled")
 def test_other_formats_and_several_threads_are_left_to_torch():
     assert not native.takes(random(2).float())
     assert not native.takes(random(2), random(2).double())

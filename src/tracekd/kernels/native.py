@@ -2,7 +2,8 @@
 
 Torch's operations on bf16 each read and write whole activations, and where matrix products are
 fast (AMX) these passes over memory take longer than the products. Without a compiler, in other
-formats and with several threads torch does the same; results differ in the last bit of few numbers.
+formats and with several threads torch does the same. It rounds to bf16 between operations, so that
+results differ by a rounding.
 
 All tensors are bf16, on a CPU and contiguous unless said otherwise.
 """
@@ -121,7 +122,12 @@ def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     Args:
         logits: [N, vocabulary].
         targets: int64 [N].
+
+    Raises:
+        IndexError: if a target is not in the vocabulary; C would write where it must not.
     """
+    if len(targets) and not 0 <= int(targets.min()) <= int(targets.max()) < logits.shape[1]:
+        raise IndexError(f"cross_entropy: a target is not among {logits.shape[1]} tokens")
     losses = logits.new_empty(len(logits), dtype=torch.float32)
     scratch = logits.new_empty(logits.shape[1], dtype=torch.float32)
     _call("cross_entropy", logits, targets.contiguous(), losses, scratch, *_sizes(logits))
