@@ -26,7 +26,7 @@ from tracekd.errors import TracekdError
 from tracekd.scoring import cotemp_metric, metrics, table
 from tracekd.scoring.traces import Step
 from tracekd.traces.decompose import decompose
-from tracekd.traces.grammar import read
+from tracekd.traces.reading import read
 from tracekd.traces.regimes import regime
 
 #: A step counts as taught if at least this share of the texts show it.

@@ -19,8 +19,8 @@ from texts import (
 
 from tracekd.config import load_params
 from tracekd.errors import TracekdError
-from tracekd.traces.grammar import FACTS_HEADER, NO_FACTS, read
-from tracekd.traces.reading import read_column
+from tracekd.traces.grammar import FACTS_HEADER, NO_FACTS
+from tracekd.traces.reading import read, read_column
 
 #: Pieces from which texts are put together: the grammar's own, and what breaks readers.
 PIECES = (

@@ -6,7 +6,8 @@ import yaml
 
 from tracekd.config import Settings, load_dataset, load_model, load_params
 from tracekd.errors import TracekdError
-from tracekd.traces.grammar import Trace, read, render
+from tracekd.traces.grammar import Trace, render
+from tracekd.traces.reading import read
 
 #: Names of the files of settings.
 SETTINGS = ("params.yaml", "models.yaml", "datasets.yaml")

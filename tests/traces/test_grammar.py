@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracekd.traces.grammar import FACTS_HEADER, Trace, one_line, one_lined, read, render
+from tracekd.traces.grammar import FACTS_HEADER, Trace, one_line, one_lined, render
+from tracekd.traces.reading import read
 
 SENTENCE = "The category of the question is: {class}."
 TWO_FACTS = Trace("two-supporting-facts", ("Mary took the apple.", "Mary went to the kitchen."))

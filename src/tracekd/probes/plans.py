@@ -28,7 +28,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tracekd import randomness
-from tracekd.traces.grammar import Trace, read, render_trace
+from tracekd.traces.grammar import Trace, render_trace
+from tracekd.traces.reading import read
 from tracekd.traces.regimes import NO_OTHER_CLASS, Gold, Setting, Step, show
 
 #: Percentages of its tokens after which the student's own trace is cut.

@@ -15,7 +15,7 @@ from tracekd.scoring.attempt import Attempt, answer_in_facts, normalise
 from tracekd.scoring.table import name_ids
 from tracekd.statistics.probes import effects_of_traces, reasons
 from tracekd.statistics.values import settle
-from tracekd.traces.grammar import read
+from tracekd.traces.reading import read
 
 #: One row per question and probe.
 #:   applied       whether the probe was run; the columns below are null where it was not

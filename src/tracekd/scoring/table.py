@@ -12,7 +12,7 @@ from tracekd.errors import TracekdError
 from tracekd.scoring.answers import judge_answers, metric
 from tracekd.scoring.columns import state
 from tracekd.scoring.traces import Step, score_traces
-from tracekd.traces.grammar import UNFINISHED
+from tracekd.traces.lenient import UNFINISHED
 from tracekd.traces.reading import read_column
 
 #: Columns of a table of scores that say what the student said, and to which question.

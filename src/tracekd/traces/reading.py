@@ -1,8 +1,8 @@
-"""`grammar.read` of a column of texts, an order of magnitude faster on texts as they are taught.
+"""What a model wrote -> steps and answer: one text, or a column an order of magnitude faster.
 
 A text is *plain* if it has the strict form without any escape: then its parts stand between fixed
-separators, and polars finds them. All others, the odd ones, are read by `grammar.read` itself, of
-which this is a shortcut: what the grammar means is said there alone.
+separators, and polars finds them. All others, the odd ones, are read one by one: `read_column` is a
+shortcut, and what the grammar means is said in `grammar.py` and `lenient.py` alone.
 """
 
 from typing import Any
@@ -10,9 +10,10 @@ from typing import Any
 import polars as pl
 
 from tracekd.columns import lists
-from tracekd.traces.grammar import FACTS_HEADER, NO_FACTS, class_in, read
+from tracekd.traces.grammar import FACTS_HEADER, NO_FACTS, Reading, class_in, read_strictly
+from tracekd.traces.lenient import read_leniently
 
-#: What `grammar.Reading` holds: of its trace class_name and facts, its answer_text as answer, its
+#: What a `Reading` holds: of its trace class_name and facts, its answer_text as answer, its
 #: answers as items.
 READINGS: dict[str, Any] = {
     "form": pl.String,
@@ -30,12 +31,22 @@ _ITEM = f"{_ITEM_WORD}(?: {_ITEM_WORD})*"
 _BULLET = "\n- "
 
 
+def read(text: str, class_sentence: str) -> Reading:
+    """Read trace and answer from whatever a model wrote; never raises.
+
+    Args:
+        text: without special tokens.
+        class_sentence: one line with the slot `{class}`, from the data set's entry.
+    """
+    return read_strictly(text, class_sentence) or read_leniently(text, class_sentence)
+
+
 def read_column(texts: pl.Series, class_sentence: str) -> pl.DataFrame:
-    """Return `grammar.read` of each text: columns `READINGS`, rows in the order of `texts`.
+    """Return `read` of each text: columns `READINGS`, rows in the order of `texts`.
 
     Args:
         texts: strings, no nulls.
-        class_sentence: as for `grammar.read`.
+        class_sentence: as for `read`.
     """
     table = texts.alias("text").to_frame().with_row_index("row")
     plain = texts.str.contains(_plain(class_sentence))
