@@ -25,9 +25,8 @@ def main(
 ) -> None:
     """Score each step and each answer against its own question, and how they hang together.
 
-    Reads test questions, predictions and probes; writes data/scores.parquet, metrics/metrics.json,
-    notes.json (why a number is null), run.json (cost of all stages), plots/{confusion,steps,probes,
-    accuracy_by_class}.csv, overview.png, probes.png. Params: model, dataset, trace_mode.
+    Reads test questions, predictions, probes. Writes data/scores.parquet, plots/ and of metrics/
+    {metrics,classes,notes,run}.json (notes: what is null). Params: model, dataset, trace_mode.
     """
     keep_freed_memory()  # before polars is imported
     from tracekd import config, figures, files, pools, records, runcard, tables
@@ -40,14 +39,15 @@ def main(
     pools.meanwhile(figures.load_libraries)
     settings = config.load_params(params)
     spec = config.load_dataset(datasets, settings.dataset)
-    taught = regime(settings.trace_mode).steps
-    scored = table.score_file(questions, predictions, scores, spec, taught)
+    steps = regime(settings.trace_mode).steps
+    scored = table.score_file(questions, predictions, scores, spec, steps)
     measured, notes = measures.report(scored, spec.answer_metric)
     effects, more_notes = probes.report_file(tables.read(probed, records.PROBES), questions, spec)
     measured |= effects
     title = f"{settings.model} on {settings.dataset}, trace mode {settings.trace_mode}"
-    files.write_json(metrics / "metrics.json", measured)
-    files.write_json(metrics / "notes.json", notes | more_notes)
+    overall, classes = measures.apart(measured)
+    for name, part in {"metrics": overall, "classes": classes, "notes": notes | more_notes}.items():
+        files.write_json(metrics / f"{name}.json", part)
     runcard.join(metrics)
     figures.write_all(plots, scored, measured, title, train_log)
     figure.write_all(plots, measured, title)

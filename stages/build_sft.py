@@ -1,5 +1,6 @@
 """build-sft: questions with gold steps -> the examples that a student is fine-tuned on."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -48,6 +49,8 @@ def main(
     with files.atomic_directory(out) as folder:
         manifest = sft.build_files(prepared, decomposed, folder, settings, spec)
         files.write_json(folder / "manifest.json", manifest)
+    for line in sft.told(manifest):
+        print(f"{settings.trace_mode}: {line}", file=sys.stderr)
 
 
 if __name__ == "__main__":

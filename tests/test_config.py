@@ -33,8 +33,7 @@ def changed(tmp_path: Path, change: dict[str, object]) -> Path:
 
 
 def test_every_shipped_entry_is_valid() -> None:
-    params = load_params(ROOT / "params.yaml")
-    assert (params.model, params.dataset, params.trace_mode) == ("smollm2", "babi_sim", "correct")
+    load_params(ROOT / "params.yaml")
     for name in yaml.safe_load((ROOT / "models.yaml").read_text()):
         load_model(ROOT / "models.yaml", name)
     for name in yaml.safe_load((ROOT / "datasets.yaml").read_text()):

@@ -2,7 +2,14 @@ import polars as pl
 import pytest
 
 from tracekd.errors import TracekdError
-from tracekd.records import PREDICTIONS, PROBES, SCORES, check
+from tracekd.records import (
+    PREDICTIONS,
+    PROBES,
+    QUESTIONS,
+    SCORES,
+    check,
+    check_questions,
+)
 
 ROW = {
     "id": "q/1",
@@ -51,3 +58,23 @@ def test_a_question_may_stand_in_a_table_of_probes_once_with_each_probe() -> Non
     assert check(table[:2], PROBES, "here").height == 2
     with pytest.raises(TracekdError, match="here: id and probe 'q/1' 'own' stands there twice"):
         check(table, PROBES, "here")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"context": []}, "has no context"),
+        ({"answers": []}, "has no answer"),
+        ({"gold_facts": [0, 2]}, "has gold facts outside its context; found .0, 2. of 2 facts"),
+        ({"gold_facts": [-1]}, "has gold facts outside its context"),
+    ],
+)
+def test_a_question_that_cannot_be_asked_is_named(change: dict[str, object], message: str) -> None:
+    row = dict.fromkeys(QUESTIONS, "x") | {"context": ["a", "b"], "answers": ["a"]}
+    whole = [row | {"gold_facts": facts} for facts in (None, [], [0, 1])]
+    check_questions(pl.DataFrame(whole, schema=dict(QUESTIONS)), "here")
+    faulty = pl.DataFrame(
+        [*whole, row | {"id": "q/9", "gold_facts": None} | change], schema=dict(QUESTIONS)
+    )
+    with pytest.raises(TracekdError, match=f"^here: q/9 .x. {message}"):
+        check_questions(faulty, "here")

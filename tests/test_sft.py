@@ -6,7 +6,15 @@ import pytest
 from tracekd.config import DatasetSpec, PromptParams, load_params
 from tracekd.errors import TracekdError
 from tracekd.records import DECOMPOSED, QUESTIONS, SFT, SPLITS, STEPS, check
-from tracekd.sft import build, build_files, manifest, prompted, render_prompts, taught_answers
+from tracekd.sft import (
+    build,
+    build_files,
+    manifest,
+    prompted,
+    render_prompts,
+    taught_answers,
+    told,
+)
 from tracekd.tables import read, write
 
 TEMPLATE = "Answer the question based on the context:\n{context}\nQuestion: {question}\nGo."
@@ -86,12 +94,19 @@ def test_a_blank_answer_names_the_question() -> None:
 
 
 def test_the_manifest_counts_right_and_wrong_steps() -> None:
-    assert manifest({"train": built(["home"], "wrong_class")})["train"] == {
+    made = manifest({"train": built(["home"], "wrong_class")})
+    assert not told(made)
+    assert made["train"] == {
         "examples": 1,
         "class_step": {"right": 0, "wrong": 1, "not_shown": 0},
         "facts_step": {"right": 1, "wrong": 0, "not_shown": 0},
         "notes": {},
     }
+
+
+def test_traces_that_are_not_what_their_regime_promises_are_told() -> None:
+    made = {"train": {"examples": 3, "notes": {"no other class in the data set": 2}}}
+    assert told(made) == ["train: 2 of 3 traces: no other class in the data set"]
 
 
 def files(folder: Path, **splits: pl.DataFrame) -> tuple[Path, Path]:

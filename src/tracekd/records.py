@@ -208,6 +208,29 @@ def check(table: pl.DataFrame, schema: Schema, name: str, *, extra: bool = False
     return table.select([*schema, *others])
 
 
+def check_questions(table: pl.DataFrame, name: str) -> None:
+    """Raise unless every row of `QUESTIONS` has a context, an answer, and gold facts in it.
+
+    Raises:
+        TracekdError: naming the first row at fault by its id and source, and the table `name`.
+    """
+    gold, facts = pl.col("gold_facts"), pl.col("context").list.len()
+    faults = {
+        "has no context": facts == 0,
+        "has no answer": pl.col("answers").list.len() == 0,
+        "has gold facts outside its context": (gold.list.min() < 0) | (gold.list.max() >= facts),
+    }
+    found = table.select(fault.fill_null(False).alias(text) for text, fault in faults.items())
+    for text in faults:
+        if found[text].any():
+            row = table.row(found[text].arg_true()[0], named=True)
+            raise TracekdError(
+                f"{name}: {row['id']} ({row['source']}) {text}; found {row['gold_facts']} of "
+                f"{len(row['context'])} facts and answers {row['answers']}; the reader must reject "
+                "such a record, or mend it"
+            )
+
+
 def check_unique(keys: pl.DataFrame, name: str) -> None:
     """Raise unless every row differs from all others.
 

@@ -236,6 +236,15 @@ def manifest(splits: dict[str, pl.DataFrame]) -> dict[str, Any]:
     }
 
 
+def told(made: dict[str, Any]) -> list[str]:
+    """Return a line for each note of a `manifest`: a trace that is not what its regime promises."""
+    return [
+        f"{name}: {count} of {split['examples']} traces: {note}"
+        for name, split in made.items()
+        for note, count in split["notes"].items()
+    ]
+
+
 def _check_unseen(splits: dict[str, pl.DataFrame]) -> None:
     """Refuse a test split that training has seen, by id or by what the student is shown."""
     test = splits.get("test")

@@ -2,11 +2,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import yaml
 
 from tracekd.config import DatasetSpec, load_dataset
-from tracekd.datasets import Wanted, sources
+from tracekd.datasets import Loaded, Wanted, cotemp, sources, table
 from tracekd.errors import TracekdError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,3 +126,40 @@ def test_an_absent_source_or_reader_is_named(raw: Path) -> None:
     with pytest.raises(TracekdError, match="reader babi_sim reads no hub data set"):
         hub = {"repo": "a/b", "revision": "0" * 40}
         sources.load("x", spec(reader="babi_sim", hub=hub), WANTED)
+
+
+QUESTION = {
+    "id": "q/1",
+    "question": "?",
+    "context": ["a"],
+    "answers": ["a"],
+    "question_class": "c",
+    "subtype": None,
+    "gold_facts": None,
+    "source": "f:1",
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"train": []}, "returned dict, expected Loaded"),
+        (Loaded({"train": pl.DataFrame()}, []), "the splits .'train'., expected train and test"),
+        (Loaded({"train": [QUESTION], "test": []}, []), "split train is a list; make a table"),  # type: ignore[dict-item]
+    ],
+)
+def test_a_reader_that_gives_something_else_is_named(
+    raw: Path, monkeypatch: pytest.MonkeyPatch, given: object, message: str
+) -> None:
+    entry = pinned(raw)
+    monkeypatch.setattr(cotemp, "read", lambda *_: given)
+    with pytest.raises(TracekdError, match=f"^reader cotemp: .*{message}"):
+        sources.load("cotemp", entry, WANTED)
+
+
+def test_a_row_with_text_for_a_list_or_without_a_key_is_named() -> None:
+    assert table([QUESTION])["answers"].to_list() == [["a"]]
+    with pytest.raises(TracekdError, match=r"f:1: q/1: answers is text.*expected List"):
+        table([QUESTION, QUESTION | {"answers": "attic"}])
+    with pytest.raises(TracekdError, match="f:1: q/1: subtype is missing"):
+        table([{key: value for key, value in QUESTION.items() if key != "subtype"}])

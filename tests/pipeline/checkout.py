@@ -14,11 +14,17 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Whatever an experiment has left in params.yaml, what tests rely on is this.
 TINY = {
     "model": "tiny_llama",
+    "dataset": "babi_sim",
+    "trace_mode": "correct",
+    "seed": 0,
+    "data_seed": 0,
     "prepare": {"train": 33, "validation": 11, "test": 22},
     "train": {"epochs": 1, "batch_size": 8, "evaluations": 1},
-    "infer": {"batch_size": 32, "max_new_tokens": 12},
+    "infer": {"backend": "auto", "batch_size": 32, "max_new_tokens": 12},
+    "probes": {"enabled": False},
 }
 
 

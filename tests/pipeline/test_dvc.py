@@ -21,6 +21,10 @@ def test_the_first_run_leaves_metrics_plots_and_a_clean_checkout(baseline: Proje
     assert metrics["answer"]["accuracy"] is not None
     assert (baseline.path / "plots/overview.png").read_bytes().startswith(b"\x89PNG")
     assert baseline.run("git", "status", "--porcelain").stdout == ""
+    # What is no output of a stage is in no cache, and stale after a checkout.
+    known = baseline.path / "plots", baseline.path / "metrics"
+    written = {path for folder in known for path in folder.iterdir()}
+    assert written == {baseline.path / name for name in outputs_in(baseline, "plots", "metrics")}
 
 
 @pytest.mark.slow
@@ -31,6 +35,13 @@ def test_a_fresh_clone_comes_to_the_same_bytes(baseline: Project, tmp_path: Path
     assert outputs(clone) == outputs(baseline)
     metrics = "metrics/metrics.json"
     assert (clone.path / metrics).read_bytes() == (baseline.path / metrics).read_bytes()
+
+
+def outputs_in(project: Project, *folders: str) -> set[str]:
+    """Return the files and folders that stages list as outputs in `folders`."""
+    lock = yaml.safe_load((project.path / "dvc.lock").read_text())
+    paths = [out["path"] for stage in lock["stages"].values() for out in stage["outs"]]
+    return {path for path in paths if Path(path).parts[0] in folders}
 
 
 def outputs(project: Project) -> dict[str, str]:

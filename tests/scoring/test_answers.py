@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracekd.errors import TracekdError
-from tracekd.scoring import marco_metric
+from tracekd.scoring import exact_match, marco_metric
 from tracekd.scoring.answers import METRICS, metric
-from tracekd.scoring.attempt import Attempt, Verdict
+from tracekd.scoring.attempt import AnswerMetric, Attempt, Verdict
 from tracekd.scoring.cotemp_metric import released_answer
 
 FACTS = [
@@ -233,3 +233,9 @@ def test_to_marco_a_refusal_has_no_word_in_common_with_an_answer() -> None:
 def test_to_marco_a_decimal_point_is_no_punctuation(text: str, gold: str, right: bool) -> None:
     assert marco(text, gold).correct is right
     assert marco_columns(text, gold)["correct"] is right
+
+
+@pytest.mark.parametrize("parts", [("accuracy",), ("f1", "answer"), "share"])
+def test_a_metric_whose_parts_would_hide_other_numbers_is_refused(parts: tuple[str, ...]) -> None:
+    with pytest.raises(TracekdError, match=r"exact_match: parts must be .* not taken .*accuracy"):
+        AnswerMetric(parts, exact_match.judge)

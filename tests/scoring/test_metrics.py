@@ -7,7 +7,7 @@ import pytest
 from tables import completion, prediction, predictions, question, questions
 
 from tracekd.config import DatasetSpec
-from tracekd.scoring.metrics import report
+from tracekd.scoring.metrics import apart, report
 from tracekd.scoring.table import score
 
 BOTH = frozenset({"class", "facts"})
@@ -96,3 +96,14 @@ def test_steps_that_are_not_taught_have_no_section(babi: DatasetSpec) -> None:
 def test_the_same_table_in_another_order_gives_the_same_metrics(scores: pl.DataFrame) -> None:
     first: dict[str, Any] = report(scores, "exact_match")[0]
     assert report(scores.reverse(), "exact_match")[0] == first
+
+
+def test_what_is_told_by_class_stands_apart(scores: pl.DataFrame) -> None:
+    measured, _ = report(scores, "exact_match")
+    probes = {"n": 1, "by_class": {"what": {"n": 1}}}
+    overall, classes = apart({**measured, "probes": probes})
+    assert overall["probes"] == {"n": 1}
+    assert "by_class" not in overall
+    assert overall["answer"] == measured["answer"]
+    assert classes["what"] == {**measured["by_class"]["what"], "probes": {"n": 1}}
+    assert classes["where"] == measured["by_class"]["where"]

@@ -34,6 +34,13 @@ READERS = {
 UNANSWERABLE = "No Answer Present."
 
 
+class _Absent:
+    """The type of what stands for a key that a row lacks."""
+
+
+_ABSENT = _Absent()
+
+
 @dataclass(frozen=True)
 class Rejection:
     """A raw record that makes no question.
@@ -117,12 +124,34 @@ class HubReader(FileReader, Protocol):
 def reader(name: str, where: str) -> Reader:
     """Import the reader module `name`; `where` is the place in datasets.yaml that names it."""
     if name not in READERS:
-        raise TracekdError(f"{where}: unknown reader {name!r}; {nearest(name, READERS)}")
+        raise TracekdError(
+            f"{where}: unknown reader {name!r}; {nearest(name, READERS)} "
+            "(an own one: src/tracekd/datasets/__init__.py)"
+        )
     return cast(Reader, importlib.import_module(READERS[name]))
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Return rows with the keys of `QUESTIONS` as a table in that schema."""
-    return pl.DataFrame(
-        [column(name, [row[name] for row in rows], dtype) for name, dtype in QUESTIONS.items()]
-    )
+    """Return rows with the keys of `QUESTIONS` as a table in that schema.
+
+    Raises:
+        TracekdError: if a row lacks a key, or has text where a list belongs: it would be taken for
+            a list of letters.
+    """
+    return pl.DataFrame([_column(name, dtype, rows) for name, dtype in QUESTIONS.items()])
+
+
+def _column(
+    name: str, dtype: pl.DataType | type[pl.DataType], rows: Sequence[Mapping[str, Any]]
+) -> pl.Series:
+    values = [row.get(name, _ABSENT) for row in rows]
+    wrong: dict[type, str] = {_Absent: "is missing"}
+    if isinstance(dtype, pl.List):
+        wrong[str] = "is text"
+    for kind in wrong.keys() & set(map(type, values)):
+        row = next(row for row, value in zip(rows, values, strict=True) if type(value) is kind)
+        raise TracekdError(
+            f"{row.get('source', 'a row')}: {row.get('id', 'without id')}: {name} {wrong[kind]} in "
+            f"what the reader gives; found {dict(row)!r:.300}, expected {dtype}"
+        )
+    return column(name, values, dtype)

@@ -135,7 +135,9 @@ def _opened(questions: Questions, name: str) -> pl.DataFrame:
 
 
 def _opened_part(name: str, part: pl.DataFrame) -> pl.DataFrame:
-    return splits.opened(records.check(part, records.QUESTIONS, name))
+    checked = records.check(part, records.QUESTIONS, name)
+    records.check_questions(checked, name)
+    return splits.opened(checked)
 
 
 def _whole(questions: Questions, name: str) -> pl.DataFrame:

@@ -6,9 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import polars as pl
+
 from tracekd import pools
 from tracekd.config import DatasetSpec, HubDataset, load_dataset, project_root
 from tracekd.datasets import FileReader, HubReader, Loaded, Wanted, rawfiles, reader
+from tracekd.datasets.questions import Questions
 from tracekd.errors import TracekdError
 from tracekd.files import atomic_file, sha256_file, sha256_files
 from tracekd.hub import Repository, fetch
@@ -36,13 +39,13 @@ def load(name: str, spec: DatasetSpec, wanted: Wanted) -> Loaded:
     if spec.hub is not None:
         if not hasattr(module, "read_hub"):
             raise TracekdError(f"datasets.yaml: {name}: reader {spec.reader} reads no hub data set")
-        return cast(HubReader, module).read_hub(spec.hub, spec.options)
+        return _checked(spec.reader, cast(HubReader, module).read_hub(spec.hub, spec.options))
     if hasattr(module, "raw_files"):
         raise TracekdError(
             f"datasets.yaml: {name}: no source; put the raw files into a folder and run "
             f"`python stages/prepare.py --pin {name} --path FOLDER`"
         )
-    return module.read(None, spec.options, wanted)
+    return _checked(spec.reader, module.read(None, spec.options, wanted))
 
 
 def pin(name: str, settings: Path, path: str | None = None) -> str:
@@ -157,13 +160,32 @@ def _load_folder(name: str, spec: DatasetSpec, module: FileReader, wanted: Wante
         pools.start(module.read)
     with pools.beside(partial(fingerprint, folder, files)) as raw:
         try:
-            loaded = module.read(folder, spec.options, wanted)
+            loaded = _checked(spec.reader, module.read(folder, spec.options, wanted))
         except TracekdError:
             # Of two faults, that the files are not the ones pinned explains the other.
             _require_pinned(name, spec, folder, raw())
             raise
     _require_pinned(name, spec, folder, raw())
     return replace(loaded, raw=raw())
+
+
+def _checked(reader: str, loaded: Any) -> Loaded:
+    """Return what a reader gave, if it is what all readers give."""
+    if not isinstance(loaded, Loaded):
+        raise TracekdError(f"reader {reader}: returned {type(loaded).__name__}, expected Loaded")
+    if set(loaded.splits) != {"train", "test"}:
+        raise TracekdError(
+            f"reader {reader}: returned the splits {sorted(loaded.splits)}, expected train and "
+            "test; validation is cut from train, and where upstream has no test split the reader "
+            "cuts one (as cotemp.py does)"
+        )
+    for name, questions in loaded.splits.items():
+        if not isinstance(questions, (pl.DataFrame, Questions)):
+            raise TracekdError(
+                f"reader {reader}: split {name} is a {type(questions).__name__}; make a table of "
+                "its rows by tracekd.datasets.table"
+            )
+    return loaded
 
 
 def _require_pinned(name: str, spec: DatasetSpec, folder: Path, raw: dict[str, str]) -> None:

@@ -7,8 +7,8 @@ from tracekd.scoring import cotemp_metric, exact_match, marco_metric
 from tracekd.scoring.attempt import AnswerMetric, Attempt
 
 METRICS: dict[str, AnswerMetric] = {
-    "exact_match": AnswerMetric(exact_match.PARTS, exact_match.judge),
-    "cotemp": AnswerMetric(cotemp_metric.PARTS, cotemp_metric.judge, reads_context=True),
+    "exact_match": AnswerMetric(exact_match.PARTS, exact_match.judge, reads_context=False),
+    "cotemp": AnswerMetric(cotemp_metric.PARTS, cotemp_metric.judge),
     "marco": AnswerMetric(
         marco_metric.PARTS,
         marco_metric.judge,
@@ -26,7 +26,8 @@ def metric(name: str) -> AnswerMetric:
     """
     if name not in METRICS:
         raise TracekdError(
-            f"datasets.yaml: answer_metric: unknown metric {name!r}; {nearest(name, METRICS)}"
+            f"datasets.yaml: answer_metric: unknown metric {name!r}; {nearest(name, METRICS)} "
+            "(an own one: src/tracekd/scoring/answers.py)"
         )
     return METRICS[name]
 

@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 
+from tracekd.errors import TracekdError
+from tracekd.records import SCORES
 from tracekd.traces.grammar import one_line
 
 _PUNCTUATION = string.punctuation.encode()
@@ -67,8 +69,17 @@ class AnswerMetric:
     parts: tuple[str, ...]
     judge: Callable[[Attempt], Verdict]
     figures: Callable[[pl.DataFrame, Sequence[str]], dict[str, float | None]] = _means
-    reads_context: bool = False
+    reads_context: bool = True
     judge_all: Callable[[pl.DataFrame], pl.DataFrame] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse parts that could be taken for other columns of the table of scores."""
+        taken = {*SCORES, "accuracy"}
+        if isinstance(self.parts, str) or taken & set(self.parts):
+            raise TracekdError(
+                f"answer metric {self.judge.__module__}: parts must be a tuple of names that are "
+                f"not taken ({', '.join(sorted(taken))}); found {self.parts!r}"
+            )
 
 
 @lru_cache(maxsize=1 << 16)

@@ -1,4 +1,4 @@
-"""The table of scores -> metrics.json: what the experiment shows, overall and by class.
+"""The table of scores -> metrics.json, and by class classes.json: what the experiment shows.
 
 A pure function of the table: no times, no machine. A section about a step that the regime does not
 teach is left out; a number that is undefined is null, with its reason in notes.json.
@@ -17,7 +17,7 @@ _EMPTY = "no question"
 
 
 def report(scores: pl.DataFrame, answer_metric: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the content of metrics.json, and why each null in it is undefined (path -> reason).
+    """Return what was measured, and why each null in it is undefined (path -> reason).
 
     Args:
         scores: `records.SCORES` with the parts of the metric; at least one row. The columns
@@ -45,6 +45,24 @@ def report(scores: pl.DataFrame, answer_metric: str) -> tuple[dict[str, Any], di
             "by_class": by_class,
         }
     )
+
+
+def apart(measured: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what metrics.json holds, and what classes.json holds: class -> its figures.
+
+    `dvc metrics diff` shows every number of metrics.json, and those of classes are most of them.
+
+    Args:
+        measured: of `report`, with the section `probes` if there is one.
+    """
+    classes: dict[str, Any] = {name: dict(group) for name, group in measured["by_class"].items()}
+    overall = {name: section for name, section in measured.items() if name != "by_class"}
+    if "probes" in overall:
+        probes = dict(overall["probes"])
+        for name, group in probes.pop("by_class").items():
+            classes[name]["probes"] = group
+        overall["probes"] = probes
+    return overall, classes
 
 
 def group_figures(scores: pl.DataFrame, answer_metric: str) -> dict[str, Any]:

@@ -224,7 +224,10 @@ def regime(name: str, named_by: str = "params.yaml: trace_mode") -> Regime:
         TracekdError: naming the nearest regimes.
     """
     if name not in REGIMES:
-        raise TracekdError(f"{named_by}: unknown regime {name!r}; {nearest(name, REGIMES)}")
+        raise TracekdError(
+            f"{named_by}: unknown regime {name!r}; {nearest(name, REGIMES)} "
+            "(an own one: src/tracekd/traces/regimes.py)"
+        )
     return REGIMES[name]
 
 
