@@ -2,8 +2,9 @@
 
 A regime is one small function from a question's gold steps to the trace shown. To add one, write
 the function and enter it in `REGIMES`. Every draw is a pure function of (seed, id), so that a
-question gets the same wrong trace in every run; and whether a step shown is right is not assumed
-from the regime's name but found by comparing it with gold.
+question gets the same wrong trace in every run (`shuffled`: as long as its neighbour in the split
+is the same, see `Ring`); and whether a step shown is right is not assumed from the regime's name
+but found by comparing it with gold.
 """
 
 from bisect import bisect_right
