@@ -33,6 +33,7 @@ from tracekd.traces.regimes import regime
 SHOWN = 0.5
 
 _RECORD = ("question", "facts", "gold", "triple_element")
+_RECORD_FIELDS = frozenset({*_RECORD, "prediction"})
 _Key = tuple[str, ...]
 
 
@@ -69,21 +70,42 @@ class Generations:
 def read_sets(paths: Sequence[Path]) -> list[Generations]:
     """Return one set for each folder (its *.jsonl files) and one for the files of each folder.
 
+    Each file is read once, however often and under which path it is named. A set is named after its
+    folder, with as many of the folders above it as tell it from the other sets.
+
     Raises:
         TracekdError: naming the path, or file and line and field, and what is wrong with it.
     """
-    files: dict[Path, list[Path]] = {}
+    files: dict[Path, dict[str, Path]] = {}
     for path in paths:
         if path.is_dir():
-            files.setdefault(path, []).extend(sorted(path.glob("*.jsonl")))
+            folder, found = path, sorted(path.glob("*.jsonl"))
         elif path.is_file():
-            files.setdefault(path.parent, []).append(path)
+            folder, found = path.parent, [path]
         else:
             raise TracekdError(f"{path}: no such file or folder")
-    for folder, found in files.items():
         if not found:
             raise TracekdError(f"{folder}: holds no *.jsonl file")
-    return [_gather(folder.resolve().name, found) for folder, found in files.items()]
+        known = files.setdefault(folder.resolve(), {})
+        for file in found:
+            known.setdefault(file.name, file)
+    names = _names(list(files))
+    return [_gather(names[folder], found.values()) for folder, found in files.items()]
+
+
+def _names(folders: Sequence[Path]) -> dict[Path, str]:
+    """Return for each folder the shortest end of its path that is the end of no other's."""
+
+    def end(folder: Path, length: int) -> tuple[str, ...]:
+        return folder.parts[-length:]
+
+    names = {}
+    for folder in folders:
+        length = 1
+        while any(end(o, length) == end(folder, length) for o in folders if o != folder):
+            length += 1
+        names[folder] = str(Path(*end(folder, length)))
+    return names
 
 
 def audit(
@@ -168,7 +190,7 @@ def _gather(name: str, files: Iterable[Path]) -> Generations:
 
 
 def _generation(record: Any, stem: str, place: str) -> Generation:
-    if isinstance(record, dict) and "id" in record:
+    if isinstance(record, dict) and _is_plain(record):
         key = fields.text(fields.require(record, ("id",))["id"], "id")
         return Generation((key,), key, _string(record, "text"), None)
     found = fields.require(record, _RECORD)
@@ -188,6 +210,12 @@ def _generation(record: Any, stem: str, place: str) -> Generation:
         "source": place,
     }
     return Generation((stem, question, *facts), place, _string(found, "prediction"), row)
+
+
+def _is_plain(record: dict[str, Any]) -> bool:
+    """Return whether `id` and `text` are what is to be read, and no further fields of a record."""
+    shown = _RECORD_FIELDS & record.keys()
+    return "id" in record and shown != _RECORD_FIELDS and ("text" in record or not shown)
 
 
 def _string(record: Any, field: str) -> str:
