@@ -1,6 +1,8 @@
 """Generations that were made elsewhere."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,11 +10,14 @@ from typing import Any
 import pytest
 from tables import BABI, completion, question, questions
 
-from tracekd.audit import audit, read_sets
+from tracekd import records, tables
+from tracekd.audit import audit
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
+from tracekd.generations import read_sets
 from tracekd.summary import audit_summary
 
+ROOT = Path(__file__).resolve().parents[1]
 FACTS = [
     "Ann Lee works for Yale University from 1990 to 1995.",
     "Ann Lee works for Yale Press in 1993.",
@@ -170,6 +175,37 @@ def test_a_given_trace_mode_decides_which_steps_are_scored(
     assert audit(sets, cotemp, trace_mode="none")["model"]["steps"] == []
     with pytest.raises(TracekdError, match="unknown regime"):
         audit(sets, cotemp, trace_mode="corect")
+
+
+def test_a_rule_of_the_facts_beside_questions_that_have_theirs_is_refused(
+    write: Callable[..., Path],
+) -> None:
+    sets = read_sets([write("student/said.jsonl", {"id": "a", "text": "x"})])
+    with pytest.raises(TracekdError, match="--facts: the table of --questions has gold facts"):
+        audit(sets, BABI, facts="paper", questions=questions(question("a")))
+
+
+def test_the_output_says_where_the_gold_facts_came_from(
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
+    def written(*options: str) -> dict[str, Any]:
+        out = tmp_path / "audit.json"
+        call = [sys.executable, ROOT / "stages/audit.py", folder, "--dataset", "cotemp"]
+        call += ["--datasets", ROOT / "datasets.yaml", "--out", out, *options]
+        subprocess.run(call, check=True, capture_output=True)
+        found: dict[str, Any] = json.loads(out.read_text())
+        return found
+
+    row = record(0)
+    folder = write("model/equal.jsonl", row).parent
+    found = written()
+    assert (found["facts"], found["questions"]) == ("paper", None)
+    asked = {"question": row["question"], "context": FACTS, "subtype": row["triple_element"]}
+    table = tmp_path / "test.parquet"
+    whole = questions(question("a", **asked, question_class="equal"))
+    tables.write(whole, table, records.DECOMPOSED)
+    found = written("--questions", str(table))
+    assert (found["facts"], found["questions"]) == (None, str(table))
 
 
 @pytest.mark.parametrize(
