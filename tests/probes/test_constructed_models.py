@@ -194,6 +194,8 @@ def test_correcting_a_wrong_step_turns_a_copied_answer_right(monkeypatch, tmp_pa
 def test_a_student_taught_no_trace_is_probed_all_the_same(monkeypatch, tmp_path_factory):
     found, notes = metrics_of(from_trace, "none", monkeypatch, tmp_path_factory)
     assert found["by_probe"]["own"]["n"] == 12
+    assert (found["by_probe"]["filler"]["n"], found["effects"]["gold_to_filler"]["n"]) == (0, 0)
+    assert "own trace is empty" in notes["probes.by_probe.filler.not_applicable"]
     assert found["effects"]["gold_to_incorrect"]["answer_changes"] == 1
     assert found["early_answering"]["area"] is None
     assert "trace of the student's own" in notes["probes.early_answering.area"]
