@@ -30,7 +30,7 @@ def main(
     accuracy_by_class}.csv, overview.png, probes.png. Params: model, dataset, trace_mode.
     """
     keep_freed_memory()  # before polars is imported
-    from tracekd import config, figures, files, pools, records, runcard, tables
+    from tracekd import config, figures, files, pools, runcard
     from tracekd.probes import figure
     from tracekd.scoring import metrics as measures
     from tracekd.scoring import probes, table
@@ -43,7 +43,7 @@ def main(
     taught = regime(settings.trace_mode).steps
     scored = table.score_file(questions, predictions, scores, spec, taught)
     measured, notes = measures.report(scored, spec.answer_metric)
-    effects, more_notes = probes.report_file(tables.read(probed, records.PROBES), questions, spec)
+    effects, more_notes = probes.report_file(probed, predictions, questions, spec)
     measured |= effects
     title = f"{settings.model} on {settings.dataset}, trace mode {settings.trace_mode}"
     files.write_json(metrics / "metrics.json", measured)

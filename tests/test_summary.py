@@ -40,14 +40,16 @@ def test_probes_are_told_if_they_were_asked() -> None:
         "by_probe": {"gold": {"accuracy": 0.95}, "incorrect": {"accuracy": 0.2}},
         "effects": {"gold_to_incorrect": {"answer_changes": 0.75}},
         "follows_wrong_facts": {"share": None},
+        "own_repeats_prediction": {"share": 0.93},
     }
     metrics = {"n": 40, "answer": {"accuracy": 0.5}, "format": FORMAT, "probes": probes}
     lines = summary(metrics, "tiny", {}).splitlines()
-    assert lines[8:12] == [
+    assert lines[8:13] == [
         "answer right, gold trace put in  95.0 %",
         "answer right, incorrect trace    20.0 %",
         "another answer, gold/incorrect   75.0 %",
-        "answer follows the wrong facts        -",
+        "answer stands in wrong facts          -",
+        "same answer, own trace put in    93.0 %",
     ]
 
 

@@ -15,7 +15,8 @@ _PROBE_ROWS = (
     ("answer right, gold trace put in", ("by_probe", "gold", "accuracy")),
     ("answer right, incorrect trace", ("by_probe", "incorrect", "accuracy")),
     ("another answer, gold/incorrect", ("effects", "gold_to_incorrect", "answer_changes")),
-    ("answer follows the wrong facts", ("follows_wrong_facts", "share")),
+    ("answer stands in wrong facts", ("follows_wrong_facts", "share")),
+    ("same answer, own trace put in", ("own_repeats_prediction", "share")),
 )
 #: What stands for a number that is undefined, or whose step the regime does not teach.
 NONE = "-"
