@@ -25,16 +25,16 @@ def main(
 ) -> None:
     """Score each step and each answer against its own question, and how they hang together.
 
-    Reads test questions, predictions and probes; writes data/scores.parquet, metrics/metrics.json,
-    notes.json (why a number is null), run.json (cost of all stages), plots/{confusion,steps,probes,
-    accuracy_by_class}.csv, overview.png, probes.png. Params: model, dataset, trace_mode.
+    Reads test questions, predictions, probes. Writes data/scores.parquet, metrics/metrics.json,
+    notes.json (why a number is null), run.json (costs), plots/{confusion,steps,probes,
+    accuracy_by_class}.csv, two .png. Params: model, dataset, trace_mode, corruption, seed.
     """
     keep_freed_memory()  # before polars is imported
     from tracekd import config, figures, files, pools, runcard
     from tracekd.probes import figure
     from tracekd.scoring import metrics as measures
     from tracekd.scoring import probes, table
-    from tracekd.summary import summary
+    from tracekd.summary import summary, title_of
     from tracekd.traces.regimes import regime
 
     pools.meanwhile(figures.load_libraries)
@@ -45,7 +45,7 @@ def main(
     measured, notes = measures.report(scored, spec.answer_metric)
     effects, more_notes = probes.report_file(probed, predictions, questions, spec)
     measured |= effects
-    title = f"{settings.model} on {settings.dataset}, trace mode {settings.trace_mode}"
+    title = title_of(settings)
     files.write_json(metrics / "metrics.json", measured)
     files.write_json(metrics / "notes.json", notes | more_notes)
     runcard.join(metrics)

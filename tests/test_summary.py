@@ -1,6 +1,11 @@
 """The table that ends a run."""
 
-from tracekd.summary import summary
+from pathlib import Path
+
+from tracekd.config import load_params
+from tracekd.summary import summary, title_of
+
+PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
 
 FORMAT = {"lenient": 0.1, "failed": 0.0, "truncated": 0.025}
 
@@ -28,6 +33,17 @@ def test_the_main_figures_in_per_cent() -> None:
         "",
         "metrics                        metrics/metrics.json",
     ]
+
+
+def test_the_title_tells_an_experiment_from_those_of_other_seeds_and_corruptions() -> None:
+    def told(**changes: str | int | float) -> str:
+        named = {"model": "tiny", "dataset": "stories", "trace_mode": "correct"}
+        return title_of(load_params(PARAMS).model_copy(update={**named, **changes}))
+
+    assert told(seed=3) == "tiny on stories, trace mode correct, seed 3"
+    assert told(corruption=0.25) == told(corruption=0.75)
+    mixed = "tiny on stories, trace mode mixed with corruption 0.25, seed 0"
+    assert told(trace_mode="mixed", corruption=0.25, seed=0) == mixed
 
 
 def test_steps_that_are_not_taught_show_a_dash() -> None:
