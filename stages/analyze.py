@@ -26,8 +26,8 @@ def main(
     """Score each step and each answer against its own question, and how they hang together.
 
     Reads test questions, predictions, probes. Writes data/scores.parquet, metrics/metrics.json,
-    notes.json (why a number is null), run.json (costs), plots/{confusion,steps,probes,
-    accuracy_by_class}.csv, two .png. Params: model, dataset, trace_mode, corruption, seed.
+    notes.json (why a number is null), run.json (costs), plots/overview.png, probes.png, steps.csv,
+    {confusion,probes,accuracy_by_class}.csv. Params: model, dataset, trace_mode, corruption, seed.
     """
     keep_freed_memory()  # before polars is imported
     from tracekd import config, figures, files, pools, runcard
