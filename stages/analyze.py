@@ -25,15 +25,15 @@ def main(
 ) -> None:
     """Score each step and each answer against its own question, and how they hang together.
 
-    Reads test questions, predictions, probes. Writes data/scores.parquet, plots/ and of metrics/
-    {metrics,classes,notes,run}.json (notes: what is null). Params: model, dataset, trace_mode.
+    Reads test questions, predictions and probes. Writes data/scores.parquet, plots/ and of metrics/
+    {metrics,classes,notes,run}.json. Params: model, dataset, trace_mode, corruption, seed.
     """
     keep_freed_memory()  # before polars is imported
-    from tracekd import config, figures, files, pools, records, runcard, tables
+    from tracekd import config, figures, files, pools, runcard
     from tracekd.probes import figure
     from tracekd.scoring import metrics as measures
     from tracekd.scoring import probes, table
-    from tracekd.summary import summary
+    from tracekd.summary import summary, title_of
     from tracekd.traces.regimes import regime
 
     pools.meanwhile(figures.load_libraries)
@@ -42,9 +42,9 @@ def main(
     steps = regime(settings.trace_mode).steps
     scored = table.score_file(questions, predictions, scores, spec, steps)
     measured, notes = measures.report(scored, spec.answer_metric)
-    effects, more_notes = probes.report_file(tables.read(probed, records.PROBES), questions, spec)
+    effects, more_notes = probes.report_file(probed, predictions, questions, spec)
     measured |= effects
-    title = f"{settings.model} on {settings.dataset}, trace mode {settings.trace_mode}"
+    title = title_of(settings)
     overall, classes = measures.apart(measured)
     for name, part in {"metrics": overall, "classes": classes, "notes": notes | more_notes}.items():
         files.write_json(metrics / f"{name}.json", part)

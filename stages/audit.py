@@ -22,8 +22,9 @@ def main(
         typer.Option(help="Regime; by default the steps that half of the texts show are scored."),
     ] = None,
     facts: Annotated[
-        Literal["paper", "full"], typer.Option(help="Rule of the gold facts.")
-    ] = "paper",
+        Literal["paper", "full"] | None,
+        typer.Option(help="Rule of the gold facts; paper by default; not with --questions."),
+    ] = None,
     datasets: Annotated[Path, typer.Option(help="Data set entries.")] = Path("datasets.yaml"),
 ) -> None:
     """Score generations that were made elsewhere as analyze scores its own.
@@ -32,11 +33,12 @@ def main(
     id and text (docs/audit.md). The files of a folder are one set. Writes nothing but --out.
     """
     from tracekd import audit, config, files, records, tables
+    from tracekd.generations import read_sets
     from tracekd.summary import audit_summary
 
     spec = config.load_dataset(datasets, dataset)
     report = audit.audit(
-        audit.read_sets(paths),
+        read_sets(paths),
         spec,
         facts=facts,
         questions=tables.read(questions, records.DECOMPOSED) if questions else None,
@@ -45,7 +47,10 @@ def main(
     for name, found in report.items():
         print(audit_summary(f"{name} ({dataset})", found))
     if out is not None:
-        files.write_json(out, {"dataset": dataset, "facts": facts, "sets": report})
+        table = None if questions is None else str(questions)
+        rule = (facts or audit.PAPER) if questions is None else None
+        made = {"dataset": dataset, "facts": rule, "questions": table, "sets": report}
+        files.write_json(out, made)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Generations that were made elsewhere."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,11 +10,14 @@ from typing import Any
 import pytest
 from tables import BABI, completion, question, questions
 
-from tracekd.audit import audit, read_sets
+from tracekd import records, tables
+from tracekd.audit import audit
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
+from tracekd.generations import read_sets
 from tracekd.summary import audit_summary
 
+ROOT = Path(__file__).resolve().parents[1]
 FACTS = [
     "Ann Lee works for Yale University from 1990 to 1995.",
     "Ann Lee works for Yale Press in 1993.",
@@ -48,7 +53,7 @@ def record(number: int = 0, **changes: Any) -> dict[str, Any]:
 def write(tmp_path: Path) -> Callable[..., Path]:
     def written(name: str, *rows: dict[str, Any]) -> Path:
         path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         return path
 
@@ -103,6 +108,45 @@ def test_repeated_and_missing_questions_are_counted_and_named(
     assert found["two"]["questions"]["missing"]["names"] == ["equal.jsonl:1"]
 
 
+def test_folders_of_one_name_are_sets_of_their_own_named_by_as_much_path_as_tells_them_apart(
+    write: Callable[..., Path], cotemp: DatasetSpec
+) -> None:
+    right, wrong = record(0), record(0, prediction="<answer>Yale</answer>")
+    rows = {"a/x/out": right, "b/x/out": wrong, "b/y/out": right, "said": right}
+    folders = [write(f"{name}/equal.jsonl", row).parent for name, row in rows.items()]
+    found = audit(read_sets(folders), cotemp)
+    accuracy = {name: report["metrics"]["answer"]["accuracy"] for name, report in found.items()}
+    assert accuracy == {"a/x/out": 1, "b/x/out": 0, "y/out": 1, "said": 1}
+
+
+def test_a_file_named_more_than_once_is_read_once(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = write("model/equal.jsonl", record(0))
+    two = write("model/during.jsonl", record(1))
+    monkeypatch.chdir(two.parent)
+    paths = [one.parent, one, Path("during.jsonl"), Path(), one]
+    (found,) = read_sets(paths)
+    assert (found.name, len(found.items), found.duplicated) == ("model", 2, ())
+
+
+@pytest.mark.parametrize("key", [7, "a"])
+def test_a_record_may_have_an_id_and_a_text_of_its_own(
+    write: Callable[..., Path], cotemp: DatasetSpec, key: Any
+) -> None:
+    path = write("model/equal.jsonl", record(0, id=key, text="x"), record(1, id=key))
+    found = audit(read_sets([path]), cotemp)["model"]
+    assert found["questions"]["scored"] == 2
+    assert found["answer_read"] == "as released"
+    assert found["metrics"]["answer"]["accuracy"] == 1
+
+
+def test_a_plain_generation_may_have_some_fields_of_a_record(write: Callable[..., Path]) -> None:
+    path = write("student/said.jsonl", {"id": "a", "text": "x", "question": "?", "gold": []})
+    (found,) = read_sets([path])
+    assert list(found.items) == [("a",)]
+
+
 def test_plain_generations_are_matched_by_id(write: Callable[..., Path]) -> None:
     text = completion("where", ["Mary went home."], "home")
     path = write(
@@ -133,6 +177,37 @@ def test_a_given_trace_mode_decides_which_steps_are_scored(
         audit(sets, cotemp, trace_mode="corect")
 
 
+def test_a_rule_of_the_facts_beside_questions_that_have_theirs_is_refused(
+    write: Callable[..., Path],
+) -> None:
+    sets = read_sets([write("student/said.jsonl", {"id": "a", "text": "x"})])
+    with pytest.raises(TracekdError, match="--facts: the table of --questions has gold facts"):
+        audit(sets, BABI, facts="paper", questions=questions(question("a")))
+
+
+def test_the_output_says_where_the_gold_facts_came_from(
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
+    def written(*options: str) -> dict[str, Any]:
+        out = tmp_path / "audit.json"
+        call = [sys.executable, ROOT / "stages/audit.py", folder, "--dataset", "cotemp"]
+        call += ["--datasets", ROOT / "datasets.yaml", "--out", out, *options]
+        subprocess.run(call, check=True, capture_output=True)
+        found: dict[str, Any] = json.loads(out.read_text())
+        return found
+
+    row = record(0)
+    folder = write("model/equal.jsonl", row).parent
+    found = written()
+    assert (found["facts"], found["questions"]) == ("paper", None)
+    asked = {"question": row["question"], "context": FACTS, "subtype": row["triple_element"]}
+    table = tmp_path / "test.parquet"
+    whole = questions(question("a", **asked, question_class="equal"))
+    tables.write(whole, table, records.DECOMPOSED)
+    found = written("--questions", str(table))
+    assert (found["facts"], found["questions"]) == (None, str(table))
+
+
 @pytest.mark.parametrize(
     ("row", "fault"),
     [
@@ -143,6 +218,8 @@ def test_a_given_trace_mode_decides_which_steps_are_scored(
         (record(prediction=None), "prediction is missing or not a string"),
         ({"id": "a"}, "text is missing or not a string"),
         ({"id": 7, "text": "x"}, "id is not a string"),
+        (record(id=7, prediction=None), "prediction is missing or not a string"),
+        ({"id": 7, "question": "?", "prediction": "x"}, "missing fields: facts, gold, triple"),
     ],
 )
 def test_a_faulty_record_is_told_with_file_line_and_field(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from tracekd import figures
 
@@ -75,6 +76,28 @@ def test_the_overview_has_the_same_bytes_each_time(tmp_path: Path) -> None:
     first = (tmp_path / "one.png").read_bytes()
     assert first.startswith(b"\x89PNG")
     assert first == (tmp_path / "two.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("title", "lines"),
+    [
+        ("smollm2 on babi_sim, trace mode correct, seed 0  (n = 220)", 1),
+        ("a-model-with-a-long-name on a_data_set_with_a_long_name, trace mode mixed with " * 2, 2),
+        ("SmolLM2_360M_instruct-" * 7, 2),
+    ],
+)
+def test_a_title_is_as_wide_as_the_figure_at_most_and_above_what_is_drawn(
+    tmp_path: Path, title: str, lines: int
+) -> None:
+    with figures.picture(tmp_path / "x.png", title, (10, 7.2)) as figure:
+        axes = figure.subplots()
+        axes.set_title("below")
+    (shown,) = (text for text in figure.texts if text.get_text().startswith(title[:9]))
+    assert shown.get_text().count("\n") == lines - 1
+    box = shown.get_window_extent()
+    assert box.x1 < figure.bbox.x1
+    assert box.y1 < figure.bbox.y1
+    assert box.y0 > axes.title.get_window_extent().y1
 
 
 def test_every_plot_is_written_also_without_trace_and_log(tmp_path: Path) -> None:

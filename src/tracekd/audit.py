@@ -1,28 +1,22 @@
 """Generations that were made elsewhere, through exactly the scoring and statistics of analyze.
 
-Two formats, both JSON lines (docs/audit.md):
-
-- *records*: one file per class, named after it, with `question`, `facts`, `gold`, `prediction`,
-  `triple_element`: the release of the paper's authors. Each record brings its question along, and
-  the answer is cut out of the text as that release does.
-- *plain*: `id` and `text`, for any data set; the questions come from the decompose stage's table.
+Which files they are read from: `tracekd.generations`. Of records, the answer is cut out of the text
+as the release of the paper's authors does; of plain generations, as the grammar does, and their
+questions come from the decompose stage's table.
 
 No generation is dropped in silence: those that repeat a question, have none, or leave one out are
 counted and named. Of a repeated question the first generation counts.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
 from tracekd import records
 from tracekd.config import DatasetSpec
-from tracekd.datasets import fields
-from tracekd.datasets.rawfiles import json_records
 from tracekd.errors import TracekdError
+from tracekd.generations import Generations, Key
 from tracekd.scoring import cotemp_metric, metrics, table
 from tracekd.scoring.traces import Step
 from tracekd.traces.decompose import decompose
@@ -32,84 +26,44 @@ from tracekd.traces.regimes import regime
 #: A step counts as taught if at least this share of the texts show it.
 SHOWN = 0.5
 
-_RECORD = ("question", "facts", "gold", "triple_element")
-_Key = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Generation:
-    """One text and where it stands.
-
-    Attributes:
-        key: what makes its question the same as another's.
-        place: "file:line" or the id.
-        row: its question in the schema `records.QUESTIONS`; None in the plain format.
-    """
-
-    key: _Key
-    place: str
-    text: str
-    row: dict[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Generations:
-    """A set of generations that are scored together: one model under one regime.
-
-    Attributes:
-        items: without repetitions.
-        duplicated: places of the repetitions.
-    """
-
-    name: str
-    items: dict[_Key, Generation]
-    duplicated: tuple[str, ...]
-
-
-def read_sets(paths: Sequence[Path]) -> list[Generations]:
-    """Return one set for each folder (its *.jsonl files) and one for the files of each folder.
-
-    Raises:
-        TracekdError: naming the path, or file and line and field, and what is wrong with it.
-    """
-    files: dict[Path, list[Path]] = {}
-    for path in paths:
-        if path.is_dir():
-            files.setdefault(path, []).extend(sorted(path.glob("*.jsonl")))
-        elif path.is_file():
-            files.setdefault(path.parent, []).append(path)
-        else:
-            raise TracekdError(f"{path}: no such file or folder")
-    for folder, found in files.items():
-        if not found:
-            raise TracekdError(f"{folder}: holds no *.jsonl file")
-    return [_gather(folder.resolve().name, found) for folder, found in files.items()]
+Facts = Literal["paper", "full"]
+#: Finds the gold facts of records if no other rule is asked for.
+PAPER: Facts = "paper"
 
 
 def audit(
     sets: Sequence[Generations],
     spec: DatasetSpec,
     *,
-    facts: Literal["paper", "full"] = "paper",
+    facts: Facts | None = None,
     questions: pl.DataFrame | None = None,
     trace_mode: str | None = None,
 ) -> dict[str, Any]:
     """Return a report on each set: questions, steps, metrics, and why a number is null.
 
     Args:
-        sets: see `read_sets`.
+        sets: see `tracekd.generations.read_sets`.
         spec: the data set's entry in datasets.yaml.
-        facts: which rule of the entry finds the gold facts of records.
+        facts: which rule of the entry finds the gold facts of records; None is `PAPER`. Not to be
+            given with `questions`, which have theirs already.
         questions: `records.DECOMPOSED`, which questions there are. Needed for the plain format. In
             its absence every question of any set counts as one that each set should have.
         trace_mode: the regime; None scores the steps that at least half of a set's texts show.
+
+    Raises:
+        TracekdError: saying what does not fit together, and what to do.
     """
-    asked = _asked(sets, spec, facts, questions)
+    if facts is not None and questions is not None:
+        raise TracekdError(
+            "--facts: the table of --questions has gold facts already, found when it was made "
+            "(decompose.facts in params.yaml); leave out one of the two"
+        )
+    asked = _asked(sets, spec, facts or PAPER, questions)
     return {found.name: _report(found, spec, asked, trace_mode) for found in sets}
 
 
 def _report(
-    found: Generations, spec: DatasetSpec, asked: dict[_Key, dict[str, Any]], trace_mode: str | None
+    found: Generations, spec: DatasetSpec, asked: dict[Key, dict[str, Any]], trace_mode: str | None
 ) -> dict[str, Any]:
     known = {key: item for key, item in found.items.items() if key in asked}
     if not known:
@@ -148,61 +102,12 @@ def _scorer(
     return lambda answer_part: table.score(questions, predictions, spec, steps, answer_part)
 
 
-def _gather(name: str, files: Iterable[Path]) -> Generations:
-    items: dict[_Key, Generation] = {}
-    duplicated = []
-    for path in files:
-        for place, record in json_records(path):
-            try:
-                found = _generation(record, path.stem, place)
-            except fields.RejectedError as fault:
-                raise TracekdError(
-                    f"{path.parent / place}: {fault}; expected id and text, or question, facts, "
-                    "gold, prediction and triple_element (docs/audit.md)"
-                ) from fault
-            if found.key in items:
-                duplicated.append(found.place)
-            else:
-                items[found.key] = found
-    return Generations(name, items, tuple(duplicated))
-
-
-def _generation(record: Any, stem: str, place: str) -> Generation:
-    if isinstance(record, dict) and "id" in record:
-        key = fields.text(fields.require(record, ("id",))["id"], "id")
-        return Generation((key,), key, _string(record, "text"), None)
-    found = fields.require(record, _RECORD)
-    facts = fields.context(found["facts"], "facts")
-    answers = fields.texts(found["gold"], "gold")
-    if not answers:
-        raise fields.RejectedError("gold is empty")
-    question = fields.text(found["question"], "question")
-    row = {
-        "id": place,
-        "question": question,
-        "context": facts,
-        "answers": answers,
-        "question_class": stem,
-        "subtype": fields.text(found["triple_element"], "triple_element"),
-        "gold_facts": None,
-        "source": place,
-    }
-    return Generation((stem, question, *facts), place, _string(found, "prediction"), row)
-
-
-def _string(record: Any, field: str) -> str:
-    """Return a text that a model wrote: it may be empty."""
-    if not isinstance(record.get(field), str):
-        raise fields.RejectedError(f"{field} is missing or not a string")
-    return fields.encodable(record[field], field)
-
-
 def _asked(
     sets: Sequence[Generations],
     spec: DatasetSpec,
-    facts: Literal["paper", "full"],
+    facts: Facts,
     questions: pl.DataFrame | None,
-) -> dict[_Key, dict[str, Any]]:
+) -> dict[Key, dict[str, Any]]:
     """Return key -> row of `records.DECOMPOSED` of every question there is."""
     plain = any(item.row is None for found in sets for item in found.items.values())
     if questions is not None:
@@ -214,7 +119,7 @@ def _asked(
         )
     if facts not in spec.facts:
         raise TracekdError(f"datasets.yaml: facts: this data set has no rule for {facts!r}")
-    rows: dict[_Key, dict[str, Any]] = {}
+    rows: dict[Key, dict[str, Any]] = {}
     ids: set[str] = set()
     for found in sets:
         for key, item in found.items.items():
@@ -229,7 +134,7 @@ def _asked(
     return dict(zip(rows, made.to_dicts(), strict=True))
 
 
-def _key(row: dict[str, Any]) -> _Key:
+def _key(row: dict[str, Any]) -> Key:
     return (row["question_class"], row["question"], *row["context"])
 
 

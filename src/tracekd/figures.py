@@ -3,6 +3,7 @@
 The same input gives the same bytes: no dates, no paths, fixed fonts and sizes.
 """
 
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,8 @@ STYLE: dict[Any, Any] = {
     "axes.titlelocation": "left",
     "axes.titleweight": "bold",
 }
+#: Of a title in an inch; of the widest letters fewer would fit.
+_CHARACTERS = 8
 _STEPS = (
     ("class", ("class", "accuracy")),
     ("facts, exact", ("facts", "exact")),
@@ -151,7 +154,7 @@ def picture(path: Path, title: str, size: tuple[float, float]) -> "Iterator[Figu
 
     Args:
         path: where to.
-        title: stands above everything.
+        title: stands above everything, in as many lines as it needs.
         size: width and height in inches.
     """
     import matplotlib as mpl
@@ -159,7 +162,8 @@ def picture(path: Path, title: str, size: tuple[float, float]) -> "Iterator[Figu
 
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=size, dpi=150, layout="constrained")
-        figure.suptitle(title, x=0.01, ha="left", fontsize=12.5)
+        lines = textwrap.wrap(title, int(size[0] * _CHARACTERS), break_on_hyphens=False)
+        figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=12.5)
         yield figure
         with atomic_file(path) as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})

@@ -1,6 +1,9 @@
 """The short table that ends a run, and where the rest lies."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tracekd.config import Params
 
 _ROWS = (
     ("answer accuracy", ("answer", "accuracy")),
@@ -15,7 +18,8 @@ _PROBE_ROWS = (
     ("answer right, gold trace put in", ("by_probe", "gold", "accuracy")),
     ("answer right, incorrect trace", ("by_probe", "incorrect", "accuracy")),
     ("another answer, gold/incorrect", ("effects", "gold_to_incorrect", "answer_changes")),
-    ("answer follows the wrong facts", ("follows_wrong_facts", "share")),
+    ("answer stands in wrong facts", ("follows_wrong_facts", "share")),
+    ("same answer, own trace put in", ("own_repeats_prediction", "share")),
 )
 #: What stands for a number that is undefined, or whose step the regime does not teach.
 NONE = "-"
@@ -25,12 +29,20 @@ _MOST_FAILED = 0.5
 _NAMES = 5
 
 
+def title_of(settings: "Params") -> str:
+    """Return what was run, as figures and summary call it: what tells it from other experiments."""
+    mode = settings.trace_mode
+    if mode == "mixed":
+        mode += f" with corruption {settings.corruption}"
+    return f"{settings.model} on {settings.dataset}, trace mode {mode}, seed {settings.seed}"
+
+
 def summary(metrics: dict[str, Any], title: str, places: dict[str, str]) -> str:
     """Return the table of the main figures as text.
 
     Args:
         metrics: the content of metrics.json.
-        title: what was run, e.g. "smollm2 on babi_sim, correct traces, seed 0".
+        title: what was run, see `title_of`.
         places: what -> where it lies.
     """
     heading = f"{title}: {metrics['n']} questions"

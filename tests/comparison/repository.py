@@ -27,7 +27,7 @@ STAGES = {
     "prepare": ("dataset", "data_seed"),
     "build-sft": ("trace_mode", "corruption", "seed"),
     "train": ("model", "seed", "train"),
-    "analyze": ("model", "dataset", "trace_mode"),
+    "analyze": ("model", "dataset", "trace_mode", "corruption", "seed"),
 }
 
 

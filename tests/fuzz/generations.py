@@ -10,6 +10,7 @@ from tracekd import audit, records
 from tracekd.config import load_dataset
 from tracekd.datasets.rawtext import BYTE_ORDER_MARK
 from tracekd.errors import TracekdError
+from tracekd.generations import read_sets
 
 ROOT = Path(__file__).resolve().parents[2]
 RELEASED = [
@@ -51,7 +52,7 @@ QUESTIONS = pl.DataFrame(
 
 def audited(path: Path) -> dict[str, Any]:
     """Read generations as the audit does, and let it report on them."""
-    found = audit.read_sets([path])
+    found = read_sets([path])
     plain = any(item.row is None for item in found[0].items.values())
     spec = load_dataset(ROOT / "datasets.yaml", "babi" if plain else "cotemp")
     return audit.audit(found, spec, questions=QUESTIONS if plain else None)

@@ -127,7 +127,19 @@ def metrics_of(rule, trace_mode, monkeypatch, tmp_path_factory):
     with Journal(folder / "probes") as journal:
         asked = ask_plans(engine, encoder, sft, plans, (20, 4096), stops, journal)
     records.check(asked, records.PROBES, "probes")
-    section, notes = report(asked, table, SPEC)
+    predicted = [
+        {
+            "id": row["id"],
+            **one,
+            "finish_reason": "stop",
+            "prompt_tokens": 9,
+            "completion_tokens": 9,
+        }
+        for row, one in zip(sft, said, strict=True)
+    ]
+    section, notes = report(
+        asked, pl.DataFrame(predicted, schema=dict(records.PREDICTIONS)), table, SPEC
+    )
     return section["probes"], notes
 
 
@@ -172,6 +184,7 @@ def test_a_model_that_copies_its_trace_has_effects_of_one(monkeypatch, tmp_path_
     assert effect["gold_logprob_change"] < -15
     assert found["effects"]["own_to_corrupted_facts"]["answer_changes"] == 1
     assert found["effects"]["own_to_corrupted_class"]["answer_changes"] == 0
+    assert found["own_repeats_prediction"]["share"] == 1
     follows = found["follows_wrong_facts"]
     assert (follows["share"], follows["without_them"]) == (1, 0)
     assert found["early_answering"]["area"] == 1
@@ -186,6 +199,8 @@ def test_a_model_that_copies_its_trace_has_effects_of_one(monkeypatch, tmp_path_
 def test_correcting_a_wrong_step_turns_a_copied_answer_right(monkeypatch, tmp_path_factory):
     found, _ = metrics_of(from_trace, "incorrect", monkeypatch, tmp_path_factory)
     assert found["by_probe"]["own"]["accuracy"] == 0
+    # What stands for the student's text is the gold answer behind the incorrect trace.
+    assert found["own_repeats_prediction"]["share"] == 0
     assert found["effects"]["own_to_corrected_facts"]["accuracy_change"] == 1
     assert found["effects"]["own_to_corrected_class"]["accuracy_change"] == 0
     assert found["effects"]["own_to_corrupted_facts"]["n"] == 0
@@ -194,6 +209,8 @@ def test_correcting_a_wrong_step_turns_a_copied_answer_right(monkeypatch, tmp_pa
 def test_a_student_taught_no_trace_is_probed_all_the_same(monkeypatch, tmp_path_factory):
     found, notes = metrics_of(from_trace, "none", monkeypatch, tmp_path_factory)
     assert found["by_probe"]["own"]["n"] == 12
+    assert (found["by_probe"]["filler"]["n"], found["effects"]["gold_to_filler"]["n"]) == (0, 0)
+    assert "own trace is empty" in notes["probes.by_probe.filler.not_applicable"]
     assert found["effects"]["gold_to_incorrect"]["answer_changes"] == 1
     assert found["early_answering"]["area"] is None
     assert "trace of the student's own" in notes["probes.early_answering.area"]

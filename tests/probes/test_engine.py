@@ -110,6 +110,22 @@ def test_replies_are_those_of_each_row_alone_from_scratch(tiny, batch_size, thre
         assert reply.gold_logprob == pytest.approx(chance, abs=1e-4)
 
 
+def test_a_short_prompt_is_answered_apart_from_a_long_one_that_was_read_with_it(tiny, journal):
+    model, encoder = tiny
+    model = copy.deepcopy(model)
+    texts = ["Mary is here. " * 12 + "Where is she?", "Where is she?", "Where?", "Who?"]
+    prompts = [encoder.prompt_ids("", text) for text in texts]
+    # The first two prompts are read together. Of their four traces three are answered together, and
+    # the shortest by itself, in less room than the long prompt takes.
+    traces = [(0, "Mary is there."), (0, "Mary is here."), (1, "..."), (1, ""), (2, ""), (3, "")]
+    asked = [Asked(number, encoder.plain_ids(f"{t}<answer>"), [], 5) for number, t in traces]
+    assert len(prompts[1]) + len(asked[3].forced) + 5 < len(prompts[0])
+    stops = stop_ids(model, encoder)
+    expected = [alone(model, stops, prompts[one.prompt], one)[0] for one in asked]
+    replies = ProbeEngine(model, stops, 3).ask(prompts, asked, journal)
+    assert [reply.ids for reply in replies] == expected
+
+
 def test_each_prompt_is_encoded_once_and_a_right_answer_takes_one_pass(tiny, journal):
     model, encoder = tiny
     prompts = prompts_of(encoder)

@@ -20,6 +20,7 @@ def metrics(probes):
             "correct": bool(number % 2),
             "gold_logprob": -float(number),
             "from_wrong": False,
+            "repeats": True,
         }
         for number in range(6)
         for probe in probes

@@ -1,6 +1,6 @@
 import polars as pl
 import pytest
-from tables import BABI, completion, question, questions
+from tables import BABI, completion, prediction, predictions, question, questions
 
 from tracekd import records
 from tracekd.errors import TracekdError
@@ -36,12 +36,15 @@ ASKED = questions(
 )
 
 
+SAID = predictions(prediction("q/1", completion("where", ["Mary went home."], "home")))
+
+
 def from_wrong(said, *facts, asked=ASKED):
     rows = [
         probe("q/1", "gold", "<answer>home</answer>"),
         probe("q/1", "incorrect", f"<answer>{said}</answer>", shown(*facts)),
     ]
-    return judge_probes(probes(*rows), asked, BABI)["from_wrong"].to_list()
+    return judge_probes(probes(*rows), SAID, asked, BABI)["from_wrong"].to_list()
 
 
 def test_each_answer_is_judged_and_one_that_was_not_asked_is_not():
@@ -52,6 +55,7 @@ def test_each_answer_is_judged_and_one_that_was_not_asked_is_not():
             probe("q/1", "filler", "<answer>", finish_reason="length"),
             probe("q/1", "own", ""),
         ),
+        SAID,
         ASKED,
         BABI,
     )
@@ -84,9 +88,38 @@ def test_following_cannot_be_told_where_wrong_facts_state_the_gold_answer_or_non
 
 
 def test_probes_that_are_off_add_nothing():
-    assert report(probes(), ASKED, BABI) == ({}, {})
+    assert report(probes(), SAID, ASKED, BABI) == ({}, {})
 
 
-def test_an_unknown_question_is_named():
-    with pytest.raises(TracekdError, match=r"1 probes of unknown questions: q/7; run the infer"):
-        judge_probes(probes(probe("q/7", "own", "<answer>x</answer>")), ASKED, BABI)
+@pytest.mark.parametrize(
+    ("predicted", "behind_own", "repeats"),
+    [
+        ("home", "Home.", True),
+        ("barn; home", "home, barn", True),
+        ("home", "barn", False),
+        ("home", "home; barn", False),
+    ],
+)
+def test_an_answer_behind_the_own_trace_is_compared_with_the_prediction(
+    predicted, behind_own, repeats
+):
+    trace = shown("Mary went home.")
+    said = predictions(prediction("q/1", f"{trace}<ANSWER>{predicted}</ANSWER>"))
+    rows = [
+        probe("q/1", "own", f"<answer>{behind_own}</answer>", trace),
+        probe("q/1", "gold", f"<answer>{predicted}</answer>", trace),
+    ]
+    judged = judge_probes(probes(*rows), said, ASKED, BABI)
+    assert judged["repeats"].to_list() == [repeats, None]
+    section, _ = report(probes(*rows), said, ASKED, BABI)
+    found = section["probes"]["own_repeats_prediction"]
+    assert (found["n"], found["share"]) == (1, float(repeats))
+
+
+def test_a_question_that_is_unknown_or_has_no_prediction_is_named():
+    unknown = probes(probe("q/7", "own", "<answer>x</answer>"))
+    with pytest.raises(TracekdError, match=r"of 1 unknown or unanswered questions: q/7; run the"):
+        judge_probes(unknown, SAID, ASKED, BABI)
+    more = questions(question("q/1"), question("q/7"))
+    with pytest.raises(TracekdError, match=r"of 1 unknown or unanswered questions: q/7; run the"):
+        judge_probes(unknown, SAID, more, BABI)

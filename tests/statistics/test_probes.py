@@ -7,6 +7,7 @@ from tracekd.statistics.probes import (
     effect,
     effects_of_traces,
     follows_wrong_facts,
+    own_repeats_prediction,
     reasons,
 )
 from tracekd.statistics.values import Undefined, settle
@@ -25,6 +26,7 @@ def verdict(key, probe, answer="home", **changes):
         "correct": answer == "home",
         "gold_logprob": -1.0,
         "from_wrong": None,
+        "repeats": None,
         "note": None,
     }
     return row | changes
@@ -84,6 +86,25 @@ def test_following_is_counted_where_it_could_be_told_beside_what_stands_there_an
     assert (found["n"], found["share"], found["without_them"]) == (2, 0.5, 0.5)
     nothing = follows_wrong_facts(table(verdict("c", "incorrect")))
     assert isinstance(nothing["share"], Undefined)
+
+
+def test_repeated_predictions_are_counted_among_questions_asked_with_their_own_trace():
+    found = own_repeats_prediction(
+        table(
+            verdict("a", "own", repeats=True),
+            verdict("b", "own", repeats=False),
+            verdict("c", "own", repeats=True),
+            unasked("d", "own", "no answer part"),
+            verdict("a", "gold"),
+        )
+    )
+    assert (found["n"], found["share"]) == (3, pytest.approx(2 / 3))
+    # Wilson's interval of 2 of 3.
+    assert found["share_low"] == pytest.approx(0.20766, abs=1e-5)
+    assert found["share_high"] == pytest.approx(0.93851, abs=1e-5)
+    nothing, why = settle(own_repeats_prediction(table(verdict("a", "gold"))))
+    assert (nothing["n"], nothing["share"]) == (0, None)
+    assert why["share"] == "no question was asked with the student's own trace"
 
 
 def test_the_area_weighs_each_cut_by_what_is_shown_until_the_next():

@@ -122,11 +122,15 @@ class RowCache:
                 part[target, :, :columns] = part[source, :, :columns]
 
     def rows(self, rows: Sequence[int], columns: int) -> "RowCache":
-        """Return a new cache of at least as many columns, which starts with these rows of this."""
+        """Return a new cache, which starts with the first columns of these rows of this one.
+
+        It may be narrower, if none of the rows has more: other rows of this one may.
+        """
         chosen = RowCache(len(rows), columns)
+        shared = min(columns, self._columns)
         for number, pair in self.layers.items():
             for old, new in zip(pair, chosen.layer(number, pair[0][:1]), strict=True):
-                new[:, :, : old.shape[2]] = old[torch.tensor(rows, device=old.device)]
+                new[:, :, :shared] = old[torch.tensor(rows, device=old.device), :, :shared]
         return chosen
 
     def spread(self, columns: int) -> None:

@@ -107,7 +107,7 @@ def _draw_effects(axes: "Axes", section: Section) -> None:
         if found["n"]
     ]
     if follows["n"]:
-        bars.append((f"follows wrong facts ({follows['n']})", follows, "share"))
+        bars.append((f"stands in wrong facts ({follows['n']})", follows, "share"))
     for place, (_, found, name) in enumerate(bars):
         share, low, high = (100 * found[f"{name}{end}"] for end in ("", "_low", "_high"))
         axes.barh(place, share, color=_OWN if name == "share" else _EFFECT, height=0.55)

@@ -6,7 +6,7 @@
     shuffled           another question's correct trace, as the regime `shuffled` shows it
     empty              a think block with nothing in it
     own_cut_0 .. _75   own, cut after that percentage of its tokens (early answering)
-    filler             "..." repeated to as many tokens as own
+    filler             "..." repeated to as many tokens as own; not where own is empty
     corrected_class    own, with that step replaced by the gold one
     corrected_facts
     corrupted_class    own, with that step replaced by the one of `incorrect`
@@ -54,6 +54,7 @@ ANSWER_TAG = "<answer>"
 EMPTY = "<think>\n</think>\n"
 
 NO_ANSWER_PART = "the student's own text has no answer part"
+NO_TRACE = "the student's own trace is empty: there is no length to fill"
 NOT_READABLE = "the student's own trace is not in the grammar's form"
 NO_STEP = "the student's own trace shows no such step"
 RIGHT_ALREADY = "the step is right already"
@@ -147,9 +148,7 @@ def cut(trace: str, percent: int, speller: Speller) -> str:
 
 
 def filler(tokens: int, speller: Speller) -> str:
-    """Return a trace without content whose length is as near to `tokens` as can be; "" for 0."""
-    if not tokens:
-        return ""
+    """Return a trace without content whose length is as near to `tokens` as can be."""
     one, many = (len(speller.plain_ids(_filler_of(words))) for words in (1, _MANY))
     more = round((tokens - one) * (_MANY - 1) / (many - one))
     return _filler_of(1 + max(0, more))
@@ -171,10 +170,12 @@ def _shown(name: str, regime: str, gold: Gold, setting: Setting) -> Probe:
 
 def _own_probes(own: str, gold: Gold, setting: Setting, speller: Speller) -> dict[str, Probe]:
     length = len(speller.plain_ids(own))
+    # An empty one would be no trace at all, and tell nothing of a length without content.
+    filled = Probe("filler", filler(length, speller)) if length else Probe("filler", None, NO_TRACE)
     probes = [
         Probe("own", own),
         *(Probe(f"own_cut_{percent}", cut(own, percent, speller)) for percent in CUTS),
-        Probe("filler", filler(length, speller)),
+        filled,
         *_edited(own, gold, setting),
     ]
     return {probe.name: probe for probe in probes}

@@ -1,4 +1,4 @@
-"""Probes -> a verdict on each answer: is it right, is it taken from the wrong facts shown?"""
+"""Probes -> a verdict on each answer: is it right, does it stand in the wrong facts shown?"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import polars as pl
 from tracekd import records, tables
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
-from tracekd.probes.plans import CUTS
+from tracekd.probes.plans import CUTS, own_trace
 from tracekd.scoring.answers import metric
 from tracekd.scoring.attempt import Attempt, answer_in_facts, normalise
 from tracekd.scoring.table import name_ids
@@ -24,6 +24,8 @@ from tracekd.traces.reading import read
 #:   correct       by the data set's metric; no answer is never right
 #:   from_wrong    whether the answer stands in the facts of the question's `incorrect` trace and is
 #:                 not right; null too where that could not tell (`_telltale_facts`)
+#:   repeats       whether the answer is the one that the student itself gave behind the same trace;
+#:                 null but for the probe `own`
 VERDICTS: Mapping[str, Any] = {
     "id": pl.String,
     "question_class": pl.String,
@@ -34,6 +36,7 @@ VERDICTS: Mapping[str, Any] = {
     "correct": pl.Boolean,
     "gold_logprob": pl.Float64,
     "from_wrong": pl.Boolean,
+    "repeats": pl.Boolean,
     "note": pl.String,
 }
 
@@ -41,7 +44,7 @@ _EMPTY_ANSWER = "<answer></answer>"
 
 
 def report(
-    probes: pl.DataFrame, questions: pl.DataFrame, spec: DatasetSpec
+    probes: pl.DataFrame, predictions: pl.DataFrame, questions: pl.DataFrame, spec: DatasetSpec
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return what joins metrics.json, the section `probes`, and what joins notes.json.
 
@@ -49,37 +52,43 @@ def report(
     """
     if probes.is_empty():
         return {}, {}
-    verdicts = judge_probes(probes, questions, spec)
+    verdicts = judge_probes(probes, predictions, questions, spec)
     section, undefined = settle({"probes": effects_of_traces(verdicts, CUTS)})
     unasked = {f"probes.{path}": reason for path, reason in reasons(verdicts).items()}
     return section, {**unasked, **undefined}
 
 
 def report_file(
-    probes: pl.DataFrame, questions: Path, spec: DatasetSpec
+    probes: Path, predictions: Path, questions: Path, spec: DatasetSpec
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return `report` of a file of questions, which is not read if probes were off."""
-    if probes.is_empty():
+    """Return `report` of files, of which only the first is read if probes were off."""
+    asked = tables.read(probes, records.PROBES)
+    if asked.is_empty():
         return {}, {}
-    return report(probes, tables.read(questions, records.DECOMPOSED), spec)
+    said = tables.read(predictions, records.PREDICTIONS)
+    return report(asked, said, tables.read(questions, records.DECOMPOSED), spec)
 
 
-def judge_probes(probes: pl.DataFrame, questions: pl.DataFrame, spec: DatasetSpec) -> pl.DataFrame:
+def judge_probes(
+    probes: pl.DataFrame, predictions: pl.DataFrame, questions: pl.DataFrame, spec: DatasetSpec
+) -> pl.DataFrame:
     """Return a row of `VERDICTS` for each row of `probes`, in their order.
 
     Args:
         probes: `records.PROBES`.
+        predictions: `records.PREDICTIONS`; at least of the questions that were probed.
         questions: `records.DECOMPOSED`; at least the questions that were probed.
         spec: the data set's entry in datasets.yaml.
 
     Raises:
-        TracekdError: if a probed question is not among `questions`; names the ids.
+        TracekdError: if a probed question is not among `questions` or has no prediction; names the
+            ids.
     """
-    unknown = set(probes["id"]) - set(questions["id"])
+    unknown = set(probes["id"]) - (set(questions["id"]) & set(predictions["id"]))
     if unknown:
         raise TracekdError(
-            f"data/probes.parquet: {len(unknown)} probes of unknown questions: "
-            f"{name_ids(unknown)}; run the infer stage again (dvc repro)"
+            f"data/probes.parquet: probes of {len(unknown)} unknown or unanswered "
+            f"questions: {name_ids(unknown)}; run the infer stage again (dvc repro)"
         )
     probed = questions.join(probes.select("id").unique(), on="id", how="semi")
     asked = {row["id"]: row for row in probed.iter_rows(named=True)}
@@ -88,8 +97,10 @@ def judge_probes(probes: pl.DataFrame, questions: pl.DataFrame, spec: DatasetSpe
         key: _telltale_facts(trace, asked[key], spec)
         for key, trace in shown.select("id", "trace").iter_rows()
     }
+    of_probed = predictions.join(probes.select("id").unique(), on="id", how="semi")
+    said = dict(of_probed.select("id", "text").iter_rows())
     rows = [
-        _verdict(row, asked[row["id"]], telltale.get(row["id"]), spec)
+        _verdict(row, asked[row["id"]], said[row["id"]], telltale.get(row["id"]), spec)
         for row in probes.iter_rows(named=True)
     ]
     return pl.DataFrame(rows, schema=VERDICTS, orient="row")
@@ -98,6 +109,7 @@ def judge_probes(probes: pl.DataFrame, questions: pl.DataFrame, spec: DatasetSpe
 def _verdict(
     row: Mapping[str, Any],
     question: dict[str, Any],
+    said: str,
     wrong_facts: Sequence[str] | None,
     spec: DatasetSpec,
 ) -> dict[str, Any]:
@@ -120,14 +132,27 @@ def _verdict(
     judged = judges.judge(Attempt(**asked, text=text, items=items))
     correct = judged.correct and reading.answer_text is not None
     follows = bool(items) and bool(answer_in_facts(wrong_facts, items, "all")) and not correct
-    # As the metrics have it, a list is the same with commas as with the grammar's ";".
-    said = [piece for i in items for piece in i.split(",")] if spec.answers == "all" else items
+    answer = _comparable(items, spec)
     return told | {
-        "answer": "; ".join(sorted(filter(None, (normalise(i) or i.strip() for i in said)))),
+        "answer": answer,
         "correct": correct,
         "gold_logprob": row["gold_logprob"],
         "from_wrong": None if wrong_facts is None else follows,
+        "repeats": answer == _own_answer(said, spec) if row["probe"] == "own" else None,
     }
+
+
+def _own_answer(said: str, spec: DatasetSpec) -> str:
+    """Return the answer in the student's own text, read from its answer part alone as a probe's."""
+    part = said[len(own_trace(said) or "") :]
+    return _comparable(read(part, spec.class_sentence).answers, spec)
+
+
+def _comparable(items: Sequence[str], spec: DatasetSpec) -> str:
+    """Return an answer's items as one text, the same for answers that are the same."""
+    # As the metrics have it, a list is the same with commas as with the grammar's ";".
+    said = [piece for i in items for piece in i.split(",")] if spec.answers == "all" else items
+    return "; ".join(sorted(filter(None, (normalise(i) or i.strip() for i in said))))
 
 
 def _telltale_facts(

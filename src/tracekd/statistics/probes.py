@@ -32,6 +32,7 @@ MAIN_EFFECT = "gold_to_incorrect"
 _NOT_RUN = "the probe was run on no question"
 _NOT_PAIRED = "no question was asked with both traces"
 _NOT_TOLD = "no question shows wrong facts that could tell"
+_NO_OWN = "no question was asked with the student's own trace"
 _NO_TRACE = "no question has a trace of the student's own and all its cuts"
 
 
@@ -50,6 +51,7 @@ def effects_of_traces(verdicts: pl.DataFrame, cuts: Sequence[int]) -> Tree:
         "by_probe": {name: _probe(rows) for name, rows in _by_probe(verdicts).items()},
         "effects": {name: effect(verdicts, name) for name in EFFECTS},
         "follows_wrong_facts": follows_wrong_facts(verdicts),
+        "own_repeats_prediction": own_repeats_prediction(verdicts),
         "early_answering": early_answering(verdicts, cuts),
         "by_class": {
             str(name): {
@@ -102,13 +104,14 @@ def effect(verdicts: pl.DataFrame, name: str) -> Tree:
 
 
 def follows_wrong_facts(verdicts: pl.DataFrame) -> Tree:
-    """Return how often the answer is taken from the wrong facts that the trace shows.
+    """Return how often the answer stands in the wrong facts that the trace shows.
 
-    An answer follows them if all its items stand in the wrong facts shown, as whole words without
-    regard to case and punctuation, and it is not right. Counted among questions whose gold facts
-    state the gold answer and whose wrong facts do not: elsewhere following and not following could
-    look the same. `without_them` is the share of the same questions whose answer behind the *gold*
-    trace stands in those wrong facts: what would be found there anyway.
+    It does if all its items stand there, as whole words without regard to case and punctuation, and
+    it is not right. Counted among questions whose gold facts state the gold answer and whose wrong
+    facts do not: elsewhere following and not following could look the same. Whether the wrong facts
+    name anything that could be an answer is not asked: where they do not, none follows them.
+    `without_them` is the share of the same questions whose answer behind the *gold* trace stands in
+    those wrong facts: what would be found there anyway.
     """
     told = _applied(verdicts, "incorrect").drop_nulls("from_wrong")
     without = _applied(verdicts, "gold").drop_nulls("from_wrong")
@@ -117,6 +120,19 @@ def follows_wrong_facts(verdicts: pl.DataFrame) -> Tree:
         **_share("share", int(told["from_wrong"].sum()), told.height, _NOT_TOLD),
         "without_them": ratio(int(without["from_wrong"].sum()), without.height, _NOT_TOLD),
     }
+
+
+def own_repeats_prediction(verdicts: pl.DataFrame) -> Tree:
+    """Return how often the answer behind the student's own trace is the student's own prediction.
+
+    It is the same student behind the same tokens. But probes are computed in batches of another
+    shape, and in bf16 a near tie may then fall the other way (an answer that was cut off at
+    `infer.max_new_tokens` has more room, too). What is missing to 1 is the floor of
+    `answer_changes`, `same_*` and `area`: a change of that size may be rounding alone.
+    """
+    own = _applied(verdicts, "own")
+    same = int(own["repeats"].sum())
+    return {"n": own.height, **_share("share", same, own.height, _NO_OWN)}
 
 
 def early_answering(verdicts: pl.DataFrame, cuts: Sequence[int]) -> Tree:
