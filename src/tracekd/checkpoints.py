@@ -23,6 +23,7 @@ from tracekd.config import ModelSpec, project_root
 from tracekd.devices import process_rank
 from tracekd.errors import TracekdError
 from tracekd.files import sha256_file, sha256_files
+from tracekd.model_sources import model_files
 
 _PACKAGES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
 
@@ -82,11 +83,15 @@ def fingerprint(spec: ModelSpec, model: Path) -> dict[str, Any]:
         model: folder of its files.
     """
     package = Path(__file__).parent
-    code = {str(path.relative_to(package)): sha256_file(path) for path in package.rglob("*.py")}
-    weights = {path.name: sha256_file(path) for path in model.glob("*.safetensors")}
+    code = {
+        str(path.relative_to(package)): sha256_file(path)
+        for path in package.rglob("*")
+        if path.suffix in {".py", ".c"}
+    }
+    files = {str(path.relative_to(model)): sha256_file(path) for path in model_files(model)}
     return {
         "entry": spec.model_dump(),
-        "weights": sha256_files(weights),
+        "files": sha256_files(files),
         "code": sha256_files(code),
         "packages": {package: version(package) for package in _PACKAGES},
     }
