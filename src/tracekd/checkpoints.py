@@ -14,7 +14,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,8 +23,9 @@ from tracekd.devices import process_rank
 from tracekd.errors import TracekdError
 from tracekd.files import sha256_file, sha256_files
 from tracekd.model_sources import model_files
+from tracekd.runcard import versions
 
-_PACKAGES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
+_PACKAGES = ("torch", "transformers", "peft", "tokenizers", "accelerate", "vllm")
 
 
 class Stopped(SystemExit):
@@ -93,7 +93,7 @@ def fingerprint(spec: ModelSpec, model: Path) -> dict[str, Any]:
         "entry": spec.model_dump(),
         "files": sha256_files(files),
         "code": sha256_files(code),
-        "packages": {package: version(package) for package in _PACKAGES},
+        "packages": versions(_PACKAGES),
     }
 
 
