@@ -208,7 +208,7 @@ def test_a_backend_that_lacks_something_is_named_before_it_generates(student, cp
         def __init__(self, *_, **__):
             pass
 
-        def generate(self, prompts, limits):
+        def generate(self, *_):
             raise AssertionError
 
     monkeypatch.setitem(BACKENDS, "half", Half)

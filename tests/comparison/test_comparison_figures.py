@@ -1,7 +1,11 @@
 """Pictures across experiments: all are written, and the same input gives the same bytes."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
 
 from tracekd.comparison import figures
 
@@ -43,3 +47,23 @@ def test_a_single_regime_has_pictures_too(tmp_path: Path) -> None:
     single = {"x": {"regimes": {"none": {"answer": ESTIMATE}}, "paired": {}}}
     assert all(path.is_file() for path in figures.write_all(tmp_path, single))
     assert all(path.is_file() for path in figures.write_all(tmp_path, {}))
+
+
+def test_long_settings_neither_squeeze_the_axes_nor_are_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *_, **__: (figure.canvas.draw(), drawn.append(figure))
+    )
+    monkeypatch.setattr(figures, "atomic_file", lambda path: nullcontext(path))
+    differ = ", ".join(f"train.some_parameter_{n} {n}" for n in range(9))
+    figures.write_all(tmp_path, {f"small on worlds, {differ}": RESULTS["small on worlds"]})
+    assert len(drawn) == 3
+    for figure in drawn:
+        (axes,) = figure.axes
+        assert axes.get_position().width > 0.6
+        edge = figure.bbox.width
+        headings = [text for text in axes.texts if text.get_weight() == "bold"]
+        assert " ".join(text.get_text() for text in headings).endswith("train.some_parameter_8 8")
+        assert all(text.get_window_extent().x1 <= edge for text in headings)

@@ -3,6 +3,7 @@
 The same input gives the same bytes: no dates, no paths, fixed fonts and sizes.
 """
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Where in its row each of one or two estimates is drawn.
 _SHIFTS = {1: (0.0,), 2: (-0.14, 0.14)}
+#: Signs in a line of a heading, and its most lines.
+_LINE, _LINES = 78, 5
 #: A label on the left and, by name, estimates to draw in its row; None where there is nothing.
 Row = tuple[str, Mapping[str, Mapping[str, Any]]]
 
@@ -120,16 +123,19 @@ def _draw_rows(
     for heading, rows in blocks.items():
         if not rows:
             continue
-        axes.annotate(
-            heading,
-            (0, place),
-            (4, 0),
-            ("axes fraction", "data"),
-            "offset points",
-            va="center",
-            weight="bold",
-        )
-        place += 1
+        for line in textwrap.wrap(heading, _LINE, max_lines=_LINES, placeholder=" …"):
+            told = axes.annotate(
+                line,
+                (0, place),
+                (4, 0),
+                ("axes fraction", "data"),
+                "offset points",
+                va="center",
+                weight="bold",
+            )
+            # Else the axes would shrink until the longest heading fits beside them.
+            told.set_in_layout(False)
+            place += 1
         for name, estimates in rows:
             for shift, (key, estimate) in zip(
                 _SHIFTS[len(colors)], estimates.items(), strict=False
