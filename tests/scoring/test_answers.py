@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tracekd.errors import TracekdError
 from tracekd.scoring import exact_match, marco_metric
-from tracekd.scoring.answers import METRICS, metric
+from tracekd.scoring.answers import METRICS, judge_answers, metric
 from tracekd.scoring.attempt import AnswerMetric, Attempt, Verdict
 from tracekd.scoring.cotemp_metric import released_answer
 
@@ -239,3 +239,13 @@ def test_to_marco_a_decimal_point_is_no_punctuation(text: str, gold: str, right:
 def test_a_metric_whose_parts_would_hide_other_numbers_is_refused(parts: tuple[str, ...]) -> None:
     with pytest.raises(TracekdError, match=r"exact_match: parts must be .* not taken .*accuracy"):
         AnswerMetric(parts, exact_match.judge)
+
+
+def test_a_question_that_cannot_be_scored_is_named() -> None:
+    said = pl.DataFrame(
+        {"id": ["q/7"], "question": ["?"], "context": [["A."]], "answers": [["A"]]}
+        | {"subtype": [None], "answer": ["A"], "items": [["A"]]},
+        schema_overrides={"subtype": pl.String},
+    )
+    with pytest.raises(TracekdError, match=r"q/7: the answer cannot be scored: .*triple element"):
+        judge_answers(said, "cotemp")

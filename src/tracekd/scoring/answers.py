@@ -4,7 +4,7 @@ import polars as pl
 
 from tracekd.errors import TracekdError, nearest
 from tracekd.scoring import cotemp_metric, exact_match, marco_metric
-from tracekd.scoring.attempt import AnswerMetric, Attempt
+from tracekd.scoring.attempt import AnswerMetric, Attempt, Verdict
 
 METRICS: dict[str, AnswerMetric] = {
     "exact_match": AnswerMetric(exact_match.PARTS, exact_match.judge, reads_context=False),
@@ -36,9 +36,12 @@ def judge_answers(said: pl.DataFrame, name: str) -> pl.DataFrame:
     """Return `answer_correct` and the parts of a metric, each a Float64 column.
 
     Args:
-        said: question, context, answers and subtype as in `records.QUESTIONS`; answer and items as
-            in `tracekd.traces.reading.READINGS`.
+        said: id, question, context, answers and subtype as in `records.QUESTIONS`; answer and
+            items as in `tracekd.traces.reading.READINGS`.
         name: see `metric`.
+
+    Raises:
+        TracekdError: naming a question that the metric cannot score.
     """
     chosen = metric(name)
     verdicts = chosen.judge_all(said) if chosen.judge_all else _judge_each(said, chosen)
@@ -47,12 +50,22 @@ def judge_answers(said: pl.DataFrame, name: str) -> pl.DataFrame:
     return verdicts.select(right.alias("answer_correct"), *chosen.parts)
 
 
+def _judged(chosen: AnswerMetric, key: str, attempt: Attempt) -> Verdict:
+    try:
+        return chosen.judge(attempt)
+    except ValueError as error:
+        raise TracekdError(f"{key}: the answer cannot be scored: {error}") from error
+
+
 def _judge_each(said: pl.DataFrame, chosen: AnswerMetric) -> pl.DataFrame:
     contexts = said["context"].to_list() if chosen.reads_context else [()] * said.height
     gold, subtypes, items = (said[name].to_list() for name in ("answers", "subtype", "items"))
     texts = said["answer"].fill_null("")
     attempts = zip(said["question"], contexts, gold, subtypes, texts, items, strict=True)
-    verdicts = [chosen.judge(Attempt(*parts)) for parts in attempts]
+    ids = said["id"].to_list()
+    verdicts = [
+        _judged(chosen, key, Attempt(*parts)) for key, parts in zip(ids, attempts, strict=True)
+    ]
     columns = {part: [verdict.parts[part] for verdict in verdicts] for part in chosen.parts}
     schema = {"correct": pl.Boolean, **dict.fromkeys(chosen.parts, pl.Float64)}
     correct = [verdict.correct for verdict in verdicts]
