@@ -34,7 +34,7 @@ def main(
     from tracekd import pools
 
     pools.tune()
-    from tracekd import backends, config, files, records, sft, tables
+    from tracekd import config, files, records, sft, tables
 
     settings = config.load_params(params)
     if show:
@@ -45,7 +45,6 @@ def main(
         table = tables.read(out / "train.parquet", records.SFT)
         print(show_examples(table.head(show).rows(named=True), encoder))
         return
-    backends.check_name(settings.infer.backend)  # infer wants it: not to be told after training
     spec = config.load_dataset(datasets, settings.dataset)
     with files.atomic_directory(out) as folder:
         manifest = sft.build_files(prepared, decomposed, folder, settings, spec)

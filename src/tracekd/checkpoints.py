@@ -14,6 +14,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,9 +24,8 @@ from tracekd.devices import process_rank
 from tracekd.errors import TracekdError
 from tracekd.files import sha256_file, sha256_files
 from tracekd.model_sources import model_files
-from tracekd.runcard import versions
 
-_PACKAGES = ("torch", "transformers", "peft", "tokenizers", "accelerate", "vllm")
+_PACKAGES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
 
 
 class Stopped(SystemExit):
@@ -93,7 +93,7 @@ def fingerprint(spec: ModelSpec, model: Path) -> dict[str, Any]:
         "entry": spec.model_dump(),
         "files": sha256_files(files),
         "code": sha256_files(code),
-        "packages": versions(_PACKAGES),
+        "packages": {package: version(package) for package in _PACKAGES},
     }
 
 

@@ -18,12 +18,6 @@ class Device:
     device: "torch.device"
     dtype: "torch.dtype"
 
-    def on_cpu(self) -> "Device":
-        """Return the CPU with this device's precision."""
-        import torch
-
-        return Device(torch.device("cpu"), self.dtype)
-
     def describe(self) -> dict[str, Any]:
         """Return the machine in words, for a run card: all of it that results depend on."""
         import torch

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tracekd.backends import BACKENDS, Backend, choose_backend, make_backend, stop_ids
+from tracekd.backends import Backend, choose_backend, make_backend, stop_ids
 from tracekd.checkpoints import Journal, StopRequest, digest, fingerprint, progress_folder
 from tracekd.collation import length_batches
 from tracekd.config import InferParams, ModelSpec
@@ -158,11 +158,10 @@ def _load_and_generate(
 ) -> tuple[list[Generation], dict[str, Any]]:
     device = choose_device()
     encoder = load_encoder(name, spec)
-    place = device.on_cpu() if BACKENDS[params.backend].copies else device
-    model = load_student(name, spec, adapter, place)
+    model = load_student(name, spec, adapter, device)
     stops = stop_ids(model, encoder)
     examples = [[*encoder.plain_ids(text), encoder.end_of_turn] for text in taught]
-    backend = make_backend(params.backend, model, encoder, device, examples, spec.max_length)
+    backend = make_backend(params.backend, model, encoder, device, examples)
     started = time.perf_counter()
     machine = str(device.describe()["device_name"])
     with Journal(progress / "answers.jsonl") as journal:

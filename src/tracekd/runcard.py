@@ -2,24 +2,14 @@
 
 import platform
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tracekd.files import read_json, write_json
 
-_PACKAGES = (
-    "tracekd",
-    "torch",
-    "transformers",
-    "peft",
-    "tokenizers",
-    "accelerate",
-    "polars",
-    "vllm",
-)
+_PACKAGES = ("tracekd", "torch", "transformers", "peft", "tokenizers", "accelerate", "polars")
 
 
 class RunCard:
@@ -41,18 +31,9 @@ class RunCard:
             **self._facts,
             "python": platform.python_version(),
             "platform": platform.platform(),
-            "packages": versions(_PACKAGES),
+            "packages": {package: version(package) for package in _PACKAGES},
         }
         write_json(path, card)
-
-
-def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Return the version of each package that is installed."""
-    found = {}
-    for package in packages:
-        with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
 
 
 def join(folder: Path) -> None:

@@ -199,19 +199,3 @@ def test_unknown_backend_names_the_known_ones(cpu):
 def test_auto_chooses_transformers_without_a_gpu(cpu):
     assert choose_backend("auto", cpu) == "transformers"
     assert {choose_backend(name, cpu) for name in BACKENDS} == set(BACKENDS)
-
-
-def test_a_backend_that_lacks_something_is_named_before_it_generates(student, cpu, monkeypatch):
-    class Half:
-        batches, copies = 1, False
-
-        def __init__(self, *_, **__):
-            pass
-
-        def generate(self, *_):
-            raise AssertionError
-
-    monkeypatch.setitem(BACKENDS, "half", Half)
-    model, encoder = student("tiny_llama")
-    with pytest.raises(TracekdError, match="backend half: Half has no crew_memory"):
-        make_backend("half", model, encoder, cpu)

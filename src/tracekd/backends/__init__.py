@@ -6,8 +6,8 @@
         decoding.py  reads prompts, verifies guesses
     vllm.py          an extra, on NVIDIA GPUs
 
-To add one: a class with the constructor of `BackendClass` and what `Backend` asks for, and its line
-in `BACKENDS`. What it generates with, a tokenizer too, it finds at `model.name_or_path`.
+To add one: a class with the constructor of the others and `Backend`'s attributes, and its line in
+`BACKENDS`.
 """
 
 import importlib.util
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from tracekd.devices import Device
+
+#: Ways to continue prompts, by the name that `infer.backend` gives them.
+BACKENDS = {"transformers": TransformersBackend, "vllm": VllmBackend}
 
 
 class Backend(Protocol):
@@ -50,59 +53,6 @@ class Backend(Protocol):
         ...
 
 
-_ASKED_FOR = ("batches", "generate", "crew_memory")
-
-
-class BackendClass(Protocol):
-    """Makes a backend.
-
-    Attributes:
-        copies: whether it puts a copy of the model on the device; the model is then loaded on the
-            CPU, so that there is room for the copy.
-    """
-
-    copies: bool
-
-    def __call__(
-        self,
-        model: "PreTrainedModel",
-        stops: frozenset[int],
-        device: "Device",
-        taught: Sequence[Sequence[int]] = (),
-        /,
-        *,
-        max_length: int | None = None,
-    ) -> Backend:
-        """Return a backend.
-
-        Args:
-            model: the student; the backend may change how it computes, and where.
-            stops: tokens that end an answer, and that its answers end with.
-            device: where to compute.
-            taught: answers of the kind to be expected; they save time and change nothing.
-            max_length: longest prompt and answer together; None: the model's own limit.
-        """
-        ...
-
-
-#: Ways to continue prompts, by the name that `infer.backend` gives them.
-BACKENDS: dict[str, BackendClass] = {"transformers": TransformersBackend, "vllm": VllmBackend}
-
-
-def check_name(name: str) -> None:
-    """Raise unless `infer.backend` may have that name.
-
-    Raises:
-        TracekdError: naming the nearest backends.
-    """
-    known = ["auto", *BACKENDS]
-    if name not in known:
-        raise TracekdError(
-            f"params.yaml: infer.backend: unknown backend {name!r}; {nearest(name, known)} "
-            "(an own one: src/tracekd/backends/__init__.py)"
-        )
-
-
 def choose_backend(name: str, device: "Device") -> str:
     """Return a name in `BACKENDS`; `auto` is vLLM where it is installed and there is a GPU.
 
@@ -112,7 +62,11 @@ def choose_backend(name: str, device: "Device") -> str:
     if name == "auto":
         fast = device.device.type == "cuda" and importlib.util.find_spec("vllm") is not None
         return "vllm" if fast else "transformers"
-    check_name(name)
+    if name not in BACKENDS:
+        known = ["auto", *BACKENDS]
+        raise TracekdError(
+            f"params.yaml: infer.backend: unknown backend {name!r}; {nearest(name, known)}"
+        )
     return name
 
 
@@ -122,7 +76,6 @@ def make_backend(
     encoder: ChatEncoder,
     device: "Device",
     taught: Sequence[Sequence[int]] = (),
-    max_length: int | None = None,
 ) -> Backend:
     """Return a backend by its registered name, or `auto`, for a model on its device.
 
@@ -133,14 +86,11 @@ def make_backend(
         device: where the model is.
         taught: answers of the kind to be expected, as tokens. They may save time, and change
             nothing.
-        max_length: longest prompt and answer together; None: the model's own limit.
     """
-    chosen = choose_backend(name, device)
-    made = BACKENDS[chosen](model, stop_ids(model, encoder), device, taught, max_length=max_length)
-    # Now rather than after the answers: type checkers see this, but not everyone runs one.
-    if missing := [each for each in _ASKED_FOR if not hasattr(made, each)]:
-        raise TracekdError(f"backend {chosen}: {type(made).__name__} has no {', '.join(missing)}")
-    return made
+    backend: Backend = BACKENDS[choose_backend(name, device)](
+        model, stop_ids(model, encoder), device, taught
+    )
+    return backend
 
 
 def stop_ids(model: "PreTrainedModel", encoder: ChatEncoder) -> frozenset[int]:

@@ -23,7 +23,6 @@ class TransformersBackend:
 
     #: How many batches of `infer.batch_size` prompts it wants at once.
     batches = 1
-    copies = False
 
     def __init__(
         self,
@@ -32,7 +31,6 @@ class TransformersBackend:
         device: "Device",
         taught: Sequence[Sequence[int]] = (),
         draft: int = DRAFT,
-        max_length: int | None = None,  # noqa: ARG002  (its cache grows with what it is given)
     ) -> None:
         """Generate with `model`, which is on `device`, until a token of `stops`.
 
@@ -42,7 +40,6 @@ class TransformersBackend:
             device: where the model is.
             taught: answers of the kind to be expected; they save time and change nothing.
             draft: most tokens to guess at once; 0 for decoding one by one.
-            max_length: makes no difference.
         """
         from tracekd.backends.packed import PackedModel
         from tracekd.crew import Crew, crew_size

@@ -20,7 +20,6 @@ class VllmBackend:
 
     #: vLLM schedules by itself, the better the more it is given.
     batches = 64
-    copies = True
 
     def __init__(
         self,
@@ -28,16 +27,8 @@ class VllmBackend:
         stops: frozenset[int],
         device: "Device",
         _taught: Sequence[Sequence[int]] = (),
-        max_length: int | None = None,
     ) -> None:
-        """Generate with `model` until a token of `stops`; best with a model on the CPU.
-
-        Args:
-            model: the student.
-            stops: tokens that end an answer.
-            device: an NVIDIA GPU.
-            max_length: longest prompt and answer together: vLLM reserves memory for one of them,
-                and by itself takes the model's own limit, for Llama-3 131,072 tokens.
+        """Generate with `model` until a token of `stops`; `model` leaves the GPU.
 
         Raises:
             TracekdError: if vLLM is not installed or `device` is not a GPU.
@@ -54,14 +45,13 @@ class VllmBackend:
                 "params.yaml: infer.backend: vllm needs the package vllm; pip install -e '.[vllm]'"
             ) from error
         self._stops = sorted(stops)
-        model.to("cpu")  # vLLM asks for nearly all of the card's memory
+        model.to("cpu")
         with tempfile.TemporaryDirectory() as folder:
             model.save_pretrained(folder)
             self._llm: Any = LLM(
                 model=folder,
                 skip_tokenizer_init=True,
                 dtype=str(device.dtype).removeprefix("torch."),
-                max_model_len=max_length,
                 enable_prefix_caching=True,
                 seed=0,
             )
