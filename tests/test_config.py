@@ -87,12 +87,9 @@ def test_a_model_has_exactly_one_source() -> None:
     assert parse_settings(ModelSpec, {"max_length": 8, "hub": hub}, "here").hub is not None
 
 
-def test_a_local_folder_is_a_source_or_stands_beside_the_repository_whose_files_it_holds() -> None:
+def test_a_local_folder_stands_beside_the_repository_whose_files_it_holds() -> None:
     made = {"template": "llama", "config": {}}
-    hub = {"repo": "a/b", "revision": "0" * 40}
-    for entry in ({"path": "mine"}, {"path": "mine", "hub": hub}):
-        assert parse_settings(ModelSpec, {"max_length": 8, **entry}, "here").path == "mine"
-    with pytest.raises(TracekdError, match="exactly one of hub, wheel, random, path"):
+    with pytest.raises(TracekdError, match="path stands beside hub"):
         parse_settings(ModelSpec, {"max_length": 8, "path": "mine", "random": made}, "here")
 
 

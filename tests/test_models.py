@@ -1,18 +1,16 @@
 import json
-import shutil
 import threading
 import zipfile
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tracekd import model_sources
-from tracekd.config import HubModel, ModelSpec, RandomModel, TrainParams, WheelModel, load_model
+from tracekd.config import HubModel, ModelSpec, TrainParams, WheelModel, load_model
 from tracekd.devices import Device, choose_device
 from tracekd.errors import TracekdError
 from tracekd.files import sha256_file
-from tracekd.model_sources import locate, pin
+from tracekd.model_sources import locate
 from tracekd.models import (
     add_adapter,
     base_reference,
@@ -167,40 +165,11 @@ def test_local_folder_overrides_the_hub_and_is_relative_to_the_project(monkeypat
     (tmp_path / "mine").symlink_to(tiny)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     hub = HubModel(repo="no/where", revision=REVISION)
-    spec = ModelSpec(hub=hub, path="mine", sha256=pinned(tmp_path, "mine"), max_length=64)
+    spec = ModelSpec(hub=hub, path="mine", max_length=64)
     assert locate("m", spec) == tmp_path / "mine"
     assert base_reference("m", spec, tmp_path) == "mine"
     with pytest.raises(TracekdError, match=r"m: path: .*gone holds no config.json"):
         locate("m", spec.model_copy(update={"path": "gone"}))
-
-
-def pinned(root: Path, path: str) -> str:
-    """Pin a folder as a model of its own; the entry and its comments stay."""
-    settings = root / "models.yaml"
-    hub = f"hub: {{repo: no/where, revision: '{REVISION}'}}"
-    settings.write_text(f"m:  # mine\n  path: null\n  {hub}\n  max_length: 64\n")
-    sha256 = pin("m", settings, path)
-    entry = yaml.safe_load(settings.read_text())["m"]
-    assert (entry["path"], entry["sha256"]) == (path, sha256)
-    assert "m:  # mine\n" in settings.read_text()
-    return sha256
-
-
-def test_files_of_a_local_model_are_those_that_are_pinned(monkeypatch, tmp_path):
-    tiny = locate("tiny_llama", load_model(ROOT / "models.yaml", "tiny_llama"))
-    shutil.copytree(tiny, tmp_path / "mine")
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    spec = ModelSpec(path="mine", sha256=pinned(tmp_path, "mine"), max_length=64)
-    assert locate("m", spec) == tmp_path / "mine"
-    (tmp_path / "mine/README.md").write_text("not part of the model")
-    assert locate("m", spec) == tmp_path / "mine"
-    with pytest.raises(TracekdError, match=r"not pinned; run `python stages/train.py --pin m`"):
-        locate("m", spec.model_copy(update={"sha256": None}))
-    with (tmp_path / "mine/tokenizer.json").open("a") as out:
-        out.write(" ")
-    model_sources._content.cache_clear()
-    with pytest.raises(TracekdError, match=f"pinned sha256 {spec.sha256}, found .*--pin m"):
-        locate("m", spec)
 
 
 def wheel(folder: Path, content: bytes) -> WheelModel:
@@ -259,19 +228,3 @@ def test_device_is_chosen_and_described():
     assert described["device"] in {"cpu", "cuda", "mps"}
     assert described["dtype"] in {"float32", "bfloat16"}
     assert device.peak_memory_bytes() >= 0
-
-
-def test_a_model_that_generation_cannot_compute_is_refused_before_it_is_trained(exact):
-    config = {
-        "model_type": "gemma2",
-        "hidden_size": 32,
-        "intermediate_size": 32,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 2,
-        "head_dim": 16,
-    }
-    spec = load_model(ROOT / "models.yaml", "tiny_llama")
-    capped = spec.model_copy(update={"random": RandomModel(template="llama", config=config)})
-    with pytest.raises(TracekdError, match=r"model capped: .*attn_logit_softcapping.*choose"):
-        load_base("capped", capped, exact)

@@ -23,7 +23,6 @@ from tracekd.config import ModelSpec, project_root
 from tracekd.devices import process_rank
 from tracekd.errors import TracekdError
 from tracekd.files import sha256_file, sha256_files
-from tracekd.model_sources import model_files
 
 _PACKAGES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
 
@@ -83,15 +82,11 @@ def fingerprint(spec: ModelSpec, model: Path) -> dict[str, Any]:
         model: folder of its files.
     """
     package = Path(__file__).parent
-    code = {
-        str(path.relative_to(package)): sha256_file(path)
-        for path in package.rglob("*")
-        if path.suffix in {".py", ".c"}
-    }
-    files = {str(path.relative_to(model)): sha256_file(path) for path in model_files(model)}
+    code = {str(path.relative_to(package)): sha256_file(path) for path in package.rglob("*.py")}
+    weights = {path.name: sha256_file(path) for path in model.glob("*.safetensors")}
     return {
         "entry": spec.model_dump(),
-        "files": sha256_files(files),
+        "weights": sha256_files(weights),
         "code": sha256_files(code),
         "packages": {package: version(package) for package in _PACKAGES},
     }

@@ -213,12 +213,10 @@ class RandomModel(Settings):
 
 
 class ModelSpec(Settings):
-    """One entry of models.yaml: exactly one of `hub`, `wheel`, `random`, or `path` alone.
+    """One entry of models.yaml: exactly one of `hub`, `wheel`, `random`.
 
     Attributes:
-        path: a local folder with safetensors, config.json and a tokenizer, relative to the project
-            root. Beside `hub`: the repository's files, which are then not fetched.
-        sha256: content hash of that folder (`python stages/train.py --pin NAME` writes it).
+        path: a local folder with the files of the `hub` repository, which are then not fetched.
         max_length: longest prompt and completion together, in tokens.
         template_args: further variables of the model's chat template.
     """
@@ -227,15 +225,15 @@ class ModelSpec(Settings):
     wheel: WheelModel | None = None
     random: RandomModel | None = None
     path: str | None = None
-    sha256: Sha256 | None = None
     max_length: Count
     template_args: dict[str, bool | str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_one_source(self) -> "ModelSpec":
-        named = [source for source in (self.hub, self.wheel, self.random) if source is not None]
-        if len(named) + (self.path is not None and self.hub is None) != 1:
-            raise ValueError("needs exactly one of hub, wheel, random, path (which may join hub)")
+        if sum(source is not None for source in (self.hub, self.wheel, self.random)) != 1:
+            raise ValueError("needs exactly one of hub, wheel, random")
+        if self.path is not None and self.hub is None:
+            raise ValueError("path stands beside hub, whose files it holds; nothing else pins them")
         return self
 
 

@@ -2,8 +2,7 @@
 
 Everything ends as a local folder with safetensors, `config.json` and a tokenizer, so the rest of
 the package loads all models alike. Files are pinned: a hub model by its commit, a wheel's by their
-SHA-256, a folder by its content hash. What is converted or built is kept in the user's cache
-folder, once.
+SHA-256. What is converted or built is kept in the user's cache folder, once.
 """
 
 import hashlib
@@ -16,14 +15,12 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 
-from tracekd.config import ModelSpec, WheelModel, cache_folder, load_model, project_root
+from tracekd.config import ModelSpec, WheelModel, cache_folder, project_root
 from tracekd.errors import TracekdError
-from tracekd.files import atomic_directory, sha256_file, sha256_files
+from tracekd.files import atomic_directory, sha256_file
 from tracekd.hub import Repository, fetch
-from tracekd.settings import write_entry
 
 #: Part of the cache key: raise it when a conversion below changes what it writes.
 _RECIPE = 1
@@ -41,7 +38,7 @@ def locate(name: str, spec: ModelSpec) -> Path:
         TracekdError: naming the model, what was tried and what to do.
     """
     if spec.path is not None:
-        return _local(name, spec)
+        return _local(name, spec.path)
     if spec.hub is not None:
         repository = Repository("model", name, spec.hub.repo, spec.hub.revision)
         return fetch(repository, _HUB_FILES, _OTHER_PROGRAMS)
@@ -61,73 +58,12 @@ def locate(name: str, spec: ModelSpec) -> Path:
     return _cached(f"{name}-{key}", lambda folder: save_random_model(random, folder))
 
 
-def pin(name: str, settings: Path, path: str | None = None) -> str:
-    """Write the content hash of a model's folder into models.yaml, and return it.
-
-    Args:
-        name: key of models.yaml.
-        settings: that file; comments and order are kept.
-        path: the folder; None takes the one that the entry has.
-
-    Raises:
-        TracekdError: if there is no such entry or folder.
-    """
-    spec = load_model(settings, name, named_by="--pin")
-    if spec.wheel is not None or spec.random is not None:
-        raise TracekdError(
-            f"{settings}: {name}: has a source that is no folder; give the folder's model an entry "
-            "of its own"
-        )
-    chosen = path if path is not None else spec.path
-    if chosen is None:
-        raise TracekdError(
-            f"{settings}: {name}: path is null, so there is no folder to pin; give one with --path"
-        )
-    sha256 = _content(_folder(name, chosen))
-    write_entry(settings, name, {"path": chosen, "sha256": sha256})
-    return sha256
-
-
-def model_files(folder: Path) -> list[Path]:
-    """Return the files of a model's folder that decide what is computed with it."""
-    files = {path for pattern in _HUB_FILES for path in folder.rglob(pattern) if path.is_file()}
-    others = [pattern.removesuffix("/*") for pattern in _OTHER_PROGRAMS]
-    return sorted(
-        path
-        for path in files
-        if (top := path.relative_to(folder).parts[0]) not in others and not top.startswith(".")
-    )
-
-
-@lru_cache(maxsize=8)
-def _content(folder: Path) -> str:
-    files = model_files(folder)
-    return sha256_files({path.relative_to(folder).as_posix(): sha256_file(path) for path in files})
-
-
-def _folder(name: str, path: str) -> Path:
+def _local(name: str, path: str) -> Path:
     folder = project_root() / Path(path).expanduser()
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
         raise TracekdError(
             f"models.yaml: {name}: path: {folder} holds no config.json and *.safetensors; "
-            "put the model's files into it, or set path: null"
-        )
-    return folder
-
-
-def _local(name: str, spec: ModelSpec) -> Path:
-    folder = _folder(name, str(spec.path))
-    advice = f"run `python stages/train.py --pin {name}`"
-    if spec.sha256 is None:
-        raise TracekdError(
-            f"models.yaml: {name}: path is set but sha256 is null, so its content is not pinned; "
-            f"{advice}"
-        )
-    found = _content(folder)
-    if found != spec.sha256:
-        raise TracekdError(
-            f"{folder}: the files are not those that models.yaml pins for {name}: pinned sha256 "
-            f"{spec.sha256}, found {found}; restore them, or if the change is intended, {advice}"
+            "download the hub repository into it, or set path: null"
         )
     return folder
 

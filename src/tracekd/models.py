@@ -14,7 +14,7 @@ from tracekd.model_sources import locate, quiet_transformers
 
 if TYPE_CHECKING:
     from peft import PeftModel
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from tracekd.devices import Device
 
@@ -38,30 +38,14 @@ def load_encoder(name: str, spec: ModelSpec) -> ChatEncoder:
 
 
 def load_base(name: str, spec: ModelSpec, device: "Device") -> "PreTrainedModel":
-    """Return the model as published, on the device and in its number format, for evaluation.
-
-    Raises:
-        TracekdError: if its attention is one that generation does not compute; training would come
-            to an end for nothing.
-    """
+    """Return the model as published, on the device and in its number format, for evaluation."""
     from transformers import AutoModelForCausalLM
 
     with quiet_transformers():
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             locate(name, spec), dtype=device.dtype, use_safetensors=True
         )
-    if kind := _special_attention(model.config):
-        raise TracekdError(
-            f"model {name}: its attention has {kind}, which the transformers backend does not "
-            "compute; choose a decoder with plain softmax attention (Llama, Qwen, Mistral)"
-        )
     return model.to(device.device).eval()
-
-
-def _special_attention(config: "PretrainedConfig") -> str | None:
-    if getattr(config, "attn_logit_softcapping", None) is not None:
-        return "a soft cap (attn_logit_softcapping)"
-    return "sinks" if config.model_type == "gpt_oss" else None
 
 
 def add_adapter(base: "PreTrainedModel", params: TrainParams, seed: int) -> "PeftModel":

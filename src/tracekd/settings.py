@@ -22,7 +22,6 @@ from pydantic import (
 )
 
 from tracekd.errors import TracekdError, nearest
-from tracekd.files import atomic_file
 
 #: Aliases make a YAML file of a line stand for a structure of gigabytes.
 _SHORT = Repr()
@@ -96,23 +95,6 @@ def read_yaml(path: Path) -> Any:
     # ValueError: bytes that are not UTF-8, a date like 2001-99-99, a number without end
     except (yaml.YAMLError, ValueError) as error:
         raise TracekdError(f"{path}: not valid YAML: {error}") from error
-
-
-def write_entry(path: Path, name: str, values: dict[str, str]) -> None:
-    """Write values into one entry of a YAML file; comments and order of the others are kept."""
-    from ruamel.yaml import YAML
-
-    round_trip = YAML()
-    round_trip.preserve_quotes = True
-    round_trip.width = 4096
-    # Its default writes null as nothing at all.
-    round_trip.representer.add_representer(
-        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
-    content = round_trip.load(path.read_text(encoding="utf-8"))
-    content[name].update(values)
-    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as out:
-        round_trip.dump(content, out)
 
 
 class _OnceLoader(yaml.SafeLoader):

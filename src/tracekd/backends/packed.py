@@ -204,7 +204,6 @@ def _attend(
     packed: _Layout,
     sliding_window: int | None = None,
     softcap: float | None = None,
-    s_aux: torch.Tensor | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Return the attention's output [1, T, H, D]; an attention function for transformers.
@@ -218,12 +217,11 @@ def _attend(
         scaling: of the scores.
         packed: handed through by the model.
         sliding_window: how many positions a token sees, itself among them.
-        softcap: of the scores; must be None.
-        s_aux: attention sinks; must be None.
+        softcap: of the scores.
         _: of other attention functions.
     """
-    if softcap is not None or s_aux is not None:
-        raise TracekdError("the transformers backend knows no attention with a soft cap or sinks")
+    if softcap is not None:
+        raise TracekdError("the transformers backend does not know attention with a soft cap")
     heads, key_heads, width = query.shape[1], key.shape[1], query.shape[3]
     groups, rows = heads // key_heads, packed.rows
     keys, values = packed.cache.layer(module.layer_idx, key)
