@@ -127,13 +127,14 @@ def load_student(name: str, spec: ModelSpec, adapter: Path, device: "Device") ->
 def base_reference(name: str, spec: ModelSpec, root: Path) -> str:
     """Return the base model's name for an adapter's configuration, and make it resolvable.
 
-    A hub model goes by its hub name and a local one by its `path`, as models.yaml has them. Others
-    go by `models/base/NAME`, a link in the project to the user's cache: an absolute path would
-    make the adapter a function of whose machine it was trained on.
+    A hub model goes by its hub name and a local one by its `path`, as models.yaml has them. Others,
+    and a path from the home folder, which PEFT does not know, go by `models/base/NAME`, a link in
+    the project: an absolute path would make the adapter a function of whose machine it was trained
+    on.
     """
-    if spec.path is not None:
+    if spec.path is not None and not spec.path.startswith("~"):
         return spec.path
-    if spec.hub is not None:
+    if spec.hub is not None and spec.path is None:
         return spec.hub.repo
     link, target = root / _BASES / name, locate(name, spec)
     if link.is_symlink() and link.resolve() == target.resolve():
