@@ -87,3 +87,14 @@ def test_train_pins_a_model_folder_and_trains_nothing(project: Project, tmp_path
     entry = yaml.safe_load(models.read_text())["own"]
     assert entry["path"] == str(tmp_path / "mine")
     assert f"own: sha256 {entry['sha256']} written to {models}" in done.stdout
+
+
+def test_an_unknown_backend_is_told_before_training(project: Project, tmp_path: Path) -> None:
+    params = yaml.safe_load((project.path / "params.yaml").read_text())
+    params["infer"]["backend"] = "vlm"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    options = ("--params", str(tmp_path / "params.yaml"), "--out", str(tmp_path / "sft"))
+    done = project.run(sys.executable, "stages/build_sft.py", *options, check=False)
+    assert "infer.backend: unknown backend 'vlm'; did you mean vllm?" in done.stderr
+    assert done.returncode == 1
+    assert not (tmp_path / "sft").exists()
