@@ -161,6 +161,22 @@ def test_absent_adapter_names_the_stage_that_makes_it(exact, tmp_path):
         load_student("tiny_llama", spec, tmp_path / "none", exact)
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("gemma2", r"\(attn_logit_softcapping: 50.0 in its config.json\)"),
+        ("gpt_oss", r"\(model_type: gpt_oss, weights model.layers.0.self_attn.sinks\)"),
+    ],
+)
+def test_model_that_could_not_generate_is_refused_before_training(
+    exact, uncommon, tmp_path, monkeypatch, name, told
+):
+    uncommon(name).save_pretrained(tmp_path)
+    monkeypatch.setattr("tracekd.models.locate", lambda *_: tmp_path)
+    with pytest.raises(TracekdError, match=f"model mine: .*{told}, which .*; choose a model"):
+        load_base("mine", ModelSpec(path="mine", max_length=64), exact)
+
+
 ENTRIES = f"""# models
 m:  # mine
   hub: {{repo: no/where, revision: '{REVISION}'}}

@@ -5,9 +5,7 @@ ignored. Only stage scripts read these files; the package gets the validated obj
 """
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -257,16 +255,8 @@ def load_dataset(path: Path, name: str, named_by: str = "params.yaml: dataset") 
 def load_model(
     path: Path, name: str, named_by: str = "params.yaml: model", folder: str | None = None
 ) -> ModelSpec:
-    """Read one entry of models.yaml; messages say that `named_by` asks for it.
-
-    Args:
-        path: models.yaml.
-        name: key of the entry.
-        named_by: see above.
-        folder: stands for the entry's own `path`.
-    """
-    given = {} if folder is None else {"path": folder}
-    return _load_entry(ModelSpec, path, name, "model", named_by, given)
+    """Read one entry of models.yaml as `load_dataset` does; `folder` is to be its `path`."""
+    return _load_entry(ModelSpec, path, name, "model", named_by, folder)
 
 
 def project_root() -> Path:
@@ -285,12 +275,7 @@ def cache_folder() -> Path:
 
 
 def _load_entry(
-    kind: type[S],
-    path: Path,
-    name: str,
-    noun: str,
-    named_by: str,
-    given: Mapping[str, str] = MappingProxyType({}),
+    kind: type[S], path: Path, name: str, noun: str, named_by: str, folder: str | None = None
 ) -> S:
     entries = read_yaml(path)
     if not isinstance(entries, dict) or name not in entries:
@@ -300,6 +285,6 @@ def _load_entry(
             f"(entries of {path})"
         )
     entry = entries[name]
-    if isinstance(entry, dict):
-        entry = {**entry, **given}
+    if folder is not None and isinstance(entry, dict):
+        entry = {**entry, "path": folder}
     return parse_settings(kind, entry, f"{path}: {name}")

@@ -199,3 +199,12 @@ def test_attention_that_cannot_be_replaced_is_refused(cpu):
     model = BloomForCausalLM(BloomConfig(vocab_size=64, hidden_size=32, n_layer=1, n_head=2))
     with pytest.raises(TracekdError, match="BloomForCausalLM has an attention of its own"):
         TransformersBackend(Student(model, None, frozenset(), cpu, 64))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("gemma2", "a soft cap of 50.0"), ("gpt_oss", r"sinks \(s_aux\)")]
+)
+def test_attention_that_is_not_computed_is_refused_and_not_passed_over(cpu, uncommon, name, told):
+    backend = TransformersBackend(Student(uncommon(name), None, frozenset(), cpu, 64))
+    with pytest.raises(TracekdError, match=f"Attention has attention with {told}.* choose"):
+        backend.generate([[1, 2, 3]], [4])

@@ -70,6 +70,7 @@ def engine(folder: str, dtype: str, max_length: int) -> dict[str, Any]:
 
     Without `max_model_len` it demands room for one answer of the length in the model's own
     configuration, 131072 tokens for Llama 3.
+    A longer one than that it refuses.
     https://docs.vllm.ai/en/latest/configuration/engine_args.html
     """
     return {
