@@ -162,13 +162,27 @@ def test_trained_adapter_answers_and_the_table_fits_its_schema(monkeypatch, tmp_
     assert sum(answers.facts["finish_reasons"].values()) == 5
 
 
-def test_backend_of_ones_own_answers_and_its_packages_are_part_of_what_answers_are_made_from(
+class Elsewhere(Device):
+    """Stands for a GPU: what is moved there is not on the CPU."""
+
+    def describe(self):
+        return {"device_name": "elsewhere"}
+
+    def peak_memory_bytes(self):
+        return 0
+
+
+def test_backend_of_ones_own_has_the_student_on_the_cpu_and_its_packages_in_the_run_card(
     monkeypatch, tmp_path
 ):
+    import torch
+
     class Own(Scripted):
         on_cpu, packages = True, ("pytest",)
 
         def __init__(self, student):
+            assert student.model.device.type == "cpu"
+            assert student.device.device.type == "meta"
             super().__init__(student.encoder.plain_ids("no"))
 
         def crew_memory(self):
@@ -180,6 +194,8 @@ def test_backend_of_ones_own_answers_and_its_packages_are_part_of_what_answers_a
     monkeypatch.setitem(sys.modules, "own_backend", module)
     monkeypatch.setitem(BACKENDS, "own", "own_backend")
     params, adapter = PARAMS.model_copy(update={"backend": "own"}), trained(tmp_path)
+    device = Elsewhere(torch.device("meta"), torch.float32)
+    monkeypatch.setattr("tracekd.inference.choose_device", lambda: device)
     with answer_rows("tiny_llama", spec("tiny_llama"), params, rows(2), adapter) as answers:
         assert [said["text"] for said in answers.predictions] == ["no", "no"]
     packages = answers.facts["made_from"]["model"]["packages"]
