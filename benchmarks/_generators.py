@@ -64,6 +64,13 @@ class Job:
         """Return completions of the training examples as the infer stage hands them on."""
         return [[*self.encoder.plain_ids(text), self.encoder.end_of_turn] for text in self._taught]
 
+    def student(self) -> Any:
+        """Return what a backend is made from."""
+        from tracekd.backends import Student
+
+        room, taught = self.spec.max_length, self.taught()
+        return Student(self.model, self.encoder, self.stops, self.device, room, taught)
+
     def rows(self, number: int, most: int | None = None) -> list[dict[str, Any]]:
         """Return the questions of a round: all, or `most` evenly over all, of which one warms up.
 
@@ -84,7 +91,7 @@ def player(name: str, job: Job, backend: str, *, tune_peer: bool) -> Callable[[i
     if name == "ours":
         from tracekd.backends import make_backend
 
-        made = make_backend(backend, job.model, job.encoder, job.device, job.taught())
+        made = make_backend(backend, job.student())
         return lambda number: _ours(job, made, number)
     if name == "generate":
         return lambda number: _generate(job, job.rows(number), job.peer_batch_size, cached=True)

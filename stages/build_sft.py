@@ -29,14 +29,15 @@ def main(
     Reads {train,validation,test}.parquet of data/prepared and data/decomposed; writes the same
     names under data/sft, with system message, prompt, completion and the steps shown, and
     manifest.json, which counts right and wrong steps. Params: trace_mode, corruption, seed, prompt,
-    dataset.
+    dataset; infer.backend is checked only.
     """
     from tracekd import pools
 
     pools.tune()
-    from tracekd import config, files, records, sft, tables
+    from tracekd import backends, config, files, records, sft, tables
 
     settings = config.load_params(params)
+    backends.check_backend(settings.infer.backend)  # a wrong name shall not wait for training
     if show:
         from tracekd.models import load_encoder
         from tracekd.showing import show_examples

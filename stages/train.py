@@ -16,6 +16,12 @@ def main(
     adapter: Annotated[Path, typer.Option(help="Folder to write.")] = Path("models/adapter"),
     log: Annotated[Path, typer.Option(help="Folder of the live log.")] = Path("plots/train"),
     card: Annotated[Path, typer.Option(help="Run card to write.")] = Path("metrics/run_train.json"),
+    pin: Annotated[
+        str, typer.Option(metavar="NAME", help="Only write NAME's folder hash to the entries.")
+    ] = "",
+    path: Annotated[
+        str, typer.Option(help="With --pin: the folder of model files; written to the entry too.")
+    ] = "",
 ) -> None:
     """Fine-tune the chosen model on the completions, with LoRA.
 
@@ -25,8 +31,13 @@ def main(
     answer, step by step) and metrics/run_train.json (time, memory, machine).
     Params: model, seed, train.
     """
-    from tracekd import config, records, runcard, tables, training
+    from tracekd import config, errors, model_sources, records, runcard, tables, training
 
+    if path and not pin:
+        raise errors.TracekdError("--path: goes with --pin NAME; see --help")
+    if pin:
+        print(f"{pin}: sha256 {model_sources.pin(pin, models, path or None)} written to {models}")
+        return
     clock = runcard.RunCard()
     settings = config.load_params(params)
     rows = {

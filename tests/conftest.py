@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,23 @@ def set_threads() -> Iterator[Callable[[int], None]]:
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def uncommon() -> Callable[[str], Any]:
+    """Make a small model whose attention is not that of Llama: `gemma2` or `gpt_oss`."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    def make(name: str) -> Any:
+        sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1}
+        heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16}
+        experts = {"num_local_experts": 2, "num_experts_per_tok": 1} if name == "gpt_oss" else {}
+        config = AutoConfig.for_model(
+            name, vocab_size=64, pad_token_id=0, **sizes, **heads, **experts
+        )
+        return AutoModelForCausalLM.from_config(config).eval()
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import polars as pl
 import pytest
 
-from tracekd import records, tables, training
+from tracekd import checkpoints, records, tables, training
 from tracekd.backends.transformers import TransformersBackend
 from tracekd.checkpoints import Journal, StopRequest, fingerprint, progress_folder
 from tracekd.config import InferParams, ProbeParams, TrainParams, load_model, load_params
@@ -458,7 +458,7 @@ def test_failed_work_keeps_its_folder_and_other_work_does_not_see_it():
         assert (again / "step").read_text() == "3"
 
 
-def test_fingerprint_follows_the_weights_and_the_entry(tmp_path):
+def test_fingerprint_follows_the_files_and_the_entry(tmp_path):
     model = locate("tiny_llama", SPEC)
     first = fingerprint(SPEC, model)
     assert json.dumps(first) == json.dumps(fingerprint(SPEC, model))
@@ -467,4 +467,21 @@ def test_fingerprint_follows_the_weights_and_the_entry(tmp_path):
     assert fingerprint(SPEC, copy) == first
     weights = next(copy.glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    assert fingerprint(SPEC, copy) != first
+    changed = [first, fingerprint(SPEC, copy)]
+    for file in ("tokenizer.json", "chat_template.jinja", "generation_config.json"):
+        with (copy / file).open("a") as opened:
+            opened.write(" ")
+        changed.append(fingerprint(SPEC, copy))
+    assert len({json.dumps(each) for each in changed}) == 5
+
+
+def test_fingerprint_follows_compiled_code_and_further_packages(tmp_path, monkeypatch):
+    model = locate("tiny_llama", SPEC)
+    package = shutil.copytree(ROOT / "src/tracekd", tmp_path / "tracekd")
+    monkeypatch.setattr(checkpoints, "__file__", str(package / "checkpoints.py"))
+    first = fingerprint(SPEC, model)
+    with (package / "kernels/passes.c").open("a") as opened:
+        opened.write("//")
+    assert fingerprint(SPEC, model)["code"] != first["code"]
+    further = fingerprint(SPEC, model, ("pytest", "not-installed"))["packages"]
+    assert further == first["packages"] | {"pytest": pytest.__version__}

@@ -82,15 +82,19 @@ def test_unknown_entries_come_with_the_nearest_names() -> None:
 
 def test_a_model_has_exactly_one_source() -> None:
     hub = {"repo": "a/b", "revision": "0" * 40}
-    with pytest.raises(TracekdError, match="exactly one of hub, wheel, random"):
-        parse_settings(ModelSpec, {"max_length": 8}, "here")
-    assert parse_settings(ModelSpec, {"max_length": 8, "hub": hub}, "here").hub is not None
-
-
-def test_a_local_folder_stands_beside_the_repository_whose_files_it_holds() -> None:
     made = {"template": "llama", "config": {}}
-    with pytest.raises(TracekdError, match="path stands beside hub"):
-        parse_settings(ModelSpec, {"max_length": 8, "path": "mine", "random": made}, "here")
+    wrong: list[dict[str, object]] = [
+        {},
+        {"sha256": "0" * 64},
+        {"hub": hub, "random": made},
+        {"path": "mine", "random": made},
+    ]
+    for sources in wrong:
+        with pytest.raises(TracekdError, match="exactly one of hub, wheel, random and path"):
+            parse_settings(ModelSpec, {"max_length": 8, **sources}, "here")
+    right: list[dict[str, object]] = [{"hub": hub}, {"path": "mine"}, {"path": "mine", "hub": hub}]
+    for sources in right:
+        assert parse_settings(ModelSpec, {"max_length": 8, **sources}, "here").random is None
 
 
 def test_a_number_that_yaml_takes_for_text_is_a_number(tmp_path: Path) -> None:

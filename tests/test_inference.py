@@ -1,10 +1,12 @@
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import polars as pl
 import pytest
 
 from tracekd import records, tables
-from tracekd.backends import make_backend, stop_ids
+from tracekd.backends import BACKENDS, Student, make_backend, stop_ids
 from tracekd.checkpoints import Journal
 from tracekd.config import InferParams, TrainParams, load_model
 from tracekd.devices import Device
@@ -38,7 +40,8 @@ def tiny(request):
             torch.nn.init.normal_(weight, std=0.3)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield model, encoder, make_backend("transformers", model, encoder, device)
+    given = Student(model, encoder, stop_ids(model, encoder), device, 4096)
+    yield model, encoder, make_backend("transformers", given)
     torch.set_num_threads(threads)
 
 
@@ -129,8 +132,8 @@ def test_backend_is_given_as_many_batches_at_once_as_it_wants(tiny, journal):
         assert backend.sizes == sizes
 
 
-def test_trained_adapter_answers_and_the_table_fits_its_schema(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
+def trained(folder):
+    """Train the tiny Llama for a step; return its adapter."""
     params = TrainParams(
         epochs=1,
         batch_size=2,
@@ -142,13 +145,58 @@ def test_trained_adapter_answers_and_the_table_fits_its_schema(monkeypatch, tmp_
         evaluations=1,
     )
     data = {"train": rows(2), "validation": rows(1)}
-    adapter = tmp_path / "adapter"
-    tiny_llama = spec("tiny_llama")
-    train_adapter("tiny_llama", tiny_llama, params, 0, data, adapter, tmp_path / "l", tmp_path)
-    with answer_rows("tiny_llama", tiny_llama, PARAMS, rows(5), adapter) as answers:
+    adapter, tiny_llama = folder / "adapter", spec("tiny_llama")
+    train_adapter("tiny_llama", tiny_llama, params, 0, data, adapter, folder / "l", folder)
+    return adapter
+
+
+def test_trained_adapter_answers_and_the_table_fits_its_schema(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    adapter = trained(tmp_path)
+    with answer_rows("tiny_llama", spec("tiny_llama"), PARAMS, rows(5), adapter) as answers:
         table = pl.DataFrame(answers.predictions, schema=records.PREDICTIONS)
     tables.write(table, tmp_path / "p.parquet", records.PREDICTIONS)
     assert tables.read(tmp_path / "p.parquet", records.PREDICTIONS)["id"].to_list() == [
         row["id"] for row in rows(5)
     ]
     assert sum(answers.facts["finish_reasons"].values()) == 5
+
+
+class Elsewhere(Device):
+    """Stands for a GPU: what is moved there is not on the CPU."""
+
+    def describe(self):
+        return {"device_name": "elsewhere"}
+
+    def peak_memory_bytes(self):
+        return 0
+
+
+def test_backend_of_ones_own_has_the_student_on_the_cpu_and_its_packages_in_the_run_card(
+    monkeypatch, tmp_path
+):
+    import torch
+
+    class Own(Scripted):
+        on_cpu, packages = True, ("pytest",)
+
+        def __init__(self, student):
+            assert student.model.device.type == "cpu"
+            assert student.device.device.type == "meta"
+            super().__init__(student.encoder.plain_ids("no"))
+
+        def crew_memory(self):
+            return 0
+
+    monkeypatch.chdir(tmp_path)
+    module = ModuleType("own_backend")
+    module.BACKEND = Own
+    monkeypatch.setitem(sys.modules, "own_backend", module)
+    monkeypatch.setitem(BACKENDS, "own", "own_backend")
+    params, adapter = PARAMS.model_copy(update={"backend": "own"}), trained(tmp_path)
+    device = Elsewhere(torch.device("meta"), torch.float32)
+    monkeypatch.setattr("tracekd.inference.choose_device", lambda: device)
+    with answer_rows("tiny_llama", spec("tiny_llama"), params, rows(2), adapter) as answers:
+        assert [said["text"] for said in answers.predictions] == ["no", "no"]
+    packages = answers.facts["made_from"]["model"]["packages"]
+    assert packages["pytest"] == pytest.__version__

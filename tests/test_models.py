@@ -1,4 +1,5 @@
 import json
+import shutil
 import threading
 import zipfile
 from pathlib import Path
@@ -160,16 +161,119 @@ def test_absent_adapter_names_the_stage_that_makes_it(exact, tmp_path):
         load_student("tiny_llama", spec, tmp_path / "none", exact)
 
 
-def test_local_folder_overrides_the_hub_and_is_relative_to_the_project(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("gemma2", r"\(attn_logit_softcapping: 50.0 in its config.json\)"),
+        ("gpt_oss", r"\(model_type: gpt_oss, weights model.layers.0.self_attn.sinks\)"),
+    ],
+)
+def test_model_that_could_not_generate_is_refused_before_training(
+    exact, uncommon, tmp_path, monkeypatch, name, told
+):
+    uncommon(name).save_pretrained(tmp_path)
+    monkeypatch.setattr("tracekd.models.locate", lambda *_: tmp_path)
+    with pytest.raises(TracekdError, match=f"model mine: .*{told}, which .*; choose a model"):
+        load_base("mine", ModelSpec(path="mine", max_length=64), exact)
+
+
+ENTRIES = f"""# models
+m:  # mine
+  hub: {{repo: no/where, revision: '{REVISION}'}}
+  max_length: 64
+# of my own
+own:
+  max_length: 64
+"""
+
+
+@pytest.fixture
+def local(monkeypatch, tmp_path):
+    """A project root with model files in the folder `mine`, and its models.yaml."""
     tiny = locate("tiny_llama", load_model(ROOT / "models.yaml", "tiny_llama"))
-    (tmp_path / "mine").symlink_to(tiny)
+    shutil.copytree(tiny, tmp_path / "mine")
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    hub = HubModel(repo="no/where", revision=REVISION)
-    spec = ModelSpec(hub=hub, path="mine", max_length=64)
-    assert locate("m", spec) == tmp_path / "mine"
-    assert base_reference("m", spec, tmp_path) == "mine"
-    with pytest.raises(TracekdError, match=r"m: path: .*gone holds no config.json"):
-        locate("m", spec.model_copy(update={"path": "gone"}))
+    settings = tmp_path / "models.yaml"
+    settings.write_text(ENTRIES)
+    return settings
+
+
+def test_pinned_folder_is_the_model_alone_or_beside_the_hub(local, tmp_path):
+    for name, hub in (("own", None), ("m", HubModel(repo="no/where", revision=REVISION))):
+        sha256 = model_sources.pin(name, local, "mine")
+        spec = load_model(local, name)
+        assert spec == ModelSpec(hub=hub, path="mine", sha256=sha256, max_length=64)
+        assert locate(name, spec) == tmp_path / "mine"
+        assert base_reference(name, spec, tmp_path) == "mine"
+
+
+def test_pinning_a_model_keeps_the_rest_of_the_file_as_it_is(local):
+    sha256 = model_sources.pin("m", local, "mine")
+    lines = local.read_text().splitlines()
+    assert lines[3:5] == ["  path: mine", f"  sha256: {sha256}"]
+    assert lines[:3] + lines[5:] == ENTRIES.splitlines()
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", "new/chat_template.jinja"])
+def test_changed_model_files_are_an_error_that_names_both_hashes_and_the_remedy(
+    local, tmp_path, file
+):
+    old = model_sources.pin("own", local, "mine")
+    spec = load_model(local, "own")
+    changed = tmp_path / "mine" / file
+    changed.parent.mkdir(exist_ok=True)
+    with changed.open("ab") as opened:
+        opened.write(b" ")
+    with pytest.raises(TracekdError) as error:
+        locate("own", spec)
+    new = model_sources.pin("own", local)
+    assert old != new
+    for part in (old, new, "restore them", "`python stages/train.py --pin own`"):
+        assert part in str(error.value)
+    assert locate("own", load_model(local, "own")) == tmp_path / "mine"
+
+
+def test_files_that_would_not_be_fetched_change_no_hash(local, tmp_path):
+    sha256 = model_sources.pin("own", local, "mine")
+    for file in ("README.md", "pytorch_model.bin", "onnx/config.json", ".cache/trees/main.json"):
+        other = tmp_path / "mine" / file
+        other.parent.mkdir(exist_ok=True, parents=True)
+        other.write_text("x")
+    assert model_sources.pin("own", local, "mine") == sha256
+
+
+def test_model_files_are_hashed_once_in_a_process(local, monkeypatch):
+    model_sources.pin("own", local, "mine")
+    monkeypatch.setattr(model_sources, "sha256_file", None)
+    locate("own", load_model(local, "own"))
+
+
+def test_folder_that_is_not_pinned_or_holds_no_model_is_explained(local):
+    spec = ModelSpec(path="mine", max_length=64)
+    with pytest.raises(TracekdError, match=r"own: path is set but sha256 is null.*--pin own"):
+        locate("own", spec)
+    with pytest.raises(TracekdError, match=r"own: path: .*gone holds no config.json"):
+        locate("own", spec.model_copy(update={"path": "gone"}))
+
+
+def test_model_that_cannot_be_pinned_is_said(local):
+    with pytest.raises(TracekdError, match="--pin: unknown model 'owm'; did you mean own"):
+        model_sources.pin("owm", local, "mine")
+    with pytest.raises(TracekdError, match="m: path is null, so there is no folder to pin"):
+        model_sources.pin("m", local)
+    with pytest.raises(TracekdError, match=r"gone holds no config.json"):
+        model_sources.pin("own", local, "gone")
+    local.write_text("t:\n  random: {template: llama, config: {}}\n  max_length: 8\n")
+    with pytest.raises(TracekdError, match="exactly one of hub, wheel, random and path"):
+        model_sources.pin("t", local, "mine")
+
+
+def test_adapter_finds_a_base_model_in_the_home_folder_by_a_link(local, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    model_sources.pin("own", local, "~/mine")
+    spec = load_model(local, "own")
+    assert base_reference("own", spec, tmp_path) == "models/base/own"
+    assert (tmp_path / "models/base/own").resolve() == tmp_path / "mine"
 
 
 def wheel(folder: Path, content: bytes) -> WheelModel:

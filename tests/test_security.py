@@ -41,8 +41,8 @@ ENVIRONMENT = frozenset({
     "RANK", "LOCAL_RANK", "WORLD_SIZE", "POLARS_MAX_THREADS", "_RJEM_MALLOC_CONF",
     "OPENBLAS_NUM_THREADS", "CC", "TRACEKD_NATIVE",
 })  # fmt: skip
-#: Import by name only from the fixed table of readers.
-IMPORTS_BY_NAME = {"src/tracekd/datasets/__init__.py"}
+#: Import by name only from the fixed tables of readers and of backends.
+IMPORTS_BY_NAME = {"src/tracekd/datasets/__init__.py", "src/tracekd/backends/__init__.py"}
 
 
 _LOADER = re.compile(r"\w*Loader\b")

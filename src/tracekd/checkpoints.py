@@ -14,7 +14,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,8 +22,12 @@ from tracekd.config import ModelSpec, project_root
 from tracekd.devices import process_rank
 from tracekd.errors import TracekdError
 from tracekd.files import sha256_file, sha256_files
+from tracekd.model_sources import content
+from tracekd.runcard import versions
 
 _PACKAGES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
+#: Files of this package that compute.
+_SOURCES = ("*.py", "*.c")
 
 
 class Stopped(SystemExit):
@@ -74,21 +77,22 @@ def progress_folder(stage: str, key: Mapping[str, Any]) -> Iterator[Path]:
         ) from error
 
 
-def fingerprint(spec: ModelSpec, model: Path) -> dict[str, Any]:
+def fingerprint(spec: ModelSpec, model: Path, packages: Sequence[str] = ()) -> dict[str, Any]:
     """Return what, beside settings and data, decides the result of a computation with a model.
 
     Args:
         spec: the model's entry.
-        model: folder of its files.
+        model: folder of its files: weights, tokenizer, chat template, settings of generation.
+        packages: those that take part beside the ones that always do.
     """
     package = Path(__file__).parent
-    code = {str(path.relative_to(package)): sha256_file(path) for path in package.rglob("*.py")}
-    weights = {path.name: sha256_file(path) for path in model.glob("*.safetensors")}
+    sources = [path for kind in _SOURCES for path in package.rglob(kind)]
+    code = {str(path.relative_to(package)): sha256_file(path) for path in sources}
     return {
         "entry": spec.model_dump(),
-        "weights": sha256_files(weights),
+        "files": sha256_files(content(model)),
         "code": sha256_files(code),
-        "packages": {package: version(package) for package in _PACKAGES},
+        "packages": versions([*_PACKAGES, *packages]),
     }
 
 

@@ -213,10 +213,12 @@ class RandomModel(Settings):
 
 
 class ModelSpec(Settings):
-    """One entry of models.yaml: exactly one of `hub`, `wheel`, `random`.
+    """One entry of models.yaml: exactly one of `hub`, `wheel`, `random`, or `path` alone.
 
     Attributes:
-        path: a local folder with the files of the `hub` repository, which are then not fetched.
+        path: a folder of model files, relative to the project root: a model of one's own, or
+            beside `hub` a copy of the repository's files, which are then not fetched.
+        sha256: content hash of that folder (`python stages/train.py --pin NAME` writes it).
         max_length: longest prompt and completion together, in tokens.
         template_args: further variables of the model's chat template.
     """
@@ -225,15 +227,18 @@ class ModelSpec(Settings):
     wheel: WheelModel | None = None
     random: RandomModel | None = None
     path: str | None = None
+    sha256: Sha256 | None = None
     max_length: Count
     template_args: dict[str, bool | str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_one_source(self) -> "ModelSpec":
-        if sum(source is not None for source in (self.hub, self.wheel, self.random)) != 1:
-            raise ValueError("needs exactly one of hub, wheel, random")
-        if self.path is not None and self.hub is None:
-            raise ValueError("path stands beside hub, whose files it holds; nothing else pins them")
+        sources = sum(source is not None for source in (self.hub, self.wheel, self.random))
+        if sources + (self.path is not None and self.hub is None) != 1:
+            raise ValueError(
+                "needs exactly one of hub, wheel, random and path; path may also stand beside hub, "
+                "as a copy of its files"
+            )
         return self
 
 
@@ -247,9 +252,11 @@ def load_dataset(path: Path, name: str, named_by: str = "params.yaml: dataset") 
     return _load_entry(DatasetSpec, path, name, "data set", named_by)
 
 
-def load_model(path: Path, name: str, named_by: str = "params.yaml: model") -> ModelSpec:
-    """Read one entry of models.yaml; messages say that `named_by` asks for it."""
-    return _load_entry(ModelSpec, path, name, "model", named_by)
+def load_model(
+    path: Path, name: str, named_by: str = "params.yaml: model", folder: str | None = None
+) -> ModelSpec:
+    """Read one entry of models.yaml as `load_dataset` does; `folder` is to be its `path`."""
+    return _load_entry(ModelSpec, path, name, "model", named_by, folder)
 
 
 def project_root() -> Path:
@@ -267,7 +274,9 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tracekd"
 
 
-def _load_entry(kind: type[S], path: Path, name: str, noun: str, named_by: str) -> S:
+def _load_entry(
+    kind: type[S], path: Path, name: str, noun: str, named_by: str, folder: str | None = None
+) -> S:
     entries = read_yaml(path)
     if not isinstance(entries, dict) or name not in entries:
         known = entries if isinstance(entries, dict) else {}
@@ -275,4 +284,7 @@ def _load_entry(kind: type[S], path: Path, name: str, noun: str, named_by: str) 
             f"{named_by}: unknown {noun} {name!r}; {nearest(name, map(str, known))} "
             f"(entries of {path})"
         )
-    return parse_settings(kind, entries[name], f"{path}: {name}")
+    entry = entries[name]
+    if folder is not None and isinstance(entry, dict):
+        entry = {**entry, "path": folder}
+    return parse_settings(kind, entry, f"{path}: {name}")

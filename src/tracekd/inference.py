@@ -8,7 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tracekd.backends import Backend, choose_backend, make_backend, stop_ids
+from tracekd.backends import (
+    Backend,
+    Student,
+    backend_class,
+    choose_backend,
+    make_backend,
+    stop_ids,
+    student_device,
+)
 from tracekd.checkpoints import Journal, StopRequest, digest, fingerprint, progress_folder
 from tracekd.collation import length_batches
 from tracekd.config import InferParams, ModelSpec
@@ -130,7 +138,7 @@ def answer_rows(
     device = choose_device()
     chosen = choose_backend(params.backend, device)
     key = {
-        "model": fingerprint(spec, locate(name, spec)),
+        "model": fingerprint(spec, locate(name, spec), backend_class(chosen).packages),
         "adapter": sha256_file(weights_of(adapter)),
         "infer": params.model_dump() | {"backend": chosen, "taught": digest(list(taught))},
         "questions": digest([[row["id"], row["system"], row["prompt"]] for row in rows]),
@@ -158,10 +166,11 @@ def _load_and_generate(
 ) -> tuple[list[Generation], dict[str, Any]]:
     device = choose_device()
     encoder = load_encoder(name, spec)
-    model = load_student(name, spec, adapter, device)
+    model = load_student(name, spec, adapter, student_device(params.backend, device))
     stops = stop_ids(model, encoder)
     examples = [[*encoder.plain_ids(text), encoder.end_of_turn] for text in taught]
-    backend = make_backend(params.backend, model, encoder, device, examples)
+    student = Student(model, encoder, stops, device, spec.max_length, examples)
+    backend = make_backend(params.backend, student)
     started = time.perf_counter()
     machine = str(device.describe()["device_name"])
     with Journal(progress / "answers.jsonl") as journal:

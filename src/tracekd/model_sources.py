@@ -1,10 +1,11 @@
 """Where a model's files come from: the hub, a wheel, a folder, or our own random weights.
 
 Everything ends as a local folder with safetensors, `config.json` and a tokenizer, so the rest of
-the package loads all models alike. Files are pinned: a hub model by its commit, a wheel's by their
-SHA-256. What is converted or built is kept in the user's cache folder, once.
+the package loads all models alike. Files are pinned: a hub model by its commit, a wheel's and a
+folder's by their SHA-256. What is converted or built is kept in the user's cache folder, once.
 """
 
+import fnmatch
 import hashlib
 import json
 import subprocess
@@ -15,12 +16,14 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
-from tracekd.config import ModelSpec, WheelModel, cache_folder, project_root
+from tracekd.config import ModelSpec, WheelModel, cache_folder, load_model, project_root
 from tracekd.errors import TracekdError
-from tracekd.files import atomic_directory, sha256_file
+from tracekd.files import atomic_directory, sha256_file, sha256_files
 from tracekd.hub import Repository, fetch
+from tracekd.settings import write_entry
 
 #: Part of the cache key: raise it when a conversion below changes what it writes.
 _RECIPE = 1
@@ -38,7 +41,7 @@ def locate(name: str, spec: ModelSpec) -> Path:
         TracekdError: naming the model, what was tried and what to do.
     """
     if spec.path is not None:
-        return _local(name, spec.path)
+        return _local(name, spec.path, spec.sha256)
     if spec.hub is not None:
         repository = Repository("model", name, spec.hub.repo, spec.hub.revision)
         return fetch(repository, _HUB_FILES, _OTHER_PROGRAMS)
@@ -58,12 +61,85 @@ def locate(name: str, spec: ModelSpec) -> Path:
     return _cached(f"{name}-{key}", lambda folder: save_random_model(random, folder))
 
 
-def _local(name: str, path: str) -> Path:
+def pin(name: str, settings: Path, path: str | None = None) -> str:
+    """Write the content hash of a model's folder into models.yaml, and return it.
+
+    Args:
+        name: key of models.yaml.
+        settings: that file; comments and order are kept.
+        path: the folder; None takes the one that the entry has.
+
+    Raises:
+        TracekdError: if there is no such entry or folder, or the entry takes no folder.
+    """
+    spec = load_model(settings, name, named_by="--pin", folder=path)
+    if spec.path is None:
+        raise TracekdError(
+            f"{settings}: {name}: path is null, so there is no folder to pin; give one with --path"
+        )
+    sha256 = sha256_files(content(_folder(name, spec.path)))
+    write_entry(settings, name, {"path": spec.path, "sha256": sha256})
+    return sha256
+
+
+def content(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file that belongs to a model, by its name relative to `folder`.
+
+    Those are the files that would be fetched from the hub; others and hidden ones do not count.
+    """
+    names = sorted(
+        name
+        for path in folder.rglob("*")
+        if path.is_file() and _belongs(name := path.relative_to(folder).as_posix())
+    )
+    return {name: _hash(folder / name) for name in names}
+
+
+def _belongs(name: str) -> bool:
+    def fits(patterns: list[str]) -> bool:
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+    hidden = any(part.startswith(".") for part in name.split("/"))
+    return fits(_HUB_FILES) and not fits(_OTHER_PROGRAMS) and not hidden
+
+
+def _hash(path: Path) -> str:
+    status = path.stat()
+    return _hash_once(path.resolve(), status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _hash_once(path: Path, _size: int, _changed: int) -> str:
+    """Return a file's SHA-256, which a process asks for several times; weights take long."""
+    return sha256_file(path)
+
+
+def _local(name: str, path: str, sha256: str | None) -> Path:
+    """Return the folder of that path, if its content is what the entry pins."""
+    folder, command = _folder(name, path), f"`python stages/train.py --pin {name}`"
+    if sha256 is None:
+        raise TracekdError(
+            f"models.yaml: {name}: path is set but sha256 is null, so its content is not pinned; "
+            f"run {command}"
+        )
+    hashes = content(folder)
+    found = sha256_files(hashes)
+    if found != sha256:
+        raise TracekdError(
+            f"{folder}: the files are not those that models.yaml pins for {name}: pinned sha256 "
+            f"{sha256}, found {found} over {len(hashes)} files; restore them, or if the change is "
+            f"intended, run {command}"
+        )
+    return folder
+
+
+def _folder(name: str, path: str) -> Path:
     folder = project_root() / Path(path).expanduser()
     if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
         raise TracekdError(
-            f"models.yaml: {name}: path: {folder} holds no config.json and *.safetensors; "
-            "download the hub repository into it, or set path: null"
+            f"models.yaml: {name}: path: {folder} holds no config.json and *.safetensors; put a "
+            "model's files into it, or name another folder; a relative path starts at the project "
+            f"root {project_root()}"
         )
     return folder
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Relative to the project's root: where adapters find a base model that is not on the hub.
 _BASES = Path("models/base")
+#: Weights of attention sinks, as the architectures of transformers call them.
+_SINK = re.compile(r"(^|\.)sink(s|_proj)(\.|$)")
 
 
 def load_tokenizer(name: str, spec: ModelSpec) -> "PreTrainedTokenizerBase":
@@ -38,14 +41,35 @@ def load_encoder(name: str, spec: ModelSpec) -> ChatEncoder:
 
 
 def load_base(name: str, spec: ModelSpec, device: "Device") -> "PreTrainedModel":
-    """Return the model as published, on the device and in its number format, for evaluation."""
+    """Return the model as published, on the device and in its number format, for evaluation.
+
+    Raises:
+        TracekdError: if generation could not compute its attention; better said before training.
+    """
     from transformers import AutoModelForCausalLM
 
     with quiet_transformers():
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             locate(name, spec), dtype=device.dtype, use_safetensors=True
         )
+    _require_plain_attention(name, model)
     return model.to(device.device).eval()
+
+
+def _require_plain_attention(name: str, model: "PreTrainedModel") -> None:
+    """Refuse attention that `tracekd.backends.packed` does not compute, and torch's own neither."""
+    config = model.config.get_text_config()
+    found = ""
+    if (cap := getattr(config, "attn_logit_softcapping", None)) is not None:
+        found = f"caps its attention scores (attn_logit_softcapping: {cap} in its config.json)"
+    sinks = [key for key, _ in model.named_parameters() if _SINK.search(key)]
+    if sinks:
+        found = f"has attention sinks (model_type: {config.model_type}, weights {sinks[0]})"
+    if found:
+        raise TracekdError(
+            f"model {name}: {found}, which generation and probes do not compute; choose a model "
+            "without, such as those of Llama, Qwen2 or Qwen3 (params.yaml: model)"
+        )
 
 
 def add_adapter(base: "PreTrainedModel", params: TrainParams, seed: int) -> "PeftModel":
@@ -127,13 +151,14 @@ def load_student(name: str, spec: ModelSpec, adapter: Path, device: "Device") ->
 def base_reference(name: str, spec: ModelSpec, root: Path) -> str:
     """Return the base model's name for an adapter's configuration, and make it resolvable.
 
-    A hub model goes by its hub name and a local one by its `path`, as models.yaml has them. Others
-    go by `models/base/NAME`, a link in the project to the user's cache: an absolute path would
-    make the adapter a function of whose machine it was trained on.
+    A hub model goes by its hub name and a local one by its `path`, as models.yaml has them. Others,
+    and a path from the home folder, which PEFT does not know, go by `models/base/NAME`, a link in
+    the project: an absolute path would make the adapter a function of whose machine it was trained
+    on.
     """
-    if spec.path is not None:
+    if spec.path is not None and not spec.path.startswith("~"):
         return spec.path
-    if spec.hub is not None:
+    if spec.hub is not None and spec.path is None:
         return spec.hub.repo
     link, target = root / _BASES / name, locate(name, spec)
     if link.is_symlink() and link.resolve() == target.resolve():

@@ -2,14 +2,18 @@
 
 import platform
 import time
-from collections.abc import Mapping
-from importlib.metadata import version
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from tracekd.files import read_json, write_json
 
-_PACKAGES = ("tracekd", "torch", "transformers", "peft", "tokenizers", "accelerate", "polars")
+_PACKAGES = (
+    *("tracekd", "torch", "transformers", "peft", "tokenizers", "accelerate", "polars"),
+    "vllm",  # an extra
+)
 
 
 class RunCard:
@@ -31,9 +35,18 @@ class RunCard:
             **self._facts,
             "python": platform.python_version(),
             "platform": platform.platform(),
-            "packages": {package: version(package) for package in _PACKAGES},
+            "packages": versions(_PACKAGES),
         }
         write_json(path, card)
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those packages that are installed."""
+    found = {}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def join(folder: Path) -> None:

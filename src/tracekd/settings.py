@@ -7,6 +7,7 @@ be right.
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from reprlib import Repr
 from typing import Any, TypeVar, get_args
@@ -22,6 +23,7 @@ from pydantic import (
 )
 
 from tracekd.errors import TracekdError, nearest
+from tracekd.files import atomic_file
 
 #: Aliases make a YAML file of a line stand for a structure of gigabytes.
 _SHORT = Repr()
@@ -95,6 +97,32 @@ def read_yaml(path: Path) -> Any:
     # ValueError: bytes that are not UTF-8, a date like 2001-99-99, a number without end
     except (yaml.YAMLError, ValueError) as error:
         raise TracekdError(f"{path}: not valid YAML: {error}") from error
+
+
+def write_entry(path: Path, name: str, values: Mapping[str, str]) -> None:
+    """Set values of one entry of a YAML file; comments, order and all else stay as they are.
+
+    A key that the entry lacks is put before its last one, behind which the comment of the next
+    entry may stand.
+    """
+    from ruamel.yaml import YAML
+
+    round_trip = YAML()
+    round_trip.preserve_quotes = True
+    round_trip.width = 4096
+    # Its default writes null as nothing at all.
+    round_trip.representer.add_representer(
+        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    content = round_trip.load(path.read_text(encoding="utf-8"))
+    entry = content[name]
+    for key, value in values.items():
+        if key in entry:
+            entry[key] = value
+        else:
+            entry.insert(max(0, len(entry) - 1), key, value)
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as out:
+        round_trip.dump(content, out)
 
 
 class _OnceLoader(yaml.SafeLoader):

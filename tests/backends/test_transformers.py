@@ -2,7 +2,13 @@ import sys
 
 import pytest
 
-from tracekd.backends import BACKENDS, choose_backend, decoding, make_backend, packed, stop_ids
+from tracekd.backends import (
+    Student,
+    decoding,
+    make_backend,
+    packed,
+    stop_ids,
+)
 from tracekd.backends.packed import PackedModel
 from tracekd.backends.transformers import TransformersBackend
 from tracekd.errors import TracekdError
@@ -42,8 +48,9 @@ def case(request, student):
     expected = [reference(model, prompt, LIMIT, stops) for prompt in prompts]
     assert len({tuple(said) for said in expected}) > 3
 
-    def backend(device, stops=stops, **options):
-        return TransformersBackend(student(request.param)[0], stops, device, **options)
+    def backend(device, stops=stops, taught=(), **options):
+        model, encoder = student(request.param)
+        return TransformersBackend(Student(model, encoder, stops, device, 4096, taught), **options)
 
     return prompts, expected, backend
 
@@ -146,7 +153,9 @@ def test_bf16_answers_agree_with_one_row_at_a_time_but_for_near_ties(student, cp
     import torch
 
     model, encoder = student(dtype=torch.bfloat16)
-    made = make_backend("transformers", model, encoder, cpu)
+    made = make_backend(
+        "transformers", Student(model, encoder, stop_ids(model, encoder), cpu, 4096)
+    )
     prompts = prompts_of(encoder, 20)
     together = made.generate(prompts, [8] * 20)
     alone = [made.generate([prompt], [8])[0] for prompt in prompts]
@@ -179,7 +188,8 @@ def test_sliding_window_is_honoured(cpu, long, monkeypatch):
     monkeypatch.setattr(packed, "_BLOCK", 4)
     prompts = [[1, 2, 3, 4, 5, 6, 7, 8, 9], [9, 8, 7, 6, 5, 4], [3, 1]]
     expected = [reference(made(), prompt, LIMIT, [63]) for prompt in prompts]
-    said = TransformersBackend(made(), frozenset({63}), cpu).generate(prompts, [LIMIT] * 3)
+    backend = TransformersBackend(Student(made(), None, frozenset({63}), cpu, 4096))
+    said = backend.generate(prompts, [LIMIT] * 3)
     assert said == expected
 
 
@@ -188,14 +198,13 @@ def test_attention_that_cannot_be_replaced_is_refused(cpu):
 
     model = BloomForCausalLM(BloomConfig(vocab_size=64, hidden_size=32, n_layer=1, n_head=2))
     with pytest.raises(TracekdError, match="BloomForCausalLM has an attention of its own"):
-        TransformersBackend(model, frozenset(), cpu)
+        TransformersBackend(Student(model, None, frozenset(), cpu, 64))
 
 
-def test_unknown_backend_names_the_known_ones(cpu):
-    with pytest.raises(TracekdError, match=r"infer.backend: unknown backend 'vlm'.*vllm"):
-        choose_backend("vlm", cpu)
-
-
-def test_auto_chooses_transformers_without_a_gpu(cpu):
-    assert choose_backend("auto", cpu) == "transformers"
-    assert {choose_backend(name, cpu) for name in BACKENDS} == set(BACKENDS)
+@pytest.mark.parametrize(
+    ("name", "told"), [("gemma2", "a soft cap of 50.0"), ("gpt_oss", r"sinks \(s_aux\)")]
+)
+def test_attention_that_is_not_computed_is_refused_and_not_passed_over(cpu, uncommon, name, told):
+    backend = TransformersBackend(Student(uncommon(name), None, frozenset(), cpu, 64))
+    with pytest.raises(TracekdError, match=f"Attention has attention with {told}.* choose"):
+        backend.generate([[1, 2, 3]], [4])

@@ -2,9 +2,9 @@ import importlib.util
 
 import pytest
 
-from tracekd.backends import make_backend, stop_ids
+from tracekd.backends import Student, make_backend, stop_ids
 from tracekd.backends.transformers import TransformersBackend
-from tracekd.backends.vllm import VllmBackend, sampling, up_to_stop
+from tracekd.backends.vllm import VllmBackend, engine, sampling, up_to_stop
 from tracekd.devices import choose_device
 from tracekd.errors import TracekdError
 
@@ -14,7 +14,7 @@ INSTALLED = importlib.util.find_spec("vllm") is not None
 def test_without_a_gpu_it_says_what_to_choose_instead(student, cpu):
     model, encoder = student()
     with pytest.raises(TracekdError, match=r"needs an NVIDIA GPU.*computes on cpu; use auto or"):
-        make_backend("vllm", model, encoder, cpu)
+        make_backend("vllm", Student(model, encoder, frozenset(), cpu, 64))
 
 
 @pytest.mark.skipif(INSTALLED, reason="vllm is installed")
@@ -23,8 +23,13 @@ def test_without_the_package_it_says_how_to_get_it():
 
     from tracekd.devices import Device
 
+    gpu = Device(torch.device("cuda"), torch.bfloat16)
     with pytest.raises(TracekdError, match=r"pip install -e '\.\[vllm\]'"):
-        VllmBackend(None, frozenset({1}), Device(torch.device("cuda"), torch.bfloat16))
+        VllmBackend(Student(None, None, frozenset({1}), gpu, 64))
+
+
+def test_room_is_asked_for_as_many_tokens_as_the_entry_says():
+    assert engine("folder", "bfloat16", 64)["max_model_len"] == 64
 
 
 def test_answers_end_at_our_stop_tokens_only_and_are_greedy():
@@ -46,6 +51,7 @@ def test_it_says_what_the_other_backend_says(student):
     for kind in (TransformersBackend, VllmBackend):
         model, encoder = student("tiny_qwen3", device.dtype)
         prompts = [encoder.prompt_ids("", f"Where is number {number}?") for number in range(16)]
-        backend = kind(model.to(device.device), stop_ids(model, encoder), device)
+        stops = stop_ids(model, encoder)
+        backend = kind(Student(model.to(device.device), encoder, stops, device, 4096))
         said.append(backend.generate(prompts, [8] * 16))
     assert sum(a == b for a, b in zip(*said, strict=True)) >= 12

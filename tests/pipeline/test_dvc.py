@@ -56,6 +56,7 @@ def outputs(project: Project) -> dict[str, str]:
     ("old", "new", "first"),
     [
         ("trace_mode: correct", "trace_mode: incorrect", "build-sft"),
+        ("backend: auto", "backend: transformers", "build-sft"),
         ("model: tiny_llama", "model: tiny_qwen3", "train"),
         ("enabled: false", "enabled: true", "infer"),
     ],

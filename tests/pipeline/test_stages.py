@@ -74,3 +74,27 @@ def test_help_is_quick_and_says_what_is_read_and_written(project: Project, scrip
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_stage_script_is_short(script: str) -> None:
     assert len((ROOT / "stages" / script).read_text().splitlines()) < 60
+
+
+def test_train_pins_a_model_folder_and_trains_nothing(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for file in ("config.json", "model.safetensors"):
+        (tmp_path / "mine" / file).write_text("{}")
+    models = tmp_path / "models.yaml"
+    models.write_text("own:\n  max_length: 8\n")
+    pin = ("--models", str(models), "--pin", "own", "--path", str(tmp_path / "mine"))
+    done = project.run(sys.executable, "stages/train.py", *pin)
+    entry = yaml.safe_load(models.read_text())["own"]
+    assert entry["path"] == str(tmp_path / "mine")
+    assert f"own: sha256 {entry['sha256']} written to {models}" in done.stdout
+
+
+def test_an_unknown_backend_is_told_before_training(project: Project, tmp_path: Path) -> None:
+    params = yaml.safe_load((project.path / "params.yaml").read_text())
+    params["infer"]["backend"] = "vlm"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    options = ("--params", str(tmp_path / "params.yaml"), "--out", str(tmp_path / "sft"))
+    done = project.run(sys.executable, "stages/build_sft.py", *options, check=False)
+    assert "infer.backend: unknown backend 'vlm'; did you mean vllm?" in done.stderr
+    assert done.returncode == 1
+    assert not (tmp_path / "sft").exists()

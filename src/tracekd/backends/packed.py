@@ -204,6 +204,7 @@ def _attend(
     packed: _Layout,
     sliding_window: int | None = None,
     softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Return the attention's output [1, T, H, D]; an attention function for transformers.
@@ -217,11 +218,16 @@ def _attend(
         scaling: of the scores.
         packed: handed through by the model.
         sliding_window: how many positions a token sees, itself among them.
-        softcap: of the scores.
+        softcap: of the scores; refused.
+        s_aux: attention sinks; refused.
         _: of other attention functions.
     """
-    if softcap is not None:
-        raise TracekdError("the transformers backend does not know attention with a soft cap")
+    if softcap is not None or s_aux is not None:
+        told = "sinks (s_aux)" if softcap is None else f"a soft cap of {softcap}"
+        raise TracekdError(
+            f"{type(module).__name__} has attention with {told}, which the transformers backend "
+            "and probes do not compute; choose a model without, such as Llama or Qwen3"
+        )
     heads, key_heads, width = query.shape[1], key.shape[1], query.shape[3]
     groups, rows = heads // key_heads, packed.rows
     keys, values = packed.cache.layer(module.layer_idx, key)

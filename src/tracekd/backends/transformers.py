@@ -1,14 +1,10 @@
 """A model of transformers in this process: packed rows, a preallocated cache, drafted tokens."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
+from tracekd.backends import MakesBackend, Student
 from tracekd.backends.drafts import DRAFT, Recollection
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-    from tracekd.devices import Device
 
 #: Fewer rows would not pay for a process's own passes over the weights.
 _ROWS_EACH = 8
@@ -23,32 +19,25 @@ class TransformersBackend:
 
     #: How many batches of `infer.batch_size` prompts it wants at once.
     batches = 1
+    on_cpu = False
+    packages: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(
-        self,
-        model: "PreTrainedModel",
-        stops: frozenset[int],
-        device: "Device",
-        taught: Sequence[Sequence[int]] = (),
-        draft: int = DRAFT,
-    ) -> None:
-        """Generate with `model`, which is on `device`, until a token of `stops`.
+    def __init__(self, student: Student, draft: int = DRAFT) -> None:
+        """Generate with the student's model, which is on its device.
 
         Args:
-            model: its attention function is replaced.
-            stops: tokens that end an answer.
-            device: where the model is.
-            taught: answers of the kind to be expected; they save time and change nothing.
+            student: its model's attention function is replaced.
             draft: most tokens to guess at once; 0 for decoding one by one.
         """
         from tracekd.backends.packed import PackedModel
         from tracekd.crew import Crew, crew_size
 
-        self._model, self._stops, self._draft = PackedModel(model), stops, draft
+        self._model, self._draft = PackedModel(student.model), draft
+        self._stops = student.stops
         self._taught = Recollection()
-        for answer in taught:
+        for answer in student.taught:
             self._taught.extend(answer, new=True)
-        self._cores = crew_size(device.device)
+        self._cores = crew_size(student.device.device)
         self._crew: Crew | None = None
 
     def generate(self, prompts: Sequence[Sequence[int]], limits: Sequence[int]) -> list[list[int]]:
@@ -89,3 +78,6 @@ class TransformersBackend:
                 self._model, cache, prompts, said, limits, self._stops, self._taught, self._draft
             )
         return said
+
+
+BACKEND: MakesBackend = TransformersBackend

@@ -2,14 +2,10 @@
 
 import tempfile
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
+from tracekd.backends import MakesBackend, Student
 from tracekd.errors import TracekdError
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-    from tracekd.devices import Device
 
 
 class VllmBackend:
@@ -20,19 +16,18 @@ class VllmBackend:
 
     #: vLLM schedules by itself, the better the more it is given.
     batches = 64
+    #: vLLM claims nine tenths of the GPU's memory and fails if less is free. What the student has
+    #: once taken there, torch keeps.
+    on_cpu = True
+    packages: ClassVar[tuple[str, ...]] = ("vllm",)
 
-    def __init__(
-        self,
-        model: "PreTrainedModel",
-        stops: frozenset[int],
-        device: "Device",
-        _taught: Sequence[Sequence[int]] = (),
-    ) -> None:
-        """Generate with `model` until a token of `stops`; `model` leaves the GPU.
+    def __init__(self, student: Student) -> None:
+        """Generate with the student's model, which leaves the GPU.
 
         Raises:
-            TracekdError: if vLLM is not installed or `device` is not a GPU.
+            TracekdError: if vLLM is not installed or the student's device is not a GPU.
         """
+        device = student.device
         if device.device.type != "cuda":
             raise TracekdError(
                 f"params.yaml: infer.backend: vllm needs an NVIDIA GPU, and this machine computes "
@@ -44,17 +39,15 @@ class VllmBackend:
             raise TracekdError(
                 "params.yaml: infer.backend: vllm needs the package vllm; pip install -e '.[vllm]'"
             ) from error
-        self._stops = sorted(stops)
-        model.to("cpu")
+        import torch
+
+        self._stops = sorted(student.stops)
+        student.model.to("cpu")  # where it is already, unless someone has used it before
+        torch.cuda.empty_cache()
         with tempfile.TemporaryDirectory() as folder:
-            model.save_pretrained(folder)
-            self._llm: Any = LLM(
-                model=folder,
-                skip_tokenizer_init=True,
-                dtype=str(device.dtype).removeprefix("torch."),
-                enable_prefix_caching=True,
-                seed=0,
-            )
+            student.model.save_pretrained(folder)
+            dtype = str(device.dtype).removeprefix("torch.")
+            self._llm: Any = LLM(**engine(folder, dtype, student.max_length))
 
     def generate(self, prompts: Sequence[Sequence[int]], limits: Sequence[int]) -> list[list[int]]:
         """Return the new tokens of each prompt; see `Backend`."""
@@ -70,6 +63,24 @@ class VllmBackend:
     def crew_memory(self) -> int:
         """Return 0: vLLM works on the GPU."""
         return 0
+
+
+def engine(folder: str, dtype: str, max_length: int) -> dict[str, Any]:
+    """Return the arguments of vLLM's `LLM`.
+
+    Without `max_model_len` it demands room for one answer of the length in the model's own
+    configuration, 131072 tokens for Llama 3.
+    A longer one than that it refuses.
+    https://docs.vllm.ai/en/latest/configuration/engine_args.html
+    """
+    return {
+        "model": folder,
+        "skip_tokenizer_init": True,
+        "dtype": dtype,
+        "max_model_len": max_length,
+        "enable_prefix_caching": True,
+        "seed": 0,
+    }
 
 
 def sampling(limit: int, stops: Sequence[int]) -> dict[str, Any]:
@@ -89,3 +100,6 @@ def up_to_stop(tokens: list[int], stops: Sequence[int]) -> list[int]:
         if token in stops:
             return tokens[: place + 1]
     return tokens
+
+
+BACKEND: MakesBackend = VllmBackend

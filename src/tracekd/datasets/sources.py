@@ -13,8 +13,9 @@ from tracekd.config import DatasetSpec, HubDataset, load_dataset, project_root
 from tracekd.datasets import FileReader, HubReader, Loaded, Wanted, rawfiles, reader
 from tracekd.datasets.questions import Questions
 from tracekd.errors import TracekdError
-from tracekd.files import atomic_file, sha256_file, sha256_files
+from tracekd.files import sha256_file, sha256_files
 from tracekd.hub import Repository, fetch
+from tracekd.settings import write_entry
 
 #: Rows of a hub data set that become Python objects at a time.
 _BATCH = 1000
@@ -68,7 +69,7 @@ def pin(name: str, settings: Path, path: str | None = None) -> str:
     module = _file_reader(name, spec, reader(spec.reader, f"{settings}: {name}: reader"))
     folder = _folder(name, chosen)
     sha256 = sha256_files(fingerprint(folder, module.raw_files(folder, spec.options)))
-    _write_entry(settings, name, {"path": chosen, "sha256": sha256})
+    write_entry(settings, name, {"path": chosen, "sha256": sha256})
     return sha256
 
 
@@ -200,19 +201,3 @@ def _require_pinned(name: str, spec: DatasetSpec, folder: Path, raw: dict[str, s
 
 def _pin(name: str) -> str:
     return f"`python stages/prepare.py --pin {name}`"
-
-
-def _write_entry(settings: Path, name: str, values: dict[str, str]) -> None:
-    from ruamel.yaml import YAML
-
-    round_trip = YAML()
-    round_trip.preserve_quotes = True
-    round_trip.width = 4096
-    # Its default writes null as nothing at all.
-    round_trip.representer.add_representer(
-        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
-    content = round_trip.load(settings.read_text(encoding="utf-8"))
-    content[name].update(values)
-    with atomic_file(settings) as temporary, temporary.open("w", encoding="utf-8") as out:
-        round_trip.dump(content, out)
