@@ -36,9 +36,8 @@ def main(
     found = experiments.collect(Path())
     chosen = experiments.choose(found.experiments, model or (), dataset or (), regime or ())
     experiments.check_baselines(baseline or (), chosen)
-    cache = experiments.cache_dir(Path())
-    arranged = grid.arrange(chosen, lambda one: scores.path_of(one, cache).is_file())
-    loaded = scores.load(arranged, cache)
+    arranged = grid.arrange(chosen)
+    loaded = scores.load(arranged, experiments.cache_dir(Path()))
     current = experiments.current_params(Path())
     baselines = baseline or effects.BASELINES
     compared, undefined = results.compare(found, arranged, loaded, current, baselines, paper=paper)

@@ -44,27 +44,6 @@ def test_the_newest_experiment_wins_and_the_others_are_counted(repository: Repos
     assert found.superseded == {"older": "newer"}
 
 
-def test_a_newer_run_without_scores_does_not_take_the_place_of_ones_own(
-    repository: Repository,
-) -> None:
-    repository.experiment("own", TABLE)
-    repository.experiment("pulled", TABLE)
-    found = collect(repository.save().path).experiments
-    arranged = arrange(found, lambda one: one.name == "own")
-    assert arranged.settings[Setting("worlds", "small")]["correct", 0].name == "own"
-    assert arranged.superseded == {"pulled": "own"}
-
-
-def test_a_whole_number_is_the_same_with_and_without_a_point(repository: Repository) -> None:
-    repository.experiment("a", TABLE, trace_mode="mixed", corruption=1)
-    repository.experiment("b", TABLE, trace_mode="mixed", corruption=1.0, seed=1)
-    repository.experiment("c", TABLE, train={"epochs": 2})
-    repository.experiment("d", TABLE, train={"epochs": 2.0}, seed=1)
-    found = grid(repository)
-    (cells,) = found.settings.values()
-    assert list(cells) == [("correct", 0), ("correct", 1), ("mixed 1", 0), ("mixed 1", 1)]
-
-
 def test_corruption_tells_mixed_regimes_apart_and_no_others(repository: Repository) -> None:
     repository.experiment("a", TABLE, trace_mode="mixed", corruption=0.2)
     repository.experiment("b", TABLE, trace_mode="mixed", corruption=0.8)

@@ -74,7 +74,7 @@ class Experiment:
     def regime(self) -> str:
         """The trace mode; mixed ones are told apart by their dose, e.g. "mixed 0.2"."""
         mode = str(self.run.params["trace_mode"])
-        return f"{mode} {float(self.run.params['corruption']):g}" if mode == "mixed" else mode
+        return f"{mode} {self.run.params.get('corruption')}" if mode == "mixed" else mode
 
 
 class Collection(NamedTuple):

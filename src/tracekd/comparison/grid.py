@@ -9,7 +9,7 @@ import json
 import re
 import shlex
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from tracekd.comparison.experiments import Experiment, regime_order
 
 _AXES = ("model", "dataset", "trace_mode", "corruption", "seed")
 #: Neither changes the scores: probes are asked beside the test questions, and what lies at a path
-#: is pinned by the sha256 beside it.
+#: is pinned by its hash.
 _IDLE = re.compile(r"probes(\..*)?|(datasets|models)\.yaml:[^.]+\.path")
 T = TypeVar("T")
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
@@ -54,7 +54,7 @@ class Grid:
 
     Attributes:
         settings: by data set and model; the cells of each in the order of regimes and seeds.
-        superseded: experiments in whose place another with the same key counts -> its name.
+        superseded: older experiments with the same key as a newer one -> the newer one's name.
     """
 
     settings: Mapping[Setting, Cells]
@@ -72,18 +72,8 @@ class Grid:
         return sorted({seed for cells in self.settings.values() for _, seed in cells})
 
 
-def arrange(
-    experiments: Iterable[Experiment], readable: Callable[[Experiment], bool] = lambda _: True
-) -> Grid:
-    """Return the experiments by setting, regime and seed.
-
-    For each key the newest one wins, among those whose scores are here if there are any: a commit
-    that was pulled brings a lock without them, and must not take the place of one's own run.
-
-    Args:
-        experiments: in any order.
-        readable: whether an experiment's scores are here.
-    """
+def arrange(experiments: Iterable[Experiment]) -> Grid:
+    """Return the experiments by setting, regime and seed; the newest one wins for each key."""
     families: dict[tuple[str, str], list[Experiment]] = defaultdict(list)
     for experiment in experiments:
         families[experiment.dataset, experiment.model].append(experiment)
@@ -92,7 +82,7 @@ def arrange(
     for (dataset, model), family in sorted(families.items()):
         for rest, members in sorted(_same_questions(_same_params(family)).items()):
             cells: Cells = {}
-            for one in sorted(members, key=lambda one: (not readable(one), -one.revision.time)):
+            for one in sorted(members, key=lambda one: -one.revision.time):
                 newest = cells.setdefault((one.regime, one.seed), one)
                 if newest is not one:
                     superseded[one.name] = newest.name
@@ -183,20 +173,14 @@ def _same_params(family: Sequence[Experiment]) -> dict[tuple[tuple[str, str], ..
     for one in family:
         for name, value in one.run.params.items():
             if name not in _AXES and not _IDLE.fullmatch(name):
-                values[name].add(_told(value))
+                values[name].add(json.dumps(value))
     differing = sorted(name for name, seen in values.items() if len(seen) > 1)
     groups: dict[tuple[tuple[str, str], ...], list[Experiment]] = defaultdict(list)
     for one in family:
         params = one.run.params
-        rest = tuple((name, _told(params[name])) for name in differing if name in params)
+        rest = tuple((name, json.dumps(params[name])) for name in differing if name in params)
         groups[rest].append(one)
     return groups
-
-
-def _told(value: Any) -> str:
-    """Return a parameter's value as JSON; 2 and 2.0 are one number."""
-    whole = isinstance(value, float) and value.is_integer()
-    return json.dumps(int(value) if whole else value)
 
 
 def _same_questions(groups: Mapping[tuple[tuple[str, str], ...], Any]) -> dict[Any, Any]:

@@ -51,9 +51,8 @@ def write(folder: Path, report: Mapping[str, Any], undefined: Mapping[str, str])
 def _experiments(experiments: Mapping[str, Any]) -> str:
     lines = [
         "# Experiments compared",
-        f"{experiments['used']} experiments used, of {experiments['found']} found; in the place of "
-        f"{len(experiments['superseded'])} another with the same settings counts, the newest whose "
-        "scores are here.",
+        f"{experiments['used']} experiments used, of {experiments['found']} found; "
+        f"{len(experiments['superseded'])} older with the same settings as a newer one.",
     ]
     if experiments["rejected"]:
         rows = experiments["rejected"].items()

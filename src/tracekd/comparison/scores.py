@@ -65,11 +65,6 @@ class Loaded:
     unusable: Mapping[str, str]
 
 
-def path_of(experiment: Experiment, cache: Path) -> Path:
-    """Return where the cache has an experiment's table of scores, if it has it."""
-    return cached_file(cache, experiment.run.scores)
-
-
 def load(grid: Grid, cache: Path) -> Loaded:
     """Read the scores of every experiment that counts.
 
@@ -83,7 +78,7 @@ def load(grid: Grid, cache: Path) -> Loaded:
     for setting, cells in grid.settings.items():
         verdicts: dict[tuple[str, int], pl.DataFrame] = {}
         for key, experiment in cells.items():
-            path = path_of(experiment, cache)
+            path = cached_file(cache, experiment.run.scores)
             if not path.is_file():
                 absent.append(experiment)
                 continue
