@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tracekd.comparison.experiments import Experiment, regime_order
+from tracekd.comparison.locks import told
 
 _AXES = ("model", "dataset", "trace_mode", "corruption", "seed")
 #: Neither changes the scores: probes are asked beside the test questions, and what lies at a path
-#: is pinned by its hash.
+#: is pinned by the `sha256` beside it, which tells experiments apart like any other parameter.
 _IDLE = re.compile(r"probes(\..*)?|(datasets|models)\.yaml:[^.]+\.path")
 T = TypeVar("T")
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
@@ -173,12 +174,12 @@ def _same_params(family: Sequence[Experiment]) -> dict[tuple[tuple[str, str], ..
     for one in family:
         for name, value in one.run.params.items():
             if name not in _AXES and not _IDLE.fullmatch(name):
-                values[name].add(json.dumps(value))
+                values[name].add(told(value))
     differing = sorted(name for name, seen in values.items() if len(seen) > 1)
     groups: dict[tuple[tuple[str, str], ...], list[Experiment]] = defaultdict(list)
     for one in family:
         params = one.run.params
-        rest = tuple((name, json.dumps(params[name])) for name in differing if name in params)
+        rest = tuple((name, told(params[name])) for name in differing if name in params)
         groups[rest].append(one)
     return groups
 
@@ -220,7 +221,7 @@ def _command(wanted: Mapping[str, Any], current: Mapping[str, Any], *, dosed: bo
     for name, standing in current.items():
         value = wanted.get(name, standing)
         idle = _IDLE.fullmatch(name) or (name == "corruption" and not dosed)
-        if idle or value == standing:
+        if idle or told(value) == told(standing):
             continue
         if name in ("trace_mode", "seed"):
             parts += ["-S", f"{name}={','.join(map(str, value))}"]

@@ -3,6 +3,7 @@
 The lock, not params.yaml, says what made the scores: params.yaml may have been edited since.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,25 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def told(value: Any) -> str:
+    """Return a parameter as JSON, the same text for the same value: 2 and 2.0 are one number.
+
+    True and false are not numbers, although Python says that they are 1 and 0.
+
+    >>> told(2.0), told([1.0, True, 0.5])
+    ('2', '[1, true, 0.5]')
+    """
+    return json.dumps(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _read(stages: Mapping[str, Any]) -> Run | str:
     outs = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", ())}
     deps = [
@@ -77,7 +97,7 @@ def _read(stages: Mapping[str, Any]) -> Run | str:
     params: dict[str, Any] = {}
     for name, stage in stages.items():
         for param, value in _params(stage.get("params", {})):
-            if params.setdefault(param, value) != value:
+            if told(params.setdefault(param, value)) != told(value):
                 return f"stage {name} was run with {param}={value}, another with {params[param]}"
     if missing := [name for name in _NEEDED if name not in params]:
         return f"dvc.lock records no {', '.join(missing)}"
