@@ -45,8 +45,9 @@ class Setting:
         )
 
 
+Key = tuple[str, int]
 #: (regime, seed) -> the experiment that counts.
-Cells = dict[tuple[str, int], Experiment]
+Cells = dict[Key, Experiment]
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,20 @@ class Grid:
 
     Attributes:
         settings: by data set and model; the cells of each in the order of regimes and seeds.
-        superseded: older experiments with the same key as a newer one -> the newer one's name.
+        older: those with the same key as the one that counts, newest first.
     """
 
     settings: Mapping[Setting, Cells]
-    superseded: Mapping[str, str]
+    older: Mapping[tuple[Setting, Key], Sequence[Experiment]]
+
+    @property
+    def superseded(self) -> dict[str, str]:
+        """Each older experiment -> the one that counts in its place."""
+        return {
+            one.name: self.settings[setting][key].name
+            for (setting, key), others in self.older.items()
+            for one in others
+        }
 
     @property
     def regimes(self) -> list[str]:
@@ -79,17 +89,18 @@ def arrange(experiments: Iterable[Experiment]) -> Grid:
     for experiment in experiments:
         families[experiment.dataset, experiment.model].append(experiment)
     settings: dict[Setting, Cells] = {}
-    superseded: dict[str, str] = {}
+    older: dict[tuple[Setting, Key], list[Experiment]] = defaultdict(list)
     for (dataset, model), family in sorted(families.items()):
         for rest, members in sorted(_same_questions(_same_params(family)).items()):
             cells: Cells = {}
+            setting = Setting(dataset, model, rest)
             for one in sorted(members, key=lambda one: -one.revision.time):
-                newest = cells.setdefault((one.regime, one.seed), one)
-                if newest is not one:
-                    superseded[one.name] = newest.name
+                key = (one.regime, one.seed)
+                if cells.setdefault(key, one) is not one:
+                    older[setting, key].append(one)
             ordered = sorted(cells, key=lambda key: (regime_order(key[0]), key[1]))
-            settings[Setting(dataset, model, rest)] = {key: cells[key] for key in ordered}
-    return Grid(settings, superseded)
+            settings[setting] = {key: cells[key] for key in ordered}
+    return Grid(settings, dict(older))
 
 
 def named_apart(settings: Mapping[Setting, T]) -> dict[Setting, T]:

@@ -66,6 +66,12 @@ def _experiments(experiments: Mapping[str, Any]) -> str:
             "Scores not in DVC's cache; fetch them with `dvc fetch --all-commits` "
             "(a committed run) or `dvc exp pull REMOTE NAME`, or run again:\n" + "\n".join(rows)
         )
+    if experiments["stand_ins"]:
+        rows = [f"- {name}: {older}" for name, older in experiments["stand_ins"].items()]
+        lines.append(
+            "Scores that cannot be read, and the older run with the same settings that counts in "
+            "their place:\n" + "\n".join(rows)
+        )
     return "\n\n".join(lines)
 
 
