@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 SCORES = "data/scores.parquet"
+CARD = "metrics/run.json"
 QUESTIONS = "data/decomposed/test.parquet"
 #: The loader in C is ten times as fast; a lock has hundreds of lines.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -28,12 +29,14 @@ class Run:
         scores: MD5 of the table of scores, its address in DVC's cache.
         questions: MD5 of the test questions with their gold steps.
         code: MD5 of each file or folder of code that a stage lists.
+        card: MD5 of the run card of all stages; "" if there is none.
     """
 
     params: Mapping[str, Any]
     scores: str
     questions: str
     code: Mapping[str, str]
+    card: str
 
 
 def read_lock(text: str) -> Run | str:
@@ -106,6 +109,7 @@ def _read(stages: Mapping[str, Any]) -> Run | str:
         scores=outs[SCORES],
         questions=next((md5 for _, path, md5 in deps if path == QUESTIONS), ""),
         code={path: md5 for _, path, md5 in deps if path.startswith(_CODE)},
+        card=outs.get(CARD, ""),
     )
 
 

@@ -14,6 +14,7 @@ from tracekd.comparison.grid import (
     not_paired,
     rerun_command,
 )
+from tracekd.comparison.machines import other_machines
 from tracekd.comparison.scores import Loaded, SettingScores
 from tracekd.comparison.tables import regime_figures
 from tracekd.statistics.values import settle
@@ -94,6 +95,7 @@ def compare(
         "results": results,
         "not_paired": not_paired(known.settings),
         "other_code": other_code(known),
+        "other_machines": other_machines(named_apart(known.settings), loaded.cards),
         "missing": missing_commands(known, current),
     }
     if paper:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tracekd import records, tables
 from tracekd.comparison.experiments import Experiment, cached_file
 from tracekd.comparison.grid import Cells, Grid, Key, Setting
+from tracekd.comparison.machines import Facts, read_cards
 from tracekd.errors import TracekdError
 
 Matrix = NDArray[np.float64]
@@ -61,6 +62,7 @@ class Loaded:
         absent: experiments whose scores are not in the cache.
         unusable: experiment name -> what is wrong with its table.
         stand_ins: an experiment of these two -> the older one that was read in its place.
+        cards: see `machines.read_cards`; of the experiments of `grid`.
     """
 
     settings: Mapping[Setting, SettingScores]
@@ -68,6 +70,7 @@ class Loaded:
     absent: list[Experiment]
     unusable: Mapping[str, str]
     stand_ins: Mapping[str, str]
+    cards: Mapping[str, Facts]
 
 
 def load(grid: Grid, cache: Path) -> Loaded:
@@ -96,8 +99,9 @@ def load(grid: Grid, cache: Path) -> Loaded:
             older[setting, key] = candidates[place + 1 :]
         if verdicts:
             settings[setting] = stack(verdicts)
+    cards = read_cards((one for cells in counting.values() for one in cells.values()), cache)
     return Loaded(
-        settings, Grid(counting, older), reading.absent, reading.unusable, reading.stand_ins
+        settings, Grid(counting, older), reading.absent, reading.unusable, reading.stand_ins, cards
     )
 
 
