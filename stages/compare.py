@@ -40,7 +40,7 @@ def main(
     loaded = scores.load(arranged, experiments.cache_dir(Path()))
     current = experiments.current_params(Path())
     baselines = baseline or effects.BASELINES
-    compared, undefined = results.compare(found, arranged, loaded, current, baselines, paper=paper)
+    compared, undefined = results.compare(found, loaded, current, baselines, paper=paper)
     print(report.write(metrics, compared, undefined))
     drawn = figures.write_all(plots, compared["results"])
     print("metrics:", metrics / "compare.json", metrics / "compare.md")

@@ -64,8 +64,15 @@ def scores(
     )
 
 
-def lock(params: Mapping[str, Any], md5: str, questions: str = "q" * 32, code: str = "c1") -> str:
-    """A dvc.lock of a whole run with these parameters and scores."""
+def lock(
+    params: Mapping[str, Any],
+    md5: str,
+    questions: str = "q" * 32,
+    code: str = "c1",
+    card: str = "",
+    train_entry: Mapping[str, Any] | None = None,
+) -> str:
+    """A dvc.lock of a whole run with these parameters, entries of other files and scores."""
     stages: dict[str, Any] = {
         name: {
             "cmd": f"python stages/{name}.py",
@@ -84,6 +91,8 @@ def lock(params: Mapping[str, Any], md5: str, questions: str = "q" * 32, code: s
         {"path": "data/decomposed/test.parquet", "md5": questions},
     ]
     stages["analyze"]["outs"] = [{"path": "data/scores.parquet", "md5": md5}]
+    stages["analyze"]["outs"] += [{"path": "metrics/run.json", "md5": card}] if card else []
+    stages["train"]["params"].update(train_entry or {})
     return yaml.safe_dump({"schema": "2.0", "stages": stages}, sort_keys=False)
 
 
@@ -125,6 +134,9 @@ class Repository:
         tables.write(table, scratch, records.SCORES, extra=True)
         content = scratch.read_bytes()
         scratch.unlink()
+        return self._put(content)
+
+    def _put(self, content: bytes) -> str:
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
         target = self.cache / "files" / "md5" / md5[:2] / md5[2:]
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -140,7 +152,8 @@ class Repository:
             name: what DVC would call it.
             table: its scores, or their address where they are not in the cache.
             text: its dvc.lock, if not that of a whole run.
-            changes: parameters, and `questions` and `code` for the lock.
+            changes: parameters; `questions`, `code` and `train_entry` for the lock; and `card`,
+                the content of its run card.
         """
         self._commit(f"refs/exps/ab/{'0' * 38}/{name}", self._files(table, text, changes))
 
@@ -162,7 +175,10 @@ class Repository:
     def _files(
         self, table: pl.DataFrame | str, text: str | None, changes: dict[str, Any]
     ) -> dict[str, str]:
-        extra = {key: changes.pop(key) for key in ("questions", "code") if key in changes}
+        names = ("questions", "code", "train_entry", "card")
+        extra = {key: changes.pop(key) for key in names if key in changes}
+        if "card" in extra:
+            extra["card"] = self._put(json.dumps(extra["card"]).encode())
         params = {**PARAMS, **changes}
         accuracy = 0.5 if isinstance(table, str) else table["answer_correct"].mean()
         md5 = table if isinstance(table, str) else self.keep(table)

@@ -69,6 +69,44 @@ def test_any_other_parameter_that_differs_makes_another_setting(repository: Repo
     ]
 
 
+@pytest.mark.parametrize(("one", "other"), [(2, 2.0), (0, 0.0), ([1, 0], [1.0, 0])])
+def test_a_number_is_one_setting_however_it_is_written(
+    repository: Repository, one: object, other: object
+) -> None:
+    repository.experiment("a", TABLE, train={"epochs": one})
+    repository.experiment("b", TABLE, train={"epochs": other}, seed=1)
+    (cells,) = grid(repository).settings.values()
+    assert list(cells) == [("correct", 0), ("correct", 1)]
+
+
+def test_a_switch_is_no_number(repository: Repository) -> None:
+    repository.experiment("a", TABLE, train={"epochs": 1})
+    repository.experiment("b", TABLE, train={"epochs": True}, seed=1)
+    assert len(grid(repository).settings) == 2
+    (on, _) = collect(repository.save().path).experiments
+    assert "train.epochs=true" in rerun_command(on, {**CURRENT, "train.epochs": 1})
+
+
+def test_a_dose_is_one_regime_however_it_is_written(repository: Repository) -> None:
+    repository.experiment("a", TABLE, trace_mode="mixed", corruption=1)
+    repository.experiment("b", TABLE, trace_mode="mixed", corruption=1.0, seed=1)
+    found = grid(repository)
+    assert found.regimes == ["mixed 1"]
+    assert missing_commands(found, CURRENT) == []
+
+
+def test_a_path_tells_nothing_apart_but_the_hash_of_what_lies_there_does(
+    repository: Repository,
+) -> None:
+    for index, (path, sha256) in enumerate([("/a", "12"), ("/b", "12"), ("/a", "34")]):
+        entry = {"models.yaml": {"small": {"path": path, "sha256": sha256}}}
+        repository.experiment(f"run-{index}", TABLE, seed=index, train_entry=entry)
+    assert {setting.rest: len(cells) for setting, cells in grid(repository).settings.items()} == {
+        (("models.yaml:small.sha256", '"12"'),): 2,
+        (("models.yaml:small.sha256", '"34"'),): 1,
+    }
+
+
 def test_settings_are_named_by_what_tells_them_apart_from_those_beside_them() -> None:
     both = [("prepare.train", "5"), ("train.epochs", "2")]
     first = Setting("worlds", "small", tuple(both))

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from repository import PARAMS, lock
 
-from tracekd.comparison.locks import Run, flat, read_lock
+from tracekd.comparison.locks import Run, flat, read_lock, told
 
 
 def test_a_lock_gives_parameters_scores_questions_and_code() -> None:
@@ -61,3 +61,19 @@ def test_another_file_is_no_run(text: str) -> None:
 
 def test_flat_names_leaves_by_their_path() -> None:
     assert flat({"a": {"b": [1], "c": {}}, "d": None}) == {"a.b": [1], "d": None}
+
+
+def test_stages_that_write_a_number_in_two_ways_are_one_run() -> None:
+    content = yaml.safe_load(lock({**PARAMS, "seed": 1}, "abc"))
+    content["stages"]["train"]["params"]["params.yaml"]["seed"] = 1.0
+    assert isinstance(read_lock(yaml.safe_dump(content)), Run)
+    content["stages"]["train"]["params"]["params.yaml"]["seed"] = True
+    fault = read_lock(yaml.safe_dump(content))
+    assert fault == "stage train was run with seed=True, another with 1"
+
+
+def test_a_number_is_told_the_same_however_it_is_written_and_is_no_switch() -> None:
+    assert told(1) == told(1.0) == "1"
+    assert told({"a": [0.0, 0.5]}) == told({"a": [0, 0.5]})
+    assert len({told(value) for value in (1, True, "1", None, 1.5)}) == 5
+    assert told(float("inf")) == "Infinity"

@@ -17,10 +17,9 @@ from tracekd.comparison.scores import load
 
 def compared(repository: Repository, **options: Any) -> tuple[dict[str, Any], dict[str, str]]:
     found = collect(repository.save().path)
-    grid = arrange(found.experiments)
-    loaded = load(grid, repository.cache)
+    loaded = load(arrange(found.experiments), repository.cache)
     options = {"baselines": BASELINES, "paper": False, **options}
-    return results.compare(found, grid, loaded, flat(PARAMS), **options)
+    return results.compare(found, loaded, flat(PARAMS), **options)
 
 
 @pytest.fixture
@@ -48,6 +47,20 @@ def test_the_report_accounts_for_every_experiment(filled: Repository) -> None:
     }
     assert found["missing"] == ["dvc exp run --queue -S trace_mode=correct -S seed=1"]
     assert "stages/train.py" in found["other_code"]["small on worlds"]
+
+
+def test_a_newer_run_without_scores_does_not_take_the_place_of_one_that_has_them(
+    filled: Repository,
+) -> None:
+    filled.experiment("pulled", "2" * 32)
+    found, _ = compared(filled)
+    experiments = found["experiments"]
+    assert (experiments["found"], experiments["used"]) == (7, 4)
+    assert list(experiments["scores_absent"]) == ["pulled", "gone"]
+    assert experiments["stand_ins"] == {"pulled": "correct-0"}
+    assert experiments["superseded"] == {}
+    assert found["results"]["small on worlds"]["regimes"]["correct"]["answer"]["mean"] == 0.75
+    assert "counts in their place:\n- pulled: correct-0" in report.markdown(found)
 
 
 def test_a_setting_without_any_scores_is_told_once_and_not_in_every_name(

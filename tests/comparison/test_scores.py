@@ -49,6 +49,33 @@ def test_a_table_of_other_questions_is_not_paired(repository: Repository) -> Non
     assert found.unusable == {"long": "1 questions are not in both this and the first experiment"}
 
 
+def test_the_newest_run_that_can_be_read_counts(repository: Repository) -> None:
+    table = scores([True, False])
+    repository.experiment("first", scores([False, False]))
+    repository.experiment("second", table)
+    repository.experiment("other-questions", scores([True, False, True]))
+    repository.experiment("gone", "0" * 32)
+    repository.experiment("none", table, trace_mode="none")
+    found = loaded(repository)
+    (setting,) = found.settings.values()
+    assert setting.regimes["correct"].measures["answer"].tolist() == [[1, 0]]
+    (cells,) = found.grid.settings.values()
+    assert cells["correct", 0].name == "second"
+    assert found.grid.superseded == {"first": "second"}
+    assert [one.name for one in found.absent] == ["gone"]
+    assert list(found.unusable) == ["other-questions"]
+    assert found.stand_ins == {"other-questions": "second", "gone": "second"}
+
+
+def test_of_runs_none_of_which_can_be_read_the_newest_is_named(repository: Repository) -> None:
+    repository.experiment("old", "0" * 32)
+    repository.experiment("new", "1" * 32)
+    found = loaded(repository)
+    assert [one.name for one in found.absent] == ["new"]
+    assert found.grid.superseded == {"old": "new"}
+    assert found.stand_ins == {}
+
+
 def test_a_file_that_is_no_table_of_scores_is_named(repository: Repository, tmp_path: Path) -> None:
     repository.experiment("broken", scores([True]))
     (file,) = [path for path in repository.cache.rglob("*") if path.is_file()]

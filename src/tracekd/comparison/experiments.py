@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tracekd.comparison.locks import Run, flat, read_lock
+from tracekd.comparison.locks import Run, flat, read_lock, told
 from tracekd.errors import TracekdError, nearest
 from tracekd.settings import read_yaml
 from tracekd.traces.regimes import REGIMES
@@ -74,7 +74,7 @@ class Experiment:
     def regime(self) -> str:
         """The trace mode; mixed ones are told apart by their dose, e.g. "mixed 0.2"."""
         mode = str(self.run.params["trace_mode"])
-        return f"{mode} {self.run.params.get('corruption')}" if mode == "mixed" else mode
+        return f"{mode} {told(self.run.params.get('corruption'))}" if mode == "mixed" else mode
 
 
 class Collection(NamedTuple):

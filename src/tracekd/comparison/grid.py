@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tracekd.comparison.experiments import Experiment, regime_order
+from tracekd.comparison.locks import told
 
 _AXES = ("model", "dataset", "trace_mode", "corruption", "seed")
 #: Neither changes the scores: probes are asked beside the test questions, and what lies at a path
-#: is pinned by its hash.
+#: is pinned by the `sha256` beside it, which tells experiments apart like any other parameter.
 _IDLE = re.compile(r"probes(\..*)?|(datasets|models)\.yaml:[^.]+\.path")
 T = TypeVar("T")
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
@@ -44,8 +45,9 @@ class Setting:
         )
 
 
+Key = tuple[str, int]
 #: (regime, seed) -> the experiment that counts.
-Cells = dict[tuple[str, int], Experiment]
+Cells = dict[Key, Experiment]
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,20 @@ class Grid:
 
     Attributes:
         settings: by data set and model; the cells of each in the order of regimes and seeds.
-        superseded: older experiments with the same key as a newer one -> the newer one's name.
+        older: those with the same key as the one that counts, newest first.
     """
 
     settings: Mapping[Setting, Cells]
-    superseded: Mapping[str, str]
+    older: Mapping[tuple[Setting, Key], Sequence[Experiment]]
+
+    @property
+    def superseded(self) -> dict[str, str]:
+        """Each older experiment -> the one that counts in its place."""
+        return {
+            one.name: self.settings[setting][key].name
+            for (setting, key), others in self.older.items()
+            for one in others
+        }
 
     @property
     def regimes(self) -> list[str]:
@@ -78,17 +89,18 @@ def arrange(experiments: Iterable[Experiment]) -> Grid:
     for experiment in experiments:
         families[experiment.dataset, experiment.model].append(experiment)
     settings: dict[Setting, Cells] = {}
-    superseded: dict[str, str] = {}
+    older: dict[tuple[Setting, Key], list[Experiment]] = defaultdict(list)
     for (dataset, model), family in sorted(families.items()):
         for rest, members in sorted(_same_questions(_same_params(family)).items()):
             cells: Cells = {}
+            setting = Setting(dataset, model, rest)
             for one in sorted(members, key=lambda one: -one.revision.time):
-                newest = cells.setdefault((one.regime, one.seed), one)
-                if newest is not one:
-                    superseded[one.name] = newest.name
+                key = (one.regime, one.seed)
+                if cells.setdefault(key, one) is not one:
+                    older[setting, key].append(one)
             ordered = sorted(cells, key=lambda key: (regime_order(key[0]), key[1]))
-            settings[Setting(dataset, model, rest)] = {key: cells[key] for key in ordered}
-    return Grid(settings, superseded)
+            settings[setting] = {key: cells[key] for key in ordered}
+    return Grid(settings, dict(older))
 
 
 def named_apart(settings: Mapping[Setting, T]) -> dict[Setting, T]:
@@ -173,12 +185,12 @@ def _same_params(family: Sequence[Experiment]) -> dict[tuple[tuple[str, str], ..
     for one in family:
         for name, value in one.run.params.items():
             if name not in _AXES and not _IDLE.fullmatch(name):
-                values[name].add(json.dumps(value))
+                values[name].add(told(value))
     differing = sorted(name for name, seen in values.items() if len(seen) > 1)
     groups: dict[tuple[tuple[str, str], ...], list[Experiment]] = defaultdict(list)
     for one in family:
         params = one.run.params
-        rest = tuple((name, json.dumps(params[name])) for name in differing if name in params)
+        rest = tuple((name, told(params[name])) for name in differing if name in params)
         groups[rest].append(one)
     return groups
 
@@ -220,7 +232,7 @@ def _command(wanted: Mapping[str, Any], current: Mapping[str, Any], *, dosed: bo
     for name, standing in current.items():
         value = wanted.get(name, standing)
         idle = _IDLE.fullmatch(name) or (name == "corruption" and not dosed)
-        if idle or value == standing:
+        if idle or told(value) == told(standing):
             continue
         if name in ("trace_mode", "seed"):
             parts += ["-S", f"{name}={','.join(map(str, value))}"]

@@ -3,6 +3,7 @@
 The lock, not params.yaml, says what made the scores: params.yaml may have been edited since.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import yaml
 
 SCORES = "data/scores.parquet"
+CARD = "metrics/run.json"
 QUESTIONS = "data/decomposed/test.parquet"
 #: The loader in C is ten times as fast; a lock has hundreds of lines.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -27,12 +29,14 @@ class Run:
         scores: MD5 of the table of scores, its address in DVC's cache.
         questions: MD5 of the test questions with their gold steps.
         code: MD5 of each file or folder of code that a stage lists.
+        card: MD5 of the run card of all stages; "" if there is none.
     """
 
     params: Mapping[str, Any]
     scores: str
     questions: str
     code: Mapping[str, str]
+    card: str
 
 
 def read_lock(text: str) -> Run | str:
@@ -62,6 +66,25 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def told(value: Any) -> str:
+    """Return a parameter as JSON, the same text for the same value: 2 and 2.0 are one number.
+
+    True and false are not numbers, although Python says that they are 1 and 0.
+
+    >>> told(2.0), told([1.0, True, 0.5])
+    ('2', '[1, true, 0.5]')
+    """
+    return json.dumps(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _read(stages: Mapping[str, Any]) -> Run | str:
     outs = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", ())}
     deps = [
@@ -77,7 +100,7 @@ def _read(stages: Mapping[str, Any]) -> Run | str:
     params: dict[str, Any] = {}
     for name, stage in stages.items():
         for param, value in _params(stage.get("params", {})):
-            if params.setdefault(param, value) != value:
+            if told(params.setdefault(param, value)) != told(value):
                 return f"stage {name} was run with {param}={value}, another with {params[param]}"
     if missing := [name for name in _NEEDED if name not in params]:
         return f"dvc.lock records no {', '.join(missing)}"
@@ -86,6 +109,7 @@ def _read(stages: Mapping[str, Any]) -> Run | str:
         scores=outs[SCORES],
         questions=next((md5 for _, path, md5 in deps if path == QUESTIONS), ""),
         code={path: md5 for _, path, md5 in deps if path.startswith(_CODE)},
+        card=outs.get(CARD, ""),
     )
 
 

@@ -8,7 +8,7 @@ from tracekd.comparison.markdown import number, p_value, percent, points, table
 from tracekd.comparison.paper_report import paper_sections
 from tracekd.files import atomic_file, write_json
 
-#: How many files of differing code are named; compare.json has them all.
+#: How many names (of files, of experiments) a line holds; compare.json has them all.
 _SHOWN = 5
 _MEASURES = {
     "answer": "answer",
@@ -32,6 +32,7 @@ def markdown(report: Mapping[str, Any]) -> str:
         _paired(report["results"]),
         _listed("Not compared", report["not_paired"]),
         _other_code(report["other_code"]),
+        _other_machines(report["other_machines"]),
         _missing(report["missing"]),
     ]
     if "paper" in report:
@@ -65,6 +66,12 @@ def _experiments(experiments: Mapping[str, Any]) -> str:
         lines.append(
             "Scores not in DVC's cache; fetch them with `dvc fetch --all-commits` "
             "(a committed run) or `dvc exp pull REMOTE NAME`, or run again:\n" + "\n".join(rows)
+        )
+    if experiments["stand_ins"]:
+        rows = [f"- {name}: {older}" for name, older in experiments["stand_ins"].items()]
+        lines.append(
+            "Scores that cannot be read, and the older run with the same settings that counts in "
+            "their place:\n" + "\n".join(rows)
         )
     return "\n\n".join(lines)
 
@@ -160,12 +167,22 @@ def _ends(interval: Mapping[str, Any]) -> str:
 
 
 def _other_code(settings: Mapping[str, Sequence[str]]) -> str:
-    lines = [
-        f"{label}: {', '.join(paths[:_SHOWN])}"
-        + (f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else "")
-        for label, paths in settings.items()
-    ]
+    lines = [f"{label}: {_some(paths)}" for label, paths in settings.items()]
     return _listed("Experiments that ran different code", lines)
+
+
+def _other_machines(settings: Mapping[str, Mapping[str, Sequence[str]]]) -> str:
+    lines = [
+        f"{label}; {machine}: {_some(names)}"
+        for label, groups in settings.items()
+        for machine, names in groups.items()
+    ]
+    return _listed("Experiments made on different machines or backends", lines)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _missing(commands: Sequence[str]) -> str:

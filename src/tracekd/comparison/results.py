@@ -14,6 +14,7 @@ from tracekd.comparison.grid import (
     not_paired,
     rerun_command,
 )
+from tracekd.comparison.machines import other_machines
 from tracekd.comparison.scores import Loaded, SettingScores
 from tracekd.comparison.tables import regime_figures
 from tracekd.statistics.values import settle
@@ -58,7 +59,6 @@ def evaluate(
 
 def compare(
     found: Collection,
-    grid: Grid,
     loaded: Loaded,
     current: Mapping[str, Any],
     baselines: Sequence[str],
@@ -69,31 +69,33 @@ def compare(
 
     Args:
         found: what git has.
-        grid: the experiments that were chosen.
-        loaded: their scores.
+        loaded: the experiments that were chosen, and their scores.
         current: see `experiments.current_params`.
         baselines: the regimes that each other one is compared with.
         paper: whether to set the numbers beside the published ones.
     """
     results = evaluate(named_apart(loaded.settings), baselines)
+    grid = loaded.grid
     # What was run with settings of which no score is at hand is told by `scores_absent` alone.
     scored = {setting: grid.settings[setting] for setting in loaded.settings}
-    known = Grid(scored, grid.superseded) if scored else grid
-    used = sum(len(cells) for cells in grid.settings.values())
+    known = Grid(scored, {}) if scored else grid
+    read = [one for scores in loaded.settings.values() for one in scores.regimes.values()]
     report: dict[str, Any] = {
         "experiments": {
             "found": len(found.experiments) + len(found.rejected),
-            "used": used - len(loaded.absent) - len(loaded.unusable),
-            "superseded": dict(grid.superseded),
+            "used": sum(len(one.seeds) for one in read),
+            "superseded": grid.superseded,
             "rejected": {**found.rejected, **loaded.unusable},
             "scores_absent": {
                 one.name: {"accuracy": one.accuracy, "command": rerun_command(one, current)}
                 for one in loaded.absent
             },
+            "stand_ins": dict(loaded.stand_ins),
         },
         "results": results,
         "not_paired": not_paired(known.settings),
         "other_code": other_code(known),
+        "other_machines": other_machines(named_apart(known.settings), loaded.cards),
         "missing": missing_commands(known, current),
     }
     if paper:
