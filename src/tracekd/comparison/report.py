@@ -10,6 +10,13 @@ from tracekd.files import atomic_file, write_json
 
 #: How many names (of files, of experiments) a line holds; compare.json has them all.
 _SHOWN = 5
+#: Marks a cell.
+_NOT_SEEDS = "†"
+_WHY_NOT_SEEDS = (
+    "All seeds have the same mean, so the interval is over questions (what other questions would "
+    "give these runs) and not over seeds; beside the others of its column it says nothing of what "
+    "other seeds would give."
+)
 _MEASURES = {
     "answer": "answer",
     "class": "class",
@@ -84,16 +91,27 @@ def _regimes(results: Mapping[str, Any]) -> str:
             regime,
             ", ".join(map(str, figures["seeds"])),
             str(figures["n"]),
-            *(percent(figures.get(measure)) for measure in _MEASURES),
+            *(_estimate(figures, measure) for measure in _MEASURES),
             figures["answer"]["interval"],
         ]
         for setting in results.values()
         for regime, figures in setting["regimes"].items()
     ]
     header = ["data set", "model", "regime", "seeds", "n", *_MEASURES.values(), "interval (answer)"]
-    return "## Regimes\n\nMean over seeds in percent with its 95 % interval.\n\n" + table(
-        header, rows
+    marked = any(cell.endswith(_NOT_SEEDS) for row in rows for cell in row)
+    return (
+        "## Regimes\n\nMean over seeds in percent with its 95 % interval.\n\n"
+        + table(header, rows)
+        + (f"\n\n{_NOT_SEEDS} {_WHY_NOT_SEEDS}" if marked else "")
     )
+
+
+def _estimate(figures: Mapping[str, Any], measure: str) -> str:
+    """Return a cell; marked if its interval is not over seeds although there are several."""
+    found: Mapping[str, Any] | None = figures.get(measure)
+    if found is None or len(figures["seeds"]) == 1 or found["interval"].startswith("t "):
+        return percent(found)
+    return f"{percent(found)} {_NOT_SEEDS}"
 
 
 def _links(results: Mapping[str, Any]) -> str:
