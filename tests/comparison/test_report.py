@@ -159,6 +159,19 @@ def test_nothing_missing_is_said(repository: Repository) -> None:
     assert "Nothing: every regime and seed was run" in report.markdown(found)
 
 
+def test_what_the_queue_has_not_finished_is_named_and_not_called_nothing(
+    repository: Repository,
+) -> None:
+    repository.experiment("a", scores([True, False]))
+    states = {"calm-newt": "running", **{f"next-{index}": "queued" for index in range(6)}}
+    found, _ = compared(repository, unfinished=states)
+    assert found["unfinished"] == states
+    text = report.markdown(found)
+    assert "Nothing: every regime" not in text
+    assert "7 in all (`dvc queue status`): calm-newt (running), next-0 (queued), " in text
+    assert "next-3 (queued) and 2 more." in text
+
+
 def test_columns_are_aligned() -> None:
     assert markdown.table(["a", "long"], [["bbb", "c"]]) == (
         "| a   | long |\n| --- | ---- |\n| bbb | c    |"

@@ -40,7 +40,7 @@ def markdown(report: Mapping[str, Any]) -> str:
         _listed("Not compared", report["not_paired"]),
         _other_code(report["other_code"]),
         _other_machines(report["other_machines"]),
-        _missing(report["missing"]),
+        _missing(report["missing"], report["unfinished"]),
     ]
     if "paper" in report:
         sections += paper_sections(report["paper"])
@@ -203,11 +203,23 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _missing(commands: Sequence[str]) -> str:
-    if not commands:
-        return "## Missing\n\nNothing: every regime and seed was run in every setting."
-    lines = "\n".join([*commands, "dvc queue start"])
-    return f"## Missing\n\nThis would run what the grid lacks:\n\n```sh\n{lines}\n```"
+def _missing(commands: Sequence[str], unfinished: Mapping[str, str]) -> str:
+    parts = ["## Missing"]
+    if unfinished:
+        names = _some([f"{name} ({state})" for name, state in unfinished.items()])
+        parts.append(
+            f"Not in these tables: what DVC's queue has not finished, {len(unfinished)} in all "
+            f"(`dvc queue status`): {names}."
+        )
+    if commands:
+        but = ", if it is not in the queue already" if unfinished else ""
+        lines = "\n".join([*commands, "dvc queue start"])
+        parts.append(f"This would run what the grid lacks{but}:\n\n```sh\n{lines}\n```")
+    elif unfinished:
+        parts.append("Of what is in these tables, every regime and seed was run in every setting.")
+    else:
+        parts.append("Nothing: every regime and seed was run in every setting.")
+    return "\n\n".join(parts)
 
 
 def _listed(title: str, lines: Sequence[str]) -> str:
