@@ -98,6 +98,14 @@ def test_long_settings_leave_the_axes_wide_and_every_label_whole(name: str, name
         assert not any(heading.get_window_extent().overlaps(label) for label in labels)
 
 
+@pytest.mark.parametrize("name", list(figures.DRAWINGS))
+def test_a_heading_of_wide_letters_does_not_shrink_the_axes(name: str) -> None:
+    with mpl.rc_context(STYLE):
+        figure = figures.picture(figures.DRAWINGS[name], {"W" * 200: RESULTS["small on worlds"]})
+        figure.draw_without_rendering()
+    assert figure.axes[0].get_position().width > 0.7
+
+
 def test_headings_tell_of_long_parameters_what_differs() -> None:
     first, second = headings(long_settings()).values()
     assert first == (
