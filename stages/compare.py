@@ -32,6 +32,7 @@ def main(
     `none` and `correct` unless --baseline says otherwise.
     """
     from tracekd.comparison import effects, experiments, figures, grid, report, results, scores
+    from tracekd.comparison.unfinished import unfinished
 
     found = experiments.collect(Path())
     chosen = experiments.choose(found.experiments, model or (), dataset or (), regime or ())
@@ -40,7 +41,10 @@ def main(
     loaded = scores.load(arranged, experiments.cache_dir(Path()))
     current = experiments.current_params(Path())
     baselines = baseline or effects.BASELINES
-    compared, undefined = results.compare(found, loaded, current, baselines, paper=paper)
+    waiting = unfinished(Path())
+    compared, undefined = results.compare(
+        found, loaded, current, baselines, paper=paper, unfinished=waiting
+    )
     print(report.write(metrics, compared, undefined))
     drawn = figures.write_all(plots, compared["results"])
     print("metrics:", metrics / "compare.json", metrics / "compare.md")

@@ -120,7 +120,7 @@ def test_the_report_reads_well_as_text(filled: Repository, tmp_path: Path) -> No
     assert json.loads((tmp_path / "metrics/compare.json").read_text())["undefined"] == undefined
     assert "4 experiments used, of 6 found" in text
     assert "- gone, accuracy 50.0: `dvc exp run" in text
-    assert "| worlds   | small | none      | 0, 1  | 8 | 75.0 (40.9 to 92.9) | - " in text
+    assert "| worlds   | small | none      | 0, 1  | 8 | 75.0 (40.9 to 92.9) † | - " in text
     assert "incorrect - correct | 0     | -50.0 (" in text
     assert "dvc exp run --queue -S trace_mode=correct -S seed=1\ndvc queue start" in text
     assert "### Incorrect traces do not consistently hurt" in text
@@ -130,10 +130,46 @@ def test_the_report_reads_well_as_text(filled: Repository, tmp_path: Path) -> No
     assert all("P(" not in line for line in tables)
 
 
+def test_an_interval_over_questions_is_marked_where_several_seeds_agree(
+    repository: Repository,
+) -> None:
+    same, other = [True, True, False], [True, False, False]
+    for seed, answers in enumerate((same, same, other)):
+        repository.experiment(f"correct-{seed}", scores(answers, same), seed=seed)
+    repository.experiment("none", scores(same), trace_mode="none")
+    text = report.markdown(compared(repository)[0])
+    rows = text.partition("## Regimes")[2].partition("\n## ")[0].splitlines()
+    none, correct = [row for row in rows if row.startswith("| worlds")]
+    answer, *steps = [cell.strip() for cell in correct.split("|")[6:11]]
+    assert answer == "55.6 (7.7 to 100.0)"
+    assert all(cell.endswith("†") for cell in steps)
+    assert "†" not in none
+    assert "\n\n† All seeds have the same mean" in text
+
+
+def test_nothing_is_marked_where_seeds_differ(repository: Repository) -> None:
+    repository.experiment("a", scores([True, True]), trace_mode="none")
+    repository.experiment("b", scores([True, False]), trace_mode="none", seed=1)
+    assert "†" not in report.markdown(compared(repository)[0])
+
+
 def test_nothing_missing_is_said(repository: Repository) -> None:
     repository.experiment("a", scores([True, False]))
     found, _ = compared(repository)
     assert "Nothing: every regime and seed was run" in report.markdown(found)
+
+
+def test_what_the_queue_has_not_finished_is_named_and_not_called_nothing(
+    repository: Repository,
+) -> None:
+    repository.experiment("a", scores([True, False]))
+    states = {"calm-newt": "running", **{f"next-{index}": "queued" for index in range(6)}}
+    found, _ = compared(repository, unfinished=states)
+    assert found["unfinished"] == states
+    text = report.markdown(found)
+    assert "Nothing: every regime" not in text
+    assert "7 in all (`dvc queue status`): calm-newt (running), next-0 (queued), " in text
+    assert "next-3 (queued) and 2 more." in text
 
 
 def test_columns_are_aligned() -> None:

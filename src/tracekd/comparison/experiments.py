@@ -129,7 +129,8 @@ def choose(
     if not found:
         raise TracekdError(
             "no successful experiment in this repository; run some, for instance: "
-            "dvc exp run --queue -S trace_mode=none,correct,incorrect && dvc queue start"
+            "dvc exp run --queue -S trace_mode=none,correct,incorrect && dvc queue start "
+            "(what is queued or running: dvc queue status)"
         )
     check_names("--model", models, {one.model for one in found})
     check_names("--dataset", datasets, {one.dataset for one in found})

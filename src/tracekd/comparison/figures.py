@@ -8,16 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracekd.comparison.headings import headings
 from tracekd.figures import ANSWER, QUIET, STYLE, TRACE
 from tracekd.files import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
+#: Characters of a heading's line: what fits beside the longest name of a row.
+_LINE = 72
+#: Height of a further line of a heading, in rows.
+_FURTHER = 0.6
 #: Where in its row each of one or two estimates is drawn.
 _SHIFTS = {1: (0.0,), 2: (-0.14, 0.14)}
-#: Signs in a line of a heading, and its most lines.
-_LINE, _LINES = 78, 5
 #: A label on the left and, by name, estimates to draw in its row; None where there is nothing.
 Row = tuple[str, Mapping[str, Mapping[str, Any]]]
 
@@ -29,30 +33,35 @@ def write_all(folder: Path, results: Mapping[str, Any]) -> list[Path]:
         folder: where to.
         results: section `results` of compare.json.
     """
-    drawings = {
-        "compare_regimes.png": _draw_regimes,
-        "compare_effects.png": _draw_effects,
-        "compare_link.png": _draw_link,
-    }
-    return [_write(folder / name, draw, results) for name, draw in drawings.items()]
-
-
-def _write(
-    path: Path, draw: Callable[["Axes", Mapping[str, Any]], int], results: Mapping[str, Any]
-) -> Path:
     import matplotlib as mpl
+
+    paths = [folder / name for name in DRAWINGS]
+    with mpl.rc_context(STYLE):
+        for path, draw in zip(paths, DRAWINGS.values(), strict=True):
+            with atomic_file(path) as temporary:
+                picture(draw, results).savefig(temporary, format="png", metadata={"Software": None})
+    return paths
+
+
+def picture(
+    draw: Callable[["Axes", Mapping[str, Any]], float], results: Mapping[str, Any]
+) -> "Figure":
+    """Return one picture, as high as its rows need.
+
+    Args:
+        draw: of `DRAWINGS`: draws results and returns how many rows they took.
+        results: section `results` of compare.json.
+    """
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9, 3), dpi=150, layout="constrained")
-        rows = draw(figure.subplots(), results)
-        figure.set_size_inches(9, 1.6 + 0.27 * rows)
-        with atomic_file(path) as temporary:
-            figure.savefig(temporary, format="png", metadata={"Software": None})
-    return path
+    named = headings(results)
+    figure = Figure(figsize=(9, 3), dpi=150, layout="constrained")
+    rows = draw(figure.subplots(), {named[label]: one for label, one in results.items()})
+    figure.set_size_inches(9, 1.6 + 0.27 * rows)
+    return figure
 
 
-def _draw_regimes(axes: "Axes", results: Mapping[str, Any]) -> int:
+def _draw_regimes(axes: "Axes", results: Mapping[str, Any]) -> float:
     axes.set_title("How often is the answer right, and how often the trace?")
     blocks = {
         label: [
@@ -66,7 +75,7 @@ def _draw_regimes(axes: "Axes", results: Mapping[str, Any]) -> int:
     return _draw_rows(axes, blocks, "mean", colors, labels)
 
 
-def _draw_link(axes: "Axes", results: Mapping[str, Any]) -> int:
+def _draw_link(axes: "Axes", results: Mapping[str, Any]) -> float:
     axes.set_title("Is the answer right when the trace is?")
     blocks = {
         label: [
@@ -88,7 +97,7 @@ def _draw_link(axes: "Axes", results: Mapping[str, Any]) -> int:
     return _draw_rows(axes, blocks, "value", colors, labels)
 
 
-def _draw_effects(axes: "Axes", results: Mapping[str, Any]) -> int:
+def _draw_effects(axes: "Axes", results: Mapping[str, Any]) -> float:
     axes.set_title("What does a regime do to the answers, on the same questions?")
     blocks: dict[str, list[Row]] = {
         label: [(name, {"effect": found}) for name, found in setting["paired"].items()]
@@ -117,25 +126,13 @@ def _draw_rows(
     mean: str,
     colors: Mapping[str, str],
     labels: Mapping[str, str],
-) -> int:
+) -> float:
     """Draw estimates with their intervals, a block of rows under each heading; return the rows."""
-    place, ticks, names = 0, [], []
+    place, ticks, names = 0.0, [], []
     for heading, rows in blocks.items():
         if not rows:
             continue
-        for line in textwrap.wrap(heading, _LINE, max_lines=_LINES, placeholder=" …"):
-            told = axes.annotate(
-                line,
-                (0, place),
-                (4, 0),
-                ("axes fraction", "data"),
-                "offset points",
-                va="center",
-                weight="bold",
-            )
-            # Else the axes would shrink until the longest heading fits beside them.
-            told.set_in_layout(False)
-            place += 1
+        place += _draw_heading(axes, place, heading)
         for name, estimates in rows:
             for shift, (key, estimate) in zip(
                 _SHIFTS[len(colors)], estimates.items(), strict=False
@@ -159,6 +156,25 @@ def _draw_rows(
     return place
 
 
+def _draw_heading(axes: "Axes", place: float, heading: str) -> float:
+    """Draw a heading, wrapped, from `place` downwards; return how many rows it takes."""
+    lines = textwrap.wrap(heading, _LINE)
+    further = _FURTHER * (len(lines) - 1)
+    text = axes.annotate(
+        "\n".join(lines),
+        (0, place + further / 2),
+        (4, 0),
+        ("axes fraction", "data"),
+        "offset points",
+        va="center",
+        weight="bold",
+        parse_math=False,
+    )
+    # Else the layout would shrink the axes until the longest heading fits beside them.
+    text.set_in_layout(False)
+    return 1 + further
+
+
 def _draw_estimate(
     axes: "Axes", place: float, estimate: Mapping[str, Any], mean: str, color: str
 ) -> None:
@@ -168,3 +184,11 @@ def _draw_estimate(
     if low is not None and high is not None:
         axes.plot([100 * low, 100 * high], [place, place], color=color, linewidth=2, alpha=0.55)
     axes.plot(100 * estimate[mean], place, "o", color=color, markersize=5)
+
+
+#: File -> what draws it.
+DRAWINGS: Mapping[str, Callable[["Axes", Mapping[str, Any]], float]] = {
+    "compare_regimes.png": _draw_regimes,
+    "compare_effects.png": _draw_effects,
+    "compare_link.png": _draw_link,
+}

@@ -10,6 +10,13 @@ from tracekd.files import atomic_file, write_json
 
 #: How many names (of files, of experiments) a line holds; compare.json has them all.
 _SHOWN = 5
+#: Marks a cell.
+_NOT_SEEDS = "†"
+_WHY_NOT_SEEDS = (
+    "All seeds have the same mean, so the interval is over questions (what other questions would "
+    "give these runs) and not over seeds; beside the others of its column it says nothing of what "
+    "other seeds would give."
+)
 _MEASURES = {
     "answer": "answer",
     "class": "class",
@@ -33,7 +40,7 @@ def markdown(report: Mapping[str, Any]) -> str:
         _listed("Not compared", report["not_paired"]),
         _other_code(report["other_code"]),
         _other_machines(report["other_machines"]),
-        _missing(report["missing"]),
+        _missing(report["missing"], report["unfinished"]),
     ]
     if "paper" in report:
         sections += paper_sections(report["paper"])
@@ -84,16 +91,27 @@ def _regimes(results: Mapping[str, Any]) -> str:
             regime,
             ", ".join(map(str, figures["seeds"])),
             str(figures["n"]),
-            *(percent(figures.get(measure)) for measure in _MEASURES),
+            *(_estimate(figures, measure) for measure in _MEASURES),
             figures["answer"]["interval"],
         ]
         for setting in results.values()
         for regime, figures in setting["regimes"].items()
     ]
     header = ["data set", "model", "regime", "seeds", "n", *_MEASURES.values(), "interval (answer)"]
-    return "## Regimes\n\nMean over seeds in percent with its 95 % interval.\n\n" + table(
-        header, rows
+    marked = any(cell.endswith(_NOT_SEEDS) for row in rows for cell in row)
+    return (
+        "## Regimes\n\nMean over seeds in percent with its 95 % interval.\n\n"
+        + table(header, rows)
+        + (f"\n\n{_NOT_SEEDS} {_WHY_NOT_SEEDS}" if marked else "")
     )
+
+
+def _estimate(figures: Mapping[str, Any], measure: str) -> str:
+    """Return a cell; marked if its interval is not over seeds although there are several."""
+    found: Mapping[str, Any] | None = figures.get(measure)
+    if found is None or len(figures["seeds"]) == 1 or found["interval"].startswith("t "):
+        return percent(found)
+    return f"{percent(found)} {_NOT_SEEDS}"
 
 
 def _links(results: Mapping[str, Any]) -> str:
@@ -185,11 +203,23 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _missing(commands: Sequence[str]) -> str:
-    if not commands:
-        return "## Missing\n\nNothing: every regime and seed was run in every setting."
-    lines = "\n".join([*commands, "dvc queue start"])
-    return f"## Missing\n\nThis would run what the grid lacks:\n\n```sh\n{lines}\n```"
+def _missing(commands: Sequence[str], unfinished: Mapping[str, str]) -> str:
+    parts = ["## Missing"]
+    if unfinished:
+        names = _some([f"{name} ({state})" for name, state in unfinished.items()])
+        parts.append(
+            f"Not in these tables: what DVC's queue has not finished, {len(unfinished)} in all "
+            f"(`dvc queue status`): {names}."
+        )
+    if commands:
+        but = ", if it is not in the queue already" if unfinished else ""
+        lines = "\n".join([*commands, "dvc queue start"])
+        parts.append(f"This would run what the grid lacks{but}:\n\n```sh\n{lines}\n```")
+    elif unfinished:
+        parts.append("Of what is in these tables, every regime and seed was run in every setting.")
+    else:
+        parts.append("Nothing: every regime and seed was run in every setting.")
+    return "\n\n".join(parts)
 
 
 def _listed(title: str, lines: Sequence[str]) -> str:

@@ -64,6 +64,7 @@ def compare(
     baselines: Sequence[str],
     *,
     paper: bool,
+    unfinished: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return everything that compare.json holds, and why each null in it is undefined.
 
@@ -73,6 +74,7 @@ def compare(
         current: see `experiments.current_params`.
         baselines: the regimes that each other one is compared with.
         paper: whether to set the numbers beside the published ones.
+        unfinished: see `unfinished.unfinished`.
     """
     results = evaluate(named_apart(loaded.settings), baselines)
     grid = loaded.grid
@@ -97,6 +99,7 @@ def compare(
         "other_code": other_code(known),
         "other_machines": other_machines(named_apart(known.settings), loaded.cards),
         "missing": missing_commands(known, current),
+        "unfinished": dict(unfinished or {}),
     }
     if paper:
         report["paper"] = {
