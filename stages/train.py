@@ -31,7 +31,7 @@ def main(
     answer, step by step) and metrics/run_train.json (time, memory, machine).
     Params: model, seed, train.
     """
-    from tracekd import config, errors, model_sources, records, runcard, tables, training
+    from tracekd import config, devices, errors, model_sources, records, runcard, tables, training
 
     if path and not pin:
         raise errors.TracekdError("--path: goes with --pin NAME; see --help")
@@ -46,13 +46,13 @@ def main(
     }
     name = settings.model
     spec = config.load_model(models, name)
-    clock.add(
-        training.train_adapter(
-            name, spec, settings.train, settings.seed, rows, adapter, log, Path.cwd()
-        )
+    facts = training.train_adapter(
+        name, spec, settings.train, settings.seed, rows, adapter, log, Path.cwd()
     )
-    clock.write(card)
-    print(f"{name}: adapter in {adapter}, losses in {log}")
+    if devices.process_rank() == 0:
+        clock.add(facts)
+        clock.write(card)
+        print(f"{name}: adapter in {adapter}, losses in {log}")
 
 
 if __name__ == "__main__":

@@ -66,8 +66,9 @@ def results(function, arguments, slope, dtype):
         (RmsNorm, lambda: (random(1, 5, 3, 64), random(64), 1e-6), (1, 5, 3, 64)),
         (SwiGlu, lambda: (random(5, 2 * 37) * 4,), (5, 37)),
         (SwiGlu, lambda: (random(1, 2 * 1536),), (1, 1536)),
+        (SwiGlu, lambda: (random(3, 2 * 64) * 400,), (3, 64)),
     ],
-    ids=["norm", "norm of heads", "swiglu", "swiglu, wide"],
+    ids=["norm", "norm of heads", "swiglu", "swiglu, wide", "swiglu, far out"],
 )
 def test_passes_come_to_what_double_precision_does(function, arguments, slope):
     torch.manual_seed(0)

@@ -87,7 +87,7 @@ class TrainParams(Settings):
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     lora_rank: Count
     lora_alpha: Count
-    lora_dropout: Fraction
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)]
     max_length: Count | None = None
     too_long: Literal["error", "drop"] = "error"
     evaluations: Count = 1

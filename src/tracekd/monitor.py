@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from tracekd.checkpoints import StopRequest
-from tracekd.devices import process_rank
+from tracekd.devices import process_count, process_rank
 from tracekd.errors import TracekdError
 from tracekd.files import read_json, write_json
 from tracekd.progress import LongRunWarning, progress_bar
@@ -46,6 +47,7 @@ class Monitor(TrainerCallback):  # type: ignore[misc]
 
     def keep(self, checkpoint: Path) -> None:
         """Add the log and what has been measured so far to a checkpoint of the Trainer."""
+        shutil.rmtree(checkpoint / _LOG, ignore_errors=True)  # of a run killed in this very place
         shutil.copytree(self._folder, checkpoint / _LOG)
         write_json(
             checkpoint / _STATE,
@@ -142,11 +144,17 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
         self._monitor, self._stop, self._interval = monitor, stop, interval
         self._kept_at = time.monotonic()
 
-    def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Decide whether the Trainer shall save, and whether it shall stop."""
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Decide whether the Trainer shall save, and whether it shall stop; not after all steps."""
+        if state.global_step >= state.max_steps:
+            return
         stopping = self._stop.signal is not None
         due = time.monotonic() - self._kept_at >= self._interval
-        control.should_save = stopping or (due and state.global_step < state.max_steps)
+        if process_count() > 1:
+            stopping, due = _as_first_process(stopping, due, args.device)
+        if stopping and self._stop.signal is None:
+            self._stop.signal = signal.SIGTERM
+        control.should_save = stopping or due
         control.should_training_stop = control.should_training_stop or stopping
 
     def on_save(self, args: Any, state: Any, _control: Any, **_: Any) -> None:
@@ -160,6 +168,15 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
                 (other / _STATE).unlink(missing_ok=True)
                 shutil.rmtree(other)
         self._kept_at = time.monotonic()
+
+
+def _as_first_process(stopping: bool, due: bool, device: Any) -> tuple[bool, bool]:
+    """Return what the first process says: all must save, and stop, after the same step."""
+    import torch
+
+    said = torch.tensor([stopping, due], dtype=torch.int32, device=device)
+    torch.distributed.broadcast(said, 0)
+    return bool(said[0]), bool(said[1])
 
 
 def last_checkpoint(folder: Path) -> Path | None:

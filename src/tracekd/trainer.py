@@ -76,6 +76,9 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         cores = crew_size(self.args.device) if alone else 1
         # Cores that would have no row do more good as a second thread for those that have.
         self._shares = cores if cores <= rows else 1
+        if self.args.device.type == "cpu":
+            # Of several processes each would copy the weights out of the optimizer's memory.
+            self.accelerator.device_placement = False
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:  # noqa: ARG002
         """Make the optimizer; weights decay in all of an adapter, which has matrices only."""
@@ -167,8 +170,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
     def _validated(self, rows: Sequence[int]) -> LossTotals:
         examples = [self._validation[row] for row in rows]
         fitting = _VALIDATION_TOKENS // max(map(len, examples))
-        batch_size = max(self.args.per_device_train_batch_size, fitting)
-        return mean_losses(self.model, examples, batch_size, self._pad_id)
+        return mean_losses(self.model, examples, max(1, fitting), self._pad_id)
 
     @cached_property
     def _crew(self) -> Crew:

@@ -126,7 +126,9 @@ def fine_tune(
         finally:
             trainer.close()
             monitor.close()
-        stop.leave(f"{trainer.state.global_step} of {trainer.state.max_steps} steps")
+        done, steps = trainer.state.global_step, trainer.state.max_steps
+        if done < steps:
+            stop.leave(f"{done} of {steps} steps")
     return Course(
         trainer.state.global_step,
         monitor.seconds,
@@ -173,6 +175,7 @@ def train_adapter(
         "seed": seed,
         "examples": digest([[asdict(example) for example in part] for part in encoded.values()]),
         "machine": device.describe(),
+        "processes": process_count(),
     }
     with progress_folder("train", key) as progress, tempfile.TemporaryDirectory() as scratch:
         if process_rank() > 0:  # under torchrun, the first process writes for all
@@ -207,11 +210,14 @@ def train_adapter(
 def _checkpoint_seconds() -> float:
     chosen = os.environ.get("TRACEKD_CHECKPOINT_SECONDS")
     try:
-        return _CHECKPOINT_SECONDS if chosen is None else float(chosen)
-    except ValueError as error:
+        seconds = _CHECKPOINT_SECONDS if chosen is None else float(chosen)
+    except ValueError:
+        seconds = math.nan
+    if math.isnan(seconds):
         raise TracekdError(
             f"TRACEKD_CHECKPOINT_SECONDS: must be a number of seconds, found {chosen!r}"
-        ) from error
+        )
+    return seconds
 
 
 def _warn_unless_learned(course: Course) -> None:

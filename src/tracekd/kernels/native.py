@@ -12,6 +12,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 from functools import lru_cache
@@ -204,16 +205,17 @@ def _pointer(name: str, x: torch.Tensor) -> int:
 @lru_cache(maxsize=1)
 def library() -> ctypes.CDLL | None:
     """Return passes.c as a library, or None if it cannot be made here."""
-    compiler = shutil.which(os.environ.get("CC", "cc"))
+    named, *flags = shlex.split(os.environ.get("CC", "")) or ["cc"]
+    compiler = shutil.which(named)
     if compiler is None or platform.system() != "Linux" or os.environ.get("TRACEKD_NATIVE") == "0":
         return None
-    made_from = (*_OPTIONS, compiler, _processor(), _SOURCE.read_text())
+    made_from = (*_OPTIONS, compiler, *flags, _processor(), _SOURCE.read_text())
     name = hashlib.sha256("\0".join(made_from).encode()).hexdigest()[:16]
     path = cache_folder() / "native" / f"passes-{name}.so"
     try:
         if not path.exists():
             with atomic_file(path) as temporary:
-                command = [compiler, *_OPTIONS, "-o", str(temporary), str(_SOURCE), "-lm"]
+                command = [compiler, *flags, *_OPTIONS, "-o", str(temporary), str(_SOURCE), "-lm"]
                 subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)  # noqa: S603
         library = ctypes.CDLL(str(path))
     except (OSError, subprocess.SubprocessError):

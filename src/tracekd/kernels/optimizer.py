@@ -84,7 +84,13 @@ class FlatAdamW(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Change the parameters by their gradients; see `torch.optim.Optimizer.step`."""
+        """Change the parameters by their gradients; see `torch.optim.Optimizer.step`.
+
+        Raises:
+            RuntimeError: if the parameters lie elsewhere by now, so that nothing would be learnt.
+        """
+        if self._parts[0].data_ptr() != self._flat.data_ptr():
+            raise RuntimeError("the parameters were moved out of this optimizer's memory")
         loss = None if closure is None else torch.enable_grad()(closure)()
         self._flat.grad = self.gather()
         super().step()

@@ -41,7 +41,7 @@ static inline float largest(IN x, long n) {
 /* e^x to 2e-7 of it: 2^n times a polynomial in what n ln 2 leaves over (Cody and Waite 1980). */
 static inline float exponential(float x) {
     x = -87.0f > x ? -87.0f : x; /* in this order what is not a number stays so */
-    x = 88.0f < x ? 88.0f : x;
+    x = 87.0f < x ? 87.0f : x; /* `inverse` can still take 1 more than e to the 87th */
     float n = rintf(x * 1.44269504f);
     float r = x - n * 0.693145752f - n * 1.42860677e-6f;
     float p = 1 + r * (1 + r * (0.5f + r * (1.66666667e-1f + r * (4.16666667e-2f
