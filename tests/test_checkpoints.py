@@ -21,7 +21,7 @@ from tracekd.errors import TracekdError
 from tracekd.files import sha256_file
 from tracekd.inference import answer_rows
 from tracekd.model_sources import locate
-from tracekd.monitor import Keeper, last_checkpoint
+from tracekd.monitor import Keeper, Monitor, last_checkpoint
 from tracekd.probes.asking import probe_rows
 from tracekd.probes.engine import ProbeEngine
 from tracekd.training import train_adapter
@@ -485,3 +485,31 @@ def test_fingerprint_follows_compiled_code_and_further_packages(tmp_path, monkey
     assert fingerprint(SPEC, model)["code"] != first["code"]
     further = fingerprint(SPEC, model, ("pytest", "not-installed"))["packages"]
     assert further == first["packages"] | {"pytest": pytest.__version__}
+
+
+class Told:
+    """What the Trainer tells its callbacks, and what they tell it."""
+
+    should_save = should_training_stop = False
+
+    def __init__(self, step, steps):
+        self.global_step, self.max_steps = step, steps
+
+
+@pytest.mark.parametrize(("step", "ends"), [(7, True), (8, False)])
+def test_a_request_in_the_last_step_lets_the_run_end(step, ends):
+    # It would otherwise begin an epoch that the schedule does not have when it goes on.
+    stop, told = StopRequest(), Told(step, 8)
+    stop.signal = signal.SIGTERM
+    Keeper(None, stop, 0).on_step_end(None, told, told)
+    assert (told.should_save, told.should_training_stop) == (ends, ends)
+
+
+def test_a_log_that_a_killed_run_has_left_in_a_checkpoint_is_replaced(tmp_path):
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log/loss.tsv").write_text("new")
+    (tmp_path / "checkpoint-1/log").mkdir(parents=True)
+    (tmp_path / "checkpoint-1/log/old.tsv").write_text("old")
+    Monitor(None, tmp_path / "log", 1, "").keep(tmp_path / "checkpoint-1")
+    assert [path.name for path in (tmp_path / "checkpoint-1/log").iterdir()] == ["loss.tsv"]
+    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-1"
