@@ -13,7 +13,7 @@ from _pairing import Round
 if TYPE_CHECKING:
     import torch
 
-    from tracekd.devices import Device
+    from tracekd.models.devices import Device
 
 PRECISIONS = ("bf16", "fp32")
 _SIDE, _SIDE_ON_GPU = 2048, 8192
@@ -28,7 +28,7 @@ def device_of(precision: str, *, tuned: bool) -> "Device":
         tuned: whether this process gets tracekd's settings of threads and allocator, which must
             happen before torch is imported.
     """
-    from tracekd.devices import Device, tune_process
+    from tracekd.models.devices import Device, tune_process
 
     if tuned:
         tune_process()

@@ -9,7 +9,7 @@ from typing import Any
 from _compute import device_of, generation_operations, matmul_round, synchronize
 from _pairing import Round
 from tracekd.errors import TracekdError
-from tracekd.inference import TAUGHT
+from tracekd.generation.run import TAUGHT
 
 
 class Job:
@@ -50,8 +50,8 @@ class Job:
 
     def load(self, device: Any) -> None:
         """Load encoder and student onto the device: base weights with the adapter merged."""
-        from tracekd.backends import stop_ids
-        from tracekd.models import load_base, load_encoder, load_student
+        from tracekd.generation.backends import stop_ids
+        from tracekd.models.loading import load_base, load_encoder, load_student
 
         self.device, self.encoder = device, load_encoder(self.name, self.spec)
         if self.adapter is not None:
@@ -66,7 +66,7 @@ class Job:
 
     def student(self) -> Any:
         """Return what a backend is made from."""
-        from tracekd.backends import Student
+        from tracekd.generation.backends import Student
 
         room, taught = self.spec.max_length, self.taught()
         return Student(self.model, self.encoder, self.stops, self.device, room, taught)
@@ -89,7 +89,7 @@ def player(name: str, job: Job, backend: str, *, tune_peer: bool) -> Callable[[i
         return lambda _: matmul_round(device)
     job.load(device_of(job.precision, tuned=tune_peer or name == "ours"))
     if name == "ours":
-        from tracekd.backends import make_backend
+        from tracekd.generation.backends import make_backend
 
         made = make_backend(backend, job.student())
         return lambda number: _ours(job, made, number)
@@ -116,8 +116,8 @@ class _Recorder:
 
 
 def _ours(job: Job, backend: Any, number: int) -> Round:
-    from tracekd.checkpoints import Journal
-    from tracekd.inference import generate
+    from tracekd.generation.run import generate
+    from tracekd.progress import Journal
 
     rows, recorder, room = job.rows(number), _Recorder(backend), job.spec.max_length
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder, "answers")) as journal:
@@ -135,7 +135,7 @@ def _generate(job: Job, rows: list[dict[str, Any]], batch_size: int, *, cached: 
     """Answer by `generate`, in batches of like length, padded on the left."""
     import torch
 
-    from tracekd.collation import length_batches
+    from tracekd.training.collation import length_batches
 
     started = time.perf_counter()
     prompts = [job.encoder.prompt_ids(row["system"], row["prompt"]) for row in rows]

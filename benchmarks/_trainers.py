@@ -49,8 +49,8 @@ class Job:
 
     def encoded(self, number: int) -> Sequence[Any]:
         """Return the examples of a round: all, or a few to warm up."""
-        from tracekd.models import load_encoder
-        from tracekd.training import encode_rows
+        from tracekd.models.loading import load_encoder
+        from tracekd.training.run import encode_rows
 
         self.encoder = load_encoder(self.name, self.spec)
         steps = self.steps if number >= 0 else min(self.steps, _WARM_UP_STEPS)
@@ -58,7 +58,7 @@ class Job:
 
     def student(self, device: Any) -> tuple[Any, Any]:
         """Return a new student and its base model: the same weights in every round."""
-        from tracekd.models import add_adapter, load_base
+        from tracekd.models.loading import add_adapter, load_base
 
         base = load_base(self.name, self.spec, device)
         return add_adapter(base, self.params, _SEED), base
@@ -80,7 +80,7 @@ def player(name: str, job: Job, *, tune_peer: bool) -> Callable[[int], Round]:
 
 
 def _ours(job: Job, device: Any, number: int) -> Round:
-    from tracekd.training import fine_tune
+    from tracekd.training.run import fine_tune
 
     examples = job.encoded(number)
     student, base = job.student(device)
@@ -173,7 +173,7 @@ def _reference(job: Job, device: Any, number: int) -> Round:
     import torch
     from transformers import get_cosine_schedule_with_warmup
 
-    from tracekd.collation import IGNORED, collate, epoch_order
+    from tracekd.training.collation import IGNORED, collate, epoch_order
 
     examples = job.encoded(number)
     student, _ = job.student(device)  # in bf16 first, so that both begin with the same weights

@@ -21,7 +21,7 @@ def main(
         Path | None, typer.Option(help="A trained adapter; without one the student rambles on.")
     ] = None,
     backend: Annotated[
-        str, typer.Option(help="A name in tracekd.backends.BACKENDS.")
+        str, typer.Option(help="A name in tracekd.generation.backends.BACKENDS.")
     ] = "transformers",
     questions: Annotated[int, typer.Option(help="First so many of the test questions.")] = 128,
     batch_size: Annotated[int, typer.Option(help="Of ours: as in params.yaml.")] = 64,

@@ -29,11 +29,14 @@ def main(
     {metrics,classes,notes,run}.json. Params: model, dataset, trace_mode, corruption, seed.
     """
     keep_freed_memory()  # before polars is imported
-    from tracekd import config, figures, files, pools, runcard
-    from tracekd.probes import figure
+    from tracekd import config, files, pools
+    from tracekd.models import runcard
+    from tracekd.probes import verdicts as probes
+    from tracekd.report import figures
+    from tracekd.report import probes as figure
+    from tracekd.report.summary import summary, title_of
     from tracekd.scoring import metrics as measures
-    from tracekd.scoring import probes, table
-    from tracekd.summary import summary, title_of
+    from tracekd.scoring import table
     from tracekd.traces.regimes import regime
 
     pools.meanwhile(figures.load_libraries)

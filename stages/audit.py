@@ -32,9 +32,10 @@ def main(
     Reads JSON lines: one file per class with question, facts, gold, prediction, triple_element; or
     id and text (docs/audit.md). The files of a folder are one set. Writes nothing but --out.
     """
-    from tracekd import audit, config, files, records, tables
-    from tracekd.generations import read_sets
-    from tracekd.summary import audit_summary
+    from tracekd import config, files, records, tables
+    from tracekd.audit import rescore as audit
+    from tracekd.audit.generations import read_sets
+    from tracekd.report.summary import audit_summary
 
     spec = config.load_dataset(datasets, dataset)
     report = audit.audit(

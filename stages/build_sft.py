@@ -34,13 +34,15 @@ def main(
     from tracekd import pools
 
     pools.tune()
-    from tracekd import backends, config, files, records, sft, tables
+    from tracekd import config, files, records, tables
+    from tracekd.generation import backends
+    from tracekd.traces import examples as sft
 
     settings = config.load_params(params)
     backends.check_backend(settings.infer.backend)  # a wrong name shall not wait for training
     if show:
-        from tracekd.models import load_encoder
-        from tracekd.showing import show_examples
+        from tracekd.models.loading import load_encoder
+        from tracekd.report.examples import show_examples
 
         encoder = load_encoder(settings.model, config.load_model(models, settings.model))
         table = tables.read(out / "train.parquet", records.SFT)

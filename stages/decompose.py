@@ -26,7 +26,7 @@ def main(
     pools.tune()
     from tracekd import config, files
     from tracekd.scoring import answers
-    from tracekd.traces import decompose
+    from tracekd.traces import gold as decompose
 
     settings = config.load_params(params)
     spec = config.load_dataset(datasets, settings.dataset)

@@ -30,7 +30,9 @@ def main(
     """
     import polars as pl
 
-    from tracekd import config, inference, records, runcard, tables
+    from tracekd import config, records, tables
+    from tracekd.generation import run as inference
+    from tracekd.models import runcard
     from tracekd.probes import asking
 
     clock = runcard.RunCard()

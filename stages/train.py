@@ -31,7 +31,10 @@ def main(
     answer, step by step) and metrics/run_train.json (time, memory, machine).
     Params: model, seed, train.
     """
-    from tracekd import config, devices, errors, model_sources, records, runcard, tables, training
+    from tracekd import config, errors, records, tables
+    from tracekd.models import devices, runcard
+    from tracekd.models import sources as model_sources
+    from tracekd.training import run as training
 
     if path and not pin:
         raise errors.TracekdError("--path: goes with --pin NAME; see --help")

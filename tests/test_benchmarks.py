@@ -9,7 +9,8 @@ import pytest
 from checkout import checkout
 from typer.testing import CliRunner
 
-from tracekd.datasets import Wanted, marco
+from tracekd.datasets import Wanted
+from tracekd.datasets.readers import marco
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "benchmarks"

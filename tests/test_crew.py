@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from tracekd.config import TrainParams, load_model
 from tracekd.crew import Crew, crew_size, share_out, shared_zeros
-from tracekd.devices import Device, tune_process
 from tracekd.errors import TracekdError
-from tracekd.models import add_adapter, load_base, load_encoder
-from tracekd.training import encode_rows, fine_tune
+from tracekd.models.devices import Device, tune_process
+from tracekd.models.loading import add_adapter, load_base, load_encoder
+from tracekd.training.run import encode_rows, fine_tune
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = load_model(ROOT / "models.yaml", "tiny_llama")

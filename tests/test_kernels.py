@@ -8,10 +8,7 @@ import torch
 from torch.autograd import gradcheck
 from torch.nn.functional import cross_entropy
 
-from tracekd.collation import IGNORED, collate
 from tracekd.config import TrainParams, load_model
-from tracekd.devices import Device
-from tracekd.encoding import Encoded
 from tracekd.kernels import attention, causal, layer, use_kernels
 from tracekd.kernels.attention import attend, rotary_causal_attention
 from tracekd.kernels.head import _LOGITS, head_losses
@@ -20,8 +17,11 @@ from tracekd.kernels.norms import rms_norm
 from tracekd.kernels.optimizer import FlatAdamW
 from tracekd.kernels.shared_input import swiglu
 from tracekd.kernels.starts import SharedStart
-from tracekd.losses import supervised_losses
-from tracekd.models import add_adapter, load_base
+from tracekd.models.devices import Device
+from tracekd.models.encoding import Encoded
+from tracekd.models.loading import add_adapter, load_base
+from tracekd.training.collation import IGNORED, collate
+from tracekd.training.losses import supervised_losses
 
 ROOT = Path(__file__).resolve().parents[1]
 PARAMS = TrainParams(

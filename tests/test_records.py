@@ -2,14 +2,7 @@ import polars as pl
 import pytest
 
 from tracekd.errors import TracekdError
-from tracekd.records import (
-    PREDICTIONS,
-    PROBES,
-    QUESTIONS,
-    SCORES,
-    check,
-    check_questions,
-)
+from tracekd.records import PREDICTIONS, PROBES, QUESTIONS, SCORES, check, check_questions
 
 ROW = {
     "id": "q/1",

@@ -42,7 +42,10 @@ ENVIRONMENT = frozenset({
     "OPENBLAS_NUM_THREADS", "CC", "TRACEKD_NATIVE",
 })  # fmt: skip
 #: Import by name only from the fixed tables of readers and of backends.
-IMPORTS_BY_NAME = {"src/tracekd/datasets/__init__.py", "src/tracekd/backends/__init__.py"}
+IMPORTS_BY_NAME = {
+    "src/tracekd/datasets/__init__.py",
+    "src/tracekd/generation/backends/__init__.py",
+}
 
 
 _LOADER = re.compile(r"\w*Loader\b")

@@ -97,7 +97,7 @@ class InferParams(Settings):
     """Greedy generation.
 
     Attributes:
-        backend: a name in `tracekd.backends.BACKENDS`, or `auto`.
+        backend: a name in `tracekd.generation.backends.BACKENDS`, or `auto`.
     """
 
     backend: str = "auto"
@@ -159,7 +159,7 @@ class DatasetSpec(Settings):
         answer_metric: a name in `tracekd.scoring.answers.METRICS`.
         answers: whether `answers` together make the answer (`all`) or are alternatives (`any`).
         class_sentence: the Classification step as taught; `{class}` is the class.
-        facts: for each value of `decompose.facts`, a rule of `tracekd.traces.decompose.RULES`.
+        facts: for each value of `decompose.facts`, a rule of `tracekd.traces.gold.RULES`.
         path: folder in the upstream format, relative to the project root. Wins over `hub`.
         sha256: content hash of that folder (`python stages/prepare.py --pin NAME` writes it).
         hub: where to read from if `path` is null.

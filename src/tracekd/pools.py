@@ -139,7 +139,7 @@ def watched(results: Iterable[R], parts: int, title: str) -> Iterator[R]:
     if parts < _MANY:
         yield from results
         return
-    from tracekd.progress import progress_bar
+    from tracekd.bars import progress_bar
 
     with progress_bar(parts, title, "part") as bar:
         for result in results:

@@ -8,7 +8,7 @@ import pytest
 
 from tracekd.comparison import figures
 from tracekd.comparison.headings import headings, shortened
-from tracekd.figures import STYLE
+from tracekd.report.figures import STYLE
 
 ESTIMATE = {"mean": 0.5, "value": 0.5, "low": 0.4, "high": 0.6}
 UNKNOWN = {"value": None, "low": None, "high": None}

@@ -4,7 +4,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tracekd.datasets import Loaded, Wanted, babi
+from tracekd.datasets import Loaded, Wanted
+from tracekd.datasets.readers import babi
 from tracekd.errors import TracekdError
 
 ALL = Wanted(data_seed=0, train=None, test=None)

@@ -8,8 +8,8 @@ import pytest
 
 from tracekd import records
 from tracekd.datasets import Wanted
-from tracekd.datasets.babi_sim import KINDS, read
-from tracekd.datasets.babi_sim.inventory import TEST, TRAIN, Inventory
+from tracekd.datasets.readers.babi_sim import KINDS, read
+from tracekd.datasets.readers.babi_sim.inventory import TEST, TRAIN, Inventory
 from tracekd.errors import TracekdError
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekd.datasets import Wanted
-from tracekd.datasets.babi_sim import read
+from tracekd.datasets.readers.babi_sim import read
 
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 NUMBERS = ["none", "one", "two", "three"]

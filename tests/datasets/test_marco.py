@@ -6,8 +6,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tracekd.datasets import Loaded, Wanted, marco
+from tracekd.datasets import Loaded, Wanted
 from tracekd.datasets.questions import Questions
+from tracekd.datasets.readers import marco
 from tracekd.errors import TracekdError
 
 ALL = Wanted(data_seed=0, train=None, test=None)

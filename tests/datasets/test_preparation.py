@@ -7,8 +7,9 @@ import pytest
 
 from tracekd import records, tables
 from tracekd.config import DatasetSpec, PrepareParams
-from tracekd.datasets import Rejection, Wanted, babi, preparation, sources
+from tracekd.datasets import Rejection, Wanted, preparation, sources
 from tracekd.datasets.questions import Questions
+from tracekd.datasets.readers import babi
 from tracekd.errors import TracekdError
 from tracekd.files import sha256_files
 

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from tracekd.config import DatasetSpec, load_dataset
-from tracekd.datasets import Loaded, Wanted, cotemp, sources, table
+from tracekd.datasets import Loaded, Wanted, sources, table
+from tracekd.datasets.readers import cotemp
 from tracekd.errors import TracekdError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tracekd.checkpoints import progress_folder
-from tracekd.monitor import last_checkpoint
+from tracekd.progress import progress_folder
+from tracekd.training.callbacks import last_checkpoint
 
 
 class Killed(BaseException):

@@ -17,7 +17,7 @@ from checkout import Project, checkout, environment, stages_run
 from driver import Pipeline
 
 from tracekd.files import sha256_file
-from tracekd.monitor import last_checkpoint
+from tracekd.training.callbacks import last_checkpoint
 
 #: Option -> path of what a stage writes, and the same for what the user keeps from earlier runs.
 OUTPUTS = {

@@ -13,7 +13,7 @@ from test_kills import experiment, wait_for_progress
 
 from tracekd.config import load_model
 from tracekd.files import sha256_file
-from tracekd.model_sources import locate
+from tracekd.models.sources import locate
 
 LOCATE = """
 import sys

@@ -18,7 +18,8 @@ from typing import Any
 import polars as pl
 
 from tracekd import records
-from tracekd.datasets import UNANSWERABLE, Loaded, Wanted, babi, cotemp, marco
+from tracekd.datasets import UNANSWERABLE, Loaded, Wanted
+from tracekd.datasets.readers import babi, cotemp, marco
 from tracekd.errors import TracekdError
 
 WANTED = Wanted(data_seed=0, train=None, test=None)

@@ -6,11 +6,12 @@ from typing import Any
 
 import polars as pl
 
-from tracekd import audit, records
+from tracekd import records
+from tracekd.audit import rescore as audit
+from tracekd.audit.generations import read_sets
 from tracekd.config import load_dataset
 from tracekd.datasets.rawtext import BYTE_ORDER_MARK
 from tracekd.errors import TracekdError
-from tracekd.generations import read_sets
 
 ROOT = Path(__file__).resolve().parents[2]
 RELEASED = [

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tracekd.datasets import UNANSWERABLE, Loaded, Wanted, babi, cotemp, marco
+from tracekd.datasets import UNANSWERABLE, Loaded, Wanted
 from tracekd.datasets.fields import is_blank
+from tracekd.datasets.readers import babi, cotemp, marco
 
 WANTED = Wanted(data_seed=0, train=None, test=None)
 #: All planes, right-to-left and zero-width characters, but no half of a surrogate pair.

@@ -47,7 +47,7 @@ Client = Callable[..., dict[str, Any]]
 @pytest.fixture(scope="session")
 def content(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that the hub serves."""
-    from tracekd.tiny_models import save_random_model
+    from tracekd.models.tiny import save_random_model
 
     root = tmp_path_factory.mktemp("hub")
     for key, repo in MODELS.items():

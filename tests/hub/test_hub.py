@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from hub_server import git_hash
 
-from tracekd import hub
+from tracekd import fetch as hub
 
 CONTENT = b'{"a": 1}\n'
 

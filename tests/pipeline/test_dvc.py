@@ -115,7 +115,7 @@ def test_probes_run_infer_onward_and_their_effects_join_the_metrics(baseline: Pr
 
 
 def test_an_edit_of_a_figure_runs_analyze_only(baseline: Project) -> None:
-    figures = baseline.path / "src/tracekd/figures.py"
+    figures = baseline.path / "src/tracekd/report/figures.py"
     before = figures.read_text()
     figures.write_text(before + "\n# A remark.\n")
     try:

@@ -4,12 +4,12 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tracekd import records
-from tracekd.checkpoints import Journal
 from tracekd.config import ProbeParams, load_model, load_params
-from tracekd.models import load_encoder
+from tracekd.models.loading import load_encoder
 from tracekd.probes.asking import PROMPT_TOO_LONG, TOO_LONG, ask_plans, probe_rows
 from tracekd.probes.engine import Reply
 from tracekd.probes.plans import Probe
+from tracekd.progress import Journal
 
 ROOT = Path(__file__).resolve().parents[2]
 TRACE = "<think>\nMary.\n</think>\n"

@@ -10,13 +10,13 @@ import torch
 from transformers import LlamaConfig
 
 from tracekd import records, tables
-from tracekd.checkpoints import Journal
 from tracekd.config import DatasetSpec, PromptParams, load_model
-from tracekd.models import load_encoder
+from tracekd.models.loading import load_encoder
 from tracekd.probes.asking import ask_plans, plan_probes
 from tracekd.probes.engine import ProbeEngine
-from tracekd.scoring.probes import report
-from tracekd.sft import build, prompted
+from tracekd.probes.verdicts import report
+from tracekd.progress import Journal
+from tracekd.traces.examples import build, prompted
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = DatasetSpec(

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tracekd.backends import stop_ids
-from tracekd.checkpoints import Journal
 from tracekd.config import load_model
-from tracekd.devices import Device
-from tracekd.models import load_base, load_encoder
+from tracekd.generation.backends import stop_ids
+from tracekd.models.devices import Device
+from tracekd.models.loading import load_base, load_encoder
 from tracekd.probes.engine import Asked, ProbeEngine
+from tracekd.progress import Journal
 
 ROOT = Path(__file__).resolve().parents[2]
 

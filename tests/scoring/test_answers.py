@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracekd.errors import TracekdError
-from tracekd.scoring import exact_match, marco_metric
-from tracekd.scoring.answers import METRICS, judge_answers, metric
+from tracekd.scoring.answers import METRICS, exact_match, judge_answers, metric
+from tracekd.scoring.answers import marco as marco_metric
+from tracekd.scoring.answers.cotemp import released_answer
 from tracekd.scoring.attempt import AnswerMetric, Attempt, Verdict
-from tracekd.scoring.cotemp_metric import released_answer
 
 FACTS = [
     "Ann Lee works for Yale University from 1990 to 1995.",

@@ -4,12 +4,8 @@ import numpy as np
 import pytest
 from statsmodels.stats import contingency_tables
 
-from tracekd.statistics.link import Counts
-from tracekd.statistics.paired import (
-    detectable_difference,
-    holm,
-    mcnemar,
-)
+from tracekd.statistics.association import Counts
+from tracekd.statistics.paired import detectable_difference, holm, mcnemar
 from tracekd.statistics.values import Undefined
 
 

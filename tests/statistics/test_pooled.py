@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tracekd.statistics.association import Counts
 from tracekd.statistics.bootstrap import generator
-from tracekd.statistics.link import Counts
 from tracekd.statistics.paired import mcnemar
 from tracekd.statistics.pooled import (
     change_interval,

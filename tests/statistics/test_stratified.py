@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tracekd.statistics.link import Counts, association, count, risk_difference
+from tracekd.statistics.association import Counts, association, count, risk_difference
 from tracekd.statistics.stratified import pooled_risk_difference, stratified
 from tracekd.statistics.values import Undefined
 

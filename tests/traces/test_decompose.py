@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracekd import tables
-from tracekd.datasets import Wanted, babi, cotemp, marco, table
+from tracekd.datasets import Wanted, table
+from tracekd.datasets.readers import babi, cotemp, marco
 from tracekd.errors import TracekdError
 from tracekd.records import DECOMPOSED, QUESTIONS, STEPS, check
-from tracekd.traces.decompose import decompose, decompose_files, manifest, rule_of
+from tracekd.traces.gold import decompose, decompose_files, manifest, rule_of
 
 ALL = Wanted(data_seed=0, train=None, test=None)
 TENURE = [

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracekd.comparison.headings import headings
-from tracekd.figures import ANSWER, QUIET, STYLE, TRACE
 from tracekd.files import atomic_file
+from tracekd.report.figures import ANSWER, QUIET, STYLE, TRACE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from tracekd.statistics.link import Counts, association
+from tracekd.statistics.association import Counts, association
 from tracekd.statistics.pooled import newcombe_interval, wilson_interval
 from tracekd.statistics.values import Tree, Undefined
 

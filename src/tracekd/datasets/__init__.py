@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 #: What `reader:` in datasets.yaml may name. A fixed table: no name in a settings file imports code.
 READERS = {
-    "babi": "tracekd.datasets.babi",
-    "cotemp": "tracekd.datasets.cotemp",
-    "marco": "tracekd.datasets.marco",
-    "babi_sim": "tracekd.datasets.babi_sim",
-    "cotemp_sim": "tracekd.datasets.cotemp_sim",
+    "babi": "tracekd.datasets.readers.babi",
+    "cotemp": "tracekd.datasets.readers.cotemp",
+    "marco": "tracekd.datasets.readers.marco",
+    "babi_sim": "tracekd.datasets.readers.babi_sim",
+    "cotemp_sim": "tracekd.datasets.readers.cotemp_sim",
 }
 
 #: The one answer of a question that its context does not answer, as MS MARCO v2.1 writes it.

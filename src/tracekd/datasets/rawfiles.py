@@ -188,7 +188,7 @@ def _watched(path: Path, source: BinaryIO, packed: BinaryIO) -> Iterator[bytes]:
     if size < (_LARGE if source is packed else _LARGE_PACKED):
         yield from source
         return
-    from tracekd.progress import progress_bar
+    from tracekd.bars import progress_bar
 
     with progress_bar(round(size / _MEGABYTE), path.name, "MB") as bar:
         unseen = 0

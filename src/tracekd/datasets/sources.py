@@ -13,8 +13,8 @@ from tracekd.config import DatasetSpec, HubDataset, load_dataset, project_root
 from tracekd.datasets import FileReader, HubReader, Loaded, Wanted, rawfiles, reader
 from tracekd.datasets.questions import Questions
 from tracekd.errors import TracekdError
+from tracekd.fetch import Repository, fetch
 from tracekd.files import sha256_file, sha256_files
-from tracekd.hub import Repository, fetch
 from tracekd.settings import write_entry
 
 #: Rows of a hub data set that become Python objects at a time.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from tracekd.collation import IGNORED
+from tracekd.training.collation import IGNORED
 
 
 @dataclass(frozen=True)

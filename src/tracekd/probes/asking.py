@@ -8,15 +8,15 @@ from typing import Any
 import polars as pl
 
 from tracekd import records, tables
-from tracekd.backends import stop_ids
-from tracekd.checkpoints import Journal, digest
 from tracekd.config import ModelSpec, Params
-from tracekd.devices import choose_device
-from tracekd.encoding import ChatEncoder
-from tracekd.models import load_encoder, load_student
+from tracekd.generation.backends import stop_ids
+from tracekd.models.devices import choose_device
+from tracekd.models.encoding import ChatEncoder
+from tracekd.models.loading import load_encoder, load_student
 from tracekd.probes.engine import Asked, ProbeEngine, Reply
 from tracekd.probes.plans import ANSWER_TAG, Probe, choose, plan
-from tracekd.sft import gold_steps
+from tracekd.progress import Journal, digest
+from tracekd.traces.examples import gold_steps
 from tracekd.traces.regimes import Ring, Setting
 
 PROMPT_TOO_LONG = "the prompt is too long for the model"

@@ -6,7 +6,7 @@ r"""Many traces behind one prompt: the prompt is encoded once, its cache copied 
 That one pass gives the probability of the gold answer, and the greedy answer as far as it is the
 gold one: the gold answer serves as a draft (as in speculative decoding, Leviathan et al. 2023,
 arXiv 2211.17192). Where the student says something else, its own token goes on from there, and
-overwrites the rest of the draft. Rows are packed (`tracekd.backends.packed`), so that every answer
+overwrites the rest of the draft. Rows are packed (`tracekd.generation.packed`): every answer
 is the one that its row alone would get. Prompts, with all traces behind them, are shared out to
 processes (`tracekd.crew`).
 """
@@ -18,16 +18,16 @@ from dataclasses import astuple, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from tracekd.backends.drafts import DRAFT, Recollection
-from tracekd.checkpoints import Journal, StopRequest
-from tracekd.collation import length_batches
-from tracekd.progress import LongRunWarning, progress_bar
+from tracekd.bars import LongRunWarning, progress_bar
+from tracekd.generation.drafts import DRAFT, Recollection
+from tracekd.progress import Journal, StopRequest
+from tracekd.training.collation import length_batches
 
 if TYPE_CHECKING:
     import torch
 
-    from tracekd.backends.packed import RowCache
     from tracekd.crew import Crew
+    from tracekd.generation.packed import RowCache
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class ProbeEngine:
         Raises:
             TracekdError: as `PackedModel` does.
         """
-        from tracekd.backends.packed import PackedModel
         from tracekd.crew import crew_size
+        from tracekd.generation.packed import PackedModel
 
         self._model, self._stops, self._batch = PackedModel(model), stops, batch_size
         self._cores = crew_size(self._model.device)
@@ -188,7 +188,7 @@ class ProbeEngine:
         return [found[place] for place in places]
 
     def _encode(self, prompts: Sequence[Sequence[int]]) -> "RowCache":
-        from tracekd.backends.decoding import read_prompts
+        from tracekd.generation.decoding import read_prompts
 
         encoded = self._model.cache(len(prompts), max(map(len, prompts)))
         read_prompts(self._model, encoded, prompts)
@@ -202,7 +202,7 @@ class ProbeEngine:
         asked: list[Asked],
     ) -> list[Reply]:
         """Return the replies to `asked`, whose prompts are those rows of `encoded`."""
-        from tracekd.backends.decoding import agreement, decode, ends, greedy
+        from tracekd.generation.decoding import agreement, decode, ends, greedy
 
         given = [[*prompts[row], *one.forced] for row, one in zip(rows, asked, strict=True)]
         longest = max(

@@ -69,7 +69,7 @@ _MANY = 101
 
 
 class Speller(Protocol):
-    """What turns text into the student's tokens and back: `tracekd.encoding.ChatEncoder`."""
+    """What turns text into the student's tokens and back: `tracekd.models.encoding.ChatEncoder`."""
 
     def plain_ids(self, text: str) -> list[int]:
         """Return the tokens of a text."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from tracekd.scoring import instrument
+from tracekd.scoring import association as instrument
 from tracekd.scoring.answers import metric
-from tracekd.scoring.instrument import STEPS, taught_steps
+from tracekd.scoring.association import STEPS, taught_steps
 from tracekd.statistics.values import Tree, Undefined, Value, ratio, settle
 
 _EMPTY = "no question"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tracekd.statistics.link import Counts
+from tracekd.statistics.association import Counts
 from tracekd.statistics.values import Undefined, Value
 
 ALPHA = 0.05

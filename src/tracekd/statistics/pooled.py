@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tracekd.statistics import bootstrap
-from tracekd.statistics.link import LEVEL
+from tracekd.statistics.association import LEVEL
 from tracekd.statistics.paired import ALPHA, POWER
 from tracekd.statistics.values import Tree, Undefined, Value
 

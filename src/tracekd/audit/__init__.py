@@ -1,0 +1,1 @@
+"""Generations made elsewhere, scored like our own."""

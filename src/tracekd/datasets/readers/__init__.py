@@ -1,0 +1,1 @@
+"""One module per upstream format; `reader` in datasets.yaml names it."""

@@ -1,0 +1,123 @@
+"""Draws of periods that stand in a wanted relation to an event.
+
+Each draw is proposed by a recipe and checked by the interval algebra, by which it must be clear:
+true whether the end of a period is read as included or not.
+"""
+
+import random
+from collections.abc import Callable
+from datetime import date
+from itertools import accumulate
+
+from tracekd.datasets.intervals import (
+    RELATIONS,
+    Granularity,
+    Period,
+    Relation,
+    Stamp,
+    clear_relation,
+)
+from tracekd.datasets.readers.cotemp_sim.options import Options
+
+_YEAR = 365
+_GRANULARITIES: tuple[Granularity, ...] = ("year", "month", "day")
+
+
+class Timeline:
+    """All periods of one story, drawn around the period of its event."""
+
+    def __init__(self, rng: random.Random, options: Options, *, lasting: bool) -> None:
+        """Draw the event's period; `lasting` asks for one with a start and an end."""
+        self._rng = rng
+        self._points = options.points
+        weights = options.granularities
+        self._weights = tuple(accumulate((weights.year, weights.month, weights.day)))
+        first, last = (date(year, 1, 1).toordinal() for year in options.years)
+        start = rng.randint(first, last - 12 * _YEAR)
+        if lasting:
+            drawn = None
+            while drawn is None:
+                drawn = self._from_to(start, start + rng.randint(2 * _YEAR, 12 * _YEAR))
+            self.event = drawn
+        else:
+            self.event = self._in(start)
+
+    def matching(self, wanted: Relation) -> Period:
+        """Return a period that stands in the relation `wanted` to the event."""
+        recipe = {"equal": self._same, "during": self._within, "overlap": self._across}[wanted]
+        return self._draw(recipe, wanted)
+
+    def apart(self) -> Period:
+        """Return a period that shares no day with the event."""
+        return self._draw(self._elsewhere, None)
+
+    def _draw(self, recipe: Callable[[], Period | None], wanted: Relation | None) -> Period:
+        while True:
+            period = recipe()
+            if period and clear_relation(period, self.event) == (True, wanted):
+                return period
+
+    def _same(self) -> Period:
+        return self.event
+
+    def _within(self) -> Period | None:
+        """Propose a period inside the event, or around it, maybe with an end in common."""
+        rng, event = self._rng, self.event
+        if event.end and rng.random() < 0.6:
+            if rng.random() < 0.4:
+                return self._in(rng.randint(event.first, event.last))
+            start, end = sorted(rng.randint(event.first, event.last) for _ in range(2))
+        else:
+            start = event.first - rng.randint(60, 6 * _YEAR)
+            end = event.last + rng.randint(60, 6 * _YEAR)
+        shared = rng.random() if event.end else 1.0
+        if shared < 0.15:
+            return _ordered(event.start, self._stamp(end))
+        if shared < 0.3:
+            return _ordered(self._stamp(start), event.end)
+        return self._from_to(start, end)
+
+    def _across(self) -> Period | None:
+        """Propose a period over one end of the event."""
+        event = self.event
+        inside = self._rng.randint(event.first, event.last)
+        beyond = self._rng.randint(60, 6 * _YEAR)
+        if self._rng.random() < 0.5:
+            return self._from_to(event.first - beyond, inside)
+        return self._from_to(inside, event.last + beyond)
+
+    def _elsewhere(self) -> Period | None:
+        """Propose a period before or after the event; nearer ones are likelier."""
+        rng, event = self._rng, self.event
+        gap = 1 + int(15 * _YEAR * rng.random() ** 2)
+        length = rng.randint(90, 8 * _YEAR)
+        before = rng.random() < 0.5
+        if rng.random() < self._points:
+            return self._in(event.first - gap if before else event.last + gap)
+        if before:
+            return self._from_to(event.first - gap - length, event.first - gap)
+        return self._from_to(event.last + gap, event.last + gap + length)
+
+    def _in(self, day: int) -> Period:
+        return Period(self._stamp(day))
+
+    def _from_to(self, start: int, end: int) -> Period | None:
+        return _ordered(self._stamp(start), self._stamp(end))
+
+    def _stamp(self, day: int) -> Stamp:
+        (granularity,) = self._rng.choices(_GRANULARITIES, cum_weights=self._weights)
+        return Stamp.of(day, granularity)
+
+
+def draw_relations(rng: random.Random, wanted: str) -> list[Relation]:
+    """Return the relations of the matching facts of a question of the class `wanted`.
+
+    As upstream, most questions have one answer, those of the class "mix" two.
+    """
+    kinds = [relation for relation in RELATIONS if wanted in (relation, "mix")]
+    drawn = rng.sample(kinds, min(2, len(kinds)))
+    return [*drawn, rng.choice(kinds)] if rng.random() < 0.25 else drawn
+
+
+def _ordered(start: Stamp, end: Stamp | None) -> Period | None:
+    return Period(start, end) if end and start.last < end.first else None

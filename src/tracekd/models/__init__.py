@@ -1,0 +1,1 @@
+"""An entry of models.yaml -> tokenizer, weights, adapter."""

@@ -1,0 +1,216 @@
+"""What the trace does to the answer: effects of replacing it, each with a 95 % interval.
+
+Questions are what is resampled. Shares have Wilson's interval, which has a width where every
+question agrees; other means the bootstrap's.
+"""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from tracekd.statistics import bootstrap
+from tracekd.statistics.association import share_interval
+from tracekd.statistics.pooled import change_interval
+from tracekd.statistics.values import Tree, Undefined, Value, ratio
+
+#: From one trace to another: the names that effects go by in metrics.json.
+EFFECTS = {
+    "gold_to_incorrect": ("gold", "incorrect"),
+    "gold_to_shuffled": ("gold", "shuffled"),
+    "gold_to_filler": ("gold", "filler"),
+    "gold_to_empty": ("gold", "empty"),
+    "own_to_gold": ("own", "gold"),
+    "own_to_empty": ("own", "empty"),
+    "own_to_corrected_class": ("own", "corrected_class"),
+    "own_to_corrected_facts": ("own", "corrected_facts"),
+    "own_to_corrupted_class": ("own", "corrupted_class"),
+    "own_to_corrupted_facts": ("own", "corrupted_facts"),
+}
+#: The one that is told by class too.
+MAIN_EFFECT = "gold_to_incorrect"
+
+_NOT_RUN = "the probe was run on no question"
+_NOT_PAIRED = "no question was asked with both traces"
+_NOT_TOLD = "no question shows wrong facts that could tell"
+_NO_OWN = "no question was asked with the student's own trace"
+_NO_TRACE = "no question has a trace of the student's own and all its cuts"
+
+
+def effects_of_traces(verdicts: pl.DataFrame, cuts: Sequence[int]) -> Tree:
+    """Return the section `probes` of metrics.json.
+
+    Args:
+        verdicts: `tracekd.probes.verdicts.VERDICTS`, at least one row.
+        cuts: percentages after which the student's own trace was cut, from 0, in order.
+    """
+    classes = verdicts.sort("question_class").partition_by(
+        "question_class", as_dict=True, maintain_order=True
+    )
+    return {
+        "n": verdicts["id"].n_unique(),
+        "by_probe": {name: _probe(rows) for name, rows in _by_probe(verdicts).items()},
+        "effects": {name: effect(verdicts, name) for name in EFFECTS},
+        "follows_wrong_facts": follows_wrong_facts(verdicts),
+        "own_repeats_prediction": own_repeats_prediction(verdicts),
+        "early_answering": early_answering(verdicts, cuts),
+        "by_class": {
+            str(name): {
+                "n": rows["id"].n_unique(),
+                "accuracy": {probe: _accuracy(part) for probe, part in _by_probe(rows).items()},
+                "effects": {MAIN_EFFECT: effect(rows, MAIN_EFFECT)},
+                "follows_wrong_facts": follows_wrong_facts(rows),
+                "early_answering": early_answering(rows, cuts),
+            }
+            for (name,), rows in classes.items()
+        },
+    }
+
+
+def reasons(verdicts: pl.DataFrame) -> dict[str, str]:
+    """Return, for each probe that was not run everywhere, how often for which reason.
+
+    The keys are paths of the section `probes`, as in notes.json.
+    """
+    counted = (
+        verdicts.filter(~pl.col("applied"))
+        .group_by("probe", "note")
+        .len()
+        .sort("probe", "len", "note", descending=[False, True, False])
+    )
+    told: dict[str, list[str]] = {}
+    for probe, note, count in counted.iter_rows():
+        told.setdefault(f"by_probe.{probe}.not_applicable", []).append(f"{count}: {note}")
+    return {path: "; ".join(parts) for path, parts in told.items()}
+
+
+def effect(verdicts: pl.DataFrame, name: str) -> Tree:
+    """Return what changes from one trace to the other, on the questions asked with both.
+
+    `answer_changes` is the share of questions that get another answer; `accuracy_change` and
+    `gold_logprob_change` are means over questions of the second minus the first, the latter of the
+    natural logarithm of the gold answer's probability.
+    """
+    first, second = EFFECTS[name]
+    pairs = _applied(verdicts, first).join(_applied(verdicts, second), on="id", suffix="_to")
+    changed = int((pairs["answer"] != pairs["answer_to"]).sum())
+    correct = pairs["correct_to"].cast(pl.Int8) - pairs["correct"].cast(pl.Int8)
+    chance = pairs["gold_logprob_to"] - pairs["gold_logprob"]
+    return {
+        "n": pairs.height,
+        **_share("answer_changes", changed, pairs.height, _NOT_PAIRED),
+        **_change("accuracy_change", correct, name),
+        **_mean("gold_logprob_change", chance, _NOT_PAIRED, name),
+    }
+
+
+def follows_wrong_facts(verdicts: pl.DataFrame) -> Tree:
+    """Return how often the answer stands in the wrong facts that the trace shows.
+
+    It does if all its items stand there, as whole words without regard to case and punctuation, and
+    it is not right. Counted among questions whose gold facts state the gold answer and whose wrong
+    facts do not: elsewhere following and not following could look the same. Whether the wrong facts
+    name anything that could be an answer is not asked: where they do not, none follows them.
+    `without_them` is the share of the same questions whose answer behind the *gold* trace stands in
+    those wrong facts: what would be found there anyway.
+    """
+    told = _applied(verdicts, "incorrect").drop_nulls("from_wrong")
+    without = _applied(verdicts, "gold").drop_nulls("from_wrong")
+    return {
+        "n": told.height,
+        **_share("share", int(told["from_wrong"].sum()), told.height, _NOT_TOLD),
+        "without_them": ratio(int(without["from_wrong"].sum()), without.height, _NOT_TOLD),
+    }
+
+
+def own_repeats_prediction(verdicts: pl.DataFrame) -> Tree:
+    """Return how often the answer behind the student's own trace is the student's own prediction.
+
+    It is the same student behind the same tokens. But probes are computed in batches of another
+    shape, and in bf16 a near tie may then fall the other way (an answer that was cut off at
+    `infer.max_new_tokens` has more room, too). What is missing to 1 is the floor of
+    `answer_changes`, `same_*` and `area`: a change of that size may be rounding alone.
+    """
+    own = _applied(verdicts, "own")
+    same = int(own["repeats"].sum())
+    return {"n": own.height, **_share("share", same, own.height, _NO_OWN)}
+
+
+def early_answering(verdicts: pl.DataFrame, cuts: Sequence[int]) -> Tree:
+    """Return how soon the answer stands while the student's own trace grows.
+
+    `same_50` is the share of questions that get the answer of the whole trace when half of it is
+    shown. `area` is the area over that curve (AOC in Lanham et al. 2023, arXiv 2307.13702), where a
+    question's answer at a cut counts until the next one: 0 if no answer needs any of the trace, 1
+    if no answer stands before the end. Questions without a trace of their own are left out.
+
+    Args:
+        verdicts: see `effects_of_traces`.
+        cuts: percentages from 0, in order.
+    """
+    whole = _applied(verdicts, "own").filter(pl.col("trace_tokens") > 0).select("id", "answer")
+    table = whole.rename({"answer": "own"})
+    for percent in cuts:
+        given = _applied(verdicts, f"own_cut_{percent}").select("id", answer="answer")
+        table = table.join(given.rename({"answer": str(percent)}), on="id")
+    same = table.select("id", *(pl.col(str(p)) == pl.col("own") for p in cuts))
+    widths = [after - before for before, after in zip(cuts, [*cuts[1:], 100], strict=True)]
+    over = sum(
+        ((~same[str(p)]).cast(pl.Int32) * width for p, width in zip(cuts, widths, strict=True)),
+        pl.zeros(same.height, pl.Int32, eager=True),
+    )
+    shares = {
+        name: value
+        for p in cuts
+        for name, value in _share(
+            f"same_{p}", int(same[str(p)].sum()), same.height, _NO_TRACE
+        ).items()
+    }
+    return {"n": same.height, **shares, **_mean("area", over / 100, _NO_TRACE, "early_answering")}
+
+
+def _by_probe(verdicts: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    parts = verdicts.partition_by("probe", as_dict=True, maintain_order=True)
+    return {str(name): rows for (name,), rows in parts.items()}
+
+
+def _probe(rows: pl.DataFrame) -> Tree:
+    applied = rows.filter("applied")
+    name = str(rows["probe"][0])
+    return {
+        "not_applicable": rows.height - applied.height,
+        **_accuracy(rows),
+        **_mean("gold_logprob", applied["gold_logprob"], _NOT_RUN, name),
+    }
+
+
+def _accuracy(rows: pl.DataFrame) -> Tree:
+    applied = rows.filter("applied")
+    right = int(applied["correct"].sum())
+    return {"n": applied.height, **_share("accuracy", right, applied.height, _NOT_RUN)}
+
+
+def _applied(verdicts: pl.DataFrame, probe: str) -> pl.DataFrame:
+    return verdicts.filter(pl.col("applied") & (pl.col("probe") == probe))
+
+
+def _share(name: str, part: int, whole: int, reason: str) -> dict[str, Value]:
+    low, high = share_interval(part, whole, reason)
+    return {name: ratio(part, whole, reason), f"{name}_low": low, f"{name}_high": high}
+
+
+def _change(name: str, changes: pl.Series, *key: str) -> dict[str, Value]:
+    if changes.is_empty():
+        return dict.fromkeys((name, f"{name}_low", f"{name}_high"), Undefined(_NOT_PAIRED))
+    ordered = changes.cast(pl.Float64).sort().to_numpy()
+    low, high = change_interval(ordered, bootstrap.generator("bootstrap", "probes", name, *key))
+    return {name: float(ordered.mean()), f"{name}_low": low, f"{name}_high": high}
+
+
+def _mean(name: str, values: pl.Series, reason: str, *key: str) -> dict[str, Value]:
+    if values.is_empty():
+        return dict.fromkeys((name, f"{name}_low", f"{name}_high"), Undefined(reason))
+    # Sorted: which question is drawn must not depend on the order of the rows.
+    ordered = values.cast(pl.Float64).sort().to_numpy()
+    rng = bootstrap.generator("bootstrap", "probes", name, *key)
+    low, high = bootstrap.mean_interval(ordered, rng)
+    return {name: float(ordered.mean()), f"{name}_low": low, f"{name}_high": high}

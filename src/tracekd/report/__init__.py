@@ -1,0 +1,1 @@
+"""Figures and closing tables."""

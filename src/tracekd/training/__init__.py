@@ -1,0 +1,1 @@
+"""Examples -> a fine-tuned student."""

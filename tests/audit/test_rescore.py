@@ -1,0 +1,309 @@
+"""Generations that were made elsewhere."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tables import BABI, completion, question, questions
+
+from tracekd import records, tables
+from tracekd.audit.generations import read_sets
+from tracekd.audit.rescore import audit
+from tracekd.config import DatasetSpec
+from tracekd.errors import TracekdError
+from tracekd.report.summary import audit_summary
+
+ROOT = Path(__file__).resolve().parents[2]
+FACTS = [
+    "Ann Lee works for Yale University from 1990 to 1995.",
+    "Ann Lee works for Yale Press in 1993.",
+]
+SENTENCE = "The relation is: {class}."
+
+
+@pytest.fixture
+def cotemp() -> DatasetSpec:
+    return DatasetSpec(
+        reader="cotemp",
+        answer_metric="cotemp",
+        answers="all",
+        class_sentence=SENTENCE,
+        facts={"paper": "answer_string"},
+    )
+
+
+def record(number: int = 0, **changes: Any) -> dict[str, Any]:
+    quoted = f"I need to use the following facts to answer the question: ['{FACTS[1]}']"
+    made = {
+        "question": f"While Ann Lee was working for Yale University, where else ({number})?",
+        "facts": FACTS,
+        "gold": ["Yale Press"],
+        "triple_element": "S2_R1_O1",
+        "prediction": f"assistant\n\n<think>The relation is: equal.\n{quoted}</think> "
+        "<answer>['Yale Press']</answer>",
+    }
+    return {**made, **changes}
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    def written(name: str, *rows: dict[str, Any]) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    return written
+
+
+def test_records_are_scored_against_their_own_question(
+    write: Callable[..., Path], cotemp: DatasetSpec
+) -> None:
+    wrong = record(1, prediction="<think>The relation is: mix.</think> <answer>Yale</answer>")
+    write("model/equal.jsonl", record(0), wrong)
+    folder = write("model/during.jsonl", record(2)).parent
+    found = audit(read_sets([folder]), cotemp)["model"]
+    assert found["questions"]["scored"] == 3
+    assert found["steps"] == ["class", "facts"]
+    assert found["answer_read"] == "as released"
+    metrics = found["metrics"]
+    assert metrics["answer"]["accuracy"] == pytest.approx(2 / 3, abs=1e-6)
+    assert metrics["by_class"]["equal"]["answer"]["accuracy"] == 0.5
+    assert metrics["by_class"]["during"]["class"]["accuracy"] == 0
+    assert metrics["link"]["trace"]["right_right"] == 1
+    assert "cost" not in metrics
+    assert "truncated" not in metrics["format"]
+
+
+def test_where_the_released_reading_differs_is_counted_and_named(
+    write: Callable[..., Path], cotemp: DatasetSpec
+) -> None:
+    facts = ["Ann Lee holds the position of assistant professor in 1993."]
+    said = "<answer>assistant professor</answer>"
+    row = record(0, facts=facts, gold=["assistant professor"], prediction=said)
+    found = audit(read_sets([write("model/equal.jsonl", row)]), cotemp)["model"]
+    assert found["metrics"]["answer"]["accuracy"] == 0
+    differs = found["answer_differs_by_the_grammar"]
+    assert differs == {"count": 1, "names": ["equal.jsonl:1"]}
+
+
+def test_repeated_and_missing_questions_are_counted_and_named(
+    write: Callable[..., Path], cotemp: DatasetSpec
+) -> None:
+    one = write("one/equal.jsonl", record(0), record(1), record(0, prediction="x"))
+    two = write("two/equal.jsonl", record(1), record(2))
+    found = audit(read_sets([one, two]), cotemp)
+    assert found["one"]["questions"] == {
+        "scored": 2,
+        "duplicated": {"count": 1, "names": ["equal.jsonl:3"]},
+        "missing": {"count": 1, "names": ["two/equal.jsonl:2"]},
+        "unknown": {"count": 0, "names": []},
+    }
+    # The first of two generations counts.
+    assert found["one"]["metrics"]["answer"]["accuracy"] == 1
+    assert found["two"]["questions"]["missing"]["names"] == ["equal.jsonl:1"]
+
+
+def test_folders_of_one_name_are_sets_of_their_own_named_by_as_much_path_as_tells_them_apart(
+    write: Callable[..., Path], cotemp: DatasetSpec
+) -> None:
+    right, wrong = record(0), record(0, prediction="<answer>Yale</answer>")
+    rows = {"a/x/out": right, "b/x/out": wrong, "b/y/out": right, "said": right}
+    folders = [write(f"{name}/equal.jsonl", row).parent for name, row in rows.items()]
+    found = audit(read_sets(folders), cotemp)
+    accuracy = {name: report["metrics"]["answer"]["accuracy"] for name, report in found.items()}
+    assert accuracy == {"a/x/out": 1, "b/x/out": 0, "y/out": 1, "said": 1}
+
+
+def test_a_file_named_more_than_once_is_read_once(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = write("model/equal.jsonl", record(0))
+    two = write("model/during.jsonl", record(1))
+    monkeypatch.chdir(two.parent)
+    paths = [one.parent, one, Path("during.jsonl"), Path(), one]
+    (found,) = read_sets(paths)
+    assert (found.name, len(found.items), found.duplicated) == ("model", 2, ())
+
+
+@pytest.mark.parametrize("key", [7, "a"])
+def test_a_record_may_have_an_id_and_a_text_of_its_own(
+    write: Callable[..., Path], cotemp: DatasetSpec, key: Any
+) -> None:
+    path = write("model/equal.jsonl", record(0, id=key, text="x"), record(1, id=key))
+    found = audit(read_sets([path]), cotemp)["model"]
+    assert found["questions"]["scored"] == 2
+    assert found["answer_read"] == "as released"
+    assert found["metrics"]["answer"]["accuracy"] == 1
+
+
+def test_a_plain_generation_may_have_some_fields_of_a_record(write: Callable[..., Path]) -> None:
+    path = write("student/said.jsonl", {"id": "a", "text": "x", "question": "?", "gold": []})
+    (found,) = read_sets([path])
+    assert list(found.items) == [("a",)]
+
+
+def test_plain_generations_are_matched_by_id(write: Callable[..., Path]) -> None:
+    text = completion("where", ["Mary went home."], "home")
+    path = write(
+        "student/said.jsonl",
+        {"id": "a", "text": text},
+        {"id": "z", "text": text},
+        {"id": "a", "text": ""},
+    )
+    asked = questions(question("a"), question("b"))
+    found = audit(read_sets([path]), BABI, questions=asked)["student"]
+    assert found["questions"] == {
+        "scored": 1,
+        "duplicated": {"count": 1, "names": ["a"]},
+        "missing": {"count": 1, "names": ["b"]},
+        "unknown": {"count": 1, "names": ["z"]},
+    }
+    assert found["answer_read"] == "by the grammar"
+    assert found["metrics"]["trace"]["accuracy"] == 1
+
+
+def test_a_given_trace_mode_decides_which_steps_are_scored(
+    write: Callable[..., Path], cotemp: DatasetSpec
+) -> None:
+    sets = read_sets([write("model/equal.jsonl", record(0))])
+    assert audit(sets, cotemp, trace_mode="class_only")["model"]["steps"] == ["class"]
+    assert audit(sets, cotemp, trace_mode="none")["model"]["steps"] == []
+    with pytest.raises(TracekdError, match="unknown regime"):
+        audit(sets, cotemp, trace_mode="corect")
+
+
+def test_a_rule_of_the_facts_beside_questions_that_have_theirs_is_refused(
+    write: Callable[..., Path],
+) -> None:
+    sets = read_sets([write("student/said.jsonl", {"id": "a", "text": "x"})])
+    with pytest.raises(TracekdError, match="--facts: the table of --questions has gold facts"):
+        audit(sets, BABI, facts="paper", questions=questions(question("a")))
+
+
+def test_the_output_says_where_the_gold_facts_came_from(
+    write: Callable[..., Path], tmp_path: Path
+) -> None:
+    def written(*options: str) -> dict[str, Any]:
+        out = tmp_path / "audit.json"
+        call = [sys.executable, ROOT / "stages/audit.py", folder, "--dataset", "cotemp"]
+        call += ["--datasets", ROOT / "datasets.yaml", "--out", out, *options]
+        subprocess.run(call, check=True, capture_output=True)
+        found: dict[str, Any] = json.loads(out.read_text())
+        return found
+
+    row = record(0)
+    folder = write("model/equal.jsonl", row).parent
+    found = written()
+    assert (found["facts"], found["questions"]) == ("paper", None)
+    asked = {"question": row["question"], "context": FACTS, "subtype": row["triple_element"]}
+    table = tmp_path / "test.parquet"
+    whole = questions(question("a", **asked, question_class="equal"))
+    tables.write(whole, table, records.DECOMPOSED)
+    found = written("--questions", str(table))
+    assert (found["facts"], found["questions"]) == (None, str(table))
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        ({"question": "?"}, "missing fields: facts, gold, triple_element"),
+        (record(facts=[]), "facts is empty"),
+        (record(gold=[]), "gold is empty"),
+        (record(gold=[["Yale Press"]]), "gold is a nested list"),
+        (record(prediction=None), "prediction is missing or not a string"),
+        ({"id": "a"}, "text is missing or not a string"),
+        ({"id": 7, "text": "x"}, "id is not a string"),
+        (record(id=7, prediction=None), "prediction is missing or not a string"),
+        ({"id": 7, "question": "?", "prediction": "x"}, "missing fields: facts, gold, triple"),
+    ],
+)
+def test_a_faulty_record_is_told_with_file_line_and_field(
+    write: Callable[..., Path], row: dict[str, Any], fault: str
+) -> None:
+    path = write("model/equal.jsonl", record(0), row)
+    with pytest.raises(TracekdError) as error:
+        read_sets([path])
+    assert f"{path}:2: {fault}" in str(error.value)
+
+
+def test_a_path_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TracekdError, match="no such file or folder"):
+        read_sets([tmp_path / "none"])
+    with pytest.raises(TracekdError, match=r"holds no \*\.jsonl file"):
+        read_sets([tmp_path])
+
+
+def test_plain_generations_need_the_questions(write: Callable[..., Path]) -> None:
+    sets = read_sets([write("student/said.jsonl", {"id": "a", "text": "x"})])
+    with pytest.raises(TracekdError, match="--questions"):
+        audit(sets, BABI)
+    with pytest.raises(TracekdError, match="student: none of its generations"):
+        audit(sets, BABI, questions=questions(question("b")))
+
+
+def test_the_summary_names_what_is_missing(write: Callable[..., Path], cotemp: DatasetSpec) -> None:
+    one = write("one/equal.jsonl", record(0))
+    two = write("two/equal.jsonl", record(0), record(1))
+    found = audit(read_sets([one, two]), cotemp)
+    text = audit_summary("one", found["one"])
+    assert "missing                               1  equal.jsonl:2" in text
+    assert "  1 / 0 / 0 / 0" in text
+    assert "equal                      1  100.0 %  100.0 %" in text
+
+
+#: Table of the paper's release (Llama-3.2-1B-Instruct): class -> accuracy in %.
+PUBLISHED = {
+    "none": {"equal": 72.4, "overlap": 41.2, "during": 51.7, "mix": 14.2},
+    "correct": {"equal": 62.1, "overlap": 38.2, "during": 47.5, "mix": 4.4},
+    "incorrect": {"equal": 67.8, "overlap": 32.8, "during": 42.5, "mix": 5.3},
+}
+
+
+@pytest.fixture(scope="module")
+def published(shared: Path) -> dict[str, Any]:
+    folders = [shared / f"published_outputs/llama_{regime}" for regime in PUBLISHED]
+    if not all(folder.is_dir() for folder in folders):
+        pytest.skip("the published generations do not lie beside this checkout")
+    sentence = "The temporal relation between the event in question and the event in context is: "
+    spec = DatasetSpec(
+        reader="cotemp",
+        answer_metric="cotemp",
+        answers="all",
+        class_sentence=sentence + "{class}.",
+        facts={"paper": "answer_string"},
+    )
+    return audit(read_sets(folders), spec)
+
+
+@pytest.mark.parametrize("regime", PUBLISHED)
+def test_published_generations_have_their_published_accuracy(
+    published: dict[str, Any], regime: str
+) -> None:
+    found = published[f"llama_{regime}"]
+    for kind in ("duplicated", "missing", "unknown"):
+        assert found["questions"][kind]["count"] == 0
+    by_class = found["metrics"]["by_class"]
+    accuracy = {name: round(100 * g["answer"]["accuracy"], 1) for name, g in by_class.items()}
+    assert accuracy == PUBLISHED[regime]
+
+
+@pytest.mark.parametrize(
+    ("regime", "counts"),
+    [("correct", [231, 2, 172, 545]), ("incorrect", [0, 6, 371, 573])],
+)
+def test_published_traces_against_their_own_question(
+    published: dict[str, Any], regime: str, counts: list[int]
+) -> None:
+    link = published[f"llama_{regime}"]["metrics"]["link"]["trace"]
+    names = ("right_right", "right_wrong", "wrong_right", "wrong_wrong")
+    assert [link[name] for name in names] == counts
+
+
+def test_published_answers_without_a_trace_have_no_link(published: dict[str, Any]) -> None:
+    assert published["llama_none"]["steps"] == []
+    assert "link" not in published["llama_none"]["metrics"]

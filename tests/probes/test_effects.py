@@ -1,0 +1,151 @@
+import polars as pl
+import pytest
+
+from tracekd.probes.effects import (
+    early_answering,
+    effect,
+    effects_of_traces,
+    follows_wrong_facts,
+    own_repeats_prediction,
+    reasons,
+)
+from tracekd.probes.verdicts import VERDICTS
+from tracekd.statistics.values import Undefined, settle
+
+CUTS = (0, 25, 50, 75)
+
+
+def verdict(key, probe, answer="home", **changes):
+    row = {
+        "id": key,
+        "question_class": "where",
+        "probe": probe,
+        "applied": True,
+        "trace_tokens": 9,
+        "answer": answer,
+        "correct": answer == "home",
+        "gold_logprob": -1.0,
+        "from_wrong": None,
+        "repeats": None,
+        "note": None,
+    }
+    return row | changes
+
+
+def unasked(key, probe, note):
+    return {"id": key, "question_class": "where", "probe": probe, "applied": False, "note": note}
+
+
+def table(*rows):
+    return pl.DataFrame(list(rows), schema=VERDICTS, orient="row")
+
+
+def test_an_effect_is_counted_on_questions_asked_with_both_traces():
+    found = effect(
+        table(
+            verdict("a", "gold"),
+            verdict("a", "incorrect", "garden", gold_logprob=-4.0),
+            verdict("b", "gold", gold_logprob=-2.0),
+            verdict("b", "incorrect", gold_logprob=-2.5),
+            verdict("c", "gold", "garden"),
+            verdict("c", "incorrect", "office"),
+            verdict("d", "gold"),
+            unasked("d", "incorrect", "too long"),
+        ),
+        "gold_to_incorrect",
+    )
+    assert found["n"] == 3
+    assert found["answer_changes"] == pytest.approx(2 / 3)
+    assert found["accuracy_change"] == pytest.approx(-1 / 3)
+    assert found["gold_logprob_change"] == pytest.approx(-3.5 / 3)
+    # Wilson's interval of 2 of 3.
+    assert found["answer_changes_low"] == pytest.approx(0.20766, abs=1e-5)
+    assert found["answer_changes_high"] == pytest.approx(0.93851, abs=1e-5)
+    assert found["accuracy_change_low"] == -1
+    assert found["accuracy_change_high"] == pytest.approx(0.70760, abs=1e-5)  # none of 3 got better
+
+
+def test_an_effect_without_questions_is_undefined_with_its_reason():
+    found = effect(table(verdict("a", "gold"), unasked("a", "filler", "x")), "gold_to_filler")
+    settled, why = settle(found)
+    assert settled["n"] == 0
+    assert {value for name, value in settled.items() if name != "n"} == {None}
+    assert set(why.values()) == {"no question was asked with both traces"}
+
+
+def test_following_is_counted_where_it_could_be_told_beside_what_stands_there_anyway():
+    found = follows_wrong_facts(
+        table(
+            verdict("a", "incorrect", "garden", from_wrong=True),
+            verdict("a", "gold", from_wrong=False),
+            verdict("b", "incorrect", from_wrong=False),
+            verdict("b", "gold", "garden", from_wrong=True),
+            verdict("c", "incorrect", from_wrong=None),
+        )
+    )
+    assert (found["n"], found["share"], found["without_them"]) == (2, 0.5, 0.5)
+    nothing = follows_wrong_facts(table(verdict("c", "incorrect")))
+    assert isinstance(nothing["share"], Undefined)
+
+
+def test_repeated_predictions_are_counted_among_questions_asked_with_their_own_trace():
+    found = own_repeats_prediction(
+        table(
+            verdict("a", "own", repeats=True),
+            verdict("b", "own", repeats=False),
+            verdict("c", "own", repeats=True),
+            unasked("d", "own", "no answer part"),
+            verdict("a", "gold"),
+        )
+    )
+    assert (found["n"], found["share"]) == (3, pytest.approx(2 / 3))
+    # Wilson's interval of 2 of 3.
+    assert found["share_low"] == pytest.approx(0.20766, abs=1e-5)
+    assert found["share_high"] == pytest.approx(0.93851, abs=1e-5)
+    nothing, why = settle(own_repeats_prediction(table(verdict("a", "gold"))))
+    assert (nothing["n"], nothing["share"]) == (0, None)
+    assert why["share"] == "no question was asked with the student's own trace"
+
+
+def test_the_area_weighs_each_cut_by_what_is_shown_until_the_next():
+    rows = []
+    # The answer of the whole trace stands from half of it on for a, from the start for b.
+    for key, early in (("a", ("x", "x", "home", "home")), ("b", ("home",) * 4)):
+        rows.append(verdict(key, "own"))
+        rows += [verdict(key, f"own_cut_{p}", said) for p, said in zip(CUTS, early, strict=True)]
+    rows.append(verdict("without trace", "own", trace_tokens=0))
+    rows += [verdict("without trace", f"own_cut_{p}", trace_tokens=0) for p in CUTS]
+    found = early_answering(table(*rows), CUTS)
+    assert found["n"] == 2
+    assert [found[f"same_{p}"] for p in CUTS] == [0.5, 0.5, 1, 1]
+    assert found["area"] == 0.25
+    assert (found["area_low"], found["area_high"]) == (0, 0.5)
+    uneven = early_answering(table(*rows), (0, 75))
+    assert uneven["area"] == 0.375
+
+
+def test_probes_that_were_not_run_are_counted_with_their_reasons():
+    verdicts = table(
+        verdict("a", "own"),
+        unasked("b", "own", "too long"),
+        unasked("c", "own", "too long"),
+        unasked("d", "own", "no answer part"),
+    )
+    assert reasons(verdicts) == {"by_probe.own.not_applicable": "2: too long; 1: no answer part"}
+    own = effects_of_traces(verdicts, CUTS)["by_probe"]["own"]
+    assert (own["n"], own["not_applicable"], own["accuracy"]) == (1, 3, 1)
+
+
+def test_classes_are_told_apart_and_the_order_of_the_rows_does_not_matter():
+    rows = [
+        verdict(f"{number}", probe, "home" if number % 3 else said, question_class=kind)
+        for number in range(12)
+        for kind in ("count" if number < 4 else "where",)
+        for probe, said in (("gold", "home"), ("incorrect", "garden"))
+    ]
+    found, _ = settle(effects_of_traces(table(*rows), CUTS))
+    assert found == settle(effects_of_traces(table(*rows[::-1]), CUTS))[0]
+    by_class = found["by_class"]
+    assert {name: group["n"] for name, group in by_class.items()} == {"count": 4, "where": 8}
+    changes = [by_class[k]["effects"]["gold_to_incorrect"]["answer_changes"] for k in by_class]
+    assert changes == [0.5, 0.25]

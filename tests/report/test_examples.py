@@ -1,0 +1,25 @@
+from pathlib import Path
+
+from tracekd.config import load_model
+from tracekd.models.loading import load_encoder
+from tracekd.report.examples import show_examples
+
+MODELS = Path(__file__).resolve().parents[2] / "models.yaml"
+
+
+def test_supervised_stretches_are_marked_and_control_tokens_spelt_out() -> None:
+    encoder = load_encoder("tiny_qwen3", load_model(MODELS, "tiny_qwen3"))
+    completion = "<think>\nA: b.\n</think>\n<answer>c</answer>"
+    row = {
+        "id": "q/1",
+        "system": "S",
+        "prompt": "P <|im_end|>",
+        "completion": completion,
+        "answer_start": completion.index("<answer>"),
+        "regime": "correct",
+        "note": None,
+    }
+    shown = show_examples([row], encoder)
+    assert shown.startswith("--- q/1 (correct; ")
+    assert "<|im_start|>user\nP <|im_end|><|im_end|>" in shown
+    assert shown.endswith("⟦<think>\nA: b.\n</think>\n⟧⟦<answer>c</answer><|im_end|>⟧")

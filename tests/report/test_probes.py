@@ -1,0 +1,53 @@
+import polars as pl
+
+from tracekd.probes.effects import effects_of_traces
+from tracekd.probes.verdicts import VERDICTS
+from tracekd.report import probes as figure
+from tracekd.statistics.values import settle
+
+CUTS = (0, 25, 50, 75)
+
+
+def metrics(probes):
+    rows = [
+        {
+            "id": f"q/{number}",
+            "question_class": "where",
+            "probe": probe,
+            "applied": True,
+            "trace_tokens": 5,
+            "answer": "home" if number % 2 else probe,
+            "correct": bool(number % 2),
+            "gold_logprob": -float(number),
+            "from_wrong": False,
+            "repeats": True,
+        }
+        for number in range(6)
+        for probe in probes
+    ]
+    table = pl.DataFrame(rows, schema=VERDICTS)
+    return settle({"probes": effects_of_traces(table, CUTS)})[0]
+
+
+def test_the_same_metrics_give_the_same_picture_and_a_row_per_probe(tmp_path):
+    found = metrics(["incorrect", "gold", "own", *(f"own_cut_{p}" for p in CUTS)])
+    for name in ("a", "b"):
+        figure.write_all(tmp_path / name, found, "a model on stories")
+    pictures = [(tmp_path / name / "probes.png").read_bytes() for name in ("a", "b")]
+    assert pictures[0] == pictures[1]
+    assert pictures[0].startswith(b"\x89PNG")
+    table = pl.read_csv(tmp_path / "a/probes.csv")
+    assert table["probe"].to_list()[:3] == ["own", "gold", "incorrect"]
+    assert table.row(0)[:3] == ("own", 6, 0.5)
+
+
+def test_a_few_probes_are_drawn_without_the_others(tmp_path):
+    figure.write_all(tmp_path, metrics(["gold"]), "a model on stories")
+    assert (tmp_path / "probes.png").is_file()
+
+
+def test_without_probes_both_files_exist_and_the_table_has_no_row(tmp_path):
+    figure.write_all(tmp_path, {"n": 3}, "a model on stories")
+    assert (tmp_path / "probes.png").read_bytes().startswith(b"\x89PNG")
+    header = "probe,n,accuracy,accuracy_low,accuracy_high,gold_logprob\n"
+    assert (tmp_path / "probes.csv").read_text() == header

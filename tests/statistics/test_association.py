@@ -1,0 +1,117 @@
+"""The 2x2: published and hand-computed values, empty cells, and simulated truth."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tracekd.statistics.association import (
+    Counts,
+    association,
+    count,
+    independence,
+    mutual_information,
+    odds_ratio,
+    phi,
+    risk_difference_interval,
+    share_interval,
+)
+from tracekd.statistics.values import Undefined
+
+STRONG = Counts(231, 2, 172, 545)
+
+
+def test_counting_two_arrays() -> None:
+    step = [True, True, True, False, False, False]
+    answer = [True, True, False, True, False, False]
+    assert count(step, answer) == Counts(2, 1, 1, 2)
+    assert count([], []) == Counts(0, 0, 0, 0)
+
+
+def test_newcombes_own_example() -> None:
+    # Newcombe 1998, table II (a): 56/70 - 48/80, method 10.
+    low, high = risk_difference_interval(Counts(56, 14, 48, 32))
+    assert (low, high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+
+
+def test_wilsons_interval_has_a_width_at_0() -> None:
+    # Wilson: z^2 / (n + z^2) above 0 of n.
+    assert share_interval(0, 6, "none") == pytest.approx((0, 3.841459 / 9.841459), abs=1e-6)
+    assert share_interval(0, 6, "none")[0] == 0
+    assert share_interval(6, 6, "none")[1] == 1
+    assert share_interval(0, 0, "none") == (Undefined("none"), Undefined("none"))
+
+
+def test_odds_ratio_by_hand() -> None:
+    # ln 6 +- 1.96 sqrt(1/12 + 1/5 + 1/6 + 1/15)
+    assert odds_ratio(Counts(12, 5, 6, 15)) == pytest.approx((6, 1.4666, 24.5466), abs=1e-4)
+
+
+def test_chi_square_and_phi_of_a_large_table() -> None:
+    statistic, p_value, exact = independence(STRONG)
+    assert statistic == pytest.approx(406.6, abs=0.05)
+    assert p_value == pytest.approx(stats.chi2.sf(406.59, 1), rel=0.05)
+    assert exact == 0
+    assert phi(STRONG) == pytest.approx(0.654, abs=5e-4)
+
+
+def test_a_step_that_goes_with_wrong_answers_has_a_negative_association() -> None:
+    measured = association(Counts(1, 3, 3, 1))
+    assert (measured["phi"], measured["risk_difference"]) == (-0.5, -0.5)
+    assert measured["odds_ratio"] == pytest.approx(1 / 9)
+
+
+def test_the_exact_test_replaces_chi_square_in_small_tables() -> None:
+    # Fisher's tea tasting: p = 34 / 70.
+    statistic, p_value, exact = independence(Counts(3, 1, 1, 3))
+    assert (statistic, p_value, exact) == (pytest.approx(2), pytest.approx(34 / 70), 1)
+
+
+def test_mutual_information_in_bits() -> None:
+    assert mutual_information(Counts(5, 0, 0, 5)) == pytest.approx(1)
+    assert mutual_information(Counts(4, 4, 4, 4)) == pytest.approx(0)
+    # 1 - H(1/4) for a symmetric channel.
+    assert mutual_information(Counts(3, 1, 1, 3)) == pytest.approx(0.1887219)
+
+
+@pytest.mark.parametrize(
+    ("counts", "undefined"),
+    [
+        (Counts(0, 0, 3, 4), {"p_answer_if_right", "risk_difference", "phi", "p_value"}),
+        (Counts(3, 4, 0, 0), {"p_answer_if_wrong", "risk_difference", "phi", "p_value"}),
+        (Counts(3, 0, 4, 0), {"phi", "p_value", "odds_ratio"}),
+        (Counts(0, 3, 0, 4), {"phi", "p_value", "odds_ratio"}),
+        (Counts(5, 0, 2, 3), {"odds_ratio", "odds_ratio_low", "odds_ratio_high"}),
+        (Counts(0, 0, 0, 0), {"p_answer_if_right", "p_answer_if_wrong", "mutual_information"}),
+    ],
+)
+def test_empty_cells_leave_undefined_what_they_must(counts: Counts, undefined: set[str]) -> None:
+    measured = association(counts)
+    for name in undefined:
+        assert isinstance(measured[name], Undefined), name
+        assert measured[name].reason
+
+
+def test_an_empty_cell_leaves_the_rest_defined() -> None:
+    measured = association(Counts(5, 0, 2, 3))
+    assert measured["risk_difference"] == pytest.approx(0.6)
+    assert measured["phi"] == pytest.approx(15 / np.sqrt(5 * 5 * 7 * 3))
+    assert measured["p_value"] == pytest.approx(1 / 6)
+    assert measured["exact_test"] == 1
+
+
+def _draw(rng: np.random.Generator, right: float, wrong: float, n: int) -> Counts:
+    step = rng.random(n) < 0.4
+    return count(step, rng.random(n) < np.where(step, right, wrong))
+
+
+def test_without_a_link_5_per_cent_of_tests_raise_a_false_alarm() -> None:
+    rng = np.random.default_rng(1)
+    alarms = [independence(_draw(rng, 0.5, 0.5, 200))[1] < 0.05 for _ in range(2000)]
+    assert 0.035 <= np.mean(alarms) <= 0.065
+
+
+def test_the_interval_of_the_risk_difference_covers_a_known_effect_95_per_cent() -> None:
+    rng = np.random.default_rng(2)
+    bounds = [risk_difference_interval(_draw(rng, 0.9, 0.4, 150)) for _ in range(1000)]
+    covered = [low <= 0.5 <= high for low, high in bounds]
+    assert 0.93 <= np.mean(covered) <= 0.975
