@@ -132,7 +132,7 @@ def _asked_and_answered(
             "subtype": None,
             "gold_facts": None,
             "source": f"synthetic:{number}",
-            "step_facts": facts,
+            "gold_facts": facts,
             "answer_in_facts": bool(facts),
         },
         "predictions": {

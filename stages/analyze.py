@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-import _checkout  # noqa: F401
-from tracekd.cli import run
+from _stage import run
 from tracekd.memory import keep_freed_memory
 
 

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-import _checkout  # noqa: F401
-from tracekd.cli import run
+from _stage import run
 
 
 def main(

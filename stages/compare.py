@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-import _checkout  # noqa: F401
-from tracekd.cli import run
+from _stage import run
 
 Names = Annotated[list[str] | None, typer.Option(help="Only experiments of it; may be repeated.")]
 

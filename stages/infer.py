@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-import _checkout  # noqa: F401
-from tracekd.cli import run
+from _stage import run
 
 
 def main(
@@ -16,14 +15,14 @@ def main(
     decomposed: Annotated[Path, typer.Option(help="Folder to read.")] = Path("data/decomposed"),
     train: Annotated[Path, typer.Option(help="Table to read.")] = Path("data/sft/train.parquet"),
     test: Annotated[Path, typer.Option(help="Table to read.")] = Path("data/sft/test.parquet"),
-    adapter: Annotated[Path, typer.Option(help="Adapter to read.")] = Path("models/adapter"),
+    adapter: Annotated[Path, typer.Option(help="Adapter to read.")] = Path("models/student"),
     out: Annotated[Path, typer.Option(help="Table to write.")] = Path("data/predictions.parquet"),
     probes: Annotated[Path, typer.Option(help="Table to write.")] = Path("data/probes.parquet"),
     card: Annotated[Path, typer.Option(help="Run card to write.")] = Path("metrics/run_infer.json"),
 ) -> None:
     """Let the fine-tuned student answer the test questions, greedily; and behind given traces.
 
-    Reads data/sft (of train.parquet completions to guess from), data/decomposed, models/adapter.
+    Reads data/sft (of train.parquet completions to guess from), data/decomposed, models/student.
     Writes data/predictions.parquet, data/probes.parquet (no rows unless probes.enabled) and
     metrics/run_infer.json (time, memory, machine).
     Params: model, infer, probes, seed, data_seed, dataset.

@@ -5,15 +5,14 @@ from typing import Annotated
 
 import typer
 
-import _checkout  # noqa: F401
-from tracekd.cli import run
+from _stage import run
 
 
 def main(
     params: Annotated[Path, typer.Option(help="Settings.")] = Path("params.yaml"),
     models: Annotated[Path, typer.Option(help="Model entries.")] = Path("models.yaml"),
     sft: Annotated[Path, typer.Option(help="Folder to read.")] = Path("data/sft"),
-    adapter: Annotated[Path, typer.Option(help="Folder to write.")] = Path("models/adapter"),
+    adapter: Annotated[Path, typer.Option(help="Folder to write.")] = Path("models/student"),
     log: Annotated[Path, typer.Option(help="Folder of the live log.")] = Path("plots/train"),
     card: Annotated[Path, typer.Option(help="Run card to write.")] = Path("metrics/run_train.json"),
     pin: Annotated[
@@ -27,7 +26,7 @@ def main(
 
     Reads data/sft/train.parquet and validation.parquet.
 
-    Writes models/adapter (a PEFT adapter and training.json), plots/train (losses of trace and
+    Writes models/student (a PEFT adapter and training.json), plots/train (losses of trace and
     answer, step by step) and metrics/run_train.json (time, memory, machine).
     Params: model, seed, train.
     """

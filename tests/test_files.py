@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tracekd.files import atomic_directory, atomic_file, sha256_file, sha256_files, write_json
+from tracekd.files import atomic_directory, atomic_file, combined_hash, sha256_file, write_json
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -92,5 +92,5 @@ def test_json_refuses_numbers_that_json_has_not(tmp_path: Path) -> None:
 def test_the_hash_of_a_set_of_files_depends_on_names_and_bytes_alone(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1" * 3_000_000)
     assert sha256_file(tmp_path / "a") == hashlib.sha256(b"1" * 3_000_000).hexdigest()
-    assert sha256_files({"a": "x", "b": "y"}) == sha256_files({"b": "y", "a": "x"})
-    assert sha256_files({"a": "x"}) != sha256_files({"b": "x"})
+    assert combined_hash({"a": "x", "b": "y"}) == combined_hash({"b": "y", "a": "x"})
+    assert combined_hash({"a": "x"}) != combined_hash({"b": "x"})

@@ -58,7 +58,7 @@ DECOMPOSED = pl.DataFrame(
             "subtype": None,
             "gold_facts": [0],
             "source": f"t:{number}",
-            "step_facts": [0],
+            "gold_facts": [0],
             "answer_in_facts": True,
         }
         for number, row in enumerate(ROWS)

@@ -1,9 +1,9 @@
-"""What a long stage has done so far, kept where a rerun of the same work finds it.
+"""Partial results of long stages, kept where a rerun of the same job finds them.
 
-DVC deletes a stage's outs before it runs the stage again, so progress is kept apart from them, in
-`.checkpoints/STAGE-KEY` of the user's own checkout. KEY is a hash of everything that determines the
-result: work with another seed, model, data or code never goes on from this one's. The folder goes
-when the work is done.
+DVC deletes a stage's outs before it runs the stage again, so partial results are kept apart from
+them, in `.checkpoints/STAGE-KEY` of the user's own checkout. KEY is a hash of everything that
+determines the result: a job with another seed, model, data or code never resumes this one. The
+folder is deleted on success.
 """
 
 import hashlib
@@ -11,109 +11,113 @@ import json
 import os
 import shutil
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tracekd.config import ModelSpec, project_root
+from tracekd.config import project_root
 from tracekd.errors import TracekdError
-from tracekd.files import sha256_file, sha256_files
-from tracekd.models.devices import process_rank
-from tracekd.models.runcard import versions
-from tracekd.models.sources import content
-
-_PACKAGES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
-#: Files of this package that compute.
-_SOURCES = ("*.py", "*.c")
+from tracekd.files import combined_hash, hash_files
 
 
 class Stopped(SystemExit):
-    """The process was asked to stop (SIGTERM, Ctrl-C), and has kept its progress."""
+    """The process was asked to stop (SIGTERM, Ctrl-C) and has kept its partial results."""
 
 
 @contextmanager
 def progress_folder(stage: str, key: Mapping[str, Any]) -> Iterator[Path]:
-    """Yield the folder for the progress of one piece of work; delete it if the block succeeds.
-
-    Of several processes under `torchrun`, the first one holds the folder for all.
+    """Yield the folder for partial results of one job; delete it if the block succeeds.
 
     Args:
         stage: first part of the folder's name.
-        key: what the result depends on; JSON can hold it.
+        key: everything that the result depends on, as JSON can hold it.
 
     Raises:
-        TracekdError: if another process is at the same work, naming it.
+        TracekdError: if another process is already running this job.
     """
     from filelock import FileLock, Timeout
 
-    text = json.dumps(key, sort_keys=True, default=str)
-    folder = (
-        project_root() / ".checkpoints" / f"{stage}-{hashlib.sha256(text.encode()).hexdigest()}"
-    )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if process_rank() > 0:
-        yield folder
-        return
-    lock, holder = folder.with_suffix(".lock"), folder.with_suffix(".pid")
+    folder = project_root() / ".checkpoints" / f"{stage}-{digest(key)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_suffix(".lock"), timeout=0)
     try:
-        with FileLock(lock, timeout=0):
-            holder.write_text(str(os.getpid()), encoding="ascii")
-            # Deleted under another name: a kill in the middle leaves nothing to go on from.
-            gone = folder.with_suffix(".gone")
-            shutil.rmtree(gone, ignore_errors=True)
-            folder.mkdir(exist_ok=True)
-            yield folder
-            folder.replace(gone)
-            shutil.rmtree(gone)
-            holder.unlink(missing_ok=True)
-            lock.unlink(missing_ok=True)
+        lock.acquire()
     except Timeout as error:
-        pid = holder.read_text(encoding="ascii") if holder.exists() else "unknown"
         raise TracekdError(
-            f"{stage}: process {pid} is at this very work; wait for it, or stop it and run again"
+            f"{stage}: another process is already running this job; wait for it, or stop it and "
+            "run again"
         ) from error
+    try:
+        folder.mkdir(exist_ok=True)  # whoever held the lock may have deleted it
+        yield folder
+        # Deleted under another name: a kill in between leaves nothing half-deleted to resume.
+        done = folder.with_suffix(".done")
+        shutil.rmtree(done, ignore_errors=True)
+        folder.replace(done)
+        shutil.rmtree(done)
+        Path(lock.lock_file).unlink(missing_ok=True)
+    finally:
+        lock.release()
 
 
-def fingerprint(spec: ModelSpec, model: Path, packages: Sequence[str] = ()) -> dict[str, Any]:
-    """Return what, beside settings and data, decides the result of a computation with a model.
+def digest(content: Any) -> str:
+    """Return a SHA-256 of what JSON can hold."""
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
-    Args:
-        spec: the model's entry.
-        model: folder of its files: weights, tokenizer, chat template, settings of generation.
-        packages: those that take part beside the ones that always do.
-    """
+
+def code_hash() -> str:
+    """Return one SHA-256 of all Python files of this package."""
     package = Path(__file__).parent
-    sources = [path for kind in _SOURCES for path in package.rglob(kind)]
-    code = {str(path.relative_to(package)): sha256_file(path) for path in sources}
-    return {
-        "entry": spec.model_dump(),
-        "files": sha256_files(content(model)),
-        "code": sha256_files(code),
-        "packages": versions([*_PACKAGES, *packages]),
-    }
+    return combined_hash(hash_files(package, package.rglob("*.py")))
 
 
-def digest(rows: Sequence[Any]) -> str:
-    """Return a hash of rows that JSON can hold."""
-    return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those packages that are installed."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
-class Journal:
+def progress_bar(total: int, title: str, unit: str, done: int = 0) -> Any:
+    """Return a tqdm bar on stderr, `done` steps in; in a log file it is printed every 15 s."""
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    terminal = sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        initial=done,
+        desc=title,
+        unit=unit,
+        ncols=None if terminal else 79,
+        dynamic_ncols=terminal,
+        mininterval=0.2 if terminal else 15.0,
+        maxinterval=1.0 if terminal else 15.0,
+        smoothing=0.05,
+    )
+
+
+class PartialResults:
     """A file that grows by one JSON value at a time; a value cut off by a kill is dropped.
 
-    Work in steps asks it before each step (`recall`) and tells it what a new one gave (`append`).
+    A job in steps asks for each step's value (`recall`) and adds it if it is not there (`append`).
 
     Attributes:
-        values: what an earlier run left, and what was added since.
-        left: how many of them are still to be recalled.
+        values: those that an earlier run left, and those added since.
+        left: number of values still to be recalled.
     """
 
     def __init__(self, path: Path) -> None:
-        """Read what is there and open it for more."""
-        self.path = path
+        """Read what is there and open the file for more."""
         whole = path.read_bytes().rpartition(b"\n")[0] if path.exists() else b""
         self.values: list[Any] = [json.loads(line) for line in whole.splitlines()]
         self.left = len(self.values)
@@ -129,14 +133,14 @@ class Journal:
         return self.values[-1 - self.left]
 
     def append(self, value: Any) -> None:
-        """Add `value`, which is not None; it is on the disk when this returns."""
+        """Add `value`, which is not None; it is on disk when this returns."""
         self._file.write(json.dumps(value).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
         self.values.append(value)
 
-    def __enter__(self) -> "Journal":
-        """Return the journal, which is closed at the end of the block."""
+    def __enter__(self) -> "PartialResults":
+        """Return self; the file is closed at the end of the block."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -145,64 +149,38 @@ class Journal:
 
 
 class StopRequest:
-    """Notes SIGTERM and Ctrl-C inside a block; a second one stops the process at once.
+    """Records SIGTERM and Ctrl-C inside a block; a second one stops the process at once.
 
     Attributes:
-        signal: the first that came, or None.
+        signal: the first that arrived, or None.
     """
 
     def __init__(self) -> None:
-        """Note nothing yet."""
+        """Record nothing yet."""
         self.signal: signal.Signals | None = None
-        self._at_once = False
 
     @contextmanager
     def listening(self) -> Iterator["StopRequest"]:
-        """Take the two signals over until the block ends, if this is the main thread."""
+        """Take over the two signals until the block ends, if this is the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
-        taken = (signal.SIGTERM, signal.SIGINT)
-        before = [signal.signal(number, self._note) for number in taken]
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        before = [signal.signal(number, self._record) for number in numbers]
         try:
             yield self
         finally:
-            for number, handler in zip(taken, before, strict=True):
+            for number, handler in zip(numbers, before, strict=True):
                 signal.signal(number, handler)
 
-    @contextmanager
-    def leaving(self, progress: Callable[[], str]) -> Iterator["StopRequest"]:
-        """Listen; the first signal ends the block at once, saying what is kept.
-
-        For work that keeps each of its steps, and calls `check` after each.
-
-        Args:
-            progress: says what is kept, as for `leave`.
-        """
-        self._at_once = True
-        with self.listening():
-            try:
-                yield self
-            except Stopped:
-                self.leave(progress())
-                raise
-
-    def check(self) -> None:
-        """Raise what the signal should have raised.
-
-        Python drops an exception that a signal raises inside a finalizer or a callback of C code.
-        """
+    def check(self, kept: str) -> None:
+        """End the process if it was asked to stop, printing what is kept."""
         if self.signal is not None:
+            print(f"\n{self.signal.name}: {kept} kept; run again to resume", file=sys.stderr)
             raise Stopped(128 + self.signal)
 
-    def leave(self, progress: str) -> None:
-        """End the process if it was asked to, saying what is kept; its status is the shell's."""
-        if self.signal is not None:
-            print(f"\n{self.signal.name}: {progress} are kept; run again to go on from there")
-            raise Stopped(128 + self.signal)
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _record(self, number: int, _frame: FrameType | None) -> None:
         second = self.signal is not None
         self.signal = signal.Signals(number)
-        if self._at_once or second:
+        if second:
             raise Stopped(128 + number)

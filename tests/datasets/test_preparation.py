@@ -11,7 +11,7 @@ from tracekd.datasets import Rejection, Wanted, preparation, sources
 from tracekd.datasets.questions import Questions
 from tracekd.datasets.readers import babi
 from tracekd.errors import TracekdError
-from tracekd.files import sha256_files
+from tracekd.files import combined_hash
 
 WANTED = Wanted(data_seed=0, train=None, test=None)
 LABEL = "single-supporting-fact"
@@ -33,7 +33,7 @@ def raw_folder(tmp_path: Path) -> Path:
 
 def spec(folder: Path, options: dict[str, Any] | None = None) -> DatasetSpec:
     chosen = options or {"tasks": [1]}
-    sha256 = sha256_files(sources.fingerprint(folder, babi.raw_files(folder, chosen)))
+    sha256 = combined_hash(sources.fingerprint(folder, babi.raw_files(folder, chosen)))
     entry = {
         "reader": "babi",
         "facts": {"paper": "annotated"},
@@ -58,7 +58,7 @@ def test_the_manifest_accounts_for_every_raw_record(tmp_path: Path) -> None:
     manifest = prepared.manifest
     assert manifest["dataset"] == "babi"
     assert manifest["source"] == {"folder": str(tmp_path), "sha256": entry.sha256}
-    assert sha256_files(manifest["raw"]) == entry.sha256
+    assert combined_hash(manifest["raw"]) == entry.sha256
     assert manifest["upstream"]["train"] == all_different(20)
     assert manifest["splits"] == {
         "train": all_different(10),

@@ -42,7 +42,7 @@ QUESTIONS = pl.DataFrame(
             "subtype": None,
             "gold_facts": [0],
             "source": "en/qa1.txt:3",
-            "step_facts": [0],
+            "gold_facts": [0],
             "answer_in_facts": True,
         }
         for row in PLAIN

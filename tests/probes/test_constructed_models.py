@@ -98,7 +98,7 @@ def questions():
                 "subtype": None,
                 "gold_facts": [right],
                 "source": "file:1",
-                "step_facts": [right],
+                "gold_facts": [right],
                 "answer_in_facts": True,
             }
         )

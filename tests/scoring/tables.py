@@ -26,7 +26,7 @@ def question(key: str, **changes: Any) -> dict[str, Any]:
         "subtype": None,
         "gold_facts": [0],
         "source": "file:1",
-        "step_facts": [0],
+        "gold_facts": [0],
         "answer_in_facts": True,
     }
     return {**row, **changes}

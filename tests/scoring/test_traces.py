@@ -22,7 +22,7 @@ SCHEMA: dict[str, Any] = {
     "facts": pl.List(pl.String),
     "question_class": pl.String,
     "context": pl.List(pl.String),
-    "step_facts": pl.List(pl.Int32),
+    "gold_facts": pl.List(pl.Int32),
 }
 # Few words in several spellings, so that facts are often equal, or nearly.
 WORDS = (

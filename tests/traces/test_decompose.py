@@ -45,7 +45,7 @@ def question(
 
 def steps(rule: str, *args: Any, **kwargs: Any) -> list[int]:
     made = decompose(table([question(*args, **kwargs)]), rule, "all")
-    found: list[int] = made["step_facts"].to_list()[0]
+    found: list[int] = made["gold_facts"].to_list()[0]
     return found
 
 
@@ -213,16 +213,16 @@ def test_an_empty_table_decomposes_to_an_empty_table() -> None:
 def test_rules_on_the_real_data(shared: Path) -> None:
     data = shared / "datasets"
     stories = babi.read(data / "babi", {}, ALL).splits["train"]
-    assert decompose(stories, "annotated", "all")["step_facts"].list.len().min() == 1
+    assert decompose(stories, "annotated", "all")["gold_facts"].list.len().min() == 1
     dated = pl.concat(cotemp.read(data / "cotemp", {}, ALL).splits.values())
     paper = decompose(dated, "answer_string", "all")
     assert paper["answer_in_facts"].all()
     full = decompose(dated, "interval_algebra", "all")
-    events = full["step_facts"].list.len() - full["answers"].list.len()
+    events = full["gold_facts"].list.len() - full["answers"].list.len()
     # One event and one fact an answer, but for events stated twice and answers that match twice.
     assert (events == 1).mean() > 0.98
     assert full["answer_in_facts"].all()
     asked = pl.concat(marco.read(data / "marco", {}, ALL).splits.values())
     found = decompose(asked, "word_overlap", "any")
     unanswerable = found["answers"].list.contains("No Answer Present.")
-    assert found.filter(unanswerable)["step_facts"].list.len().max() == 0
+    assert found.filter(unanswerable)["gold_facts"].list.len().max() == 0

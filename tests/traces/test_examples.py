@@ -41,7 +41,7 @@ def table(answers: list[str]) -> pl.DataFrame:
         "subtype": None,
         "gold_facts": [0],
         "source": "f:1",
-        "step_facts": [0],
+        "gold_facts": [0],
         "answer_in_facts": True,
     }
     return pl.DataFrame([row], schema=dict(DECOMPOSED))

@@ -1,8 +1,8 @@
 """Generations that were made elsewhere, through exactly the scoring and statistics of analyze.
 
-Which files they are read from: `tracekd.audit.generations`. Of records, the answer is cut out as the
-release of the paper's authors does; of plain generations, as the grammar does, and their
-questions come from the decompose stage's table.
+Which files they are read from: `tracekd.audit.generations`. Of records, the answer is cut out as
+the paper's release does; of plain generations, as the grammar does, and their questions come from
+the decompose stage's table.
 
 No generation is dropped in silence: those that repeat a question, have none, or leave one out are
 counted and named. Of a repeated question the first generation counts.

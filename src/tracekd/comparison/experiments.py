@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tracekd.comparison.locks import Run, flat, read_lock, told
+from tracekd.config import read_yaml
 from tracekd.errors import TracekdError, nearest
-from tracekd.settings import read_yaml
 from tracekd.traces.regimes import REGIMES
 
 METRICS = "metrics/metrics.json"

@@ -9,13 +9,12 @@ from typing import Any, cast
 import polars as pl
 
 from tracekd import pools
-from tracekd.config import DatasetSpec, HubDataset, load_dataset, project_root
+from tracekd.config import DatasetSpec, HubDataset, load_dataset, project_root, write_entry
 from tracekd.datasets import FileReader, HubReader, Loaded, Wanted, rawfiles, reader
 from tracekd.datasets.questions import Questions
 from tracekd.errors import TracekdError
 from tracekd.fetch import Repository, fetch
-from tracekd.files import sha256_file, sha256_files
-from tracekd.settings import write_entry
+from tracekd.files import combined_hash, sha256_file
 
 #: Rows of a hub data set that become Python objects at a time.
 _BATCH = 1000
@@ -68,7 +67,7 @@ def pin(name: str, settings: Path, path: str | None = None) -> str:
         )
     module = _file_reader(name, spec, reader(spec.reader, f"{settings}: {name}: reader"))
     folder = _folder(name, chosen)
-    sha256 = sha256_files(fingerprint(folder, module.raw_files(folder, spec.options)))
+    sha256 = combined_hash(fingerprint(folder, module.raw_files(folder, spec.options)))
     write_entry(settings, name, {"path": chosen, "sha256": sha256})
     return sha256
 
@@ -190,7 +189,7 @@ def _checked(reader: str, loaded: Any) -> Loaded:
 
 
 def _require_pinned(name: str, spec: DatasetSpec, folder: Path, raw: dict[str, str]) -> None:
-    found = sha256_files(raw)
+    found = combined_hash(raw)
     if found != spec.sha256:
         raise TracekdError(
             f"{folder}: the raw files are not those that datasets.yaml pins for {name}: pinned "

@@ -2,13 +2,12 @@
 
 import platform
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tracekd.files import read_json, write_json
+from tracekd.progress import versions
 
 _PACKAGES = (
     *("tracekd", "torch", "transformers", "peft", "tokenizers", "accelerate", "polars"),
@@ -38,15 +37,6 @@ class RunCard:
             "packages": versions(_PACKAGES),
         }
         write_json(path, card)
-
-
-def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Return the versions of those packages that are installed."""
-    found = {}
-    for package in packages:
-        with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
 
 
 def join(folder: Path) -> None:

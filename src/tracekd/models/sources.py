@@ -19,11 +19,17 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from tracekd.config import ModelSpec, WheelModel, cache_folder, load_model, project_root
+from tracekd.config import (
+    ModelSpec,
+    WheelModel,
+    cache_folder,
+    load_model,
+    project_root,
+    write_entry,
+)
 from tracekd.errors import TracekdError
 from tracekd.fetch import Repository, fetch
-from tracekd.files import atomic_directory, sha256_file, sha256_files
-from tracekd.settings import write_entry
+from tracekd.files import atomic_directory, combined_hash, sha256_file
 
 #: Part of the cache key: raise it when a conversion below changes what it writes.
 _RECIPE = 1
@@ -77,7 +83,7 @@ def pin(name: str, settings: Path, path: str | None = None) -> str:
         raise TracekdError(
             f"{settings}: {name}: path is null, so there is no folder to pin; give one with --path"
         )
-    sha256 = sha256_files(content(_folder(name, spec.path)))
+    sha256 = combined_hash(content(_folder(name, spec.path)))
     write_entry(settings, name, {"path": spec.path, "sha256": sha256})
     return sha256
 
@@ -123,7 +129,7 @@ def _local(name: str, path: str, sha256: str | None) -> Path:
             f"run {command}"
         )
     hashes = content(folder)
-    found = sha256_files(hashes)
+    found = combined_hash(hashes)
     if found != sha256:
         raise TracekdError(
             f"{folder}: the files are not those that models.yaml pins for {name}: pinned sha256 "

@@ -60,7 +60,7 @@ def score_traces(traces: pl.DataFrame, steps: Collection[Step]) -> pl.DataFrame:
 
     Args:
         traces: form, class_name and facts as in `tracekd.traces.reading.READINGS`, each fact one
-            line; question_class, context and step_facts (indexes into it, or none) as in
+            line; question_class, context and gold_facts (indexes into it, or none) as in
             `tracekd.records.DECOMPOSED`.
         steps: the taught steps, `tracekd.traces.regimes.REGIMES[name].steps`.
     """
@@ -83,12 +83,12 @@ def score_class(traces: pl.DataFrame) -> pl.DataFrame:
 
 def score_facts(traces: pl.DataFrame) -> pl.DataFrame:
     """Return the columns `facts_*`; see `score_traces`."""
-    rows = traces.select("facts", "context", "step_facts").with_row_index("row")
+    rows = traces.select("facts", "context", "gold_facts").with_row_index("row")
     places = pl.int_ranges(pl.col("context").list.len())
     context = rows.select("row", index=places, text="context").explode("index", "text")
     context = context.with_columns(sign=_sign(context["text"]))
     quoted = _texts(rows, pl.col("facts")).unique(maintain_order=True)
-    gold = _texts(rows, pl.col("context").list.gather(pl.col("step_facts")))
+    gold = _texts(rows, pl.col("context").list.gather(pl.col("gold_facts")))
     gold = gold.with_columns(one_lined(pl.col("text")))
     shown = rows.select("row", shown=pl.col("facts").is_not_null())
     found, wanted = _match(quoted, context), _match(gold, context).select("row", "index").unique()

@@ -44,7 +44,7 @@ def taught_answers(answers: list[str], spec: DatasetSpec) -> tuple[str, ...]:
 
 def gold_steps(table: pl.DataFrame) -> list[Gold]:
     """Return the gold steps of each row of a `records.DECOMPOSED` table, in order."""
-    columns = table.select("id", "question_class", "context", "step_facts")
+    columns = table.select("id", "question_class", "context", "gold_facts")
     return [
         Gold(key, class_name, tuple(context), tuple(facts))
         for key, class_name, context, facts in columns.iter_rows()
@@ -202,7 +202,7 @@ class _Source:
         """Return a row group as a `records.DECOMPOSED` table."""
         part = tables.read_part(self.questions, QUESTIONS, start)
         steps = self.steps[start : start + len(part)]
-        return part.hstack(steps.select("step_facts", "answer_in_facts"))
+        return part.hstack(steps.select("gold_facts", "answer_in_facts"))
 
     def ring(self, seed: int) -> Ring:
         """Return the questions of the split, each with its gold facts alone.
@@ -215,8 +215,8 @@ class _Source:
 
 def _without_other_facts(table: pl.DataFrame) -> pl.DataFrame:
     """Return a `records.DECOMPOSED` table with the gold facts for its context."""
-    facts = pl.int_ranges(pl.col("step_facts").list.len(), dtype=pl.Int32)
-    return table.with_columns(pl.col("context").list.gather(pl.col("step_facts")), step_facts=facts)
+    facts = pl.int_ranges(pl.col("gold_facts").list.len(), dtype=pl.Int32)
+    return table.with_columns(pl.col("context").list.gather(pl.col("gold_facts")), gold_facts=facts)
 
 
 def manifest(splits: dict[str, pl.DataFrame]) -> dict[str, Any]:

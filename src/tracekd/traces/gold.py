@@ -22,7 +22,7 @@ from tracekd.traces.rules import RULES, Rule
 #: Bytes of questions from which on other processes are worth their start.
 _LARGE = 1 << 26
 #: What `manifest` looks at.
-_COUNTED = ["question_class", "step_facts", "answer_in_facts"]
+_COUNTED = ["question_class", "gold_facts", "answer_in_facts"]
 
 
 def rule_of(
@@ -51,7 +51,7 @@ def rule_of(
 
 
 def decompose(questions: pl.DataFrame, rule: str, answers: Literal["all", "any"]) -> pl.DataFrame:
-    """Return the questions with `step_facts` and `answer_in_facts` (schema `DECOMPOSED`).
+    """Return the questions with `gold_facts` and `answer_in_facts` (schema `DECOMPOSED`).
 
     Args:
         questions: rows in the schema `tracekd.records.QUESTIONS`.
@@ -65,8 +65,8 @@ def decompose(questions: pl.DataFrame, rule: str, answers: Literal["all", "any"]
     # Hashes tell equal facts as well as the texts do, and are quick to hand over to Python.
     hashes = questions.select(pl.col("context").list.eval(pl.element().hash())).to_series()
     steps = [_first_equal(*pair) for pair in zip(hashes.to_list(), found, strict=True)]
-    made = questions.with_columns(lists("step_facts", steps, pl.List(pl.Int32)))
-    shown = made.select(pl.col("context").list.gather(pl.col("step_facts"))).to_series()
+    made = questions.with_columns(lists("gold_facts", steps, pl.List(pl.Int32)))
+    shown = made.select(pl.col("context").list.gather(pl.col("gold_facts"))).to_series()
     made = made.with_columns(answer_in_facts=state(shown, made["answers"], answers))
     return check(made, DECOMPOSED, f"rule {rule}")
 
@@ -146,7 +146,7 @@ def manifest(tables: Mapping[str, pl.DataFrame], dataset: str, rule: str) -> dic
 
 
 def _found(table: pl.DataFrame) -> dict[str, Any]:
-    sizes = table["step_facts"].list.len()
+    sizes = table["gold_facts"].list.len()
     return {
         "questions": len(table),
         "without_gold_fact": int((sizes == 0).sum()),

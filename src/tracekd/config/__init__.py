@@ -1,0 +1,66 @@
+"""Settings: params.yaml, and the entries of models.yaml and datasets.yaml that it names.
+
+Only stage scripts read these files; the package gets the validated objects.
+"""
+
+from tracekd.config.entries import (
+    DatasetFile,
+    DatasetSpec,
+    HubDataset,
+    HubModel,
+    ModelSpec,
+    RandomModel,
+    WheelModel,
+    load_dataset,
+    load_model,
+)
+from tracekd.config.params import (
+    Count,
+    DecomposeParams,
+    Fraction,
+    InferParams,
+    Params,
+    PrepareParams,
+    ProbeParams,
+    PromptParams,
+    TrainParams,
+    load_params,
+)
+from tracekd.config.reading import (
+    Settings,
+    cache_folder,
+    module_names,
+    parse_settings,
+    project_root,
+    read_yaml,
+    write_entry,
+)
+
+__all__ = [
+    "Count",
+    "DatasetFile",
+    "DatasetSpec",
+    "DecomposeParams",
+    "Fraction",
+    "HubDataset",
+    "HubModel",
+    "InferParams",
+    "ModelSpec",
+    "Params",
+    "PrepareParams",
+    "ProbeParams",
+    "PromptParams",
+    "RandomModel",
+    "Settings",
+    "TrainParams",
+    "WheelModel",
+    "cache_folder",
+    "load_dataset",
+    "load_model",
+    "load_params",
+    "module_names",
+    "parse_settings",
+    "project_root",
+    "read_yaml",
+    "write_entry",
+]

@@ -1,0 +1,169 @@
+"""models.yaml and datasets.yaml: what there is to choose from."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from tracekd.config.params import Count, Key
+from tracekd.config.reading import Settings, matching, module_in, parse_settings, read_yaml
+from tracekd.errors import TracekdError, nearest
+
+#: A commit of a hub repository. A branch could move and change the data under a pinned result.
+Revision = Annotated[
+    str, matching(r"[0-9a-f]{40}", "the 40 hexadecimal digits of a commit, not a branch or a tag")
+]
+Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "64 hexadecimal digits")]
+GitHash = Annotated[str, matching(r"[0-9a-f]{40}", "the 40 hexadecimal digits of a git blob")]
+#: The hub's own rule for names, which become part of an address and of a path.
+_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.[A-Za-z0-9_-])*"
+Repo = Annotated[str, Field(pattern=rf"^{_NAME}(/{_NAME})?$")]
+#: Arguments of pip, which would take a leading dash for an option.
+Package = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")]
+Address = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+_ClassSentence = Annotated[
+    str,
+    matching(
+        r"(?=.*\{class\})(?!.*\{class\}.*\{class\})[^\n]*",
+        "one line that contains {class} exactly once",
+    ),
+]
+
+
+class HubDataset(Settings):
+    """A dataset repository on the Hugging Face hub, at one commit."""
+
+    repo: Repo
+    revision: Revision
+    subset: Annotated[str, Field(pattern=rf"^{_NAME}$")] | None = None
+
+
+class DatasetFile(Settings):
+    """A file at a fixed address, verified by git's hash of its content.
+
+    Attributes:
+        size: in bytes; null: not checked apart from the hash.
+    """
+
+    url: Address
+    git_hash: GitHash
+    size: Count | None = None
+
+
+class DatasetSpec(Settings):
+    """One entry of datasets.yaml.
+
+    Attributes:
+        name: its key.
+        reader: a module of `tracekd.datasets.readers`.
+        answer_metric: a module of `tracekd.scoring.answers`.
+        answers: whether `answers` together make the answer (`all`) or are alternatives (`any`).
+        class_sentence: the Classification step as taught; `{class}` is the class.
+        facts: for each value of `decompose.facts`, a rule of `tracekd.traces.rules`.
+        path: folder or file in the upstream format, relative to the project root. Takes
+            precedence over `files` and `hub`.
+        sha256: content hash of `path` (`python stages/prepare.py --pin NAME` writes it).
+        files: where to download the raw files from.
+        hub: where to download the dataset from.
+        options: settings of the reader, validated by it.
+    """
+
+    name: Key
+    reader: Annotated[str, module_in("datasets/readers")]
+    answer_metric: Annotated[str, module_in("scoring/answers")] = "exact_match"
+    answers: Literal["all", "any"] = "all"
+    class_sentence: _ClassSentence = "The category of the question is: {class}."
+    facts: dict[Literal["paper", "full"], str] = Field(
+        default={"paper": "annotated", "full": "annotated"}
+    )
+    path: str | None = None
+    sha256: Sha256 | None = None
+    files: dict[str, DatasetFile] | None = None
+    hub: HubDataset | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class WheelModel(Settings):
+    """A GGUF file inside a wheel on the Python package index, verified by its SHA-256."""
+
+    package: Package
+    version: Version
+    file: str
+    sha256: Sha256
+
+
+class HubModel(Settings):
+    """A model repository on the Hugging Face hub, at one commit."""
+
+    repo: Repo
+    revision: Revision
+
+
+class RandomModel(Settings):
+    """Random weights from a configuration, with a small byte-level tokenizer: for smoke tests.
+
+    Attributes:
+        template: chat template family, `llama` (adds BOS) or `qwen3` (rewrites think blocks).
+        config: keyword arguments of the transformers configuration, `model_type` among them.
+    """
+
+    template: Literal["llama", "qwen3"]
+    config: dict[str, Any]
+
+
+class ModelSpec(Settings):
+    """One entry of models.yaml: exactly one of `hub`, `wheel`, `random`, or `path` alone.
+
+    Attributes:
+        name: its key.
+        path: a folder of model files, relative to the project root: your own model, or beside
+            `hub` a local copy of the repository's files, which are then not downloaded.
+        sha256: content hash of that folder (`python stages/train.py --pin NAME` writes it).
+        max_length: longest prompt and completion together, in tokens.
+        template_args: further variables of the model's chat template.
+    """
+
+    name: Key
+    hub: HubModel | None = None
+    wheel: WheelModel | None = None
+    random: RandomModel | None = None
+    path: str | None = None
+    sha256: Sha256 | None = None
+    max_length: Count
+    template_args: dict[str, bool | str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> "ModelSpec":
+        sources = sum(source is not None for source in (self.hub, self.wheel, self.random))
+        if sources + (self.path is not None and self.hub is None) != 1:
+            raise ValueError(
+                "needs exactly one of hub, wheel, random and path (path may accompany hub, as a "
+                "copy of its files)"
+            )
+        return self
+
+
+def load_dataset(path: Path, name: str, named_by: str = "params.yaml: dataset") -> DatasetSpec:
+    """Read one entry of datasets.yaml; error messages cite `named_by` as what asks for it."""
+    return parse_settings(DatasetSpec, _entry(path, name, named_by), f"{path}: {name}")
+
+
+def load_model(
+    path: Path, name: str, named_by: str = "params.yaml: model", folder: str | None = None
+) -> ModelSpec:
+    """Read one entry of models.yaml as `load_dataset` does; `folder` replaces its `path`."""
+    entry = _entry(path, name, named_by)
+    if folder is not None:
+        entry["path"] = folder
+    return parse_settings(ModelSpec, entry, f"{path}: {name}")
+
+
+def _entry(path: Path, name: str, named_by: str) -> dict[str, Any]:
+    entries = read_yaml(path)
+    if not isinstance(entries, dict) or not isinstance(entries.get(name), dict):
+        known = map(str, entries) if isinstance(entries, dict) else ()
+        raise TracekdError(
+            f"{named_by}: {path} has no entry {name!r} with settings; {nearest(name, known)}"
+        )
+    return {**entries[name], "name": name}

@@ -1,0 +1,131 @@
+"""params.yaml: what one experiment is."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tracekd.config.reading import Settings, matching, module_in, parse_settings, read_yaml
+
+#: Keys of models.yaml and datasets.yaml; DVC reads a dot as a path into the file.
+Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+_PromptTemplate = Annotated[
+    str,
+    matching(
+        r"(?s)(?=.*\{context\})(?=.*\{question\})(?!.*\{context\}.*\{context\})"
+        r"(?!.*\{question\}.*\{question\}).*",
+        "text that contains {context} and {question} exactly once each",
+    ),
+]
+
+
+class PrepareParams(Settings):
+    """Number of questions in each split; null: all there are (validation: a tenth of train)."""
+
+    train: Count | None
+    validation: Count | None
+    test: Count | None
+
+
+class DecomposeParams(Settings):
+    """Which rule finds the gold facts.
+
+    Attributes:
+        facts: `paper` (as published) or `full` (all facts needed to derive the answer).
+    """
+
+    facts: Literal["paper", "full"] = "paper"
+
+
+class PromptParams(Settings):
+    """The one prompt, shared by training and inference."""
+
+    system: str
+    template: _PromptTemplate
+
+
+class TrainParams(Settings):
+    """LoRA fine-tuning.
+
+    Attributes:
+        batch_size: examples per optimizer step; how many fit one forward pass is found out.
+        learning_rate: peak of the schedule, reached after `warmup` (a fraction of all steps),
+            then a cosine to 0.
+        max_length: tokens of prompt and completion together; null: the model's own limit.
+        too_long: what happens to a longer example: `error`, or `drop` (counted in the manifest).
+        evaluations: how often the validation loss is measured, evenly over the run.
+        compile: `torch.compile` each decoder layer; `auto`: if the run is long enough to repay it.
+    """
+
+    epochs: Positive
+    batch_size: Count
+    learning_rate: Positive
+    warmup: Fraction
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Positive = 1.0
+    lora_rank: Count
+    lora_alpha: Count
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)]
+    max_length: Count | None = None
+    too_long: Literal["error", "drop"] = "error"
+    evaluations: Count = 1
+    compile: Literal["auto", "always", "never"] = "auto"
+
+
+class InferParams(Settings):
+    """Greedy generation.
+
+    Attributes:
+        backend: a module of `tracekd.generation.backends`, or `auto`.
+    """
+
+    backend: Literal["auto"] | Annotated[str, module_in("generation/backends")] = "auto"
+    batch_size: Count
+    max_new_tokens: Count
+
+
+class ProbeParams(Settings):
+    """Answers given other traces than the student's own.
+
+    Attributes:
+        enabled: whether the probe stage asks for them.
+        limit: number of test questions probed, the same ones in every experiment with the same
+            `data_seed`; null: all.
+    """
+
+    enabled: bool = False
+    limit: Count | None = 100
+
+
+class Params(Settings):
+    """All of params.yaml.
+
+    Attributes:
+        model, dataset: keys of models.yaml and datasets.yaml.
+        trace_mode: the regime, a name in `tracekd.traces.regimes.REGIMES`.
+        corruption: fraction of incorrect traces in the regime `mixed`.
+        seed: adapter initialisation, order of examples, corruption.
+        data_seed: which questions; experiments that are compared share it.
+    """
+
+    model: Key
+    dataset: Key
+    trace_mode: str
+    corruption: Fraction
+    seed: Seed
+    data_seed: Seed
+    prepare: PrepareParams
+    decompose: DecomposeParams
+    prompt: PromptParams
+    train: TrainParams
+    infer: InferParams
+    probes: ProbeParams = ProbeParams()
+
+
+def load_params(path: Path) -> Params:
+    """Read and validate params.yaml."""
+    return parse_settings(Params, read_yaml(path), str(path))
