@@ -13,6 +13,7 @@ from tracekd.config import (
     load_params,
     parse_settings,
     project_root,
+    write_entry,
 )
 from tracekd.errors import TracekdError
 
@@ -48,18 +49,22 @@ def test_every_shipped_entry_is_valid() -> None:
         ({"corruption": 1.5}, "params.yaml: corruption: .*less than or equal to 1; found 1.5"),
         ({"train.lora_dropout": 1.0}, "params.yaml: train.lora_dropout: .*less than 1; found 1.0"),
         ({"probes.enabled": 2}, "params.yaml: probes.enabled: .*found 2"),
-        ({"probes.limit": True}, "params.yaml: probes.limit: .*not true or false"),
+        ({"probes.limit": True}, "params.yaml: probes.limit: .*valid integer; found True"),
         ({"prepare.train": 0}, "params.yaml: prepare.train: .*found 0"),
-        ({"prompt.template": "{question}"}, "must contain {context} exactly once"),
+        (
+            {"prompt.template": "{question}"},
+            r"prompt.template: must be text that contains \{context\} and \{question\} exactly once",
+        ),
         ({"dataset": "$(touch x)"}, r"params.yaml: dataset: .*pattern.*found '\$\(touch x\)'"),
         ({"model": "../../etc"}, "params.yaml: model: .*pattern"),
         ({"train": 3}, "params.yaml: train: .*found 3"),
-        ({"train.batch_size": "2"}, "params.yaml: train.batch_size: must be a number, not text"),
+        ({"train.batch_size": "2"}, "params.yaml: train.batch_size: .*valid integer; found '2'"),
         (
             {"probes.enabled": "on"},
-            "params.yaml: probes.enabled: must be true or false; found 'on'",
+            "params.yaml: probes.enabled: .*valid boolean; found 'on'",
         ),
-        ({"probes.enabled": 1}, "params.yaml: probes.enabled: must be true or false; found 1"),
+        ({"infer.backend": "vlm"}, "infer.backend: .*generation/backends; did you mean vllm"),
+        ({"infer.backend": "../x"}, "infer.backend: must be the name of a module"),
     ],
 )
 def test_a_wrong_param_is_named_with_its_remedy(
@@ -75,9 +80,13 @@ def test_a_missing_param_is_named() -> None:
 
 
 def test_unknown_entries_come_with_the_nearest_names() -> None:
-    with pytest.raises(TracekdError, match="unknown model 'qwen'; did you mean qwen3"):
+    with pytest.raises(
+        TracekdError, match="params.yaml: model: .*has no entry 'qwen'.*did you mean qwen3"
+    ):
         load_model(ROOT / "models.yaml", "qwen")
-    with pytest.raises(TracekdError, match="unknown data set 'bab'; did you mean babi"):
+    with pytest.raises(
+        TracekdError, match="params.yaml: dataset: .*has no entry 'bab'.*did you mean babi"
+    ):
         load_dataset(ROOT / "datasets.yaml", "bab")
 
 
@@ -92,13 +101,16 @@ def test_a_model_has_exactly_one_source() -> None:
     ]
     for sources in wrong:
         with pytest.raises(TracekdError, match="exactly one of hub, wheel, random and path"):
-            parse_settings(ModelSpec, {"max_length": 8, **sources}, "here")
+            parse_settings(ModelSpec, {"name": "mine", "max_length": 8, **sources}, "here")
     right: list[dict[str, object]] = [{"hub": hub}, {"path": "mine"}, {"path": "mine", "hub": hub}]
     for sources in right:
-        assert parse_settings(ModelSpec, {"max_length": 8, **sources}, "here").random is None
+        assert (
+            parse_settings(ModelSpec, {"name": "mine", "max_length": 8, **sources}, "here").random
+            is None
+        )
 
 
-def test_a_number_that_yaml_takes_for_text_is_a_number(tmp_path: Path) -> None:
+def test_a_number_in_scientific_notation_is_a_number(tmp_path: Path) -> None:
     path = changed(tmp_path, {})
     path.write_text(path.read_text().replace("learning_rate: 0.002", "learning_rate: 2e-3"))
     assert load_params(path).train.learning_rate == 0.002
@@ -107,24 +119,46 @@ def test_a_number_that_yaml_takes_for_text_is_a_number(tmp_path: Path) -> None:
 def test_a_branch_is_not_a_pinned_revision() -> None:
     hub = {"repo": "a/b", "revision": "main"}
     with pytest.raises(TracekdError, match=r"here: hub\.revision: must be the 40 .*found 'main'"):
-        parse_settings(ModelSpec, {"max_length": 8, "hub": hub}, "here")
+        parse_settings(ModelSpec, {"name": "mine", "max_length": 8, "hub": hub}, "here")
+
+
+def test_an_entry_names_modules_that_exist_and_needs_little_more_than_a_reader() -> None:
+    spec = parse_settings(DatasetSpec, {"name": "mine", "reader": "jsonl"}, "here")
+    assert (spec.answer_metric, spec.answers, spec.facts["paper"]) == (
+        *("exact_match", "all", "annotated"),
+    )
+    wrong = {"name": "mine", "reader": "jsonlines", "answer_metric": "exact"}
+    with pytest.raises(TracekdError, match="here: reader: .*found 'jsonlines'") as caught:
+        parse_settings(DatasetSpec, wrong, "here")
+    assert "here: answer_metric: must be the name of a module" in str(caught.value)
+
+
+def test_an_entry_is_written_back_with_its_comments(tmp_path: Path) -> None:
+    path = tmp_path / "datasets.yaml"
+    path.write_text("# one\nmine:  # two\n  path: null\n  hub: null\n# three\nother: {a: 'b'}\n")
+    write_entry(path, "mine", {"path": "data/x", "sha256": "0f"})
+    assert path.read_text() == (
+        "# one\nmine:  # two\n  path: data/x\n  sha256: 0f\n  hub: null\n# three\nother: {a: 'b'}\n"
+    )
 
 
 def test_a_class_sentence_needs_its_slot() -> None:
     entry = yaml.safe_load((ROOT / "datasets.yaml").read_text())["babi_sim"]
     with pytest.raises(TracekdError, match=r"class_sentence: .*{class} exactly once"):
-        parse_settings(DatasetSpec, entry | {"class_sentence": "No slot."}, "here")
+        parse_settings(DatasetSpec, entry | {"name": "mine", "class_sentence": "No slot."}, "here")
 
 
-@pytest.mark.parametrize("content", ["a: [", "\x00", "- 1"])
-def test_what_is_not_a_yaml_mapping_is_one_clear_error(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize("content", ["a: [", "\x00", "- 1", "seed: 0\nseed: 1", "a: 2001-99-99"])
+def test_what_is_not_a_yaml_mapping_with_unique_keys_is_one_clear_error(
+    tmp_path: Path, content: str
+) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(content)
     with pytest.raises(TracekdError, match=r"params.yaml: (not valid YAML|expected a mapping)"):
         load_params(path)
 
 
-def test_a_missing_file_says_where_to_stand(tmp_path: Path) -> None:
+def test_a_missing_file_says_where_to_run_the_command(tmp_path: Path) -> None:
     with pytest.raises(TracekdError, match="run from the project's root"):
         load_params(tmp_path / "params.yaml")
 

@@ -83,7 +83,7 @@ class InferParams(Settings):
         backend: a module of `tracekd.generation.backends`, or `auto`.
     """
 
-    backend: Literal["auto"] | Annotated[str, module_in("generation/backends")] = "auto"
+    backend: Annotated[str, module_in("generation/backends", "auto")] = "auto"
     batch_size: Count
     max_new_tokens: Count
 

@@ -40,14 +40,14 @@ def matching(pattern: str, words: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def module_in(folder: str) -> AfterValidator:
-    """Return a validator for the name of a module in a folder of this package.
+def module_in(folder: str, *others: str) -> AfterValidator:
+    """Return a validator for the name of a module in a folder of this package, or one of `others`.
 
     The module is not imported, so a stage that passes the name on does not depend on its code.
     """
 
     def check(name: str) -> str:
-        known = module_names(folder)
+        known = [*others, *module_names(folder)]
         if name not in known:
             raise ValueError(
                 f"must be the name of a module in src/tracekd/{folder}; {nearest(name, known)}"
