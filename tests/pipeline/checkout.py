@@ -1,4 +1,4 @@
-"""A real clone of this project, with a tiny model and few questions, for real `dvc` commands."""
+"""A copy of this project, with a tiny model and few questions, for real `dvc` commands."""
 
 import os
 import re
@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-#: Whatever an experiment has left in params.yaml, what tests rely on is this.
+#: What tests rely on, whatever params.yaml contains.
 TINY = {
     "model": "tiny_llama",
     "dataset": "babi_sim",
@@ -22,10 +22,11 @@ TINY = {
     "seed": 0,
     "data_seed": 0,
     "prepare": {"train": 33, "validation": 11, "test": 22},
-    "train": {"epochs": 1, "batch_size": 8, "evaluations": 1},
+    "train": {"epochs": 1, "batch_size": 8, "evaluations": 1, "compile": "never"},
     "infer": {"backend": "auto", "batch_size": 32, "max_new_tokens": 12},
-    "probes": {"enabled": False},
+    "probes": {"enabled": True, "limit": 5},
 }
+STAGES = ["prepare", "decompose", "build-sft", "train", "infer", "probe", "analyze"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Project:
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the checkout; with `check`, a failure shows what was printed."""
-        # Files, not pipes: a worker that lives on holds a pipe open, and reading would never end.
+        # Files, not pipes: a worker that outlives the command would keep a pipe open.
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
             ended = subprocess.run(
                 command, cwd=self.path, env=environment(), stdout=out, stderr=err, check=False
@@ -56,19 +57,6 @@ class Project:
         self.run("git", "commit", "-qm", message)
 
 
-@dataclass(frozen=True)
-class Varied:
-    """An experiment that was run beside the checkout.
-
-    Attributes:
-        options: what `dvc exp run` is given for it.
-        stages: those that it ran.
-    """
-
-    options: tuple[str, ...]
-    stages: list[str]
-
-
 def environment() -> dict[str, str]:
     """The user's environment, with this interpreter's own commands first and no DVC variables."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")}
@@ -82,18 +70,18 @@ def environment() -> dict[str, str]:
 
 
 def children_seconds() -> float:
-    """Return what ended child processes took of the processor, whatever else it had to do."""
+    """Return the processor seconds of ended child processes."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def stages_run(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """The stages whose commands a `dvc repro` or `dvc exp run` really ran, in order."""
+    """Return the stages that a `dvc repro` or `dvc exp run` ran, in order."""
     return re.findall(r"Running stage '([\w-]+)'", done.stdout + done.stderr)
 
 
 def checkout(target: Path) -> Project:
-    """Copy this checkout's own files as they are now, shrink the run, commit."""
+    """Copy this checkout's files as they are now, make the run small, commit."""
     files = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -112,5 +100,5 @@ def checkout(target: Path) -> Project:
     (target / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     project = Project(target)
     project.run("git", "init", "-q")
-    project.commit("The project, shrunk")
+    project.commit("Small project")
     return project

@@ -1,24 +1,22 @@
-"""One shrunk checkout of the project for all tests that run DVC in it, and the runs they share."""
+"""One small checkout of the project for all tests that run DVC in it, and the runs they share."""
 
 import os
 from pathlib import Path
 
 import pytest
-from checkout import ROOT, Project, Varied, checkout, stages_run
+from checkout import ROOT, STAGES, Project, checkout, stages_run
 
-#: Leaves a note of what each stage's process imported, beside this file.
+#: Writes the files that each stage's process imported, beside this file.
 TRACER = """
 import atexit, json, os, pathlib, sys
-def tell():
+def write():
     script = pathlib.Path(getattr(sys, "argv", [""])[0])
     if script.parent.name == "stages":
         files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
         note = pathlib.Path(__file__).with_name(f"{script.name}-{os.getpid()}.json")
         note.write_text(json.dumps([file for file in files if file]))
-atexit.register(tell)
+atexit.register(write)
 """
-#: Another regime and seed, and probes: what differs most from the first run of this folder.
-CHANGES = ("trace_mode=incorrect", "seed=1", "probes.enabled=true", "probes.limit=5")
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +29,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="session")
 def imports(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the notes of what the stages of the first run imported."""
+    """The folder that lists what the stages of the first run imported."""
     folder = tmp_path_factory.mktemp("imports")
     (folder / "sitecustomize.py").write_text(TRACER)
     return folder
@@ -39,18 +37,19 @@ def imports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def baseline(project: Project, imports: Path) -> Project:
-    """The project after its first `dvc repro`, committed."""
+    """The project after its first `dvc repro`, with probes, committed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(imports), prepend=os.pathsep)
         done = project.dvc("repro")
-    assert stages_run(done) == ["prepare", "decompose", "build-sft", "train", "infer", "analyze"]
+    assert stages_run(done) == STAGES
     project.commit("First run")
     return project
 
 
 @pytest.fixture(scope="session")
-def varied(baseline: Project) -> Varied:
-    """An experiment with `CHANGES`, made beside the checkout."""
-    options = tuple(part for change in CHANGES for part in ("-S", change))
-    done = baseline.dvc("exp", "run", "--temp", "-n", "varied", *options)
-    return Varied(options, stages_run(done))
+def incorrect(baseline: Project) -> list[str]:
+    """The stages run by the experiment `incorrect`, another regime, beside the checkout."""
+    return stages_run(baseline.dvc("exp", "run", "--temp", "-n", "incorrect", "-S", OTHER))
+
+
+OTHER = "trace_mode=incorrect"
