@@ -1,144 +1,97 @@
-"""The pipeline: what DVC and start-up cost when there is nothing to do, and a cold run."""
+"""The pipeline as a user meets it: nothing to do, `--help`, a cold default run, another regime.
 
+Copies this checkout as it is into a temporary folder and times whole commands. Prints tables and,
+last, one JSON line.
+"""
+
+import json
 import os
+import platform
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
 
-from _pairing import ROOT, FailedError, Round, conclude, gigabytes, measure, medians, say, show
-from tracekd.cli import run
-
-#: A run that takes seconds; how much data a stage has does not matter to one with nothing to do.
-_TINY: dict[str, Any] = {
+ROOT = Path(__file__).resolve().parents[1]
+DVC = (sys.executable, "-m", "dvc")
+#: Enough for `dvc repro` to have something to check.
+SMALL: dict[str, Any] = {
     "model": "tiny_llama",
     "prepare": {"train": 33, "validation": 11, "test": 22},
-    "train": {"epochs": 1, "batch_size": 8, "evaluations": 1},
+    "train": {"epochs": 1, "batch_size": 8, "compile": "never"},
     "infer": {"max_new_tokens": 12},
 }
-_DVC = (sys.executable, "-m", "dvc")
-_ENVIRONMENT = {
-    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    **{
-        f"GIT_{role}_{key}": "benchmark@example.org"
-        for role in ("AUTHOR", "COMMITTER")
-        for key in ("NAME", "EMAIL")
-    },
-}
-_EMPTY = "an interpreter alone"
-_TYPER = "typer imported"
 
 
 def main(
-    rounds: Annotated[int, typer.Option(help="Rounds of each command.")] = 5,
+    rounds: Annotated[int, typer.Option(help="Rounds of each short command.")] = 5,
     cold: Annotated[
-        bool, typer.Option(help="Also the default run from nothing, and a change of regime on it.")
+        bool, typer.Option(help="Also the default run, and a change of regime.")
     ] = False,
-    regime: Annotated[str, typer.Option(help="With --cold: to which it changes.")] = "incorrect",
 ) -> None:
-    """Time `dvc repro` with nothing to do against bare DVC, and each stage's `--help`.
+    """Time `dvc repro` with nothing to do beside bare DVC, `--help`, and with --cold whole runs.
 
-    Bare DVC is a chain of as many stages that copy a line of text. Both stand in temporary
-    checkouts and take turns. With --cold: `dvc repro` of this checkout as it is, without any
-    earlier output but with its model fetched, then `dvc exp run -S trace_mode=REGIME`. Prints
-    tables and, last, one JSON line.
+    Bare DVC is a chain of as many stages that copy a line of text. Prints tables and, last, one
+    JSON line.
     """
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        results["nothing to do"] = _nothing_to_do(Path(folder), rounds)
-        print()
-        results["start-up"] = _start_up(rounds)
+        ours, bare = checkout(Path(folder, "ours"), SMALL), chain(Path(folder, "bare"))
+        for place in (ours, bare):
+            timed(place, *DVC, "repro")
+        commands = {"nothing to do": (ours, *DVC, "repro"), "bare DVC": (bare, *DVC, "repro")}
+        for script in sorted((ROOT / "stages").glob("[!_]*.py")):
+            commands[f"{script.stem} --help"] = (ROOT, sys.executable, str(script), "--help")
+        taken: dict[str, list[float]] = {name: [] for name in commands}
+        for _ in range(rounds):  # in turn, so that a busy moment falls on all
+            for name, (place, *command) in commands.items():
+                taken[name].append(timed(place, *command)["seconds"])
+        for name, seconds in taken.items():
+            results[name] = {"seconds": round(statistics.median(seconds), 2)}
         if cold:
-            print()
-            results["cold"] = _cold(Path(folder, "cold"), regime)
-    conclude("pipeline", {"rounds": rounds, "cold": cold, "regime": regime}, results)
+            place = checkout(Path(folder, "cold"), {})
+            results["cold run"] = timed(place, *DVC, "repro")
+            commit(place)
+            change = ("exp", "run", "-S", "trace_mode=incorrect")
+            results["another regime"] = timed(place, *DVC, *change)
+    for name, found in results.items():
+        memory = f"{found['peak_gib']:8.2f} GiB" if "peak_gib" in found else ""
+        print(f"{name:20}{found['seconds']:8.2f} s{memory}")
+    processor = platform.processor() or platform.machine()
+    print(json.dumps({"benchmark": "pipeline", "processor": processor, "results": results}))
 
 
-def _nothing_to_do(folder: Path, rounds: int) -> dict[str, Any]:
-    ours, bare = folder / "ours", folder / "bare"
-    stages = list(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
-    _checkout(ours, _TINY)
-    _bare(bare, len(stages))
-    for place in (ours, bare):
-        say(f"first run of {place.name}")
-        _command(place, *_DVC, "repro")
-    witness = ours / "metrics/run.json"
-    written = witness.stat().st_mtime_ns
-    found = _in_turn(
-        {place.name: ([*_DVC, "repro"], place) for place in (ours, bare)}, rounds, warm_up=1
-    )
-    if witness.stat().st_mtime_ns != written:
-        raise FailedError("dvc repro ran a stage although nothing had changed")
-    extra = found["ours"]["seconds"] - found["bare"]["seconds"]
-    show([{"dvc repro, nothing to do": name, **_told(median)} for name, median in found.items()])
-    print(f"ours takes {extra:.2f} s more than bare DVC with as many stages ({len(stages)})")
-    return {**found, "extra_seconds": extra, "stages": len(stages)}
-
-
-def _start_up(rounds: int) -> dict[str, Any]:
-    commands: dict[str, list[str]] = {
-        _EMPTY: [sys.executable, "-c", "pass"],
-        _TYPER: [sys.executable, "-c", "import typer"],
+def timed(place: Path, *command: str) -> dict[str, float]:
+    """Return the seconds and the largest process's peak memory of a command that must succeed."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    author = {
+        f"GIT_{role}_{key}": "benchmark@example.org"
+        for role in ("AUTHOR", "COMMITTER")
+        for key in ("NAME", "EMAIL")
     }
-    for script in sorted((ROOT / "stages").glob("[!_]*.py")):
-        commands[f"{script.stem} --help"] = [sys.executable, str(script), "--help"]
-    found = _in_turn({name: (command, ROOT) for name, command in commands.items()}, rounds)
-    show([{"start-up": name, **_told(median)} for name, median in found.items()])
-    return found
+    started = time.perf_counter()
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command, cwd=place, env=os.environ | author | {"PATH": path}, stdout=log, stderr=log
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            log.seek(0)
+            sys.exit(f"{' '.join(command)} failed:\n{log.read().decode()[-2000:]}")
+    unit = 2**30 if sys.platform == "darwin" else 2**20  # ru_maxrss: bytes there, KiB elsewhere
+    seconds = round(time.perf_counter() - started, 2)
+    return {"seconds": seconds, "peak_gib": round(usage.ru_maxrss / unit, 2)}
 
 
-def _cold(place: Path, regime: str) -> dict[str, Round]:
-    _checkout(place, {})
-    say("fetching the model, if need be")
-    fetch = (
-        "import sys, pathlib; sys.path.insert(0, 'src'); from tracekd import config, model_sources;"
-        "name = config.load_params(pathlib.Path('params.yaml')).model;"
-        "model_sources.locate(name, config.load_model(pathlib.Path('models.yaml'), name))"
-    )
-    _command(place, sys.executable, "-c", fetch)
-    say("cold run at the default settings")
-    found = {"cold run": measure([*_DVC, "repro"], place, **_ENVIRONMENT)}
-    _commit(place)
-    say(f"change of regime to {regime}")
-    change = [*_DVC, "exp", "run", "-S", f"trace_mode={regime}"]
-    found[f"change to {regime}"] = measure(change, place, **_ENVIRONMENT)
-    show([{"default settings": name, **_told(measured)} for name, measured in found.items()])
-    return found
-
-
-def _in_turn(
-    commands: dict[str, tuple[Sequence[str], Path]], rounds: int, warm_up: int = 0
-) -> dict[str, Round]:
-    """Return the medians of commands, each in its folder, round by round."""
-    kept: dict[str, list[Round]] = {name: [] for name in commands}
-    for number in range(-warm_up, rounds):
-        say(f"round {number + 1} of {rounds}")
-        for name, (command, place) in commands.items():
-            measured = measure(command, place, **_ENVIRONMENT)
-            if number >= 0:
-                kept[name].append(measured)
-    return {
-        name: {**medians(results), "all_seconds": [result["seconds"] for result in results]}
-        for name, results in kept.items()
-    }
-
-
-def _told(measured: Round) -> dict[str, float]:
-    return {
-        "seconds": measured["seconds"],
-        "CPU s": measured["cpu_seconds"],
-        "peak GiB": gigabytes(measured["peak_memory_bytes"]),
-    }
-
-
-def _checkout(place: Path, changes: dict[str, Any]) -> None:
-    """Copy this checkout's own files as they are now, change params.yaml, commit."""
+def checkout(place: Path, changes: dict[str, Any]) -> Path:
+    """Copy this checkout's files as they are now, without results; change params.yaml; commit."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -147,48 +100,44 @@ def _checkout(place: Path, changes: dict[str, Any]) -> None:
         check=True,
     ).stdout.split("\0")
     for name in filter(None, listed):
-        if (ROOT / name).is_file():
+        if (ROOT / name).is_file() and name not in ("dvc.lock", "metrics/metrics.json"):
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, place / name)
-    for made in (place / "dvc.lock", place / "metrics/metrics.json"):
-        made.unlink(missing_ok=True)
-    if changes:
-        path = place / "params.yaml"
-        params = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for key, value in changes.items():
-            params[key] = params[key] | value if isinstance(value, dict) else value
-        path.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    _command(place, "git", "init", "-q")
-    _commit(place)
+    params = yaml.safe_load((place / "params.yaml").read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        params[key] = params[key] | value if isinstance(value, dict) else value
+    (place / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    timed(place, "git", "init", "-q")
+    commit(place)
+    return place
 
 
-def _bare(place: Path, stages: int) -> None:
-    """Make a DVC project with a chain of `stages` trivial stages, and nothing else."""
+def chain(place: Path) -> Path:
+    """Make a DVC project with as many stages as ours, each of which copies a line."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     place.mkdir()
-    _command(place, "git", "init", "-q")
-    _command(place, *_DVC, "init", "-q")
+    timed(place, "git", "init", "-q")
+    timed(place, *DVC, "init", "-q")
     shutil.copy2(ROOT / ".dvc/config", place / ".dvc/config")
-    chain = {
-        f"step{number}": {
-            "cmd": f"cp {number - 1}.txt {number}.txt",
-            "deps": [f"{number - 1}.txt"],
-            "outs": [f"{number}.txt"],
+    steps = {
+        f"step{n}": {
+            "cmd": f"cp {n - 1}.txt {n}.txt",
+            "deps": [f"{n - 1}.txt"],
+            "outs": [f"{n}.txt"],
         }
-        for number in range(1, stages + 1)
+        for n in range(1, len(stages) + 1)
     }
-    (place / "dvc.yaml").write_text(yaml.safe_dump({"stages": chain}), encoding="utf-8")
+    (place / "dvc.yaml").write_text(yaml.safe_dump({"stages": steps}), encoding="utf-8")
     (place / "0.txt").write_text("a line\n", encoding="utf-8")
-    _commit(place)
+    commit(place)
+    return place
 
 
-def _commit(place: Path) -> None:
-    _command(place, "git", "add", "-A")
-    _command(place, "git", "commit", "-qm", "Benchmark")
-
-
-def _command(place: Path, *command: str) -> None:
-    measure(command, place, **_ENVIRONMENT)
+def commit(place: Path) -> None:
+    """Commit everything."""
+    timed(place, "git", "add", "-A")
+    timed(place, "git", "commit", "-qm", "Benchmark")
 
 
 if __name__ == "__main__":
-    run(main)
+    typer.run(main)
