@@ -46,7 +46,10 @@ def main(
         ours, bare = checkout(Path(folder, "ours"), SMALL), chain(Path(folder, "bare"))
         for place in (ours, bare):
             timed(place, *DVC, "repro")
-        commands = {"nothing to do": (ours, *DVC, "repro"), "bare DVC": (bare, *DVC, "repro")}
+        commands: dict[str, tuple[Path, *tuple[str, ...]]] = {
+            "nothing to do": (ours, *DVC, "repro"),
+            "bare DVC": (bare, *DVC, "repro"),
+        }
         for script in sorted((ROOT / "stages").glob("[!_]*.py")):
             commands[f"{script.stem} --help"] = (ROOT, sys.executable, str(script), "--help")
         taken: dict[str, list[float]] = {name: [] for name in commands}
