@@ -1,263 +1,172 @@
-"""Files of a repository on the Hugging Face hub at one commit, each verified by its hash.
+"""Downloads, each verified by a hash: repositories of the Hugging Face hub, and single files.
 
-The hub's client checks sizes only. Its cache names each file by the hash that the hub states: the
-SHA-256 of a large file, git's SHA-1 of a small one
-(https://huggingface.co/docs/huggingface_hub/guides/manage-cache), which is compared here, once
-for each file and repository. A file that does not fit is taken out of the cache and fetched again.
+Both are pinned, a repository by its commit and a file by git's hash of its content, so what was
+downloaded once is used again without a network.
 """
 
-import errno
 import hashlib
-import json
-import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from tracekd.config import cache_folder
+from tracekd.config import DatasetFile, HubDataset, HubModel, cache_folder
 from tracekd.errors import TracekdError
-from tracekd.files import write_json
+from tracekd.files import atomic_file
 
-_PAGE = "https://huggingface.co"
+Kind = Literal["model", "dataset"]
 _CHUNK = 1 << 20
-_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-#: Faults of this machine that have their own advice; see `tracekd.cli`.
-_OWN_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES})
+#: Seconds without any data after which a download of a single file fails.
+_TIMEOUT = 30.0
 
 
-@dataclass(frozen=True)
-class Repository:
-    """A repository at one commit.
-
-    Attributes:
-        kind: `model` or `dataset`.
-        name: the key of models.yaml or datasets.yaml, or None where messages go without.
-        repo: its name on the hub.
-        revision: the commit.
-    """
-
-    kind: Literal["model", "dataset"]
-    name: str | None
-    repo: str
-    revision: str
-
-    @property
-    def page(self) -> str:
-        """Address of its page."""
-        return f"{_PAGE}/datasets/{self.repo}" if self.kind == "dataset" else f"{_PAGE}/{self.repo}"
+def hub_page(kind: Kind, source: HubModel | HubDataset) -> str:
+    """Return the address of a repository's page on the hub."""
+    return f"https://huggingface.co/{'datasets/' * (kind == 'dataset')}{source.repo}"
 
 
-def fetch(repository: Repository, patterns: Sequence[str], ignored: Sequence[str] = ()) -> Path:
-    """Return a folder with the repository's files; those that are not in the cache are fetched.
+def fetch_repository(
+    kind: Kind,
+    source: HubModel | HubDataset,
+    entry: str,
+    patterns: Sequence[str],
+    ignored: Sequence[str] = (),
+) -> Path:
+    """Return a folder with files of a hub repository, from the cache if they are all there.
+
+    Files are checked against the hub's checksums after their download; a damaged one is deleted.
 
     Args:
-        repository: which, at which commit.
-        patterns: files to fetch, in the manner of a shell.
-        ignored: files among them to leave.
+        kind: of repository.
+        source: its name and commit.
+        entry: what asks for it, for messages, e.g. "models.yaml: llama".
+        patterns: files to fetch, as shell patterns.
+        ignored: files among them to leave out.
 
     Raises:
-        TracekdError: one line that names the repository, what was tried and what to do.
+        TracekdError: one line with the entry, the repository, the cause and what to do.
     """
-    from filelock import FileLock
-
-    record = _record(repository)
-    record.parent.mkdir(parents=True, exist_ok=True)
-    # Whoever comes second must not read a file that the first is about to take out as damaged.
-    with FileLock(record.with_suffix(".lock")):
-        return _fetch(repository, patterns, ignored)
-
-
-def explain(repository: Repository, error: Exception) -> str:
-    """Return one line for the user about a fault of the hub or on the way to it."""
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    tried, local = _tried(repository), _local(repository)
-    causes = list(_causes(error))
-    kinds = tuple(type(cause) for cause in causes)
-    log_in = f"run `hf auth login`, or {local}"
-    if any(issubclass(kind, GatedRepoError) for kind in kinds):
-        return f"{tried}, but it is gated; accept its licence at {repository.page} and {log_in}"
-    if any(issubclass(kind, RevisionNotFoundError) for kind in kinds):
-        return (
-            f"{tried}, but it has no such revision; choose one from {repository.page}/commits/main "
-            f"or {local}"
-        )
-    if any(issubclass(kind, RepositoryNotFoundError) for kind in kinds):
-        return f"{tried}, but it does not exist or is not open to you; check the name, {log_in}"
-    status = next((code for cause in causes if (code := _status(cause))), None)
-    if status in (401, 403):
-        return f"{tried}, but it refuses you (HTTP {status}); {log_in}"
-    if status is not None:
-        return f"{tried}, but it answers HTTP {status}; try again later, or {local}"
-    reason = " ".join(str(causes[-1]).split())[:300] or type(causes[-1]).__name__
-    return (
-        f"{tried}, but could not reach it or was cut off ({reason}); check the network and run "
-        f"again, which goes on where it stopped, or {local}"
-    )
-
-
-def _fetch(repository: Repository, patterns: Sequence[str], ignored: Sequence[str]) -> Path:
-    for attempt in range(2):
-        folder = _snapshot(repository, patterns, ignored)
-        broken = _broken_files(repository, folder)
-        if not broken:
-            return folder
-        for link in broken:
-            link.resolve().unlink(missing_ok=True)
-            link.unlink(missing_ok=True)
-        names = ", ".join(sorted(link.relative_to(folder).as_posix() for link in broken)[:3])
-        if attempt == 0:
-            print(f"{repository.repo}: fetching {names} again: damaged", file=sys.stderr)
-    raise TracekdError(
-        f"{_tried(repository)}, but the content of {names} is not what the hub states (its hash "
-        "differs), twice in a row; the damaged files were deleted; try another network: "
-        f"something on the way changes them; or {_local(repository)}"
-    )
-
-
-def _snapshot(repository: Repository, patterns: Sequence[str], ignored: Sequence[str]) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import snapshot_download, verify_repo_checksums
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     def download(*, local_files_only: bool) -> Path:
-        return Path(
-            snapshot_download(
-                repository.repo,
-                repo_type=repository.kind,
-                revision=repository.revision,
-                allow_patterns=list(patterns),
-                ignore_patterns=list(ignored),
-                local_files_only=local_files_only,
-            )
+        folder = snapshot_download(
+            source.repo,
+            repo_type=kind,
+            revision=source.revision,
+            allow_patterns=list(patterns),
+            ignore_patterns=list(ignored),
+            local_files_only=local_files_only,
         )
+        return Path(folder)
 
-    # Without the list of its files nobody can tell whether what the cache holds is all of them.
-    if _is_listed(repository):
+    key = repr((kind, source.repo, source.revision, list(patterns), list(ignored)))
+    verified = cache_folder() / "verified" / hashlib.sha256(key.encode()).hexdigest()
+    if verified.exists():
         try:
             return download(local_files_only=True)
         except LocalEntryNotFoundError:
-            pass
+            verified.unlink()  # the hub's own cache was emptied
     try:
-        _knock(repository)
         folder = download(local_files_only=False)
-    except Exception as error:  # the hub's errors, the file system's and the HTTP client's own
-        if isinstance(error, OSError) and error.errno in _OWN_FAULTS:
-            raise
-        raise TracekdError(explain(repository, error)) from error
-    if not _is_listed(repository):
+        found = verify_repo_checksums(source.repo, repo_type=kind, revision=source.revision)
+    except Exception as error:  # the hub's own errors and those of its HTTP client
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # a full disk, a folder that may not be written
+        raise TracekdError(_explain(kind, source, entry, error)) from error
+    for mismatch in found.mismatches:
+        (folder / mismatch["path"]).resolve().unlink()
+        (folder / mismatch["path"]).unlink(missing_ok=True)
+    if found.mismatches:
+        first = found.mismatches[0]
         raise TracekdError(
-            f"{_tried(repository)}, but could not reach it, and the cache holds some of its files, "
-            f"maybe not all; check the network, or {_local(repository)}"
+            f"{entry}: {source.repo}@{source.revision[:12]}: {first['path']}: "
+            f"{first['algorithm']} {first['actual']}, but the hub has {first['expected']}; the "
+            "damaged file was deleted: run again to download it"
         )
+    verified.parent.mkdir(parents=True, exist_ok=True)
+    verified.touch()
     return folder
 
 
-def _knock(repository: Repository) -> None:
-    """Ask once, without the download's patient repetitions, whether there is a way at all."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.errors import RemoteEntryNotFoundError
+def fetch_files(files: Mapping[str, DatasetFile], entry: str) -> Path:
+    """Return a folder with files by their names; those absent from the cache are downloaded.
 
-    url = hf_hub_url(
-        repository.repo,
-        ".gitattributes",
-        repo_type=repository.kind,
-        revision=repository.revision,
-    )
-    # Nearly every repository has this file; that one has not is an answer too.
-    with suppress(RemoteEntryNotFoundError):
-        get_hf_file_metadata(url)
+    Args:
+        files: the address, size and hash of each, by its name in the folder.
+        entry: what asks for them, for messages, e.g. "datasets.yaml: cotemp".
+
+    Raises:
+        TracekdError: if an address cannot be reached, or its content is not what is pinned.
+    """
+    key = repr(sorted((name, file.git_hash) for name, file in files.items()))
+    folder = cache_folder() / "files" / hashlib.sha256(key.encode()).hexdigest()[:16]
+    for name, file in files.items():
+        path = folder / name
+        if not path.is_file() or _git_hash(path) != file.git_hash:
+            print(f"{entry}: downloading {name} from {file.url}", file=sys.stderr)
+            with atomic_file(path) as temporary:
+                _download(file, temporary, entry)
+    return folder
 
 
-def _is_listed(repository: Repository) -> bool:
-    from huggingface_hub import get_cached_repo_tree
-    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+def _download(file: DatasetFile, target: Path, entry: str) -> None:
+    import httpx2
+    from huggingface_hub import get_session
 
+    size, remedy = 0, f"or set path in {entry} to a folder with the files"
     try:
-        get_cached_repo_tree(
-            repository.repo, repo_type=repository.kind, revision=repository.revision
+        with (
+            get_session().stream("GET", file.url, timeout=_TIMEOUT, follow_redirects=True) as reply,
+            target.open("wb") as opened,
+        ):
+            reply.raise_for_status()
+            for chunk in reply.iter_bytes(_CHUNK):
+                opened.write(chunk)
+                size += len(chunk)
+                if file.size is not None and size > file.size:
+                    break  # another file, maybe one without an end
+    except httpx2.HTTPStatusError as error:
+        raise TracekdError(
+            f"{entry}: {file.url} answers HTTP {error.response.status_code}; check the address, "
+            f"{remedy}"
+        ) from error
+    except httpx2.HTTPError as error:
+        raise TracekdError(
+            f"{entry}: could not download {file.url} ({error or type(error).__name__}); check the "
+            f"network and run again, {remedy}"
+        ) from error
+    if (found := _git_hash(target)) != file.git_hash:
+        raise TracekdError(
+            f"{entry}: {file.url}: the first {size} bytes have git hash {found}, but {file.size} "
+            f"bytes with git hash {file.git_hash} are pinned; check the address, {remedy}"
         )
-    except CachedRepoTreeNotFoundError:
-        return False
-    return True
 
 
-def _broken_files(repository: Repository, folder: Path) -> list[Path]:
-    """Return the files whose content does not have the hash by which the cache names it."""
-    record = _record(repository)
-    verified = _read_record(record)
-    found: dict[str, list[int]] = {}
-    broken = []
-    for link in sorted(path for path in folder.rglob("*") if path.is_file()):
-        content = link.resolve()
-        if not _HASH.fullmatch(content.name):
-            continue  # a file system without links: the cache holds a copy without its hash
-        status = content.stat()
-        state = [status.st_size, status.st_mtime_ns]
-        if verified.get(content.name) == state or _has_hash(content, content.name):
-            found[content.name] = state
-        else:
-            broken.append(link)
-    if found != verified:
-        write_json(record, found)
-    return broken
-
-
-def _record(repository: Repository) -> Path:
-    key = f"{repository.kind}s--{repository.repo.replace('/', '--')}--{repository.revision}"
-    return cache_folder() / "verified" / f"{key}.json"
-
-
-def _read_record(path: Path) -> dict[str, list[int]]:
-    try:
-        found: dict[str, list[int]] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _has_hash(path: Path, stated: str) -> bool:
-    if len(stated) == 64:
-        digests = [hashlib.sha256()]
-    else:
-        # Git's name of a file, or as some mirrors have it the SHA-1 of its bytes alone.
-        digests = [hashlib.sha1(usedforsecurity=False) for _ in range(2)]
-        digests[0].update(f"blob {path.stat().st_size}\0".encode())
+def _git_hash(path: Path) -> str:
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     with path.open("rb") as source:
         while chunk := source.read(_CHUNK):
-            for digest in digests:
-                digest.update(chunk)
-    return any(digest.hexdigest() == stated for digest in digests)
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
-def _tried(repository: Repository) -> str:
-    noun = "data set" if repository.kind == "dataset" else "model"
-    named = f"{noun} {repository.name}" if repository.name else noun
-    short = repository.revision[:12]
-    return f"{named}: tried {repository.repo}@{short} on the Hugging Face hub"
+def _explain(kind: Kind, source: HubModel | HubDataset, entry: str, error: Exception) -> str:
+    from huggingface_hub import errors
 
-
-def _local(repository: Repository) -> str:
-    file = "datasets.yaml" if repository.kind == "dataset" else "models.yaml"
-    entry = f" of {repository.name}" if repository.name else ""
-    return f"set `path:`{entry} in {file} to a folder with its files"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: list[BaseException] = []
-    current: BaseException | None = error
-    while current is not None and current not in seen:
-        seen.append(current)
-        yield current
-        current = current.__cause__ or current.__context__
-
-
-def _status(error: BaseException) -> int | None:
-    code = getattr(getattr(error, "response", None), "status_code", None)
-    return code if isinstance(code, int) else None
+    start = f"{entry}: {source.repo}@{source.revision[:12]} on the Hugging Face hub"
+    page, local = hub_page(kind, source), "set path in this entry to a folder with its files"
+    if isinstance(error, errors.GatedRepoError):
+        return f"{start} is gated; accept its licence at {page}, run `hf auth login`, or {local}"
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"{start}: no such revision; choose one from {page}/commits/main, or {local}"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return (
+            f"{start} does not exist or is private; check its name, run `hf auth login`, or {local}"
+        )
+    cause = error if isinstance(error, errors.HfHubHTTPError) else error.__cause__ or error
+    if isinstance(cause, errors.HfHubHTTPError):
+        status = cause.response.status_code
+        return f"{start} answers HTTP {status}; try again later, or {local}"
+    text = " ".join(str(cause).split())[:200] or type(cause).__name__
+    return f"{start} cannot be reached ({text}); check the network and run again, or {local}"

@@ -13,7 +13,7 @@ from tracekd.config import DatasetSpec, HubDataset, load_dataset, project_root, 
 from tracekd.datasets import FileReader, HubReader, Loaded, Wanted, rawfiles, reader
 from tracekd.datasets.questions import Questions
 from tracekd.errors import TracekdError
-from tracekd.fetch import Repository, fetch
+from tracekd.fetch import fetch_repository, hub_page
 from tracekd.files import combined_hash, sha256_file
 
 #: Rows of a hub data set that become Python objects at a time.
@@ -90,14 +90,13 @@ def hub_files(hub: HubDataset, patterns: dict[str, str]) -> dict[str, list[Path]
     Raises:
         TracekdError: if the hub, the repository, the revision or a file cannot be reached.
     """
-    repository = Repository("dataset", None, hub.repo, hub.revision)
-    folder = fetch(repository, list(patterns.values()))
+    folder = fetch_repository("dataset", hub, "datasets.yaml", list(patterns.values()))
     found = {name: rawfiles.files(folder, pattern) for name, pattern in patterns.items()}
     for name, files in found.items():
         if not files:
             raise TracekdError(
                 f"{hub.repo} at revision {hub.revision[:12]}: holds no file {patterns[name]}; "
-                f"choose another revision from {repository.page}/commits/main, or set path in "
+                f"choose another revision from {hub_page('dataset', hub)}/commits/main, or set path in "
                 "datasets.yaml to a folder with the raw files"
             )
     return found

@@ -138,7 +138,7 @@ def answer_rows(
     device = choose_device()
     chosen = choose_backend(params.backend, device)
     key = {
-        "model": fingerprint(spec, locate(name, spec), backend_class(chosen).packages),
+        "model": fingerprint(spec, locate(spec), backend_class(chosen).packages),
         "adapter": sha256_file(weights_of(adapter)),
         "infer": params.model_dump() | {"backend": chosen, "taught": digest(list(taught))},
         "questions": digest([[row["id"], row["system"], row["prompt"]] for row in rows]),

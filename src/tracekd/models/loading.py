@@ -30,7 +30,7 @@ def load_tokenizer(name: str, spec: ModelSpec) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     with quiet_transformers():
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(locate(name, spec))
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(locate(spec))
     tokenizer.name_or_path = f"model {name}"
     return tokenizer
 
@@ -50,7 +50,7 @@ def load_base(name: str, spec: ModelSpec, device: "Device") -> "PreTrainedModel"
 
     with quiet_transformers():
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            locate(name, spec), dtype=device.dtype, use_safetensors=True
+            locate(spec), dtype=device.dtype, use_safetensors=True
         )
     _require_plain_attention(name, model)
     return model.to(device.device).eval()
@@ -160,7 +160,7 @@ def base_reference(name: str, spec: ModelSpec, root: Path) -> str:
         return spec.path
     if spec.hub is not None and spec.path is None:
         return spec.hub.repo
-    link, target = root / _BASES / name, locate(name, spec)
+    link, target = root / _BASES / name, locate(spec)
     if link.is_symlink() and link.resolve() == target.resolve():
         return str(_BASES / name)
     link.parent.mkdir(parents=True, exist_ok=True)

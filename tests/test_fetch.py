@@ -1,0 +1,236 @@
+"""Downloads from a small real server on loopback: a hub with one repository, and plain files."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import huggingface_hub.constants
+import huggingface_hub.hf_api
+import pytest
+
+from tracekd.config import DatasetFile, HubModel
+from tracekd.errors import TracekdError
+from tracekd.fetch import fetch_files, fetch_repository
+
+REPO, REVISION = "owner/repo", "8" * 40
+SMALL, LARGE, PICKLE = b'{"a": 1}\n', b"weights" * 100, b"a format that can run code"
+#: Files of the repository; weights are stored as large files, which are known by their SHA-256.
+FILES = {"config.json": SMALL, "model.safetensors": LARGE, "pytorch_model.bin": PICKLE}
+PATTERNS = ["*.json", "*.safetensors"]
+
+
+def git_hash(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()  # noqa: S324
+
+
+class Server(ThreadingHTTPServer):
+    """What it serves, what is wrong with it, and what was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.endpoint = f"http://127.0.0.1:{self.server_port}"
+        self.contents = dict(FILES)
+        self.refusal: tuple[int, str] | None = None
+        self.tokens: set[str] = set()
+        self.requests: list[str] = []
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        hub = self.server
+        hub.requests.append(self.path)
+        hub.tokens |= {self.headers["Authorization"]} - {None}
+        path = self.path.partition("?")[0].strip("/")
+        name = path.rsplit("/", 1)[-1]
+        if hub.refusal:
+            status, code = hub.refusal
+            self.reply(b"", status, {"X-Error-Code": code})
+        elif path.startswith("plain/"):
+            found = hub.contents.get(name)
+            self.reply(found or b"", 404 if found is None else 200)
+        elif not path.removeprefix("api/models/").startswith(REPO):
+            self.reply(b"", 404, {"X-Error-Code": "RepoNotFound"})
+        elif REVISION not in path:
+            self.reply(b"", 404, {"X-Error-Code": "RevisionNotFound"})
+        elif path.startswith("api/"):
+            self.reply(json.dumps([entry(*file) for file in FILES.items()]).encode(), 200)
+        else:
+            stated = hashlib.sha256(LARGE).hexdigest() if FILES[name] == LARGE else git_hash(SMALL)
+            headers = {"X-Repo-Commit": REVISION, "ETag": f'"{stated}"'}
+            self.reply(hub.contents[name], 200, headers)
+
+    def reply(self, body: bytes, status: int, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+
+def entry(name: str, content: bytes) -> dict[str, Any]:
+    found = {"type": "file", "path": name, "oid": git_hash(content), "size": len(content)}
+    if content == LARGE:
+        sha256 = hashlib.sha256(content).hexdigest()
+        found["lfs"] = {"oid": sha256, "size": len(content), "pointerSize": 134}
+    return found
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
+    with Server() as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path / "cache"))
+        constants = huggingface_hub.constants
+        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
+        monkeypatch.setattr(huggingface_hub.hf_api.api, "endpoint", server.endpoint)
+        yield server
+        server.shutdown()
+
+
+def fetch(repo: str = REPO, revision: str = REVISION) -> Path:
+    source = HubModel(repo=repo, revision=revision)
+    return fetch_repository("model", source, "models.yaml: mine", PATTERNS)
+
+
+def test_a_repository_is_fetched_once_and_then_needs_no_network(hub: Server) -> None:
+    folder = fetch()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        "config.json": SMALL,
+        "model.safetensors": LARGE,
+    }, "no file that was not asked for"
+    hub.requests.clear()
+    assert fetch() == folder
+    assert hub.requests == []
+
+
+def test_a_damaged_download_is_reported_deleted_and_fetched_again(hub: Server) -> None:
+    hub.contents["model.safetensors"] = LARGE[:-1] + b"S"
+    wrong, right = (hashlib.sha256(c).hexdigest() for c in (LARGE[:-1] + b"S", LARGE))
+    with pytest.raises(TracekdError) as error:
+        fetch()
+    assert str(error.value) == (
+        f"models.yaml: mine: owner/repo@888888888888: model.safetensors: sha256 {wrong}, but the "
+        f"hub has {right}; the damaged file was deleted: run again to download it"
+    )
+    hub.contents["model.safetensors"] = LARGE
+    assert (fetch() / "model.safetensors").read_bytes() == LARGE
+
+
+@pytest.mark.parametrize(
+    ("refusal", "message"),
+    [
+        ((403, "GatedRepo"), "is gated; accept its licence at https://huggingface.co/owner/repo, "),
+        ((401, "GatedRepo"), "is gated; accept its licence at https://huggingface.co/owner/repo, "),
+        (
+            (404, "RepoNotFound"),
+            "does not exist or is private; check its name, run `hf auth login`",
+        ),
+        ((404, "RevisionNotFound"), "no such revision; choose one from https://huggingface.co/own"),
+        ((403, ""), "answers HTTP 403; try again later"),
+    ],
+)
+def test_a_refusal_is_one_line_that_says_what_to_do(
+    hub: Server, refusal: tuple[int, str], message: str
+) -> None:
+    hub.refusal = refusal
+    with pytest.raises(TracekdError) as error:
+        fetch()
+    line = str(error.value)
+    assert line.startswith("models.yaml: mine: owner/repo@888888888888 on the Hugging Face hub")
+    assert message in line
+    assert line.endswith("or set path in this entry to a folder with its files")
+    assert "\n" not in line
+
+
+def test_without_a_network_the_message_says_so(
+    hub: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = "http://127.0.0.1:9"
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", nowhere)
+    monkeypatch.setattr("time.sleep", lambda _: None)  # between the client's further attempts
+    with pytest.raises(TracekdError, match=r"cannot be reached \(.*\); check the network and run"):
+        fetch()
+
+
+def test_a_part_of_a_repository_is_never_taken_for_all_of_it(hub: Server) -> None:
+    """Another program may have left one file in the cache, without the list of all."""
+    huggingface_hub.hf_hub_download(REPO, "config.json", revision=REVISION)
+    hub.refusal = (403, "")
+    with pytest.raises(TracekdError, match="answers HTTP 403"):
+        fetch()
+    hub.refusal = None
+    assert (fetch() / "model.safetensors").is_file()
+
+
+def test_a_token_goes_to_the_hub_and_is_in_no_message(
+    hub: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = "hf_" + "x" * 34
+    monkeypatch.setenv("HF_TOKEN", token)
+    hub.refusal = (403, "GatedRepo")
+    with pytest.raises(TracekdError) as error:
+        fetch()
+    assert hub.tokens == {f"Bearer {token}"}
+    assert token not in str(error.value)
+    hub.refusal = None
+    hub.tokens.clear()
+    fetch_files({"a.json": file(hub)}, "datasets.yaml: mine")
+    assert hub.tokens == set(), "other servers never see it"
+
+
+def file(hub: Server, **change: Any) -> DatasetFile:
+    values = {"git_hash": git_hash(SMALL), "size": len(SMALL)} | change
+    return DatasetFile.model_validate({"url": f"{hub.endpoint}/plain/config.json", **values})
+
+
+def test_files_are_downloaded_once_by_the_names_of_the_entry(hub: Server) -> None:
+    folder = fetch_files({"a.json": file(hub), "b.json": file(hub, size=None)}, "datasets.yaml: x")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        "a.json": SMALL,
+        "b.json": SMALL,
+    }
+    hub.requests.clear()
+    assert fetch_files({"b.json": file(hub), "a.json": file(hub)}, "datasets.yaml: x") == folder
+    assert hub.requests == []
+    (folder / "a.json").write_bytes(SMALL[:3])
+    fetch_files({"a.json": file(hub), "b.json": file(hub)}, "datasets.yaml: x")
+    assert (folder / "a.json").read_bytes() == SMALL, "damaged in the cache: downloaded again"
+    assert len(hub.requests) == 1
+
+
+@pytest.mark.parametrize("content", [SMALL + b" ", SMALL[:-1], b"x" * len(SMALL)])
+def test_content_that_is_not_what_is_pinned_is_refused_with_both_hashes(
+    hub: Server, content: bytes, tmp_path: Path
+) -> None:
+    hub.contents["config.json"] = content
+    with pytest.raises(TracekdError) as error:
+        fetch_files({"a.json": file(hub)}, "datasets.yaml: x")
+    for part in ("datasets.yaml: x: http://127", git_hash(content), git_hash(SMALL), "are pinned"):
+        assert part in str(error.value)
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_an_address_that_fails_is_named_with_its_cause(hub: Server) -> None:
+    gone = file(hub, url=f"{hub.endpoint}/plain/gone.json")
+    with pytest.raises(TracekdError, match=r"gone\.json answers HTTP 404; check the address, or"):
+        fetch_files({"a.json": gone}, "datasets.yaml: x")
+    nowhere = file(hub, url="http://127.0.0.1:9/a.json")
+    with pytest.raises(TracekdError, match=r"could not download http://127\.0\.0\.1:9/a\.json \("):
+        fetch_files({"a.json": nowhere}, "datasets.yaml: x")
