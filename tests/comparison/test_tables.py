@@ -5,7 +5,7 @@ import pytest
 
 from tracekd.comparison.scores import RegimeScores
 from tracekd.comparison.tables import estimate, link, regime_figures
-from tracekd.statistics.pooled import wilson_interval
+from tracekd.statistics.intervals import wilson_interval
 from tracekd.statistics.values import Undefined
 
 ONE = np.array([[1, 1, 1, 0]], dtype=float)

@@ -118,8 +118,8 @@ def test_an_answer_behind_the_own_trace_is_compared_with_the_prediction(
 
 def test_a_question_that_is_unknown_or_has_no_prediction_is_named():
     unknown = probes(probe("q/7", "own", "<answer>x</answer>"))
-    with pytest.raises(TracekdError, match=r"of 1 unknown or unanswered questions: q/7; run the"):
+    with pytest.raises(TracekdError, match=r"of 1 questions that are unknown or have no prediction: q/7; run"):
         judge_probes(unknown, SAID, ASKED, BABI)
     more = questions(question("q/1"), question("q/7"))
-    with pytest.raises(TracekdError, match=r"of 1 unknown or unanswered questions: q/7; run the"):
+    with pytest.raises(TracekdError, match=r"of 1 questions that are unknown or have no prediction: q/7; run"):
         judge_probes(unknown, SAID, more, BABI)

@@ -7,13 +7,7 @@ import polars as pl
 from tracekd import records
 from tracekd.config import DatasetSpec
 
-BABI = DatasetSpec(
-    reader="babi",
-    answer_metric="exact_match",
-    answers="all",
-    class_sentence="The category of the question is: {class}.",
-    facts={"paper": "annotated"},
-)
+BABI = DatasetSpec(name="babi", reader="babi")
 
 
 def question(key: str, **changes: Any) -> dict[str, Any]:
@@ -26,7 +20,6 @@ def question(key: str, **changes: Any) -> dict[str, Any]:
         "subtype": None,
         "gold_facts": [0],
         "source": "file:1",
-        "gold_facts": [0],
         "answer_in_facts": True,
     }
     return {**row, **changes}
@@ -44,11 +37,11 @@ def prediction(key: str, text: str, **changes: Any) -> dict[str, Any]:
 
 
 def questions(*rows: dict[str, Any]) -> pl.DataFrame:
-    return pl.DataFrame(list(rows), schema=dict(records.DECOMPOSED), orient="row")
+    return pl.DataFrame(list(rows), schema=records.DECOMPOSED, orient="row")
 
 
 def predictions(*rows: dict[str, Any]) -> pl.DataFrame:
-    return pl.DataFrame(list(rows), schema=dict(records.PREDICTIONS), orient="row")
+    return pl.DataFrame(list(rows), schema=records.PREDICTIONS, orient="row")
 
 
 def completion(class_name: str, facts: list[str], answer: str) -> str:

@@ -13,7 +13,6 @@ from tracekd.statistics.association import (
     odds_ratio,
     phi,
     risk_difference_interval,
-    share_interval,
 )
 from tracekd.statistics.values import Undefined
 
@@ -31,14 +30,6 @@ def test_newcombes_own_example() -> None:
     # Newcombe 1998, table II (a): 56/70 - 48/80, method 10.
     low, high = risk_difference_interval(Counts(56, 14, 48, 32))
     assert (low, high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
-
-
-def test_wilsons_interval_has_a_width_at_0() -> None:
-    # Wilson: z^2 / (n + z^2) above 0 of n.
-    assert share_interval(0, 6, "none") == pytest.approx((0, 3.841459 / 9.841459), abs=1e-6)
-    assert share_interval(0, 6, "none")[0] == 0
-    assert share_interval(6, 6, "none")[1] == 1
-    assert share_interval(0, 0, "none") == (Undefined("none"), Undefined("none"))
 
 
 def test_odds_ratio_by_hand() -> None:
@@ -104,7 +95,7 @@ def _draw(rng: np.random.Generator, right: float, wrong: float, n: int) -> Count
     return count(step, rng.random(n) < np.where(step, right, wrong))
 
 
-def test_without_a_link_5_per_cent_of_tests_raise_a_false_alarm() -> None:
+def test_without_an_association_5_per_cent_of_tests_raise_a_false_alarm() -> None:
     rng = np.random.default_rng(1)
     alarms = [independence(_draw(rng, 0.5, 0.5, 200))[1] < 0.05 for _ in range(2000)]
     assert 0.035 <= np.mean(alarms) <= 0.065

@@ -29,7 +29,7 @@ def test_berkeley_as_in_r() -> None:
     assert found["odds_ratio_high"] == pytest.approx(1.0603298, abs=5e-7)
 
 
-def test_a_mixture_of_easy_and_hard_classes_cannot_fake_a_link() -> None:
+def test_a_mixture_of_easy_and_hard_classes_cannot_fake_an_association() -> None:
     easy, hard = Counts(72, 8, 18, 2), Counts(2, 18, 8, 72)
     whole = Counts(*np.sum([easy, hard], axis=0))
     assert risk_difference(whole) == pytest.approx(0.48)
@@ -39,7 +39,7 @@ def test_a_mixture_of_easy_and_hard_classes_cannot_fake_a_link() -> None:
     assert found["p_value"] == pytest.approx(1)
 
 
-def test_strata_without_both_verdicts_say_nothing() -> None:
+def test_strata_without_both_verdicts_are_not_informative() -> None:
     informative = Counts(6, 2, 3, 5)
     found = stratified([informative, Counts(0, 0, 4, 4), Counts(3, 0, 5, 0)])
     assert (found["strata"], found["informative_strata"]) == (3, 1)
@@ -64,15 +64,15 @@ def test_an_empty_diagonal_has_no_odds_ratio_but_a_test() -> None:
     assert found["risk_difference"] == pytest.approx(1)
 
 
-def test_a_strong_link_has_a_small_p_value_and_not_0() -> None:
+def test_a_strong_association_has_a_small_p_value_and_not_0() -> None:
     assert 0 < stratified([Counts(231, 2, 172, 545)])["p_value"] < 1e-80
 
 
-def test_with_no_link_within_classes_5_per_cent_of_tests_raise_a_false_alarm() -> None:
+def test_without_association_within_classes_5_per_cent_of_tests_raise_a_false_alarm() -> None:
     rng = np.random.default_rng(3)
     alarms = []
     for _ in range(800):
-        # The step is right more often where the answer is: a link only between classes.
+        # The step is right more often where the answer is: an association only between classes.
         easiness = (0.2, 0.5, 0.8)
         strata = [count(rng.random(80) < easy, rng.random(80) < easy) for easy in easiness]
         alarms.append(stratified(strata)["p_value"] < 0.05)
@@ -83,12 +83,12 @@ def test_the_pooled_risk_difference_weighs_by_both_sides() -> None:
     assert pooled_risk_difference([Counts(1, 0, 0, 1)]) == 1
 
 
-def test_the_test_of_one_small_stratum_is_fishers():
+def test_the_test_of_one_small_stratum_is_fishers() -> None:
     counts = Counts(1, 0, 0, 9)
     assert stratified([counts])["p_value"] == pytest.approx(association(counts)["p_value"])
 
 
-def test_the_test_of_small_strata_is_exact():
+def test_the_test_of_small_strata_is_exact() -> None:
     # Of 61, and of 62 with two right answers, the one right step meets a right answer in both.
     found = stratified([Counts(1, 0, 0, 60), Counts(1, 0, 1, 60)])
     assert found["p_value"] == pytest.approx((1 / 61) * (2 / 62))

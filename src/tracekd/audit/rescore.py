@@ -77,7 +77,7 @@ def _report(
     score = _scorer(scored_questions, predictions, spec, steps)
     own = score(None)
     scores = score(cotemp_metric.released_answer) if released else own
-    measured, notes = metrics.report(scores, spec.answer_metric)
+    measured, notes = metrics.report(scores, spec.answer_metric, steps)
     differs = scores.filter(scores["answer_correct"] != own["answer_correct"])["id"].to_list()
     return {
         "questions": {

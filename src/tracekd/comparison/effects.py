@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tracekd.comparison.scores import RegimeScores
 from tracekd.statistics import bootstrap, paired
 from tracekd.statistics.association import count
-from tracekd.statistics.pooled import change_interval, detectable_mean, over_seeds, sign_flip_test
+from tracekd.statistics.paired import change_interval, detectable_mean, over_seeds, sign_flip_test
 from tracekd.statistics.values import Tree
 
 #: What each regime is compared with.

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from tracekd.statistics.association import Counts, association
-from tracekd.statistics.pooled import newcombe_interval, wilson_interval
+from tracekd.statistics.intervals import newcombe_interval, wilson_interval
 from tracekd.statistics.values import Tree, Undefined
 
 #: Where accuracies are not published by class.

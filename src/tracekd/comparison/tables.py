@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tracekd.comparison.scores import Matrix, RegimeScores
 from tracekd.statistics import bootstrap
 from tracekd.statistics.association import association, count
-from tracekd.statistics.pooled import newcombe_interval, t_interval, wilson_interval
+from tracekd.statistics.intervals import newcombe_interval, t_interval, wilson_interval
 from tracekd.statistics.stratified import pooled_risk_difference
 from tracekd.statistics.values import Tree, Undefined, Value
 

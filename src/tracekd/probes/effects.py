@@ -4,16 +4,18 @@ Questions are what is resampled. Shares have Wilson's interval, which has a widt
 question agrees; other means the bootstrap's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from tracekd.statistics import bootstrap
-from tracekd.statistics.association import share_interval
-from tracekd.statistics.pooled import change_interval
+from tracekd.statistics.intervals import share_interval
+from tracekd.statistics.paired import change_interval
 from tracekd.statistics.values import Tree, Undefined, Value, ratio
 
-#: From one trace to another: the names that effects go by in metrics.json.
+#: Name of an effect in details.json -> the traces compared, from the first to the second.
 EFFECTS = {
     "gold_to_incorrect": ("gold", "incorrect"),
     "gold_to_shuffled": ("gold", "shuffled"),
@@ -26,26 +28,26 @@ EFFECTS = {
     "own_to_corrupted_class": ("own", "corrupted_class"),
     "own_to_corrupted_facts": ("own", "corrupted_facts"),
 }
-#: The one that is told by class too.
+#: The effect that is reported by class too.
 MAIN_EFFECT = "gold_to_incorrect"
+
+Interval = Callable[[NDArray[np.float64], np.random.Generator], tuple[Value, Value]]
 
 _NOT_RUN = "the probe was run on no question"
 _NOT_PAIRED = "no question was asked with both traces"
-_NOT_TOLD = "no question shows wrong facts that could tell"
+_NO_WRONG_FACTS = "no question shows wrong facts that could reveal what the answer follows"
 _NO_OWN = "no question was asked with the student's own trace"
 _NO_TRACE = "no question has a trace of the student's own and all its cuts"
 
 
 def effects_of_traces(verdicts: pl.DataFrame, cuts: Sequence[int]) -> Tree:
-    """Return the section `probes` of metrics.json.
+    """Return the section `probes` of details.json.
 
     Args:
         verdicts: `tracekd.probes.verdicts.VERDICTS`, at least one row.
         cuts: percentages after which the student's own trace was cut, from 0, in order.
     """
-    classes = verdicts.sort("question_class").partition_by(
-        "question_class", as_dict=True, maintain_order=True
-    )
+    classes = verdicts.sort("question_class").group_by("question_class", maintain_order=True)
     return {
         "n": verdicts["id"].n_unique(),
         "by_probe": {name: _probe(rows) for name, rows in _by_probe(verdicts).items()},
@@ -61,15 +63,15 @@ def effects_of_traces(verdicts: pl.DataFrame, cuts: Sequence[int]) -> Tree:
                 "follows_wrong_facts": follows_wrong_facts(rows),
                 "early_answering": early_answering(rows, cuts),
             }
-            for (name,), rows in classes.items()
+            for (name,), rows in classes
         },
     }
 
 
 def reasons(verdicts: pl.DataFrame) -> dict[str, str]:
-    """Return, for each probe that was not run everywhere, how often for which reason.
+    """Return, for each probe that was not run on every question, how often for which reason.
 
-    The keys are paths of the section `probes`, as in notes.json.
+    The keys are paths in the section `probes`.
     """
     counted = (
         verdicts.filter(~pl.col("applied"))
@@ -77,10 +79,10 @@ def reasons(verdicts: pl.DataFrame) -> dict[str, str]:
         .len()
         .sort("probe", "len", "note", descending=[False, True, False])
     )
-    told: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for probe, note, count in counted.iter_rows():
-        told.setdefault(f"by_probe.{probe}.not_applicable", []).append(f"{count}: {note}")
-    return {path: "; ".join(parts) for path, parts in told.items()}
+        found.setdefault(f"by_probe.{probe}.not_applicable", []).append(f"{count}: {note}")
+    return {path: "; ".join(parts) for path, parts in found.items()}
 
 
 def effect(verdicts: pl.DataFrame, name: str) -> Tree:
@@ -98,79 +100,73 @@ def effect(verdicts: pl.DataFrame, name: str) -> Tree:
     return {
         "n": pairs.height,
         **_share("answer_changes", changed, pairs.height, _NOT_PAIRED),
-        **_change("accuracy_change", correct, name),
+        **_mean("accuracy_change", correct, _NOT_PAIRED, name, interval=change_interval),
         **_mean("gold_logprob_change", chance, _NOT_PAIRED, name),
     }
 
 
 def follows_wrong_facts(verdicts: pl.DataFrame) -> Tree:
-    """Return how often the answer stands in the wrong facts that the trace shows.
+    """Return how often the wrong facts that the trace shows state the answer.
 
-    It does if all its items stand there, as whole words without regard to case and punctuation, and
-    it is not right. Counted among questions whose gold facts state the gold answer and whose wrong
-    facts do not: elsewhere following and not following could look the same. Whether the wrong facts
-    name anything that could be an answer is not asked: where they do not, none follows them.
-    `without_them` is the share of the same questions whose answer behind the *gold* trace stands in
-    those wrong facts: what would be found there anyway.
+    They do if they contain all its items as whole words, ignoring case and punctuation, and it is
+    not right. Counted among questions whose gold facts state the gold answer and whose wrong facts
+    do not: elsewhere following and not following could look the same. Wrong facts that name nothing
+    that could be an answer are counted too; no answer follows them. `without_them` is the share of
+    the same questions whose answer given the *gold* trace is stated in those wrong facts: what
+    would be found there anyway.
     """
-    told = _applied(verdicts, "incorrect").drop_nulls("from_wrong")
+    given = _applied(verdicts, "incorrect").drop_nulls("from_wrong")
     without = _applied(verdicts, "gold").drop_nulls("from_wrong")
     return {
-        "n": told.height,
-        **_share("share", int(told["from_wrong"].sum()), told.height, _NOT_TOLD),
-        "without_them": ratio(int(without["from_wrong"].sum()), without.height, _NOT_TOLD),
+        "n": given.height,
+        **_share("share", int(given["from_wrong"].sum()), given.height, _NO_WRONG_FACTS),
+        "without_them": ratio(int(without["from_wrong"].sum()), without.height, _NO_WRONG_FACTS),
     }
 
 
 def own_repeats_prediction(verdicts: pl.DataFrame) -> Tree:
-    """Return how often the answer behind the student's own trace is the student's own prediction.
+    """Return how often the answer given the student's own trace is the student's own prediction.
 
-    It is the same student behind the same tokens. But probes are computed in batches of another
+    It is the same student after the same tokens. But probes are computed in batches of another
     shape, and in bf16 a near tie may then fall the other way (an answer that was cut off at
     `infer.max_new_tokens` has more room, too). What is missing to 1 is the floor of
     `answer_changes`, `same_*` and `area`: a change of that size may be rounding alone.
     """
     own = _applied(verdicts, "own")
-    same = int(own["repeats"].sum())
-    return {"n": own.height, **_share("share", same, own.height, _NO_OWN)}
+    return {"n": own.height, **_share("share", int(own["repeats"].sum()), own.height, _NO_OWN)}
 
 
 def early_answering(verdicts: pl.DataFrame, cuts: Sequence[int]) -> Tree:
-    """Return how soon the answer stands while the student's own trace grows.
+    """Return how early in the student's own trace its final answer is reached.
 
     `same_50` is the share of questions that get the answer of the whole trace when half of it is
     shown. `area` is the area over that curve (AOC in Lanham et al. 2023, arXiv 2307.13702), where a
     question's answer at a cut counts until the next one: 0 if no answer needs any of the trace, 1
-    if no answer stands before the end. Questions without a trace of their own are left out.
+    if every answer needs all of it. Questions without a trace of their own are left out.
 
     Args:
         verdicts: see `effects_of_traces`.
         cuts: percentages from 0, in order.
     """
-    whole = _applied(verdicts, "own").filter(pl.col("trace_tokens") > 0).select("id", "answer")
-    table = whole.rename({"answer": "own"})
+    whole = _applied(verdicts, "own").filter(pl.col("trace_tokens") > 0)
+    table = whole.select("id", own="answer")
     for percent in cuts:
-        given = _applied(verdicts, f"own_cut_{percent}").select("id", answer="answer")
-        table = table.join(given.rename({"answer": str(percent)}), on="id")
-    same = table.select("id", *(pl.col(str(p)) == pl.col("own") for p in cuts))
-    widths = [after - before for before, after in zip(cuts, [*cuts[1:], 100], strict=True)]
-    over = sum(
-        ((~same[str(p)]).cast(pl.Int32) * width for p, width in zip(cuts, widths, strict=True)),
-        pl.zeros(same.height, pl.Int32, eager=True),
-    )
-    shares = {
-        name: value
-        for p in cuts
-        for name, value in _share(
-            f"same_{p}", int(same[str(p)].sum()), same.height, _NO_TRACE
-        ).items()
-    }
-    return {"n": same.height, **shares, **_mean("area", over / 100, _NO_TRACE, "early_answering")}
+        given = _applied(verdicts, f"own_cut_{percent}").select("id", pl.col("answer").alias("cut"))
+        table = table.join(given, on="id").rename({"cut": str(percent)})
+    same = table.select(pl.col(str(p)) == pl.col("own") for p in cuts)
+    ends = [*cuts[1:], 100]
+    area = pl.zeros(same.height, pl.Float64, eager=True)
+    shares: dict[str, Value] = {}
+    for start, end in zip(cuts, ends, strict=True):
+        area += (~same[str(start)]).cast(pl.Int32) * (end - start)
+        agreeing = int(same[str(start)].sum())
+        shares |= _share(f"same_{start}", agreeing, same.height, _NO_TRACE)
+    return {"n": same.height, **shares, **_mean("area", area / 100, _NO_TRACE, "early_answering")}
 
 
 def _by_probe(verdicts: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    parts = verdicts.partition_by("probe", as_dict=True, maintain_order=True)
-    return {str(name): rows for (name,), rows in parts.items()}
+    groups = verdicts.group_by("probe", maintain_order=True)
+    return {str(name): rows for (name,), rows in groups}
 
 
 def _probe(rows: pl.DataFrame) -> Tree:
@@ -198,19 +194,16 @@ def _share(name: str, part: int, whole: int, reason: str) -> dict[str, Value]:
     return {name: ratio(part, whole, reason), f"{name}_low": low, f"{name}_high": high}
 
 
-def _change(name: str, changes: pl.Series, *key: str) -> dict[str, Value]:
-    if changes.is_empty():
-        return dict.fromkeys((name, f"{name}_low", f"{name}_high"), Undefined(_NOT_PAIRED))
-    ordered = changes.cast(pl.Float64).sort().to_numpy()
-    low, high = change_interval(ordered, bootstrap.generator("bootstrap", "probes", name, *key))
-    return {name: float(ordered.mean()), f"{name}_low": low, f"{name}_high": high}
-
-
-def _mean(name: str, values: pl.Series, reason: str, *key: str) -> dict[str, Value]:
+def _mean(
+    name: str,
+    values: pl.Series,
+    reason: str,
+    key: str,
+    interval: Interval = bootstrap.mean_interval,
+) -> dict[str, Value]:
     if values.is_empty():
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), Undefined(reason))
     # Sorted: which question is drawn must not depend on the order of the rows.
     ordered = values.cast(pl.Float64).sort().to_numpy()
-    rng = bootstrap.generator("bootstrap", "probes", name, *key)
-    low, high = bootstrap.mean_interval(ordered, rng)
+    low, high = interval(ordered, bootstrap.generator("bootstrap", "probes", name, key))
     return {name: float(ordered.mean()), f"{name}_low": low, f"{name}_high": high}

@@ -1,1 +1,1 @@
-"""Scores: each answer by its data set's official metric, each trace step against its own gold."""
+"""Scores: each answer by its dataset's official metric, each trace step against its own gold."""

@@ -1,16 +1,15 @@
-"""How far a step and the answer hang together: the 2x2 and what follows from it."""
+"""How far a step and the answer are associated: the 2x2 and what follows from it."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tracekd.statistics.intervals import LEVEL, newcombe_interval, wilson_interval
 from tracekd.statistics.values import Tree, Undefined, Value, ratio
 
-#: Below this expected count in any cell the exact test replaces chi-square (Cochran's rule).
+#: If an expected count is below this, the exact test replaces chi-square (Cochran's rule).
 SMALL_CELL = 5
-#: Confidence of every interval.
-LEVEL = 0.95
 
 
 class Counts(NamedTuple):
@@ -46,14 +45,11 @@ def count(step: ArrayLike, answer: ArrayLike) -> Counts:
 
 def shares(counts: Counts, step: str = "step") -> Tree:
     """Return the four counts and P(answer right) given that the step is right, and wrong."""
+    right, wrong = f"no {step} step is right", f"no {step} step is wrong"
     return {
         **counts._asdict(),
-        "p_answer_if_right": ratio(
-            counts.right_right, counts.steps_right, f"no {step} step is right"
-        ),
-        "p_answer_if_wrong": ratio(
-            counts.wrong_right, counts.steps_wrong, f"no {step} step is wrong"
-        ),
+        "p_answer_if_right": ratio(counts.right_right, counts.steps_right, right),
+        "p_answer_if_wrong": ratio(counts.wrong_right, counts.steps_wrong, wrong),
     }
 
 
@@ -83,20 +79,6 @@ def association(counts: Counts, step: str = "step") -> Tree:
     }
 
 
-def share_interval(part: int, whole: int, reason: str) -> tuple[Value, Value]:
-    """Return Wilson's interval of a share; undefined for `reason` if whole is 0.
-
-    Unlike a bootstrap it has a width where every question agrees.
-    """
-    if not whole:
-        return Undefined(reason), Undefined(reason)
-    from statsmodels.stats.proportion import proportion_confint
-
-    low, high = proportion_confint(part, whole, alpha=1 - LEVEL, method="wilson")
-    # At the ends the bound is exact, but for rounding.
-    return float(low) if part else 0.0, float(high) if part < whole else 1.0
-
-
 def risk_difference(counts: Counts, step: str = "step") -> Value:
     """Return P(answer right | step right) - P(answer right | step wrong)."""
     if fault := _one_sided(counts, step):
@@ -105,21 +87,17 @@ def risk_difference(counts: Counts, step: str = "step") -> Value:
 
 
 def risk_difference_interval(counts: Counts, step: str = "step") -> tuple[Value, Value]:
-    """Return Newcombe's hybrid score interval of the risk difference (Newcombe 1998, method 10)."""
+    """Return Newcombe's interval of the risk difference."""
     if fault := _one_sided(counts, step):
         return fault, fault
-    from statsmodels.stats.proportion import confint_proportions_2indep
-
-    low, high = confint_proportions_2indep(
-        counts.right_right,
-        counts.steps_right,
-        counts.wrong_right,
-        counts.steps_wrong,
-        compare="diff",
-        method="newcomb",
-        alpha=1 - LEVEL,
+    right, wrong = (
+        (part / whole, *wilson_interval(part, whole))
+        for part, whole in (
+            (counts.right_right, counts.steps_right),
+            (counts.wrong_right, counts.steps_wrong),
+        )
     )
-    return float(low), float(high)
+    return newcombe_interval(right, wrong)
 
 
 def odds_ratio(counts: Counts) -> tuple[Value, Value, Value]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tracekd import randomness
-from tracekd.statistics.association import LEVEL
+from tracekd.statistics.intervals import LEVEL
 from tracekd.statistics.values import Undefined, Value
 
 RESAMPLES = 10_000

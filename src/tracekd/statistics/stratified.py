@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tracekd.statistics.association import LEVEL, SMALL_CELL, Counts
+from tracekd.statistics.association import SMALL_CELL, Counts
+from tracekd.statistics.intervals import LEVEL
 from tracekd.statistics.values import Tree, Undefined, Value, finite
 
 

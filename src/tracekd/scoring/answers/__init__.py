@@ -1,74 +1,112 @@
-"""The official answer metrics by name (`answer_metric` in datasets.yaml)."""
+"""Answer metrics: one module each, found by its name (`answer_metric` in datasets.yaml).
+
+To add one, write NAME.py in this folder with `METRIC = AnswerMetric(...)`.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import polars as pl
 
-from tracekd.errors import TracekdError, nearest
-from tracekd.scoring.answers import cotemp as cotemp_metric
-from tracekd.scoring.answers import exact_match
-from tracekd.scoring.answers import marco as marco_metric
-from tracekd.scoring.attempt import AnswerMetric, Attempt, Verdict
+from tracekd.errors import TracekdError
+from tracekd.records import SCORES
+from tracekd.traces.grammar import Reading
 
-METRICS: dict[str, AnswerMetric] = {
-    "exact_match": AnswerMetric(exact_match.PARTS, exact_match.judge, reads_context=False),
-    "cotemp": AnswerMetric(cotemp_metric.PARTS, cotemp_metric.judge),
-    "marco": AnswerMetric(
-        marco_metric.PARTS,
-        marco_metric.judge,
-        marco_metric.figures,
-        judge_all=marco_metric.judge_all,
-    ),
-}
+
+class Attempt(NamedTuple):
+    """A question and an answer to it.
+
+    Attributes:
+        question, context, answers, subtype: as in `tracekd.records.QUESTIONS`.
+        text: the answer as one string; "" if none could be read.
+        items: the answer split at the grammar's separators.
+    """
+
+    question: str
+    context: Sequence[str]
+    answers: Sequence[str]
+    subtype: str | None
+    text: str
+    items: Sequence[str]
+
+
+class Verdict(NamedTuple):
+    """A metric's verdict on one answer.
+
+    Attributes:
+        correct: what enters the 2x2 with the trace.
+        parts: the metric's further numbers, the same keys for every answer; None where undefined.
+    """
+
+    correct: bool
+    parts: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerMetric:
+    """An official answer metric.
+
+    Attributes:
+        parts: keys of every verdict's parts, columns of the table of scores.
+        judge: attempt -> verdict; raises ValueError if the question lacks what the metric needs.
+        figures: rows of the table of scores -> the figures of these rows together, None where
+            undefined. By default the mean of each part.
+        main: at most two of the figures, those that metrics.json shows.
+    """
+
+    parts: tuple[str, ...]
+    judge: Callable[[Attempt], Verdict]
+    figures: Callable[[pl.DataFrame], dict[str, float | None]] | None = None
+    main: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse parts that could be taken for other columns of the table of scores."""
+        taken = {*SCORES, "accuracy"}
+        if isinstance(self.parts, str) or taken & set(self.parts):
+            raise TracekdError(
+                f"answer metric {self.judge.__module__}: parts must be a tuple of names that are "
+                f"not taken ({', '.join(sorted(taken))}); found {self.parts!r}"
+            )
+
+    def summarise(self, scores: pl.DataFrame) -> dict[str, float | None]:
+        """Return the metric's figures of some rows of the table of scores."""
+        if self.figures is not None:
+            return self.figures(scores)
+        return scores.select(pl.col(self.parts).mean()).row(0, named=True)
 
 
 def metric(name: str) -> AnswerMetric:
-    """Return the answer metric of that name.
-
-    Raises:
-        TracekdError: naming the nearest metrics.
-    """
-    if name not in METRICS:
-        raise TracekdError(
-            f"datasets.yaml: answer_metric: unknown metric {name!r}; {nearest(name, METRICS)} "
-            "(an own one: src/tracekd/scoring/answers/__init__.py)"
-        )
-    return METRICS[name]
+    """Return the answer metric of the module of that name."""
+    chosen: AnswerMetric = import_module(f"{__name__}.{name}").METRIC
+    return chosen
 
 
-def judge_answers(said: pl.DataFrame, name: str) -> pl.DataFrame:
-    """Return `answer_correct` and the parts of a metric, each a Float64 column.
+def judge(question: Mapping[str, Any], reading: Reading, chosen: AnswerMetric) -> Verdict:
+    """Return a metric's verdict on the answer read from a text; no answer is never right.
 
     Args:
-        said: id, question, context, answers and subtype as in `records.QUESTIONS`; answer and
-            items as in `tracekd.traces.reading.READINGS`.
-        name: see `metric`.
+        question: a row of `records.QUESTIONS`.
+        reading: what the grammar read from the text.
+        chosen: the metric.
 
     Raises:
-        TracekdError: naming a question that the metric cannot score.
+        TracekdError: naming the question, if the metric cannot score it.
     """
-    chosen = metric(name)
-    verdicts = chosen.judge_all(said) if chosen.judge_all else _judge_each(said, chosen)
-    # A metric may find what it looks for in nothing; no answer is never right.
-    right = verdicts["correct"] & said["answer"].is_not_null()
-    return verdicts.select(right.alias("answer_correct"), *chosen.parts)
-
-
-def _judged(chosen: AnswerMetric, key: str, attempt: Attempt) -> Verdict:
+    asked = (question[name] for name in ("question", "context", "answers", "subtype"))
     try:
-        return chosen.judge(attempt)
+        verdict = chosen.judge(Attempt(*asked, reading.answer_text or "", reading.answers))
     except ValueError as error:
-        raise TracekdError(f"{key}: the answer cannot be scored: {error}") from error
+        raise TracekdError(f"{question['id']}: the answer cannot be scored: {error}") from error
+    return verdict._replace(correct=verdict.correct and reading.answer_text is not None)
 
 
-def _judge_each(said: pl.DataFrame, chosen: AnswerMetric) -> pl.DataFrame:
-    contexts = said["context"].to_list() if chosen.reads_context else [()] * said.height
-    gold, subtypes, items = (said[name].to_list() for name in ("answers", "subtype", "items"))
-    texts = said["answer"].fill_null("")
-    attempts = zip(said["question"], contexts, gold, subtypes, texts, items, strict=True)
-    ids = said["id"].to_list()
-    verdicts = [
-        _judged(chosen, key, Attempt(*parts)) for key, parts in zip(ids, attempts, strict=True)
-    ]
-    columns = {part: [verdict.parts[part] for verdict in verdicts] for part in chosen.parts}
-    schema = {"correct": pl.Boolean, **dict.fromkeys(chosen.parts, pl.Float64)}
-    correct = [verdict.correct for verdict in verdicts]
-    return pl.DataFrame({"correct": correct, **columns}, schema=schema)
+def overlap(predicted: Sequence[str], gold: Sequence[str]) -> tuple[float, float, float]:
+    """Return precision, recall and F1 of two multisets; all 0 if nothing is shared."""
+    shared = sum((Counter(predicted) & Counter(gold)).values())
+    if not shared:
+        return 0.0, 0.0, 0.0
+    precision, recall = shared / len(predicted), shared / len(gold)
+    return precision, recall, 2 * precision * recall / (precision + recall)

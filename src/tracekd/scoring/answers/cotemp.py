@@ -19,9 +19,8 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from tracekd.scoring.attempt import Attempt, Verdict, normalise, overlap
-
-PARTS = ("f1", "precision", "recall", "average")
+from tracekd.scoring.answers import AnswerMetric, Attempt, Verdict, overlap
+from tracekd.text import normalise
 
 _OBJECTS_ARE_CANDIDATES = "S2_R1_O1"
 
@@ -122,3 +121,8 @@ def _subject_and_object(fact: str) -> tuple[str, str] | None:
             if match := template.match(fact):
                 return match[1].lower(), match[2].lower()
     return None
+
+
+METRIC = AnswerMetric(
+    parts=("f1", "precision", "recall", "average"), judge=judge, main=("average", "f1")
+)

@@ -1,14 +1,13 @@
 """Exact match for bAbI: the answer's items, in any order, without case and punctuation.
 
-An item counts as often as it stands there: in path finding "n,n" is two steps north.
+Repeated items count: in path finding "n,n" is two steps north.
 """
 
 import re
 from collections.abc import Iterable
 
-from tracekd.scoring.attempt import Attempt, Verdict, normalise, overlap
-
-PARTS = ("f1", "precision", "recall")
+from tracekd.scoring.answers import AnswerMetric, Attempt, Verdict, overlap
+from tracekd.text import normalise
 
 _BRACKETED = re.compile(r"^\s*\[(.*)\]\s*$", re.DOTALL)
 
@@ -16,8 +15,8 @@ _BRACKETED = re.compile(r"^\s*\[(.*)\]\s*$", re.DOTALL)
 def judge(attempt: Attempt) -> Verdict:
     """Compare the items of an answer with the gold items.
 
-    Items are split at the grammar's ";" and, because bAbI itself writes lists so, at ",". An
-    answer that has a comma in itself also counts unsplit. "['a', 'b']" is read as a list.
+    Items are split at the grammar's ";" and, as in bAbI's own files, at ",". An answer that
+    contains a comma also counts unsplit. "['a', 'b']" is read as a list.
     """
     gold = _sorted(attempt.answers)
     items = attempt.items
@@ -32,5 +31,8 @@ def judge(attempt: Attempt) -> Verdict:
 
 
 def _sorted(items: Iterable[str]) -> list[str]:
-    """Return items normalised and sorted; one of punctuation alone stays as it is."""
+    """Return items normalised and sorted; an item of punctuation alone stays as it is."""
     return sorted(filter(None, (normalise(item) or item.strip() for item in items)))
+
+
+METRIC = AnswerMetric(parts=("f1", "precision", "recall"), judge=judge, main=("f1",))
