@@ -8,50 +8,48 @@ import typer
 
 from _stage import run
 
+SFT = Path("data/sft")
+
 
 def main(
-    params: Annotated[Path, typer.Option(help="Settings.")] = Path("params.yaml"),
-    datasets: Annotated[Path, typer.Option(help="Data set entries.")] = Path("datasets.yaml"),
-    models: Annotated[Path, typer.Option(help="Model entries; for --show.")] = Path("models.yaml"),
-    prepared: Annotated[Path, typer.Option(help="Folder to read.")] = Path("data/prepared"),
-    decomposed: Annotated[Path, typer.Option(help="Folder to read.")] = Path("data/decomposed"),
-    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("data/sft"),
     show: Annotated[
         int,
         typer.Option(
-            min=0, help="Print N built examples, supervised tokens marked; write nothing."
+            min=0, help="Print N built examples with the supervised tokens marked; write nothing."
         ),
     ] = 0,
 ) -> None:
-    """Put a trace of the chosen regime in front of each answer.
+    """Put a trace of the chosen regime before each answer, which is always right.
 
-    Reads {train,validation,test}.parquet of data/prepared and data/decomposed; writes the same
-    names under data/sft, with system message, prompt, completion and the steps shown, and
-    manifest.json, which counts right and wrong steps. Params: trace_mode, corruption, seed, prompt,
-    dataset; infer.backend is checked only.
+    Reads data/decomposed/{train,validation,test}.parquet. Writes the same names under data/sft,
+    with system message, prompt, completion and the steps shown, and manifest.json, which counts
+    right and wrong steps. Params: dataset, trace_mode, corruption, seed, prompt.
     """
-    from tracekd import pools
+    from tracekd import config, files, records
+    from tracekd.traces import examples, regimes
 
-    pools.tune()
-    from tracekd import config, files, records, tables
-    from tracekd.generation import backends
-    from tracekd.traces import examples as sft
-
-    settings = config.load_params(params)
-    backends.check_backend(settings.infer.backend)  # a wrong name shall not wait for training
+    settings = config.load_params(Path("params.yaml"))
     if show:
         from tracekd.models.loading import load_encoder
         from tracekd.report.examples import show_examples
 
-        encoder = load_encoder(settings.model, config.load_model(models, settings.model))
-        table = tables.read(out / "train.parquet", records.SFT)
+        encoder = load_encoder(config.load_model(Path("models.yaml"), settings.model))
+        table = records.read(SFT / "train.parquet", records.SFT)
         print(show_examples(table.head(show).rows(named=True), encoder))
         return
-    spec = config.load_dataset(datasets, settings.dataset)
-    with files.atomic_directory(out) as folder:
-        manifest = sft.build_files(prepared, decomposed, folder, settings, spec)
+    regimes.regime(settings.trace_mode)
+    spec = config.load_dataset(Path("datasets.yaml"), settings.dataset)
+    tables = {
+        split: records.read(Path(f"data/decomposed/{split}.parquet"), records.DECOMPOSED)
+        for split in records.SPLITS
+    }
+    built = examples.build(tables, settings, spec)
+    manifest = examples.manifest(built)
+    with files.atomic_directory(SFT) as folder:
+        for split, table in built.items():
+            records.write(table, folder / f"{split}.parquet", records.SFT)
         files.write_json(folder / "manifest.json", manifest)
-    for line in sft.told(manifest):
+    for line in examples.notes(manifest):
         print(f"{settings.trace_mode}: {line}", file=sys.stderr)
 
 

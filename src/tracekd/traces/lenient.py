@@ -6,7 +6,8 @@ facts as a bracketed list of quoted strings (as the paper's students write them)
 
 import re
 
-from tracekd.traces.grammar import NO_FACTS, Reading, Trace, one_line, split_answers, unescape
+from tracekd.text import one_line
+from tracekd.traces.form import NO_FACTS, Reading, Trace, split_answers, unescape
 
 # Quantifiers over `.` are lazy and anchored at literal tags, so that they stay
 # linear on whatever a model writes.

@@ -1,25 +1,28 @@
-"""Regimes: which trace goes in front of the answer. The answer itself is always the right one.
+"""Regimes: which trace goes before the answer. The answer taught is always the right one.
 
 A regime is one small function from a question's gold steps to the trace shown. To add one, write
-the function and enter it in `REGIMES`. Every draw is a pure function of (seed, id), so that a
-question gets the same wrong trace in every run (`shuffled`: as long as its neighbour in the split
-is the same, see `Ring`); and whether a step shown is right is not assumed from the regime's name
-but found by comparing it with gold.
+the function and enter it in `REGIMES`. Every draw is a pure function of (seed, id), so a question
+gets the same wrong trace in every run (`shuffled`: as long as the split is the same, see `Donors`).
+Whether a step shown is right is not assumed from the regime's name but found by comparing it with
+gold.
 """
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import Literal
 
 from tracekd import randomness
 from tracekd.errors import TracekdError, nearest
-from tracekd.traces.grammar import Trace, one_line, render_trace
+from tracekd.text import one_line
+from tracekd.traces.form import Trace
+from tracekd.traces.grammar import Grammar
 
 Step = Literal["class", "facts"]
 
-NO_OTHER_CLASS = "no other class in the data set"
+NO_OTHER_CLASS = "no other class in the dataset"
 NO_OTHER_FACT = "no other fact in the context"
 FEWER_OTHER_FACTS = "fewer other facts in the context than gold ones"
 NO_OTHER_TRACE = "no other question with another trace"
@@ -48,52 +51,47 @@ class Gold:
         return self.class_name == other.class_name and set(self.fact_texts) == set(other.fact_texts)
 
 
-class Ring:
-    """All questions of a split in a hashed circle, to find each one a donor for its trace.
+class Donors:
+    """The questions of a split in a hashed circle, to find a donor for each question's trace.
 
-    The donor is the next question on the circle, so that adding questions to the split changes the
-    donors of their neighbours alone.
+    The donor is the next question on the circle, so adding questions to the split changes only the
+    donors of their neighbours.
     """
 
     def __init__(self, questions: Iterable[Gold], seed: int) -> None:
-        """Take the questions, which are not looked at before the first donor is asked for."""
-        self._given, self._seed = questions, seed
+        """Place the questions on the circle."""
+        self._seed = seed
+        self._circle = sorted(((self._place(gold), gold) for gold in questions), key=itemgetter(0))
 
     def donor(self, gold: Gold) -> Gold | None:
         """Return the next question whose correct trace differs; None if there is none."""
-        places, questions = self._circle
-        start = bisect_right(places, self._place(gold))
-        for step in range(len(questions)):
-            other = questions[(start + step) % len(questions)]
+        start = bisect_right(self._circle, self._place(gold), key=itemgetter(0))
+        for step in range(len(self._circle)):
+            _, other = self._circle[(start + step) % len(self._circle)]
             if not gold.same_steps(other):
                 return other
         return None
-
-    @cached_property
-    def _circle(self) -> tuple[list[int], list[Gold]]:
-        placed = [(self._place(gold), gold) for gold in self._given]
-        placed.sort(key=lambda pair: pair[0])
-        return [place for place, _ in placed], [gold for _, gold in placed]
 
     def _place(self, gold: Gold) -> int:
         return randomness.digest(self._seed, "donor", gold.id)
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What a regime may look at beside the question.
+class RegimeContext:
+    """What a regime may use besides the question.
 
     Attributes:
-        classes: every class of the data set.
-        class_sentence: the data set's wording of the Classification step.
-        ring: the questions of the same split.
+        corruption: fraction of incorrect traces in the regime `mixed`.
+        classes: every class of the dataset.
+        grammar: renders traces.
+        donors: the questions of the same split.
     """
 
     seed: int
     corruption: float
     classes: tuple[str, ...]
-    class_sentence: str
-    ring: Ring
+    grammar: Grammar
+    donors: Donors
 
 
 @dataclass(frozen=True)
@@ -111,67 +109,67 @@ class Shown:
     note: str | None
 
 
-def _none(gold: Gold, setting: Setting) -> tuple[Trace, str | None]:  # noqa: ARG001
+def _none(_gold: Gold, _context: RegimeContext) -> tuple[Trace, str | None]:
     return Trace(), None
 
 
-def _class_only(gold: Gold, setting: Setting) -> tuple[Trace, str | None]:  # noqa: ARG001
+def _class_only(gold: Gold, _context: RegimeContext) -> tuple[Trace, str | None]:
     return Trace(class_name=gold.class_name), None
 
 
-def _facts_only(gold: Gold, setting: Setting) -> tuple[Trace, str | None]:  # noqa: ARG001
+def _facts_only(gold: Gold, _context: RegimeContext) -> tuple[Trace, str | None]:
     return Trace(facts=gold.fact_texts), None
 
 
-def _correct(gold: Gold, setting: Setting) -> tuple[Trace, str | None]:  # noqa: ARG001
+def _correct(gold: Gold, _context: RegimeContext) -> tuple[Trace, str | None]:
     return Trace(gold.class_name, gold.fact_texts), None
 
 
-def _incorrect(gold: Gold, setting: Setting) -> tuple[Trace, str | None]:
-    class_name, class_note = _another_class(gold, setting)
-    facts, facts_note = _other_facts(gold, setting)
+def _incorrect(gold: Gold, context: RegimeContext) -> tuple[Trace, str | None]:
+    class_name, class_note = _another_class(gold, context)
+    facts, facts_note = _other_facts(gold, context)
     notes = [note for note in (class_note, facts_note) if note]
     return Trace(class_name, facts), "; ".join(notes) or None
 
 
-def _wrong_class(gold: Gold, setting: Setting) -> tuple[Trace, str | None]:
-    class_name, note = _another_class(gold, setting)
+def _wrong_class(gold: Gold, context: RegimeContext) -> tuple[Trace, str | None]:
+    class_name, note = _another_class(gold, context)
     return Trace(class_name, gold.fact_texts), note
 
 
-def _wrong_facts(gold: Gold, setting: Setting) -> tuple[Trace, str | None]:
-    facts, note = _other_facts(gold, setting)
+def _wrong_facts(gold: Gold, context: RegimeContext) -> tuple[Trace, str | None]:
+    facts, note = _other_facts(gold, context)
     return Trace(gold.class_name, facts), note
 
 
-def _shuffled(gold: Gold, setting: Setting) -> tuple[Trace, str | None]:
-    donor = setting.ring.donor(gold)
+def _shuffled(gold: Gold, context: RegimeContext) -> tuple[Trace, str | None]:
+    donor = context.donors.donor(gold)
     if donor is None:
         return Trace(), NO_OTHER_TRACE
     return Trace(donor.class_name, donor.fact_texts), None
 
 
-def _filler(gold: Gold, setting: Setting) -> tuple[Trace, str | None]:
+def _filler(gold: Gold, context: RegimeContext) -> tuple[Trace, str | None]:
     """As many words as the correct trace has between its tags, none of them with content."""
     trace = Trace(gold.class_name, gold.fact_texts)
-    words = render_trace(trace, setting.class_sentence).split()
+    words = context.grammar.render_trace(trace).split()
     return Trace(filler=len(words) - len(("<think>", "</think>"))), None
 
 
-def _mixed(gold: Gold, setting: Setting) -> tuple[Trace, str | None]:
+def _mixed(gold: Gold, context: RegimeContext) -> tuple[Trace, str | None]:
     """Doses are nested: a question corrupted at 0.2 is corrupted in the same way at 0.5."""
-    corrupted = randomness.uniform(setting.seed, "mixed", gold.id) < setting.corruption
-    return _incorrect(gold, setting) if corrupted else _correct(gold, setting)
+    corrupted = randomness.uniform(context.seed, "mixed", gold.id) < context.corruption
+    return _incorrect(gold, context) if corrupted else _correct(gold, context)
 
 
-def _another_class(gold: Gold, setting: Setting) -> tuple[str | None, str | None]:
-    others = [name for name in setting.classes if name != gold.class_name]
+def _another_class(gold: Gold, context: RegimeContext) -> tuple[str | None, str | None]:
+    others = [name for name in context.classes if name != gold.class_name]
     if not others:
         return None, NO_OTHER_CLASS
-    return randomness.choose(others, setting.seed, "class", gold.id), None
+    return randomness.choose(others, context.seed, "class", gold.id), None
 
 
-def _other_facts(gold: Gold, setting: Setting) -> tuple[tuple[str, ...], str | None]:
+def _other_facts(gold: Gold, context: RegimeContext) -> tuple[tuple[str, ...], str | None]:
     """Return as many facts as gold has (so that length gives nothing away), none of them gold.
 
     Where the context has fewer, all of them, and a note.
@@ -182,7 +180,7 @@ def _other_facts(gold: Gold, setting: Setting) -> tuple[tuple[str, ...], str | N
         return (), NO_OTHER_FACT
     count = max(1, len(right))
     note = FEWER_OTHER_FACTS if len(others) < count else None
-    return tuple(randomness.sample(others, count, setting.seed, "facts", gold.id)), note
+    return tuple(randomness.sample(others, count, context.seed, "facts", gold.id)), note
 
 
 @dataclass(frozen=True)
@@ -191,35 +189,33 @@ class Regime:
 
     Attributes:
         steps: the steps that the student is taught to write, right or wrong.
-        trace: question and setting -> the trace shown, and a note if it is not what was promised.
-        reads_context: whether `trace` looks at facts that are not gold. Else it is handed a context
-            without them, which is quicker.
+        trace: question and context -> the trace shown, and a note if it is not what the regime
+            promises.
     """
 
     steps: frozenset[Step]
-    trace: Callable[[Gold, Setting], tuple[Trace, str | None]]
-    reads_context: bool = True
+    trace: Callable[[Gold, RegimeContext], tuple[Trace, str | None]]
 
 
 _NOTHING: frozenset[Step] = frozenset()
 _BOTH: frozenset[Step] = frozenset({"class", "facts"})
 
 REGIMES: dict[str, Regime] = {
-    "none": Regime(_NOTHING, _none, reads_context=False),
-    "class_only": Regime(frozenset({"class"}), _class_only, reads_context=False),
-    "facts_only": Regime(frozenset({"facts"}), _facts_only, reads_context=False),
-    "correct": Regime(_BOTH, _correct, reads_context=False),
+    "none": Regime(_NOTHING, _none),
+    "class_only": Regime(frozenset({"class"}), _class_only),
+    "facts_only": Regime(frozenset({"facts"}), _facts_only),
+    "correct": Regime(_BOTH, _correct),
     "incorrect": Regime(_BOTH, _incorrect),
-    "wrong_class": Regime(_BOTH, _wrong_class, reads_context=False),
+    "wrong_class": Regime(_BOTH, _wrong_class),
     "wrong_facts": Regime(_BOTH, _wrong_facts),
-    "shuffled": Regime(_BOTH, _shuffled, reads_context=False),
-    "filler": Regime(_NOTHING, _filler, reads_context=False),
+    "shuffled": Regime(_BOTH, _shuffled),
+    "filler": Regime(_NOTHING, _filler),
     "mixed": Regime(_BOTH, _mixed),
 }
 
 
 def regime(name: str, named_by: str = "params.yaml: trace_mode") -> Regime:
-    """Return the regime of that name; messages say that `named_by` asks for it.
+    """Return the regime of that name; error messages cite `named_by`.
 
     Raises:
         TracekdError: naming the nearest regimes.
@@ -227,14 +223,14 @@ def regime(name: str, named_by: str = "params.yaml: trace_mode") -> Regime:
     if name not in REGIMES:
         raise TracekdError(
             f"{named_by}: unknown regime {name!r}; {nearest(name, REGIMES)} "
-            "(an own one: src/tracekd/traces/regimes.py)"
+            "(to add one: src/tracekd/traces/regimes.py)"
         )
     return REGIMES[name]
 
 
-def show(name: str, gold: Gold, setting: Setting) -> Shown:
-    """Return the trace that a regime puts in front of a question's answer."""
-    trace, note = regime(name).trace(gold, setting)
+def show(name: str, gold: Gold, context: RegimeContext) -> Shown:
+    """Return the trace that a regime shows before a question's answer."""
+    trace, note = regime(name).trace(gold, context)
     return Shown(
         trace=trace,
         class_right=None if trace.class_name is None else trace.class_name == gold.class_name,
