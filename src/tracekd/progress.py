@@ -13,7 +13,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -155,9 +155,15 @@ class StopRequest:
         signal: the first that arrived, or None.
     """
 
-    def __init__(self) -> None:
-        """Record nothing yet."""
+    def __init__(self, kept: Callable[[], str] | None = None) -> None:
+        """Record nothing yet.
+
+        Args:
+            kept: for a block that keeps each of its results: the first signal stops it at once, and
+                this returns what to print as kept.
+        """
         self.signal: signal.Signals | None = None
+        self._kept = kept
 
     @contextmanager
     def listening(self) -> Iterator["StopRequest"]:
@@ -173,9 +179,14 @@ class StopRequest:
             for number, handler in zip(numbers, before, strict=True):
                 signal.signal(number, handler)
 
-    def check(self, kept: str) -> None:
-        """End the process if it was asked to stop, printing what is kept."""
+    def check(self, kept: str = "") -> None:
+        """End the process if it was asked to stop, printing what is kept.
+
+        Needed even where the first signal stops at once: Python drops an exception that a signal
+        raises inside a finalizer.
+        """
         if self.signal is not None:
+            kept = kept or (self._kept() if self._kept else "nothing")
             print(f"\n{self.signal.name}: {kept} kept; run again to resume", file=sys.stderr)
             raise Stopped(128 + self.signal)
 
@@ -184,3 +195,5 @@ class StopRequest:
         self.signal = signal.Signals(number)
         if second:
             raise Stopped(128 + number)
+        if self._kept is not None:
+            self.check()

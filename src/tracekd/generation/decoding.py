@@ -1,105 +1,133 @@
-"""From prompts to greedy answers, row by row of a cache: reading, drafting, verifying."""
+"""From prompts to greedy answers on a cache of packed rows: read prompts, draft, verify."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 
-from tracekd.generation.drafts import Drafter, Recollection
+from tracekd.generation.drafts import DRAFT, Drafter, Followers
 from tracekd.generation.packed import PackedModel, RowCache
+from tracekd.generation.plain import up_to_stop
 
-#: Prompt tokens in one forward pass: more do not go faster, and take memory.
-_TOKENS_PER_PASS = {"cpu": 2048}
-_TOKENS_PER_PASS_ELSEWHERE = 16384
+#: Prompt tokens in one forward pass: more are not faster, and take memory.
+_TOKENS_PER_PASS = {"cpu": 2048, "cuda": 16384}
 
 
-def read_prompts(
-    model: PackedModel, cache: RowCache, prompts: Sequence[Sequence[int]]
-) -> list[int]:
-    """Fill the first columns of an empty cache; return the token that each prompt's answer begins.
+class Decoder:
+    """Greedy decoding with a packed model, several tokens of a row in each forward pass.
 
-    What all prompts begin with is read once.
+    The tokens are those of decoding one by one: in exact arithmetic always, in bf16 except for near
+    ties, as between any two batch sizes.
 
-    Args:
-        model: reads them.
-        cache: one row per prompt.
-        prompts: none of them empty.
+    Attributes:
+        model: reads the rows.
     """
-    budget = _TOKENS_PER_PASS.get(model.device.type, _TOKENS_PER_PASS_ELSEWHERE)
-    shared = _common_prefix(prompts) if len(prompts) > 1 else 0
-    if shared:
-        model.logits(cache, 0, [prompts[0][:shared]], [0], [shared - 1])
-        cache.spread(shared)
-    rests = [prompt[shared:] for prompt in prompts]
-    tokens: list[int] = []
-    while len(tokens) < len(rests):
-        first = len(tokens)
-        part = _up_to(budget, rests[first:])
-        kept = [end - 1 for end in ends(part)]
-        tokens += greedy(model.logits(cache, first, part, [shared] * len(part), kept))
-    return tokens
 
+    def __init__(
+        self,
+        model: PackedModel,
+        stops: frozenset[int],
+        examples: Sequence[Sequence[int]] = (),
+        draft: int = DRAFT,
+    ) -> None:
+        """Decode with `model`.
 
-def decode(
-    model: PackedModel,
-    cache: RowCache,
-    prompts: Sequence[Sequence[int]],
-    said: list[list[int]],
-    limits: Sequence[int],
-    stops: frozenset[int],
-    taught: Recollection,
-    most: int,
-) -> None:
-    """Append to each of `said` until it ends with a stop token or is as long as its limit.
+        Args:
+            model: reads rows.
+            stops: tokens that end an answer.
+            examples: token sequences like those to be expected, to take guesses from.
+            draft: most tokens to guess at once; 0 decodes one by one.
+        """
+        self.model, self._stops, self._draft = model, stops, draft
+        self._examples = Followers(examples)
 
-    Args:
-        model: says what comes next.
-        cache: holds each row's prompt and all of `said` but the last token.
-        prompts: what stands before each answer.
-        said: changed in place; at least one token each.
-        limits: most tokens of each.
-        stops: tokens that end an answer.
-        taught: answers of the kind to be expected.
-        most: tokens of a draft; 0 for one token at a time.
-    """
-    drafters = [Drafter(prompt, taught) for prompt in prompts]
-    for drafter, tokens in zip(drafters, said, strict=True):
-        drafter.hear(tokens)
-    #: Row of the cache -> index of its answer. An answer that has ended leaves; the last row moves.
-    active = list(range(len(prompts)))
+    @torch.inference_mode()
+    def generate(self, prompts: Sequence[Sequence[int]], limits: Sequence[int]) -> list[list[int]]:
+        """Return the new tokens of each prompt; see `Backend`."""
+        longest = max(len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True))
+        cache = self.model.cache(len(prompts), longest)
+        answers = [[token] for token in self.read_prompts(cache, prompts)]
+        self.finish(cache, prompts, answers, limits)
+        return answers
 
-    def drop_ended() -> None:
-        for place in reversed(range(len(active))):
-            row = active[place]
-            if said[row][-1] in stops or len(said[row]) >= limits[row]:
-                last = active.pop()
-                if last != row:
-                    cache.copy(len(active), place, len(prompts[last]) + len(said[last]) - 1)
-                    active[place] = last
+    def read_prompts(self, cache: RowCache, prompts: Sequence[Sequence[int]]) -> list[int]:
+        """Fill the first columns of an empty cache; return the first token of each answer.
 
-    drop_ended()
-    while active:
-        drafts = [
-            drafters[row].guess(min(most, limits[row] - len(said[row]) - 1)) for row in active
-        ]
-        news = [[said[row][-1], *draft] for row, draft in zip(active, drafts, strict=True)]
-        starts = [len(prompts[row]) + len(said[row]) - 1 for row in active]
-        tokens = greedy(model.logits(cache, 0, news, starts, range(sum(map(len, news)))))
-        for row, draft, end in zip(active, drafts, ends(news), strict=True):
-            own = tokens[end - len(draft) - 1 : end]
-            new = _up_to_stop(own[: agreement(own, draft) + 1], stops)
-            said[row] += new
-            drafters[row].hear(new)
-        drop_ended()
+        The tokens that all prompts begin with are read once.
+
+        Args:
+            cache: one row per prompt.
+            prompts: none of them empty.
+        """
+        budget = _TOKENS_PER_PASS.get(self.model.device.type, _TOKENS_PER_PASS["cpu"])
+        shared = _common_prefix(prompts) if len(prompts) > 1 else 0
+        if shared:
+            self.model.logits(cache, 0, [prompts[0][:shared]], [0], [shared - 1])
+            cache.spread(shared)
+        rests = [prompt[shared:] for prompt in prompts]
+        tokens: list[int] = []
+        while len(tokens) < len(rests):
+            first = len(tokens)
+            fitting = sum(end <= budget for end in ends(rests[first:]))
+            part = rests[first : first + max(1, fitting)]
+            kept = [end - 1 for end in ends(part)]
+            tokens += greedy(self.model.logits(cache, first, part, [shared] * len(part), kept))
+        return tokens
+
+    def finish(
+        self,
+        cache: RowCache,
+        prompts: Sequence[Sequence[int]],
+        answers: list[list[int]],
+        limits: Sequence[int],
+    ) -> None:
+        """Append to each answer until it ends with a stop token or is as long as its limit.
+
+        Args:
+            cache: holds each row's prompt and all tokens of its answer but the last one.
+            prompts: what each answer follows.
+            answers: changed in place; at least one token each.
+            limits: most tokens of each.
+        """
+        drafters = [Drafter(prompt, self._examples) for prompt in prompts]
+        for drafter, answer in zip(drafters, answers, strict=True):
+            drafter.add(answer)
+        #: Row of the cache -> index of its answer. In place of an answer that has ended comes the
+        #: last row.
+        active = list(range(len(prompts)))
+        while True:
+            for place in reversed(range(len(active))):
+                row = active[place]
+                if answers[row][-1] in self._stops or len(answers[row]) >= limits[row]:
+                    last = active.pop()
+                    if last != row:
+                        cache.copy(len(active), place, len(prompts[last]) + len(answers[last]) - 1)
+                        active[place] = last
+            if not active:
+                return
+            drafts = [
+                drafters[row].guess(min(self._draft, limits[row] - len(answers[row]) - 1))
+                for row in active
+            ]
+            news = [[answers[row][-1], *draft] for row, draft in zip(active, drafts, strict=True)]
+            starts = [len(prompts[row]) + len(answers[row]) - 1 for row in active]
+            kept = range(sum(map(len, news)))
+            tokens = greedy(self.model.logits(cache, 0, news, starts, kept))
+            for row, draft, end in zip(active, drafts, ends(news), strict=True):
+                own = tokens[end - len(draft) - 1 : end]
+                new = up_to_stop(own[: agreement(own, draft) + 1], self._stops)
+                answers[row] += new
+                drafters[row].add(new)
 
 
 def greedy(logits: torch.Tensor) -> list[int]:
-    """Return the most likely token of each row; `max`, for on a CPU `argmax` takes four times."""
+    """Return the most likely token of each row; `max`, as `argmax` takes four times as long."""
     tokens: list[int] = logits.max(dim=-1).indices.tolist()
     return tokens
 
 
 def agreement(own: Sequence[int], draft: Sequence[int]) -> int:
-    """Return how many tokens of a draft are what the model itself says there."""
+    """Return how many tokens at the start of a draft are the model's own ones."""
     for place, token in enumerate(draft):
         if own[place] != token:
             return place
@@ -107,25 +135,12 @@ def agreement(own: Sequence[int], draft: Sequence[int]) -> int:
 
 
 def ends(parts: Sequence[Sequence[int]]) -> list[int]:
-    """Return where each part ends if one stands behind the other."""
-    found, end = [], 0
-    for part in parts:
-        end += len(part)
-        found.append(end)
-    return found
+    """Return where each part ends if they follow one another.
 
-
-def _up_to(budget: int, rows: Sequence[Sequence[int]]) -> Sequence[Sequence[int]]:
-    """Return the first rows that together have at most `budget` tokens, but at least one row."""
-    fitting = sum(end <= budget for end in ends(rows))
-    return rows[: max(1, fitting)]
-
-
-def _up_to_stop(tokens: list[int], stops: frozenset[int]) -> list[int]:
-    for place, token in enumerate(tokens):
-        if token in stops:
-            return tokens[: place + 1]
-    return tokens
+    >>> ends([[5, 5], [7]])
+    [2, 3]
+    """
+    return list(accumulate(map(len, parts)))
 
 
 def _common_prefix(prompts: Sequence[Sequence[int]]) -> int:

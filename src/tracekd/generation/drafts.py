@@ -1,82 +1,82 @@
-"""Guesses at what a student says next, taken from its prompt and from what it was taught.
+"""Guesses at the next tokens of an answer: what followed the same few tokens earlier.
 
-A trace quotes its context word for word and keeps to the form it was taught, so the tokens that
-followed the last few ones where they stood before are often the next ones. A guess is only ever a
-guess: the model reads it in one pass and keeps what it would have said itself. A wrong one costs
-what the pass spends on it, so that guesses end where they become doubtful. Sources: Leviathan et
-al. 2023 (arXiv 2211.17192); looking drafts up in the prompt is Saxena 2023 (prompt lookup
-decoding).
+A trace quotes its context word for word and keeps to the form of the training completions, so the
+tokens that followed the last few ones in the prompt, or in training, are often the next ones. A
+guess never changes an answer: the model reads it in one pass and keeps only the tokens that it
+would have generated itself. A wrong guess costs the time spent on it, so a guess ends where it
+becomes doubtful.
+
+Sources: Leviathan et al. 2023 (arXiv 2211.17192) on verifying drafts; Saxena 2023 (prompt lookup
+decoding) on looking them up in the prompt.
 """
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 
-#: Most tokens of a draft.
+#: Most tokens of a guess.
 DRAFT = 8
 #: Lengths of the contexts that are looked up, longest first.
-_CONTEXTS = (4, 3, 2)
-#: Stands before the first token of an answer.
-_START = -1
-#: A guess ends where it would be right less often than this, by what has been seen.
+CONTEXTS = (4, 3, 2)
+#: A guess ends where the share of earlier occurrences that agree with it falls below this.
 _CONFIDENCE = 0.7
 
 
-class Recollection:
-    """How often each token followed each short context in some token sequences."""
+class Followers:
+    """How often each token followed each short context."""
 
-    def __init__(self) -> None:
-        """Remember nothing."""
-        self._last: list[int] = []
-        self._followers: dict[tuple[int, ...], dict[int, int]] = {}
+    def __init__(self, sequences: Iterable[Sequence[int]] = ()) -> None:
+        """Count in each of these token sequences."""
+        self._counts: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
+        for tokens in sequences:
+            self.count(tokens)
 
-    def extend(self, tokens: Sequence[int], *, new: bool = False) -> None:
-        """Remember more tokens: of the same sequence, or of a `new` answer."""
-        known = [_START] * max(_CONTEXTS) if new else self._last
-        for token in tokens:
-            for size in _CONTEXTS:
-                if len(known) >= size:
-                    counts = self._followers.setdefault(tuple(known[-size:]), {})
-                    counts[token] = counts.get(token, 0) + 1
-            known.append(token)
-        self._last = known[-max(_CONTEXTS) :]
+    def count(self, tokens: Sequence[int], first: int = 0) -> None:
+        """Count the tokens from place `first` on as followers of those before them."""
+        for place in range(first, len(tokens)):
+            for size in CONTEXTS:
+                if place >= size:
+                    self._counts[tuple(tokens[place - size : place])][tokens[place]] += 1
 
-    def followers(self, context: tuple[int, ...]) -> dict[int, int]:
-        """Return how often which token stood behind `context`."""
-        return self._followers.get(context, {})
+    def of(self, context: Sequence[int]) -> Counter[int] | None:
+        """Return how often each token followed `context`; None if the context is unknown."""
+        return self._counts.get(tuple(context))
 
 
 class Drafter:
     """Guesses for one row."""
 
-    def __init__(self, prompt: Sequence[int], taught: Recollection) -> None:
-        """Draw on `prompt`, on what the row says, and on answers like those it was taught."""
-        self._own, self._taught = Recollection(), taught
-        self._own.extend(prompt)
-        self._said = [_START] * max(_CONTEXTS)
+    def __init__(self, prompt: Sequence[int], examples: Followers) -> None:
+        """Look guesses up in the prompt, in the answer so far, and in training examples."""
+        self._tokens: list[int] = []
+        self._tables = (Followers(), examples)
+        self.add(prompt)
 
-    def hear(self, tokens: Sequence[int]) -> None:
-        """Take note of what the row has said."""
-        self._own.extend(tokens)
-        self._said = [*self._said, *tokens][-max(_CONTEXTS) :]
+    def add(self, tokens: Sequence[int]) -> None:
+        """Append tokens to the row."""
+        first = len(self._tokens)
+        self._tokens += tokens
+        self._tables[0].count(self._tokens, first)
 
     def guess(self, most: int) -> list[int]:
-        """Return up to `most` tokens that the row may say next."""
-        drafted: list[int] = []
+        """Return up to `most` tokens that may come next."""
+        known = self._tokens[-max(CONTEXTS) :]
+        guessed: list[int] = []
         confidence = 1.0
-        while len(drafted) < most:
-            counts = self._likely((*self._said, *drafted))
-            if not counts:
+        while len(guessed) < most:
+            counts = self._followers([*known, *guessed])
+            if counts is None:
                 break
-            token = max(counts, key=counts.__getitem__)
-            confidence *= counts[token] / sum(counts.values())
+            token, count = counts.most_common(1)[0]
+            confidence *= count / counts.total()
             if confidence < _CONFIDENCE:
                 break
-            drafted.append(token)
-        return drafted
+            guessed.append(token)
+        return guessed
 
-    def _likely(self, said: tuple[int, ...]) -> dict[int, int]:
-        """Return what followed the longest context that is known, the prompt's before others."""
-        for size in _CONTEXTS:
-            for source in (self._own, self._taught):
-                if counts := source.followers(said[-size:]):
+    def _followers(self, tokens: list[int]) -> Counter[int] | None:
+        """Return what followed the longest known context, in the row itself before the examples."""
+        for size in CONTEXTS:
+            for table in self._tables:
+                if counts := table.of(tokens[-size:]):
                     return counts
-        return {}
+        return None

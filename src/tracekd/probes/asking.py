@@ -1,4 +1,4 @@
-"""One experiment's probes: from its tables and its adapter to a `records.PROBES` table."""
+"""One experiment's probes: from its tables and its student to rows of `records.PROBES`."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -7,17 +7,19 @@ from typing import Any
 
 import polars as pl
 
-from tracekd import records, tables
 from tracekd.config import ModelSpec, Params
 from tracekd.generation.backends import stop_ids
+from tracekd.generation.run import student_key
 from tracekd.models.devices import choose_device
 from tracekd.models.encoding import ChatEncoder
 from tracekd.models.loading import load_encoder, load_student
-from tracekd.probes.engine import Asked, ProbeEngine, Reply
+from tracekd.models.sources import locate
+from tracekd.probes.engine import ProbeEngine, ProbeReply, ProbeRequest
 from tracekd.probes.plans import ANSWER_TAG, Probe, choose, plan
-from tracekd.progress import Journal, digest
-from tracekd.traces.examples import gold_steps
-from tracekd.traces.regimes import Ring, Setting
+from tracekd.progress import PartialResults, digest, progress_folder
+from tracekd.traces.examples import classes_of, gold_steps
+from tracekd.traces.grammar import Grammar
+from tracekd.traces.regimes import Donors, RegimeContext
 
 PROMPT_TOO_LONG = "the prompt is too long for the model"
 TOO_LONG = "prompt, trace and gold answer together are too long for the model"
@@ -25,76 +27,70 @@ TOO_LONG = "prompt, trace and gold answer together are too long for the model"
 Row = Mapping[str, Any]
 
 
-def probe_rows(
+def probe(
     settings: Params,
     spec: ModelSpec,
-    class_sentence: str,
-    decomposed: Path,
+    grammar: Grammar,
+    questions: Mapping[str, pl.DataFrame],
     rows: Sequence[Row],
-    predictions: Sequence[Row],
-    adapter: Path,
-    progress: Path,
-) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Ask a fine-tuned student behind given traces; return the table, and facts for a run card.
+    student: Path,
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return rows of `records.PROBES`, and facts for the run card.
 
-    Without `probes.enabled` the table is empty and nothing is loaded. The student is loaded here,
-    whatever backend generated its own answers: probes need the model's probabilities.
+    The student is loaded here, whatever backend made the predictions: probes need its
+    probabilities.
 
     Args:
-        settings: model, seeds, `infer` and `probes` are read.
-        spec: the model's entry in models.yaml.
-        class_sentence: from the data set's entry.
-        decomposed: folder with a `records.DECOMPOSED` table of the test split, and `records.STEPS`
-            of the others.
-        rows: `records.SFT` of the test split.
-        predictions: `records.PREDICTIONS`, in the order of `rows`.
-        adapter: folder of the trained adapter.
-        progress: folder for what a rerun goes on from, of this adapter and `infer` only.
+        settings: seeds, `infer` and `probes` are read.
+        spec: the base model.
+        grammar: of the dataset.
+        questions: by split, `records.DECOMPOSED`.
+        rows: `records.SFT` of the test split, each with the `text` of its prediction.
+        student: folder that the train stage wrote.
     """
-    if not settings.probes.enabled:
-        return pl.DataFrame(schema=records.PROBES), {}
     started = time.perf_counter()
-    device = choose_device()
-    encoder = load_encoder(settings.model, spec)
+    device, encoder = choose_device(), load_encoder(spec)
     chosen = set(choose([row["id"] for row in rows], settings.probes.limit, settings.data_seed))
-    pairs = [
-        (row, said) for row, said in zip(rows, predictions, strict=True) if row["id"] in chosen
-    ]
-    plans = plan_probes(decomposed, settings.seed, class_sentence, pairs, encoder)
-    model = load_student(settings.model, spec, adapter, device)
-    stops = stop_ids(model, encoder)
-    engine = ProbeEngine(model, stops, settings.infer.batch_size)
+    probed = [row for row in rows if row["id"] in chosen]
+    plans = plan_probes(questions, settings.seed, grammar, probed, encoder)
+    key = {
+        **student_key(spec, student, device),
+        "infer": [settings.infer.batch_size, settings.infer.max_new_tokens],
+        "asked": digest(
+            [[row[column] for column in ("system", "prompt", "completion")] for row in probed]
+            + [[probe.trace for probe in probes] for probes in plans]
+        ),
+    }
     limits = settings.infer.max_new_tokens, spec.max_length
-    machine = str(device.describe()["device_name"])
-    chosen_rows = [row for row, _ in pairs]
-    with Journal(progress / f"probes-{_digest(chosen_rows, plans)}.jsonl") as journal:
-        table = ask_plans(engine, encoder, chosen_rows, plans, limits, stops, journal, machine)
-    return table, {"probes": table.height, "probe_seconds": round(time.perf_counter() - started, 2)}
-
-
-def _digest(rows: Sequence[Row], plans: Sequence[Sequence[Probe]]) -> str:
-    """Return a hash of what is asked: which questions, which gold answers, which traces."""
-    traces = [[probe.trace for probe in probes] for probes in plans]
-    columns = ("system", "prompt", "completion", "answer_start")
-    return digest([[row[column] for column in columns] for row in rows] + traces)
+    with progress_folder("probe", key) as folder, PartialResults(folder / "replies.jsonl") as kept:
+        model = load_student(spec, student, device)
+        engine = ProbeEngine(model, stop_ids(locate(spec), encoder), settings.infer.batch_size)
+        made = ask_plans(engine, encoder, probed, plans, limits, kept)
+    return made, {
+        "made_from": key | {"machine": device.describe()},
+        "probes": len(made),
+        "probe_seconds": round(time.perf_counter() - started, 2),
+        "peak_memory_bytes": device.peak_memory_bytes(),
+    }
 
 
 def plan_probes(
-    decomposed: Path,
+    questions: Mapping[str, pl.DataFrame],
     seed: int,
-    class_sentence: str,
-    pairs: Sequence[tuple[Row, Row]],
+    grammar: Grammar,
+    rows: Sequence[Row],
     encoder: ChatEncoder,
 ) -> list[list[Probe]]:
-    """Return the probes of each pair of a row and its prediction.
+    """Return the probes of each row, from the `text` of its prediction.
 
-    The wrong steps are drawn from what build-sft draws them from: the classes of all splits, and
-    the questions of the test split.
+    Wrong steps are drawn as build-sft draws them: from the classes of all splits, and from the
+    questions of the test split.
     """
-    golds = gold_steps(tables.read(decomposed / "test.parquet", records.DECOMPOSED))
-    setting = Setting(seed, 1.0, _classes(decomposed), class_sentence, Ring(golds, seed))
+    golds = gold_steps(questions["test"])
+    classes = classes_of(questions.values())
+    context = RegimeContext(seed, 1.0, classes, grammar, Donors(golds, seed))
     by_id = {gold.id: gold for gold in golds}
-    return [plan(by_id[row["id"]], said["text"], setting, encoder) for row, said in pairs]
+    return [plan(by_id[row["id"]], row["text"], context, encoder) for row in rows]
 
 
 def ask_plans(
@@ -103,13 +99,11 @@ def ask_plans(
     rows: Sequence[Row],
     plans: Sequence[Sequence[Probe]],
     limits: tuple[int, int],
-    stops: frozenset[int],
-    journal: Journal,
-    machine: str = "this one",
-) -> pl.DataFrame:
-    """Return the `records.PROBES` table of these questions and plans.
+    partial: PartialResults,
+) -> list[dict[str, Any]]:
+    """Return rows of `records.PROBES` for these questions and plans.
 
-    Probes of a question that show the same trace are asked once.
+    Probes of a question that show the same trace are answered once.
 
     Args:
         engine: answers.
@@ -117,46 +111,43 @@ def ask_plans(
         rows: `records.SFT`; the gold answer is that of the completion.
         plans: as `plans.plan` returns them, one list per row.
         limits: most new tokens of an answer; longest prompt, trace and answer together.
-        stops: tokens that end an answer.
-        journal: of an earlier run with the same arguments, which goes on with it.
-        machine: what the warning before a long run calls it.
+        partial: replies of an earlier run with the same arguments, which this one continues.
     """
     most, longest = limits
     prompts = [encoder.prompt_ids(row["system"], row["prompt"]) for row in rows]
-    asked: dict[tuple[int, str], Asked] = {}
-    notes: dict[tuple[int, str], str] = {}
+    requests: dict[tuple[int, str], ProbeRequest] = {}
     for number, (row, probes) in enumerate(zip(rows, plans, strict=True)):
         gold = row["completion"][row["answer_start"] :]
-        for trace in {probe.trace: None for probe in probes if probe.trace is not None}:
+        for trace in dict.fromkeys(probe.trace for probe in probes):
+            if trace is None:
+                continue
             forced, answer = _forced(encoder, trace, gold)
             room = longest - len(prompts[number]) - len(forced)
-            if room < max(1, len(answer)):
-                alone = len(prompts[number]) >= longest
-                notes[number, trace] = PROMPT_TOO_LONG if alone else TOO_LONG
-            else:
-                asked[number, trace] = Asked(number, forced, answer, min(most, room))
-    replied = engine.ask(prompts, list(asked.values()), journal, machine)
-    replies = dict(zip(asked, replied, strict=True))
-    tag = len(encoder.plain_ids(ANSWER_TAG))
+            if room >= max(1, len(answer)):
+                requests[number, trace] = ProbeRequest(number, forced, answer, min(most, room))
+    answered = engine.answer(prompts, list(requests.values()), partial)
+    replies = dict(zip(requests, answered, strict=True))
     made = []
     for number, (row, probes) in enumerate(zip(rows, plans, strict=True)):
         for probe in probes:
             key = number, probe.trace or ""
-            found = None if probe.trace is None else replies.get(key)
-            told = {"id": row["id"], "probe": probe.name, "trace": probe.trace or ""}
-            if found is None:
-                note = notes.get(key) if probe.trace is not None else probe.note
-                made.append(told | _nothing(note))
+            shown = {"id": row["id"], "probe": probe.name, "trace": probe.trace or ""}
+            if probe.trace is None:
+                result = _NOT_APPLICABLE | {"note": probe.note}
+            elif key not in replies:
+                too_long = PROMPT_TOO_LONG if len(prompts[number]) >= longest else TOO_LONG
+                result = _NOT_APPLICABLE | {"note": too_long}
             else:
-                said = _told(found, asked[key], encoder, stops, tag)
-                made.append(told | said | {"note": probe.note})
-    return pl.DataFrame(made, schema=records.PROBES)
+                result = _answer(replies[key], requests[key], encoder, engine.stops)
+                result |= {"note": probe.note}
+            made.append(shown | result)
+    return made
 
 
 def _forced(encoder: ChatEncoder, trace: str, gold: str) -> tuple[list[int], list[int]]:
-    """Return the tokens of trace and tag, and those of the gold answer behind the tag.
+    """Return the tokens of trace and tag, and those of the gold answer after the tag.
 
-    The answer is spelt as in training, unless there a token spans the end of the tag.
+    The answer is spelt as in training, unless a token there spans the end of the tag.
     """
     tag, whole = encoder.plain_ids(ANSWER_TAG), encoder.plain_ids(gold)
     if whole[: len(tag)] == tag:
@@ -166,37 +157,26 @@ def _forced(encoder: ChatEncoder, trace: str, gold: str) -> tuple[list[int], lis
     return [*encoder.plain_ids(trace), *tag], rest
 
 
-def _told(
-    reply: Reply, asked: Asked, encoder: ChatEncoder, stops: frozenset[int], tag: int
+_NOT_APPLICABLE = {
+    "text": "",
+    "finish_reason": "not_applicable",
+    "trace_tokens": 0,
+    "completion_tokens": 0,
+    "gold_logprob": None,
+    "gold_tokens": 0,
+}
+
+
+def _answer(
+    reply: ProbeReply, request: ProbeRequest, encoder: ChatEncoder, stops: frozenset[int]
 ) -> dict[str, Any]:
     stopped = reply.ids[-1] in stops
-    said = reply.ids[:-1] if stopped else reply.ids
+    new = reply.ids[:-1] if stopped else reply.ids
     return {
-        "text": ANSWER_TAG + encoder.decode(said),
+        "text": ANSWER_TAG + encoder.decode(new),
         "finish_reason": "stop" if stopped else "length",
-        "trace_tokens": len(asked.forced) - tag,
-        "completion_tokens": len(said),
+        "trace_tokens": len(request.forced) - len(encoder.plain_ids(ANSWER_TAG)),
+        "completion_tokens": len(new),
         "gold_logprob": reply.gold_logprob,
-        "gold_tokens": len(asked.gold),
+        "gold_tokens": len(request.gold),
     }
-
-
-def _nothing(note: str | None) -> dict[str, Any]:
-    return {
-        "text": "",
-        "finish_reason": "not_applicable",
-        "trace_tokens": 0,
-        "completion_tokens": 0,
-        "gold_logprob": None,
-        "gold_tokens": 0,
-        "note": note,
-    }
-
-
-def _classes(decomposed: Path) -> tuple[str, ...]:
-    """Return every class of the data set; of the splits nothing else is read."""
-    column = {"question_class": records.STEPS["question_class"]}
-    found = [
-        tables.read_columns(decomposed / f"{split}.parquet", column) for split in records.SPLITS
-    ]
-    return tuple(sorted(pl.concat(found).to_series().unique()))

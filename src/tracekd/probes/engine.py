@@ -1,43 +1,40 @@
-r"""Many traces behind one prompt: the prompt is encoded once, its cache copied for each of them.
+r"""Answers given many traces for one prompt: the prompt is read once, its cache copied for each.
 
     cache     p p p p | . . .            once per prompt
     one pass            t t < a n s w e r > g g g E     trace, tag | gold answer
 
-That one pass gives the probability of the gold answer, and the greedy answer as far as it is the
-gold one: the gold answer serves as a draft (as in speculative decoding, Leviathan et al. 2023,
-arXiv 2211.17192). Where the student says something else, its own token goes on from there, and
-overwrites the rest of the draft. Rows are packed (`tracekd.generation.packed`): every answer
-is the one that its row alone would get. Prompts, with all traces behind them, are shared out to
-processes (`tracekd.crew`).
+That pass gives the probability of the gold answer, and the greedy answer as far as the two agree:
+the gold answer serves as a draft (as in speculative decoding, Leviathan et al. 2023, arXiv
+2211.17192). Where the student prefers another token, decoding continues from there and overwrites
+the rest of the draft. Rows are packed (`tracekd.generation.packed`): every answer is the one that
+its row alone would get.
+
+A model that does not allow packed decoding gets one plain forward pass per trace and `generate`.
 """
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import closing
-from dataclasses import astuple, dataclass
-from itertools import chain
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tracekd.bars import LongRunWarning, progress_bar
-from tracekd.generation.drafts import DRAFT, Recollection
-from tracekd.progress import Journal, StopRequest
-from tracekd.training.collation import length_batches
+from tracekd.generation.batches import in_batches, length_batches
+from tracekd.progress import PartialResults
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel
 
-    from tracekd.crew import Crew
-    from tracekd.generation.packed import RowCache
+    from tracekd.generation.decoding import Decoder
+    from tracekd.generation.packed import PackedModel, RowCache
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One trace behind one prompt.
+class ProbeRequest:
+    """One trace for one prompt.
 
     Attributes:
         prompt: index into the prompts.
         forced: tokens of the trace and of the tag that opens the answer; at least one.
-        gold: tokens of the gold answer behind that tag, to the end of its closing tag; none of
+        gold: tokens of the gold answer after that tag, up to the end of its closing tag; none of
             them stops an answer.
         limit: how many new tokens the answer may have; at least one.
     """
@@ -49,11 +46,11 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Reply:
-    """What the student said behind the forced tokens.
+class ProbeReply:
+    """The student's answer after the forced tokens.
 
     Attributes:
-        ids: the greedy answer, up to and with a stop token.
+        ids: the greedy answer, up to and including a stop token.
         gold_logprob: natural logarithm of the probability of the gold tokens.
     """
 
@@ -62,178 +59,145 @@ class Reply:
 
 
 class ProbeEngine:
-    """A causal model of transformers that answers behind given traces."""
+    """A causal model of transformers that answers given traces.
 
-    def __init__(self, model: Any, stops: frozenset[int], batch_size: int) -> None:
+    Attributes:
+        stops: tokens that end an answer.
+    """
+
+    def __init__(self, model: "PreTrainedModel", stops: frozenset[int], batch_size: int) -> None:
         """Answer with `model`, on its device, until a token of `stops`.
 
         Args:
-            model: its attention function is replaced.
+            model: its attention function is replaced, if it allows that.
             stops: tokens that end an answer.
-            batch_size: traces that a process answers together.
-
-        Raises:
-            TracekdError: as `PackedModel` does.
+            batch_size: traces that are answered together.
         """
-        from tracekd.crew import crew_size
-        from tracekd.generation.packed import PackedModel
+        from tracekd.generation.decoding import Decoder
+        from tracekd.generation.packed import pack
 
-        self._model, self._stops, self._batch = PackedModel(model), stops, batch_size
-        self._cores = crew_size(self._model.device)
+        self._model, self.stops, self._batch_size = model, stops, batch_size
+        packed = pack(model)
+        self._decoder = Decoder(packed, stops) if packed else None
 
-    def ask(
+    def answer(
         self,
         prompts: Sequence[Sequence[int]],
-        asked: Sequence[Asked],
-        journal: Journal,
-        machine: str = "this one",
-    ) -> list[Reply]:
-        """Return one reply per element of `asked`, in their order.
+        requests: Sequence[ProbeRequest],
+        partial: PartialResults,
+    ) -> list[ProbeReply]:
+        """Return one reply per request, in the same order.
 
         Args:
-            prompts: each is encoded once.
-            asked: in any order, any number per prompt.
-            journal: of an earlier run with the same arguments, which goes on with it.
-            machine: what the warning before a long run calls it.
+            prompts: each is read once.
+            requests: in any order, any number per prompt.
+            partial: replies of an earlier run with the same arguments, which this one continues.
         """
-        from tracekd.crew import Crew
-
-        def here(places: list[int]) -> list[list[Any]]:
-            return [list(astuple(one)) for one in self._replies(prompts, asked, places)]
-
-        batches = self._batches(prompts, asked)
-        replies: dict[int, Reply] = {}
-        warning = LongRunWarning("probing", len(batches) - journal.left, machine)
-        crew = Crew(self._cores - 1, lambda _, places: here(places))
-        with (
-            progress_bar(len(asked), "probes", "answer") as bar,
-            StopRequest().leaving(
-                lambda: f"all answers and {len(journal.values)} of {len(batches)} batches of probes"
-            ) as stop,
-            closing(crew),
-        ):
-            for shares in batches:
-                made = journal.recall()
-                if made is None:
-                    made = self._shared(crew, here, shares)
-                    journal.append(made)
-                    stop.check()
-                    if message := warning.step():
-                        bar.write(message)
-                places = list(chain.from_iterable(shares))
-                replies.update(
-                    (place, Reply(*one)) for place, one in zip(places, made, strict=True)
-                )
-                bar.update(len(places))
-        return [replies[place] for place in range(len(asked))]
-
-    def _batches(
-        self, prompts: Sequence[Sequence[int]], asked: Sequence[Asked]
-    ) -> list[list[list[int]]]:
-        """Return batches of shares, one for each process: which of `asked` it answers.
-
-        A share has about as many as are answered together, and all those behind a prompt.
-        """
-        from tracekd.crew import share_out
-
-        behind: dict[int, list[int]] = {}
-        tokens: Counter[int] = Counter()
-        for place, one in enumerate(asked):
-            behind.setdefault(one.prompt, []).append(place)
-            tokens[one.prompt] += len(one.forced) + len(one.gold)
-        wanted = list(behind)
-        together = self._cores * self._batch * len(wanted) // max(1, len(asked))
-        lengths = [len(prompts[index]) for index in wanted]
-        batches = []
-        for batch in length_batches(lengths, max(self._cores, together)):
-            work = [lengths[at] + tokens[wanted[at]] for at in batch]
-            batches.append(
-                [
-                    [place for at in share for place in behind[wanted[batch[at]]]]
-                    for share in share_out(work, self._cores)
-                ]
-            )
-        return batches
-
-    def _shared(
-        self,
-        crew: "Crew",
-        here: Callable[[list[int]], list[list[Any]]],
-        shares: list[list[int]],
-    ) -> list[list[Any]]:
-        """Return `here` of all shares, one after the other, the first in this process."""
-        own, *others = shares
-        if not others:
-            return here(own)
-        first, replies = crew.share(lambda: here(own), others)
-        return list(chain(first, *replies))
-
-    def _replies(
-        self, prompts: Sequence[Sequence[int]], asked: Sequence[Asked], places: list[int]
-    ) -> list[Reply]:
-        """Return the replies to those of `asked` that stand at these places, in this process."""
         import torch
 
-        wanted = list(dict.fromkeys(asked[place].prompt for place in places))
-        rows = {index: row for row, index in enumerate(wanted)}
-        own = [prompts[index] for index in wanted]
-        found: dict[int, Reply] = {}
-        with torch.inference_mode():
-            encoded = self._encode(own)
-            for part in length_batches([len(asked[place].forced) for place in places], self._batch):
-                chosen = [places[at] for at in part]
-                ones = [asked[place] for place in chosen]
-                made = self._answer(encoded, own, [rows[one.prompt] for one in ones], ones)
-                found.update(zip(chosen, made, strict=True))
-        return [found[place] for place in places]
+        def compute(batch: list[int]) -> list[list[Any]]:
+            chosen = [requests[place] for place in batch]
+            with torch.inference_mode():
+                if self._decoder is None:
+                    replies = self._plain(prompts, chosen)
+                else:
+                    replies = self._packed(self._decoder, prompts, chosen)
+            return [[reply.ids, reply.gold_logprob] for reply in replies]
 
-    def _encode(self, prompts: Sequence[Sequence[int]]) -> "RowCache":
-        from tracekd.generation.decoding import read_prompts
+        found = in_batches(self._batches(prompts, requests), compute, partial, "probes")
+        return [ProbeReply(*found[place]) for place in range(len(requests))]
 
-        encoded = self._model.cache(len(prompts), max(map(len, prompts)))
-        read_prompts(self._model, encoded, prompts)
-        return encoded
+    def _batches(
+        self, prompts: Sequence[Sequence[int]], requests: Sequence[ProbeRequest]
+    ) -> list[list[int]]:
+        """Return batches of about `batch_size` requests, all those of a prompt in one batch."""
+        by_prompt: dict[int, list[int]] = {}
+        for place, request in enumerate(requests):
+            by_prompt.setdefault(request.prompt, []).append(place)
+        groups = list(by_prompt.values())
+        together = max(1, self._batch_size * len(groups) // max(1, len(requests)))
+        lengths = [len(prompts[index]) for index in by_prompt]
+        return [
+            [place for group in batch for place in groups[group]]
+            for batch in length_batches(lengths, together)
+        ]
 
-    def _answer(
-        self,
-        encoded: "RowCache",
-        prompts: Sequence[Sequence[int]],
-        rows: list[int],
-        asked: list[Asked],
-    ) -> list[Reply]:
-        """Return the replies to `asked`, whose prompts are those rows of `encoded`."""
-        from tracekd.generation.decoding import agreement, decode, ends, greedy
+    def _plain(
+        self, prompts: Sequence[Sequence[int]], requests: list[ProbeRequest]
+    ) -> list[ProbeReply]:
+        from tracekd.generation import plain
 
-        given = [[*prompts[row], *one.forced] for row, one in zip(rows, asked, strict=True)]
-        longest = max(
-            len(text) + max(len(one.gold), one.limit)
-            for text, one in zip(given, asked, strict=True)
-        )
-        cache = encoded.rows(rows, longest)
-        news = [[*one.forced, *one.gold] for one in asked]
-        kept = [range(e - len(one.gold) - 1, e) for one, e in zip(asked, ends(news), strict=True)]
-        columns = [column for part in kept for column in part]
-        starts = [len(prompts[row]) for row in rows]
-        logits = self._model.logits(cache, 0, news, starts, columns)
-        said, chances = [], []
-        for one, end in zip(asked, ends(kept), strict=True):
-            scores = logits[end - len(one.gold) - 1 : end]
-            chances.append(_logprob(scores, one.gold))
-            own = greedy(scores)
-            said.append(own[: agreement(own, one.gold) + 1][: one.limit])
-        del logits
-        limits = [one.limit for one in asked]
-        decode(self._model, cache, given, said, limits, self._stops, Recollection(), DRAFT)
-        return [Reply(ids, chance) for ids, chance in zip(said, chances, strict=True)]
+        given = [[*prompts[request.prompt], *request.forced] for request in requests]
+        limits = [request.limit for request in requests]
+        answers = plain.generate(self._model, given, limits, self.stops)
+        replies = []
+        for row, request, ids in zip(given, requests, answers, strict=True):
+            logits = plain.row_logits(self._model, [*row, *request.gold])[len(row) - 1 :]
+            replies.append(ProbeReply(ids, _logprob(logits, request.gold)))
+        return replies
+
+    def _packed(
+        self, decoder: "Decoder", prompts: Sequence[Sequence[int]], requests: list[ProbeRequest]
+    ) -> list[ProbeReply]:
+        needed = list(dict.fromkeys(request.prompt for request in requests))
+        read = [prompts[index] for index in needed]
+        cache = decoder.model.cache(len(read), max(map(len, read)))
+        decoder.read_prompts(cache, read)
+        found: dict[int, ProbeReply] = {}
+        for part in length_batches([len(request.forced) for request in requests], self._batch_size):
+            chosen = [requests[place] for place in part]
+            given = [[*prompts[request.prompt], *request.forced] for request in chosen]
+            longest = max(
+                len(row) + max(len(request.gold), request.limit)
+                for row, request in zip(given, chosen, strict=True)
+            )
+            copied = cache.rows([needed.index(request.prompt) for request in chosen], longest)
+            replies = _verify_gold(decoder.model, copied, prompts, chosen)
+            answers = [reply.ids for reply in replies]
+            decoder.finish(copied, given, answers, [request.limit for request in chosen])
+            found.update(zip(part, replies, strict=True))
+        return [found[place] for place in range(len(requests))]
+
+
+def _verify_gold(
+    model: "PackedModel",
+    cache: "RowCache",
+    prompts: Sequence[Sequence[int]],
+    requests: list[ProbeRequest],
+) -> list[ProbeReply]:
+    """Return the gold log-probabilities, and each answer up to its first difference from gold.
+
+    Args:
+        model: reads rows.
+        cache: holds each request's prompt.
+        prompts: which the requests refer to.
+        requests: one per row of the cache.
+    """
+    import torch
+
+    from tracekd.generation.decoding import agreement, ends, greedy
+
+    news = [[*request.forced, *request.gold] for request in requests]
+    starts = [len(prompts[request.prompt]) for request in requests]
+    kept = [
+        range(end - len(request.gold) - 1, end)
+        for request, end in zip(requests, ends(news), strict=True)
+    ]
+    logits = model.logits(cache, 0, news, starts, [column for part in kept for column in part])
+    parts = torch.split(logits, [len(part) for part in kept])
+    replies = []
+    for request, scores in zip(requests, parts, strict=True):
+        own = greedy(scores)
+        ids = own[: agreement(own, request.gold) + 1][: request.limit]
+        replies.append(ProbeReply(ids, _logprob(scores, request.gold)))
+    return replies
 
 
 def _logprob(logits: "torch.Tensor", tokens: Sequence[int]) -> float:
     """Return the sum of log-probabilities of `tokens`, the first of which row 0 predicts."""
     import torch
 
-    if not tokens:
-        return 0.0
-    # One answer at a time: in full precision all of them would be the largest tensor of the run.
+    # One answer at a time: all of them in full precision would be the largest tensor of the run.
     scores = logits[: len(tokens)].float()
-    named = scores.gather(1, torch.tensor(tokens, device=logits.device)[:, None])[:, 0]
-    return float((named - scores.logsumexp(dim=-1)).sum())
+    chosen = scores.gather(1, torch.tensor(list(tokens), device=logits.device).long()[:, None])
+    return float((chosen[:, 0] - scores.logsumexp(dim=-1)).sum())

@@ -2,36 +2,32 @@
 
 import tempfile
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any
 
 from tracekd.errors import TracekdError
-from tracekd.generation.backends import MakesBackend, Student
+from tracekd.generation.backends import Student
+from tracekd.generation.plain import up_to_stop
+
+PACKAGES = ("vllm",)
+#: vLLM schedules by itself, the better the more it gets.
+BATCHES = 64
 
 
 class VllmBackend:
-    """The merged student, served by vLLM in this process.
-
-    vLLM reads models from folders, so the student is saved into a temporary one first.
-    """
-
-    #: vLLM schedules by itself, the better the more it is given.
-    batches = 64
-    #: vLLM claims nine tenths of the GPU's memory and fails if less is free. What the student has
-    #: once taken there, torch keeps.
-    on_cpu = True
-    packages: ClassVar[tuple[str, ...]] = ("vllm",)
+    """The merged student, served by vLLM in this process."""
 
     def __init__(self, student: Student) -> None:
-        """Generate with the student's model, which leaves the GPU.
+        """Save the student into a temporary folder, from which vLLM loads it.
 
         Raises:
-            TracekdError: if vLLM is not installed or the student's device is not a GPU.
+            TracekdError: if vLLM is not installed or the student's device is not an NVIDIA GPU.
         """
-        device = student.device
-        if device.device.type != "cuda":
+        kind = student.device.device.type
+        if kind != "cuda":
             raise TracekdError(
-                f"params.yaml: infer.backend: vllm needs an NVIDIA GPU, and this machine computes "
-                f"on {device.device.type}; use auto or transformers"
+                f"params.yaml: infer.backend: vllm needs an NVIDIA GPU, but this machine computes "
+                f"on {kind}; use auto or transformers"
             )
         try:
             from vllm import LLM
@@ -41,13 +37,14 @@ class VllmBackend:
             ) from error
         import torch
 
-        self._stops = sorted(student.stops)
-        student.model.to("cpu")  # where it is already, unless someone has used it before
-        torch.cuda.empty_cache()
+        self._stops = student.stops
+        # On the CPU: vLLM claims nine tenths of the GPU's memory and fails if less is free.
+        model = student.load(replace(student.device, device=torch.device("cpu")))
         with tempfile.TemporaryDirectory() as folder:
-            student.model.save_pretrained(folder)
-            dtype = str(device.dtype).removeprefix("torch.")
-            self._llm: Any = LLM(**engine(folder, dtype, student.max_length))
+            model.save_pretrained(folder)
+            del model
+            dtype = str(student.device.dtype).removeprefix("torch.")
+            self._llm: Any = LLM(**engine_arguments(folder, dtype, student.max_length))
 
     def generate(self, prompts: Sequence[Sequence[int]], limits: Sequence[int]) -> list[list[int]]:
         """Return the new tokens of each prompt; see `Backend`."""
@@ -55,22 +52,17 @@ class VllmBackend:
 
         outputs = self._llm.generate(
             [{"prompt_token_ids": list(prompt)} for prompt in prompts],
-            [SamplingParams(**sampling(limit, self._stops)) for limit in limits],
+            [SamplingParams(**sampling_arguments(limit, self._stops)) for limit in limits],
             use_tqdm=False,
         )
         return [up_to_stop(list(output.outputs[0].token_ids), self._stops) for output in outputs]
 
-    def crew_memory(self) -> int:
-        """Return 0: vLLM works on the GPU."""
-        return 0
 
-
-def engine(folder: str, dtype: str, max_length: int) -> dict[str, Any]:
+def engine_arguments(folder: str, dtype: str, max_length: int) -> dict[str, Any]:
     """Return the arguments of vLLM's `LLM`.
 
-    Without `max_model_len` it demands room for one answer of the length in the model's own
+    Without `max_model_len` it reserves room for one answer of the length in the model's own
     configuration, 131072 tokens for Llama 3.
-    A longer one than that it refuses.
     https://docs.vllm.ai/en/latest/configuration/engine_args.html
     """
     return {
@@ -83,23 +75,15 @@ def engine(folder: str, dtype: str, max_length: int) -> dict[str, Any]:
     }
 
 
-def sampling(limit: int, stops: Sequence[int]) -> dict[str, Any]:
+def sampling_arguments(limit: int, stops: frozenset[int]) -> dict[str, Any]:
     """Return the arguments of vLLM's `SamplingParams` for a greedy answer of token ids."""
     return {
         "temperature": 0.0,
         "max_tokens": limit,
-        "stop_token_ids": list(stops),
+        "stop_token_ids": sorted(stops),
         "ignore_eos": True,  # its own EOS is among `stops`, if it is to stop an answer
         "detokenize": False,
     }
 
 
-def up_to_stop(tokens: list[int], stops: Sequence[int]) -> list[int]:
-    """Return `tokens` up to and with the first that is in `stops`."""
-    for place, token in enumerate(tokens):
-        if token in stops:
-            return tokens[: place + 1]
-    return tokens
-
-
-BACKEND: MakesBackend = VllmBackend
+make = VllmBackend

@@ -1,0 +1,58 @@
+"""probe: the student's answers given other traces than its own."""
+
+from pathlib import Path
+from typing import Any
+
+from _stage import run
+
+
+def main() -> None:
+    """Give the student other traces in place of its own and record its answers.
+
+    Without probes.enabled the table has no rows, and no model is loaded.
+
+    Reads data/decomposed, data/sft/test.parquet, data/predictions.parquet and models/student.
+
+    Writes data/probes.parquet and metrics/run_probe.json (time, memory, machine).
+    Params: model, dataset, seed, data_seed, infer, probes.
+    """
+    import polars as pl
+
+    from tracekd import config, records
+    from tracekd.models.runcard import RunCard
+
+    card = RunCard()
+    settings = config.load_params(Path("params.yaml"))
+    rows: list[dict[str, Any]] = []
+    out = Path("data/probes.parquet")
+    if settings.probes.enabled:
+        from tracekd.probes.asking import probe
+        from tracekd.traces.grammar import Grammar
+
+        dataset = config.load_dataset(Path("datasets.yaml"), settings.dataset)
+        questions = {
+            split: records.read(Path(f"data/decomposed/{split}.parquet"), records.DECOMPOSED)
+            for split in records.SPLITS
+        }
+        shown = records.read(Path("data/sft/test.parquet"), records.SFT)
+        predictions = records.read(Path("data/predictions.parquet"), records.PREDICTIONS)
+        rows, facts = probe(
+            settings,
+            config.load_model(Path("models.yaml"), settings.model),
+            Grammar(dataset.class_sentence),
+            questions,
+            shown.join(predictions.select("id", "text"), on="id", maintain_order="left").to_dicts(),
+            Path("models/student"),
+        )
+        card.add(facts)
+    table = pl.DataFrame(rows, schema=records.PROBES)
+    records.write(table, out, records.PROBES)
+    card.write(Path("metrics/run_probe.json"))
+    if settings.probes.enabled:
+        print(f"{len(table)} probes of {table['id'].n_unique()} questions in {out}")
+    else:
+        print(f"no probes in {out} (params.yaml: probes.enabled)")
+
+
+if __name__ == "__main__":
+    run(main)
