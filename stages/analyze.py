@@ -19,6 +19,7 @@ def main() -> None:
     from tracekd.report import probes as probe_figures
     from tracekd.report.summary import summary, title_of
     from tracekd.scoring import metrics, table
+    from tracekd.scoring.headline import headline
     from tracekd.traces.regimes import regime
 
     settings = config.load_params(Path("params.yaml"))
@@ -35,7 +36,7 @@ def main() -> None:
     effects, more_undefined = verdicts.report(probes, predictions, questions, spec)
     details = {**found, **effects, "undefined": undefined | more_undefined}
     write_json(measured / "details.json", details)
-    write_json(measured / "metrics.json", metrics.headline(details, spec.answer_metric))
+    write_json(measured / "metrics.json", headline(details, spec.answer_metric))
     runcard.join(measured)
     title = title_of(settings)
     figures.write_all(plots, scores, details, title, plots / "train")

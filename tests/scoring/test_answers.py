@@ -14,7 +14,7 @@ from tracekd.errors import TracekdError
 from tracekd.scoring.answers import AnswerMetric, Attempt, Verdict, exact_match, judge, metric
 from tracekd.scoring.answers import marco as marco_metric
 from tracekd.scoring.answers.cotemp import released_answer
-from tracekd.traces.grammar import Reading, Trace
+from tracekd.traces.form import Reading, Trace
 
 FACTS = [
     "Ann Lee works for Yale University from 1990 to 1995.",

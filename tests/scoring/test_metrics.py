@@ -8,7 +8,8 @@ from tables import BABI, completion, prediction, predictions, question, question
 
 from tracekd.config import module_names
 from tracekd.scoring.answers import metric
-from tracekd.scoring.metrics import headline, report
+from tracekd.scoring.headline import headline
+from tracekd.scoring.metrics import report
 from tracekd.scoring.table import score
 from tracekd.scoring.traces import Step
 

@@ -28,11 +28,8 @@ def counts_of(scores: pl.DataFrame, column: str) -> Counts:
 
 def step_association(scores: pl.DataFrame, step: str) -> Tree:
     """Return the association of a step with the answer, overall and within classes."""
-    strata = _by_class(scores, STEPS[step])
-    return {
-        **association(counts_of(scores, STEPS[step]), step),
-        "within_classes": stratified(strata),
-    }
+    overall = association(counts_of(scores, STEPS[step]), step)
+    return {**overall, "within_classes": stratified(_by_class(scores, STEPS[step]))}
 
 
 def leakage(scores: pl.DataFrame, steps: Collection[Step]) -> Tree:
@@ -44,16 +41,13 @@ def leakage(scores: pl.DataFrame, steps: Collection[Step]) -> Tree:
     """
     quoting = scores.filter(pl.col("answer_in_trace").is_not_null())
     stating = counts_of(quoting, "answer_in_trace")
-    none = "no answer given a trace with facts is"
+    right, wrong = (stating.right_right, stating.wrong_right), (stating[1], stating[3])
+    reason = "no answer given a trace with facts is"
     section: dict[str, Any] = {
         "traces_with_facts": quoting.height,
         "states_answer": ratio(stating.steps_right, quoting.height, "no trace quotes facts"),
-        "right_answers_stated": ratio(
-            stating.right_right, stating.right_right + stating.wrong_right, f"{none} right"
-        ),
-        "wrong_answers_stated": ratio(
-            stating.right_wrong, stating.right_wrong + stating.wrong_wrong, f"{none} wrong"
-        ),
+        "right_answers_stated": ratio(right[0], sum(right), f"{reason} right"),
+        "wrong_answers_stated": ratio(wrong[0], sum(wrong), f"{reason} wrong"),
     }
     if not steps or quoting.is_empty():
         return section
@@ -77,10 +71,10 @@ def intervals(scores: pl.DataFrame, parts: Collection[str], steps: Collection[St
         steps: the steps that the regime teaches.
     """
     taught = taught_sections(steps)
-    columns = {step: {"accuracy": STEPS[step]} for step in taught}
-    if "facts" in taught:
-        columns["facts"] = {"exact": "facts_exact", "f1": "facts_f1"}
-    columns = {"answer": {"accuracy": "answer_correct", **{p: p for p in parts}}, **columns}
+    columns = {"answer": {"accuracy": "answer_correct", **{part: part for part in parts}}}
+    for step in taught:
+        exact = {"exact": "facts_exact", "f1": "facts_f1"}
+        columns[step] = exact if step == "facts" else {"accuracy": STEPS[step]}
     section: dict[str, Any] = {
         name: {figure: _mean(scores, column) for figure, column in figures.items()}
         for name, figures in columns.items()
@@ -91,7 +85,6 @@ def intervals(scores: pl.DataFrame, parts: Collection[str], steps: Collection[St
 
 
 def _by_class(scores: pl.DataFrame, column: str) -> list[Counts]:
-    """Return the 2x2 of each class, in the order of their names."""
     classes = scores.sort("question_class").partition_by("question_class", maintain_order=True)
     return [counts_of(rows, column) for rows in classes]
 
@@ -106,16 +99,14 @@ def _mean(scores: pl.DataFrame, column: str) -> Tree:
 
 
 def _association_intervals(scores: pl.DataFrame, step: str) -> Tree:
-    strata = _by_class(scores, STEPS[step])
     whole = counts_of(scores, STEPS[step])
     right = share_interval(whole.right_right, whole.steps_right, f"no {step} step is right")
     wrong = share_interval(whole.wrong_right, whole.steps_wrong, f"no {step} step is wrong")
-    pooled: tuple[Value, Value]
-    if min(whole.steps_right, whole.steps_wrong) < SMALL_CELL:
-        few = Undefined(f"fewer than {SMALL_CELL} {step} steps are right, or wrong")
-        pooled = few, few
-    else:
+    few = Undefined(f"fewer than {SMALL_CELL} {step} steps are right, or wrong")
+    pooled: tuple[Value, Value] = few, few
+    if min(whole.steps_right, whole.steps_wrong) >= SMALL_CELL:
         rng = bootstrap.generator("bootstrap", "link", step)
+        strata = _by_class(scores, STEPS[step])
         pooled = bootstrap.interval(strata, mantel_haenszel_differences, rng)
     return {
         "p_answer_if_right": _bounds(right),

@@ -1,8 +1,7 @@
 """Questions and a student's predictions -> the table of scores, one row per question."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import Any
 
 import polars as pl
 
@@ -38,44 +37,33 @@ def score(
         TracekdError: if the predictions do not cover the questions; names the ids.
     """
     check_ids(questions["id"], predictions["id"])
+    grammar, chosen = Grammar(spec.class_sentence), metric(spec.answer_metric)
     predicted = {row["id"]: row for row in predictions.iter_rows(named=True)}
-    rows = [
-        _score(question, predicted[question["id"]], spec, steps, answer_part)
-        for question in questions.iter_rows(named=True)
-    ]
-    parts = dict.fromkeys(metric(spec.answer_metric).parts, pl.Float64)
-    return pl.DataFrame(rows, schema={**records.SCORES, **parts}, orient="row")
-
-
-def _score(
-    question: Mapping[str, Any],
-    prediction: Mapping[str, Any],
-    spec: DatasetSpec,
-    steps: Collection[Step],
-    answer_part: Callable[[str], str] | None,
-) -> dict[str, Any]:
-    text, tokens = prediction["text"], prediction["completion_tokens"]
-    reading = Grammar(spec.class_sentence).read(text)
-    if answer_part is not None:
-        answer = answer_part(text)
-        reading = replace(reading, answer_text=answer, answers=(answer,))
-    verdict = judge(question, reading, metric(spec.answer_metric))
-    return {
-        "id": question["id"],
-        "question_class": question["question_class"],
-        "parse_status": reading.form,
-        "finish_reason": prediction["finish_reason"],
-        "completion_tokens": tokens,
-        "answer": reading.answer_text,
-        "answer_correct": verdict.correct,
-        **score_trace(reading, question, steps),
+    rows = []
+    for question in questions.iter_rows(named=True):
+        prediction = predicted[question["id"]]
+        text, tokens = prediction["text"], prediction["completion_tokens"]
+        reading = grammar.read(text)
         # Without quoted facts there is nothing that could state the answer.
-        "answer_in_trace": states_answer(
-            reading.trace.facts or None, question["answers"], spec.answers
-        ),
-        "trace_tokens": tokens * _answer_start(text) / max(1, len(text)),
-        **verdict.parts,
-    }
+        quoted = reading.trace.facts or None
+        if answer_part is not None:
+            answer = answer_part(text)
+            reading = replace(reading, answer_text=answer, answers=(answer,))
+        verdict = judge(question, reading, chosen)
+        row = {
+            "id": question["id"],
+            "question_class": question["question_class"],
+            "parse_status": reading.form,
+            "finish_reason": prediction["finish_reason"],
+            "completion_tokens": tokens,
+            "answer": reading.answer_text,
+            "answer_correct": verdict.correct,
+            "answer_in_trace": states_answer(quoted, question["answers"], spec.answers),
+            "trace_tokens": tokens * _answer_start(text) / max(1, len(text)),
+        }
+        rows.append(row | score_trace(reading, question, steps) | dict(verdict.parts))
+    schema = {**records.SCORES, **dict.fromkeys(chosen.parts, pl.Float64)}
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def check_ids(questions: pl.Series, predictions: pl.Series) -> None:
@@ -94,8 +82,7 @@ def check_ids(questions: pl.Series, predictions: pl.Series) -> None:
     if lines:
         raise TracekdError(
             "data/predictions.parquet: does not fit data/decomposed/test.parquet: "
-            + "; ".join(lines)
-            + "; run the infer stage again (dvc repro)"
+            f"{'; '.join(lines)}; run the infer stage again (dvc repro)"
         )
 
 

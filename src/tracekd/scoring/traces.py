@@ -22,27 +22,21 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tracekd.text import normalise, one_line
-from tracekd.traces.grammar import Reading
+from tracekd.traces.form import Reading
 from tracekd.traces.regimes import Step as Step
-
-#: The columns of the table of scores that are defined here.
-COLUMNS = (
-    *("class_predicted", "class_correct", "facts_predicted", "facts_precision", "facts_recall"),
-    *("facts_f1", "facts_exact", "facts_lenient", "facts_unmatched", "trace_correct"),
-)
 
 
 def score_trace(
     reading: Reading, question: Mapping[str, Any], steps: Collection[Step]
 ) -> dict[str, Any]:
-    """Return a value for each of `COLUMNS`; None where it belongs to a step that is not taught.
+    """Return the columns above that belong to the steps that a regime teaches.
 
     Args:
         reading: what the grammar read from the student's text.
         question: a row of `records.DECOMPOSED`.
         steps: the steps that the regime teaches.
     """
-    verdict: dict[str, Any] = dict.fromkeys(COLUMNS)
+    verdict: dict[str, Any] = {}
     right: list[bool] = []
     if "class" in steps:
         verdict |= score_class(reading.trace.class_name, question["question_class"])

@@ -13,7 +13,7 @@ import polars as pl
 
 from tracekd.errors import TracekdError
 from tracekd.records import SCORES
-from tracekd.traces.grammar import Reading
+from tracekd.traces.form import Reading
 
 
 class Attempt(NamedTuple):
@@ -95,9 +95,10 @@ def judge(question: Mapping[str, Any], reading: Reading, chosen: AnswerMetric) -
     Raises:
         TracekdError: naming the question, if the metric cannot score it.
     """
-    asked = (question[name] for name in ("question", "context", "answers", "subtype"))
+    asked = {name: question[name] for name in ("question", "context", "answers", "subtype")}
+    attempt = Attempt(**asked, text=reading.answer_text or "", items=reading.answers)
     try:
-        verdict = chosen.judge(Attempt(*asked, reading.answer_text or "", reading.answers))
+        verdict = chosen.judge(attempt)
     except ValueError as error:
         raise TracekdError(f"{question['id']}: the answer cannot be scored: {error}") from error
     return verdict._replace(correct=verdict.correct and reading.answer_text is not None)

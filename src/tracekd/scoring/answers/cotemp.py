@@ -3,8 +3,8 @@
 Follows `evaluate_model` of zhaochen0110/Cotempqa (config.py, 5c37384) and its copy in
 sbhambr1/Trace_Check_QA (scripts/old_scripts/cotempqa_config.py, 25f464b), from which the published
 numbers come. The possible answers are parsed out of the facts, the gold answers join them. Longest
-first, each one that stands in the text counts as predicted and is taken out of the text; but the
-first that also stands in the question is only taken out. If none is found, the whole text is the
+first, each one that occurs in the text counts as predicted and is taken out of the text; but the
+first that also occurs in the question is only taken out. If none is found, the whole text is the
 prediction. The release names its subject/object flag the wrong way round: subjects are the
 candidates unless the triple element is S2_R1_O1. That is kept, since the published numbers have it.
 
@@ -16,7 +16,7 @@ alphabetical order, where the release's order changes from run to run with Pytho
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 
 from tracekd.scoring.answers import AnswerMetric, Attempt, Verdict, overlap
@@ -57,7 +57,9 @@ def judge(attempt: Attempt) -> Verdict:
     if attempt.subtype is None:
         raise ValueError("the cotemp metric needs the question's triple element as its subtype")
     answers = {answer.lower() for answer in attempt.answers}
-    candidates = answers.union(_candidates(attempt.context, attempt.subtype))
+    side = 1 if _OBJECTS_ARE_CANDIDATES in attempt.subtype else 0
+    parsed = filter(None, map(_subject_and_object, attempt.context))
+    candidates = answers.union(ends[side] for ends in parsed)
     named = _named(attempt.text.lower(), attempt.question.lower(), candidates)
     predicted, gold = _normalised(named), _normalised(answers)
     precision, recall, f1 = overlap(predicted, gold)
@@ -71,7 +73,7 @@ def released_answer(text: str) -> str:
     """Return the part of a generation that the release takes for the answer, in lower case.
 
     Besides cutting, the release deletes "assistant" (a role marker that its prompts leave in the
-    output) and "think" wherever they stand: "assistant professor" becomes " professor". Only for
+    output) and "think" wherever they occur: "assistant professor" becomes " professor". Only for
     generations that are compared with the published numbers.
     """
     text = text.lower()
@@ -102,11 +104,6 @@ def _named(text: str, question: str, candidates: Iterable[str]) -> set[str]:
 
 def _normalised(names: Iterable[str]) -> list[str]:
     return sorted(normalise(name) for name in names)
-
-
-def _candidates(facts: Sequence[str], subtype: str) -> set[str]:
-    side = 1 if _OBJECTS_ARE_CANDIDATES in subtype else 0
-    return {parsed[side] for fact in facts if (parsed := _subject_and_object(fact))}
 
 
 @lru_cache(maxsize=1 << 16)

@@ -10,6 +10,7 @@ is an empty answer to the others.
 import re
 from collections import Counter
 from collections.abc import Sequence
+from math import exp
 
 import polars as pl
 
@@ -43,12 +44,8 @@ def judge(attempt: Attempt) -> Verdict:
 def figures(scores: pl.DataFrame) -> dict[str, float | None]:
     """Return mean ROUGE-L and corpus BLEU-1 of the answerable rows; None if there are none."""
     answerable = scores.select(PARTS).drop_nulls()
-    if answerable.is_empty():
-        return {"rouge_l": None, "bleu_1": None}
-    rouge, matches, tokens, reference_tokens = answerable.select(
-        pl.col(PARTS[0]).mean(), pl.col(PARTS[1:]).sum()
-    ).row(0)
-    return {"rouge_l": rouge, "bleu_1": _corpus_bleu_1(matches, tokens, reference_tokens)}
+    rouge, *counts = answerable.select(pl.col(PARTS[0]).mean(), pl.col(PARTS[1:]).sum()).row(0)
+    return {"rouge_l": rouge, "bleu_1": None if rouge is None else _corpus_bleu_1(*counts)}
 
 
 def rouge_l(tokens: Sequence[str], references: Sequence[Sequence[str]]) -> float:
@@ -61,8 +58,9 @@ def rouge_l(tokens: Sequence[str], references: Sequence[Sequence[str]]) -> float
         return 0.0
     precision = max(shared) / len(tokens)
     recall = max(
-        length / max(1, len(reference))
+        length / len(reference)
         for length, reference in zip(shared, references, strict=True)
+        if length
     )
     return (1 + _BETA**2) * precision * recall / (recall + _BETA**2 * precision)
 
@@ -98,19 +96,8 @@ def _bleu_1(tokens: list[str], references: list[list[str]]) -> tuple[float, floa
 
 
 def _corpus_bleu_1(matches: float, tokens: float, reference_tokens: float) -> float:
-    from sacrebleu.metrics.bleu import BLEU
-
-    if not tokens:
-        return 0.0
-    score = BLEU.compute_bleu(
-        correct=[int(matches)],
-        total=[int(tokens)],
-        sys_len=int(tokens),
-        ref_len=int(reference_tokens),
-        smooth_method="none",
-        max_ngram_order=1,
-    )
-    return float(score.score) / 100
+    """Return precision times the brevity penalty."""
+    return min(1.0, exp(1 - reference_tokens / tokens)) * matches / tokens if tokens else 0.0
 
 
 METRIC = AnswerMetric(parts=PARTS, judge=judge, figures=figures, main=("rouge_l", "bleu_1"))

@@ -1,0 +1,70 @@
+"""details.json -> metrics.json: at most 25 numbers, what `dvc metrics diff` shows on one screen.
+
+n                        test questions
+answer.*                 accuracy, and the main figures of the dataset's answer metric
+class.accuracy           share of right classes
+facts.exact, f1          share of exactly right facts; mean F1
+trace.accuracy           share of traces with every taught step right (trace exact match)
+trace.states_answer      share of traces with facts that state the gold answer (leakage)
+association.p_answer_if_right, p_answer_if_wrong
+                         share of right answers given a right and a wrong trace
+association.difference   the first minus the second
+association.within_classes
+                         the same, pooled within classes
+output.failed            share of texts from which no answer could be read
+output.truncated         share cut off at `infer.max_new_tokens`
+output.tokens            mean completion tokens
+probes.*                 answer accuracy given the gold, an incorrect, and an empty trace
+
+`low` and `high`, or `within_low` and `within_high`, are the 95 % interval of the number before. A
+key is left out if the regime does not teach the step, or if probes are off.
+"""
+
+import operator
+from collections.abc import Mapping
+from functools import reduce
+from typing import Any
+
+from tracekd.scoring.answers import metric
+
+_WITHIN = "intervals.link.trace.risk_difference_within_classes"
+#: Key in metrics.json -> path in details.json.
+_MAIN = {
+    "n": "n",
+    "answer.accuracy": "answer.accuracy",
+    "answer.low": "intervals.answer.accuracy.low",
+    "answer.high": "intervals.answer.accuracy.high",
+    "class.accuracy": "class.accuracy",
+    "facts.exact": "facts.exact",
+    "facts.f1": "facts.f1",
+    "trace.accuracy": "trace.accuracy",
+    "trace.states_answer": "leakage.states_answer",
+    "association.p_answer_if_right": "link.trace.p_answer_if_right",
+    "association.p_answer_if_wrong": "link.trace.p_answer_if_wrong",
+    "association.difference": "link.trace.risk_difference",
+    "association.low": "link.trace.risk_difference_low",
+    "association.high": "link.trace.risk_difference_high",
+    "association.within_classes": "link.trace.within_classes.risk_difference",
+    "association.within_low": f"{_WITHIN}.low",
+    "association.within_high": f"{_WITHIN}.high",
+    "output.failed": "format.failed",
+    "output.truncated": "format.truncated",
+    "output.tokens": "cost.completion_tokens",
+    "probes.gold": "probes.by_probe.gold.accuracy",
+    "probes.incorrect": "probes.by_probe.incorrect.accuracy",
+    "probes.empty": "probes.by_probe.empty.accuracy",
+}
+
+
+def headline(details: Mapping[str, Any], answer_metric: str) -> dict[str, Any]:
+    """Return the content of metrics.json, given that of details.json."""
+    shown = _MAIN | {f"answer.{name}": f"answer.{name}" for name in metric(answer_metric).main}
+    main: dict[str, Any] = {}
+    for key, path in shown.items():
+        try:
+            value = reduce(operator.getitem, path.split("."), details)
+        except KeyError:  # the step is not taught, or probes are off
+            continue
+        section, _, name = key.rpartition(".")
+        (main.setdefault(section, {}) if section else main)[name] = value
+    return main
