@@ -22,6 +22,8 @@ Repo = Annotated[str, Field(pattern=rf"^{_NAME}(/{_NAME})?$")]
 Package = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")]
 Address = Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+#: Of a downloaded file in a folder of ours: never a path.
+_FileName = Annotated[str, matching(r"[A-Za-z0-9_][A-Za-z0-9._-]*", "a plain file name")]
 _ClassSentence = Annotated[
     str,
     matching(
@@ -79,7 +81,7 @@ class DatasetSpec(Settings):
     )
     path: str | None = None
     sha256: Sha256 | None = None
-    files: dict[str, DatasetFile] | None = None
+    files: dict[_FileName, DatasetFile] | None = None
     hub: HubDataset | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 

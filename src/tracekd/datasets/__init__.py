@@ -15,20 +15,11 @@ import polars as pl
 
 from tracekd.columns import column
 from tracekd.config import HubDataset
-from tracekd.errors import TracekdError, nearest
+from tracekd.errors import TracekdError
 from tracekd.records import QUESTIONS
 
 if TYPE_CHECKING:
     from tracekd.datasets.questions import Questions
-
-#: What `reader:` in datasets.yaml may name. A fixed table: no name in a settings file imports code.
-READERS = {
-    "babi": "tracekd.datasets.readers.babi",
-    "cotemp": "tracekd.datasets.readers.cotemp",
-    "marco": "tracekd.datasets.readers.marco",
-    "babi_sim": "tracekd.datasets.readers.babi_sim",
-    "cotemp_sim": "tracekd.datasets.readers.cotemp_sim",
-}
 
 #: The one answer of a question that its context does not answer, as MS MARCO v2.1 writes it.
 UNANSWERABLE = "No Answer Present."
@@ -121,14 +112,9 @@ class HubReader(FileReader, Protocol):
         """Return all questions of the hub repository at its pinned revision."""
 
 
-def reader(name: str, where: str) -> Reader:
-    """Import the reader module `name`; `where` is the place in datasets.yaml that names it."""
-    if name not in READERS:
-        raise TracekdError(
-            f"{where}: unknown reader {name!r}; {nearest(name, READERS)} "
-            "(an own one: src/tracekd/datasets/__init__.py)"
-        )
-    return cast(Reader, importlib.import_module(READERS[name]))
+def reader(name: str) -> Reader:
+    """Import the reader module `name`, which `tracekd.config` has checked."""
+    return cast(Reader, importlib.import_module(f"tracekd.datasets.readers.{name}"))
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

@@ -48,7 +48,7 @@ def prepare(name: str, spec: DatasetSpec, sizes: PrepareParams, data_seed: int) 
     Raises:
         TracekdError: if the source is absent, damaged or not as pinned, or too small for `sizes`.
     """
-    loaded = sources.load(name, spec, _wanted(sizes, data_seed))
+    loaded = sources.load(spec, _wanted(sizes, data_seed))
     upstream = {split: Questions.of(rows) for split, rows in loaded.splits.items()}
     keys = _keys(name, upstream)
     made = splits.split(keys["train"], keys["test"], sizes, data_seed)

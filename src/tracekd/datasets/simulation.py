@@ -1,7 +1,7 @@
-"""What all simulators share: from tellers of stories to tables of questions.
+"""What all simulators share: from functions that make one story to tables of questions.
 
-A question is a pure function of (data_seed, split, class, number): a larger split has the same
-questions and then some. A number whose question stood there before is left out.
+A question is a pure function of (data_seed, split, class, number), so a larger split has the same
+questions and more. A number that repeats an earlier question is skipped.
 """
 
 import random
@@ -25,7 +25,7 @@ class Story:
 
     Attributes:
         gold_facts: indexes into `context` of the facts that the answer follows from, in the order
-            in which they are reasoned with.
+            of the reasoning.
     """
 
     context: list[str]
@@ -35,21 +35,21 @@ class Story:
     subtype: str | None = None
 
 
-#: Tells one story about one class of question; all it needs to know stands in the generator.
-Teller = Callable[[random.Random], Story]
+#: Makes a story of one class from a random generator.
+Maker = Callable[[random.Random], Story]
 
 
 def simulate(
-    name: str, wanted: Wanted, tellers: Callable[[str], Mapping[str, Teller]], *, shared: bool
+    name: str, wanted: Wanted, makers: Callable[[str], Mapping[str, Maker]], *, shared: bool
 ) -> Loaded:
-    """Return the train and the test split of the simulated data set `name`.
+    """Return the train and test splits of a simulated dataset.
 
     Args:
         name: of the reader, the first part of every id.
-        wanted: sizes, split evenly over the classes and rounded up.
-        tellers: for a split, the teller of each class.
-        shared: whether both splits draw on the same names. Then the parity of a question's hash
-            decides which split may hold it, so that none stands in both.
+        wanted: sizes, divided evenly among the classes and rounded up.
+        makers: returns the maker of each class for a split.
+        shared: whether both splits use the same names. If so, the parity of a question's hash
+            decides which split may contain it, so that none is in both.
 
     Raises:
         TracekdError: if a size is null, or a class has fewer different questions than wanted.
@@ -58,58 +58,50 @@ def simulate(
     for side, (split, size) in enumerate((("train", wanted.train), ("test", wanted.test))):
         if size is None:
             raise TracekdError(
-                f"{name}: a simulator has no size of its own; set prepare.{split} in params.yaml "
-                "to a number (null takes all there are)"
+                f"{name}: prepare.{split} in params.yaml is null (all questions), but a simulator "
+                "can make any number; set it to a number"
             )
-        kinds = tellers(split)
-        share = -(-size // len(kinds))
+        classes = makers(split)
         rows: list[dict[str, Any]] = []
-        for kind, tell in kinds.items():
+        for kind, make in classes.items():
             key = (wanted.data_seed, name, split, kind)
-            rows += _questions(key, tell, share, side if shared else None)
+            rows += _questions(key, make, -(-size // len(classes)), side if shared else None)
         splits[split] = table(rows)
     return Loaded(splits=splits, rejected=[])
 
 
 def _questions(
-    key: tuple[int, str, str, str], tell: Teller, count: int, side: int | None
+    key: tuple[int, str, str, str], make: Maker, count: int, side: int | None
 ) -> list[dict[str, Any]]:
     _, name, split, kind = key
     rows: list[dict[str, Any]] = []
     seen: set[int] = set()
     number = latest = 0
     while len(rows) < count:
-        story = tell(generator(*key, number))
+        story = make(random.Random(randomness.digest(*key, number)))  # noqa: S311
         content = randomness.digest(story.question, *story.context)
         if content not in seen and side in (None, content % 2):
             seen.add(content)
-            rows.append(_row(story, f"{name}/{split}/{kind}:{number}", kind, number))
             latest = number
+            rows.append(
+                {
+                    "id": f"{name}/{split}/{kind}:{number}",
+                    "question": story.question,
+                    "context": story.context,
+                    "answers": story.answers,
+                    "question_class": kind,
+                    "subtype": story.subtype,
+                    "gold_facts": story.gold_facts,
+                    "source": f"simulator:{kind}:{number}",
+                }
+            )
         elif number - latest >= _PATIENCE:
             raise TracekdError(
-                f"{name}: class {kind}: only {len(rows)} different questions of {count} found for "
-                f"the {split} split; lower prepare.{split} or allow longer stories in its options"
+                f"{name}: class {kind}: found only {len(rows)} different questions of {count} for "
+                f"the {split} split; lower prepare.{split} or allow longer stories in the options"
             )
         number += 1
     return rows
-
-
-def _row(story: Story, identifier: str, kind: str, number: int) -> dict[str, Any]:
-    return {
-        "id": identifier,
-        "question": story.question,
-        "context": story.context,
-        "answers": story.answers,
-        "question_class": kind,
-        "subtype": story.subtype,
-        "gold_facts": story.gold_facts,
-        "source": f"simulator:{kind}:{number}",
-    }
-
-
-def generator(*key: str | int) -> random.Random:
-    """Return a generator whose draws are a function of `key` alone, for one story."""
-    return random.Random(randomness.digest(*key))  # noqa: S311
 
 
 def arrange(rng: random.Random, items: list[tuple[str, T]]) -> tuple[list[str], list[T]]:

@@ -8,16 +8,16 @@ repetition ("n,n" as a path) are part of the answer.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import polars as pl
+from pydantic import Field
 
 from tracekd.config import HubDataset, Settings, parse_settings
 from tracekd.datasets import Loaded, Rejection, Wanted, most_frequent, rawfiles, sources, table
-from tracekd.datasets.babi_stories import Line, Task, question, questions
-from tracekd.datasets.fields import RejectedError
+from tracekd.datasets.fields import RejectedError, is_blank
 from tracekd.datasets.rawtext import text_lines
 from tracekd.errors import TracekdError
 
@@ -44,28 +44,47 @@ TASKS = {
     19: "path-finding",
     20: "agents-motivations",
 }
-#: The paper's eleven tasks.
-PAPER_TASKS = (1, 2, 4, 7, 8, 12, 14, 15, 16, 17, 18)
 _OPTIONS = "datasets.yaml: options of the reader babi"
-_VARIANTS = ("en", "en-10k")
 _RELEASE = "tasks_1-20_v1-2"
 _LINE = re.compile(r"([0-9]{1,9}) (.*)")
+_SUPPORT_ID = re.compile(r"[0-9]{1,9}")
 
 
 class BabiOptions(Settings):
     """Options of the reader.
 
     Attributes:
-        variant: `en` has 1,000 training questions a task, `en-10k` 10,000.
-        tasks: numbers of the tasks to read.
+        variant: `en` has 1,000 training questions per task, `en-10k` 10,000.
+        tasks: numbers of the tasks to read; by default the paper's eleven.
     """
 
     variant: Literal["en", "en-10k"] = "en"
-    tasks: tuple[int, ...] = PAPER_TASKS
+    tasks: list[Annotated[int, Field(ge=1, le=20)]] = Field(
+        default=[1, 2, 4, 7, 8, 12, 14, 15, 16, 17, 18], min_length=1
+    )
+
+
+@dataclass
+class Line:
+    """One line of a story; `answer` and `support` are None in a statement."""
+
+    number: int
+    story_id: int
+    text: str
+    answer: str | None = None
+    support: str | None = None
+
+
+@dataclass
+class BabiStory:
+    """The part of a story that has been read: its statements, and the line ID of each."""
+
+    facts: list[str] = field(default_factory=list)
+    fact_of_line: dict[int, int] = field(default_factory=dict)
 
 
 def raw_files(folder: Path, options: dict[str, Any]) -> list[Path]:
-    """Return the files of all tasks of the chosen variant, so that a pin outlives `tasks`."""
+    """Return the files of all tasks of the chosen variant: a pin does not depend on `tasks`."""
     home = _variant_folder(folder, _options(options).variant)
     return rawfiles.files(home, "qa*_train.txt") + rawfiles.files(home, "qa*_test.txt")
 
@@ -83,43 +102,41 @@ def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded
     """
     chosen = _options(options)
     home = _variant_folder(rawfiles.existing_folder(folder, "babi"), chosen.variant)
-    return _load({split: _tasks(home, chosen.tasks, split) for split in ("train", "test")})
+
+    def lines(number: int, split: str) -> tuple[str, Iterator[Line]]:
+        path = _task_file(home, number, split)
+        return f"{home.name}/{path.name}", _file_lines(path)
+
+    return _load(chosen.tasks, lines)
 
 
 def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
     """Read the parquet conversion on the hub: one row is one story, in the order of the files."""
     chosen = _options(options)
-    return _load({split: _hub_tasks(hub, chosen, split) for split in ("train", "test")})
+    folders = [
+        f"{chosen.variant}-qa{number}/{split}"
+        for split in ("train", "test")
+        for number in chosen.tasks
+    ]
+    rows = sources.parquet_rows(hub, {folder: f"{folder}/*.parquet" for folder in folders})
 
+    def lines(number: int, split: str) -> tuple[str, Iterator[Line]]:
+        folder = f"{chosen.variant}-qa{number}/{split}"
+        return folder, _hub_lines(folder, rows[folder])
 
-def file_name(path: Path) -> str:
-    """Return how a source names the file: with its variant's folder."""
-    return f"{path.parent.name}/{path.name}"
-
-
-def question_class(path: Path) -> str:
-    """Return the task's name as the file name has it.
-
-    >>> question_class(Path("qa7_counting_test.txt"))
-    'counting'
-    """
-    return path.stem.split("_")[1]
+    return _load(chosen.tasks, lines)
 
 
 def _options(options: dict[str, Any]) -> BabiOptions:
     chosen = parse_settings(BabiOptions, options, _OPTIONS)
-    if unknown := [n for n in chosen.tasks if n not in TASKS]:
-        raise TracekdError(f"{_OPTIONS}: tasks: no task {unknown[0]}; tasks are 1 to 20")
-    if not chosen.tasks or len(set(chosen.tasks)) < len(chosen.tasks):
-        raise TracekdError(
-            f"{_OPTIONS}: tasks: found {list(chosen.tasks)}; needs at least one task and none twice"
-        )
+    if len(set(chosen.tasks)) < len(chosen.tasks):
+        raise TracekdError(f"{_OPTIONS}: tasks: {chosen.tasks} has a duplicate; remove it")
     return chosen
 
 
 def _variant_folder(folder: Path, variant: str) -> Path:
     candidates = [folder / _RELEASE / variant, folder / variant]
-    if folder.resolve().name not in {*_VARIANTS} - {variant}:
+    if folder.resolve().name not in {"en", "en-10k"} - {variant}:
         candidates.append(folder)
     for candidate in candidates:
         if rawfiles.files(candidate, "qa*_*.txt"):
@@ -138,20 +155,6 @@ def _task_file(home: Path, number: int, split: str) -> Path:
             f"{home}: expected one file qa{number}_{TASKS[number]}_{split}.txt, found: {names}"
         )
     return found[0]
-
-
-def _tasks(home: Path, numbers: Iterable[int], split: str) -> Iterator[Task]:
-    for number in numbers:
-        path = _task_file(home, number, split)
-        yield Task(file_name(path), question_class(path), number, _file_lines(path))
-
-
-def _hub_tasks(hub: HubDataset, chosen: BabiOptions, split: str) -> Iterator[Task]:
-    folders = {f"qa{number}": f"{chosen.variant}-qa{number}/{split}" for number in chosen.tasks}
-    patterns = {key: f"{folder}/*.parquet" for key, folder in folders.items()}
-    rows = sources.parquet_rows(hub, patterns)
-    for number, (key, folder) in zip(chosen.tasks, folders.items(), strict=True):
-        yield Task(folder, TASKS[number], number, _hub_lines(folder, rows[key]))
 
 
 def _file_lines(path: Path) -> Iterator[Line]:
@@ -174,49 +177,94 @@ def _hub_lines(name: str, rows: Iterable[dict[str, Any]]) -> Iterator[Line]:
             lines = list(_story_lines(row["story"], number))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise TracekdError(
-                f"{name}: row {ordinal}: story: not the lists id, type, text, answer and "
-                f"supporting_ids of one length that bAbI's parquet conversion has ({error})"
+                f"{name}: row {ordinal}: story: expected the lists id, type, text, answer and "
+                f"supporting_ids of one length, as in bAbI's parquet conversion ({error}); choose "
+                "another revision"
             ) from error
         number += len(lines)
         yield from lines
 
 
-def _story_lines(story: Mapping[str, Any], number: int) -> Iterator[Line]:
-    """Give the lines of a story that follow the line `number` of the task."""
+def _story_lines(story: Mapping[str, Any], before: int) -> Iterator[Line]:
+    """Yield the lines of a story that has `before` lines of its task before it."""
     columns = [story[name] for name in ("id", "type", "text", "answer", "supporting_ids")]
-    for place, (line_id, kind, text, answer, support) in enumerate(
-        zip(*columns, strict=True), number + 1
+    for number, (line_id, kind, text, answer, support) in enumerate(
+        zip(*columns, strict=True), before + 1
     ):
         if kind not in (0, 1) or (kind == 1 and not isinstance(answer, str)):
             raise ValueError(f"line id {line_id}: type {kind!r} with the answer {answer!r}")
-        if kind == 1:
-            yield Line(place, int(line_id), text.strip(), answer, " ".join(support))
-        else:
-            yield Line(place, int(line_id), text.strip())
+        question = (answer, " ".join(support)) if kind == 1 else (None, None)
+        yield Line(number, int(line_id), text.strip(), *question)
 
 
-def _load(tasks: dict[str, Iterator[Task]]) -> Loaded:
+def _load(
+    tasks: Iterable[int], lines_of: Callable[[int, str], tuple[str, Iterator[Line]]]
+) -> Loaded:
+    """Return the questions of tasks; `lines_of` names the lines of a task and split, and reads."""
     rejected: list[Rejection] = []
-    splits = {split: _split(split, files, rejected) for split, files in tasks.items()}
+    splits = {}
+    for split in ("train", "test"):
+        rows: list[dict[str, Any]] = []
+        for number in tasks:
+            name, lines = lines_of(number, split)
+            before, rejected_before = len(rows), len(rejected)
+            for line, story in _questions(name, lines):
+                source = f"{name}:{line.number}"
+                try:
+                    row = _question(line, story)
+                except RejectedError as reason:
+                    rejected.append(Rejection(source, str(reason)))
+                    continue
+                key = f"babi/{split}/qa{number}:{line.number}"
+                rows.append({"id": key, "question_class": TASKS[number], "source": source, **row})
+            if len(rows) == before:
+                raise TracekdError(
+                    f"{name}: no question of the class {TASKS[number]}"
+                    f"{most_frequent(rejected[rejected_before:])}; fetch the file again"
+                )
+        splits[split] = table(rows)
     return Loaded(splits=splits, rejected=rejected)
 
 
-def _split(split: str, tasks: Iterator[Task], rejected: list[Rejection]) -> pl.DataFrame:
-    rows: list[dict[str, Any]] = []
-    for task in tasks:
-        before, refused = len(rows), len(rejected)
-        for line, story in questions(task):
-            source = f"{task.name}:{line.number}"
-            try:
-                row = question(line, story)
-            except RejectedError as reason:
-                rejected.append(Rejection(source, str(reason)))
-                continue
-            key = f"babi/{split}/qa{task.number}:{line.number}"
-            rows.append({"id": key, "question_class": task.label, "source": source, **row})
-        if len(rows) == before:
+def _questions(name: str, lines: Iterable[Line]) -> Iterator[tuple[Line, BabiStory]]:
+    """Yield each question's line with its story so far."""
+    story, last = BabiStory(), 0
+    for line in lines:
+        if line.story_id == 1:
+            story = BabiStory()
+        elif line.story_id != last + 1:
             raise TracekdError(
-                f"{task.name}: zero questions of the class {task.label}"
-                f"{most_frequent(rejected[refused:])}; fetch the file again"
+                f"{name}:{line.number}: line ID {line.story_id} follows {last}; lines are missing: "
+                "fetch the file again"
             )
-    return table(rows)
+        last = line.story_id
+        if line.answer is None:
+            story.fact_of_line[line.story_id] = len(story.facts)
+            story.facts.append(line.text)
+        else:
+            yield line, story
+
+
+def _question(line: Line, story: BabiStory) -> dict[str, Any]:
+    answers = [item.strip() for item in (line.answer or "").split(",")]
+    if any(map(is_blank, answers)):
+        raise RejectedError("the answer is empty or has an empty item")
+    if is_blank(line.text):
+        raise RejectedError("the question is blank")
+    if not story.facts:
+        raise RejectedError("a context without facts")
+    if any(map(is_blank, story.facts)):
+        raise RejectedError("the context has a blank statement")
+    ids = (line.support or "").split()
+    if not ids:
+        raise RejectedError("no support ID")
+    gold = [story.fact_of_line.get(int(i)) if _SUPPORT_ID.fullmatch(i) else None for i in ids]
+    if None in gold:
+        raise RejectedError("a support ID does not point to a statement before the question")
+    return {
+        "question": line.text,
+        "context": list(story.facts),
+        "answers": answers,
+        "subtype": None,
+        "gold_facts": list(dict.fromkeys(gold)),
+    }

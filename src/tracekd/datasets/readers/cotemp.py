@@ -1,8 +1,8 @@
-"""CoTempQA: which events took place at the same time as the one asked about.
+"""CoTempQA: which events took place at the same time as the one in question.
 
 Format (https://huggingface.co/datasets/Warrieryes/CotempQA): JSON lines, one file for each class of
-temporal relation, with `index` (counted anew in each file), `triple_element`, `question`, `facts`
-and `answer`.
+temporal relation, with `index` (numbered per file), `triple_element`, `question`, `facts` and
+`answer`.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import polars as pl
+from pydantic import Field
 
 from tracekd.config import HubDataset, Settings, parse_settings
 from tracekd.datasets import (
@@ -41,12 +41,12 @@ class CotempOptions(Settings):
         classes: temporal relations to read.
     """
 
-    classes: tuple[_Class, ...] = CLASSES
+    classes: list[_Class] = Field(default=list(CLASSES), min_length=1)
 
 
 def raw_files(folder: Path, options: dict[str, Any]) -> list[Path]:
     """Return the file of each chosen class."""
-    return [_class_file(folder, name) for name in _options(options).classes]
+    return list(_class_files(folder, options).values())
 
 
 def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded:  # noqa: ARG001
@@ -57,23 +57,37 @@ def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded
     Raises:
         TracekdError: if a class has no file, several files or no question, or if a file is damaged.
     """
-    home = rawfiles.existing_folder(folder, "cotemp")
-    return _load(
-        (name, rawfiles.json_records(_class_file(home, name))) for name in _options(options).classes
-    )
+    rejected: list[Rejection] = []
+    notes: Counter[str] = Counter()
+    splits: dict[str, list[dict[str, Any]]] = {"train": [], "test": []}
+    files = _class_files(rawfiles.existing_folder(folder, "cotemp"), options)
+    for name, path in files.items():
+        before = len(rejected)
+        rows = list(_class_rows(name, rawfiles.json_records(path), rejected, notes))
+        if not any(rows):
+            raise TracekdError(
+                f"{path}: no question of the class {name}{most_frequent(rejected[before:])}; "
+                f"expected records with the fields {', '.join(_FIELDS)}: fetch the file again"
+            )
+        # A rejected record keeps its place, or it would move all others.
+        test_rows = set(published_test_rows(len(rows)))
+        for place, row in enumerate(rows):
+            if row is not None:
+                splits["test" if place in test_rows else "train"].append(row)
+    tables = {split: table(rows) for split, rows in splits.items()}
+    return Loaded(splits=tables, rejected=rejected, notes=dict(notes))
 
 
 def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
     """Read the same files from the hub."""
-    classes = _options(options).classes
-    found = sources.hub_files(hub, {name: f"{name}.json" for name in classes})
-    return _load((name, rawfiles.json_records(found[name][0])) for name in classes)
+    folder = sources.hub_folder(hub, [f"{name}.json" for name in _options(options).classes])
+    return read(folder, options, Wanted(data_seed=0, train=None, test=None))
 
 
 def published_test_rows(count: int) -> list[int]:
-    """Return the rows of a class, of `count` in all, that the paper tests on.
+    """Return the rows of a class of `count` records that the paper tests on.
 
-    The authors took `frame.sample(frac=0.2, random_state=42)` in pandas, which is this one call of
+    The authors used `frame.sample(frac=0.2, random_state=42)` of pandas, which is this one call of
     numpy's legacy generator; its stream is frozen (NEP 19).
     """
     import numpy as np
@@ -85,56 +99,33 @@ def published_test_rows(count: int) -> list[int]:
 
 def _options(options: dict[str, Any]) -> CotempOptions:
     chosen = parse_settings(CotempOptions, options, _OPTIONS)
-    if not chosen.classes or len(set(chosen.classes)) < len(chosen.classes):
-        raise TracekdError(
-            f"{_OPTIONS}: classes: found {list(chosen.classes)}; needs at least one class and none "
-            "twice"
-        )
+    if len(set(chosen.classes)) < len(chosen.classes):
+        raise TracekdError(f"{_OPTIONS}: classes: {chosen.classes} has a duplicate; remove it")
     return chosen
 
 
-def _class_file(folder: Path, name: str) -> Path:
-    found = [path for path in rawfiles.files(folder, "*.json") if path.name.split(".")[0] == name]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(path.name for path in found)
-        raise TracekdError(f"{folder}: several files of the class {name}: {names}; leave one")
-    raise TracekdError(
-        f"{folder}: no file {name}.json; add it, or leave the class out ({_OPTIONS}: classes)"
-    )
-
-
-_Records = Iterator[tuple[str, Any]]
-
-
-def _load(files: Iterable[tuple[str, _Records]]) -> Loaded:
-    rejected: list[Rejection] = []
-    notes: Counter[str] = Counter()
-    train: list[dict[str, Any]] = []
-    test: list[dict[str, Any]] = []
-    for name, records in files:
-        before = len(rejected)
-        rows = list(_class_rows(name, records, rejected, notes))
-        if not any(rows):
-            why = most_frequent(rejected[before:])
+def _class_files(folder: Path, options: dict[str, Any]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for name in _options(options).classes:
+        files = [p for p in rawfiles.files(folder, "*.json") if p.name.split(".")[0] == name]
+        if not files:
             raise TracekdError(
-                f"{name}.json: zero questions of the class {name}{why}; expected "
-                f"records with the fields {', '.join(_FIELDS)}: fetch the file again"
+                f"{folder}: no file {name}.json; add it, or remove the class ({_OPTIONS}: classes)"
             )
-        # A record that was rejected keeps its place: else it would move those of all others.
-        held_out = set(published_test_rows(len(rows)))
-        for place, row in enumerate(rows):
-            if row is not None:
-                (test if place in held_out else train).append(row)
-    splits: dict[str, pl.DataFrame] = {"train": table(train), "test": table(test)}
-    return Loaded(splits=splits, rejected=rejected, notes=dict(notes))
+        if len(files) > 1:
+            names = ", ".join(path.name for path in files)
+            raise TracekdError(f"{folder}: several files of the class {name}: {names}; keep one")
+        found[name] = files[0]
+    return found
 
 
 def _class_rows(
-    name: str, records: _Records, rejected: list[Rejection], notes: Counter[str]
+    name: str,
+    records: Iterable[tuple[str, Any]],
+    rejected: list[Rejection],
+    notes: Counter[str],
 ) -> Iterator[dict[str, Any] | None]:
-    """Give a row for each record, None for one that is rejected."""
+    """Yield a row for each record, None for one that is rejected."""
     seen: set[int] = set()
     for source, record in records:
         try:
@@ -144,38 +135,38 @@ def _class_rows(
             rejected.append(Rejection(source, str(reason)))
             yield None
             continue
-        key = f"cotemp/all/{name}:{index}"
-        yield {"id": key, "question_class": name, "source": source, **row}
+        yield {
+            "id": f"cotemp/all/{name}:{index}",
+            "question_class": name,
+            "source": source,
+            **row,
+        }
 
 
 def _index(value: Any, seen: set[int]) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise RejectedError("index is not a whole number")
     if value in seen:
-        raise RejectedError("index stands twice in the file")
+        raise RejectedError("index is a duplicate within the file")
     seen.add(value)
     return value
-
-
-def _triple_element(value: Any) -> str:
-    """Return it if it is one: by any other the metric would take the wrong side of the facts."""
-    element = fields.text(value, "triple_element")
-    if not _TRIPLE_ELEMENT.fullmatch(element):
-        raise RejectedError("triple_element is not of the form S1_R2_O2")
-    return element
 
 
 def _question(record: Mapping[str, Any], notes: Counter[str]) -> dict[str, Any]:
     answers = [fields.text(item, "answer") for item in fields.texts(record["answer"], "answer")]
     if not answers:
         raise RejectedError("answer is an empty list")
+    element = fields.text(record["triple_element"], "triple_element")
+    if not _TRIPLE_ELEMENT.fullmatch(element):
+        # By any other the official metric would look at the wrong side of the facts.
+        raise RejectedError("triple_element is not of the form S1_R2_O2")
     unique = list(dict.fromkeys(answers))
     if len(unique) < len(answers):
-        notes["an answer that stood twice in a record was kept once"] += 1
+        notes["a duplicate answer in a record was removed"] += 1
     return {
         "question": fields.text(record["question"], "question"),
         "context": fields.context(record["facts"], "facts"),
         "answers": unique,
-        "subtype": _triple_element(record["triple_element"]),
+        "subtype": element,
         "gold_facts": None,
     }

@@ -1,7 +1,6 @@
 """Questions about where people and things are and who carries what (bAbI tasks 1, 2, 7, 8, 12)."""
 
 import random
-from collections.abc import Sequence
 
 from tracekd.datasets.readers.babi_sim.inventory import Inventory
 from tracekd.datasets.readers.babi_sim.options import Options
@@ -11,15 +10,14 @@ from tracekd.datasets.readers.babi_sim.world import (
     Move,
     Take,
     World,
-    live,
     possible_grips,
     possible_moves,
-    tell,
+    run_world,
 )
 from tracekd.datasets.simulation import Story
 
 _NUMBERS = ("none", "one", "two", "three")
-#: How many things the person asked about still holds, and how many were let go again.
+#: How many things the person in question still holds, and how many were dropped again.
 _HANDFULS = ((0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0))
 
 
@@ -27,8 +25,8 @@ def single_supporting_fact(rng: random.Random, names: Inventory, options: Option
     """Where is a person? The last move says so."""
     people, places = rng.sample(names.people, 4), rng.sample(names.places, 6)
     length = 1 + options.draw_distractors(rng, 1)
-    world = live(rng, [], length, lambda now: rng.choice(possible_moves(now, people, places)))
-    return _whereabouts(rng, world, rng.choice(list(world.moved)))
+    world = run_world(rng, [], length, lambda now: rng.choice(possible_moves(now, people, places)))
+    return _whereabouts(rng, world)
 
 
 def conjunction(rng: random.Random, names: Inventory, options: Options) -> Story:
@@ -38,8 +36,13 @@ def conjunction(rng: random.Random, names: Inventory, options: Options) -> Story
     def move(_: World) -> Event:
         return Move(tuple(rng.sample(people, 2)), rng.choice(places))
 
-    world = live(rng, [], 1 + options.draw_distractors(rng, 1), move)
-    return _whereabouts(rng, world, rng.choice(list(world.moved)))
+    return _whereabouts(rng, run_world(rng, [], 1 + options.draw_distractors(rng, 1), move))
+
+
+def _whereabouts(rng: random.Random, world: World) -> Story:
+    person = rng.choice(list(world.moved))
+    move = world.moved[person]
+    return Story(world.sentences(rng), f"Where is {person}?", [world.place_after(move)], [move])
 
 
 def two_supporting_facts(rng: random.Random, names: Inventory, options: Options) -> Story:
@@ -52,7 +55,7 @@ def two_supporting_facts(rng: random.Random, names: Inventory, options: Options)
         planned.reverse()
     distractors = options.draw_distractors(rng, 2)
     if distractors and rng.random() < 0.3:
-        # Then the answer can do without the take.
+        # Then the answer does not need the take.
         planned.append(Drop(carrier, asked))
 
     def other(now: World) -> Event:
@@ -62,61 +65,46 @@ def two_supporting_facts(rng: random.Random, names: Inventory, options: Options)
         grips = possible_grips(now, bystanders, things)
         return rng.choice(grips or possible_moves(now, people, places))
 
-    world = live(rng, planned, 2 + distractors - len(planned), other)
-    found = world.place_of_thing(asked)
-    assert found  # noqa: S101 - the plan has the carrier move before any drop
-    place, because = found
-    return Story(tell(rng, world), f"Where is the {asked}?", [place], because)
+    world = run_world(rng, planned, 2 + distractors - len(planned), other)
+    place, gold = world.place_of_thing(asked)
+    return Story(world.sentences(rng), f"Where is the {asked}?", [place], gold)
 
 
 def counting(rng: random.Random, names: Inventory, options: Options) -> Story:
     """How many things does a person carry?"""
-    kept = rng.choice((0, 1, 2, 3))
-    person, world = _handle_things(rng, names, options, kept)
-    carried, because = world.hands(person)
+    person, world = _handle_things(rng, names, options, (0, 1, 2, 3))
+    carried, gold = world.hands(person)
     question = f"How many things does {person} hold?"
-    return Story(tell(rng, world), question, [_NUMBERS[len(carried)]], because)
+    return Story(world.sentences(rng), question, [_NUMBERS[len(carried)]], gold)
 
 
 def lists_sets(rng: random.Random, names: Inventory, options: Options) -> Story:
     """Which things does a person carry?"""
-    kept = rng.choice((0, 1, 1, 1, 2, 2, 2, 3))
-    person, world = _handle_things(rng, names, options, kept)
-    carried, because = world.hands(person)
+    person, world = _handle_things(rng, names, options, (0, 1, 1, 1, 2, 2, 2, 3))
+    carried, gold = world.hands(person)
     question = f"Which things does {person} hold?"
-    return Story(tell(rng, world), question, carried or ["nothing"], because)
-
-
-def _whereabouts(rng: random.Random, world: World, person: str) -> Story:
-    found = world.place_of_person(person)
-    assert found  # noqa: S101 - only people who moved are asked about
-    place, because = found
-    return Story(tell(rng, world), f"Where is {person}?", [place], because)
+    return Story(world.sentences(rng), question, carried or ["nothing"], gold)
 
 
 def _handle_things(
-    rng: random.Random, names: Inventory, options: Options, kept: int
+    rng: random.Random, names: Inventory, options: Options, counts: tuple[int, ...]
 ) -> tuple[str, World]:
-    """Return a person and a world in which that person ends up holding `kept` things."""
+    """Return a person, and a world in which they end up holding one of `counts` things."""
+    kept = rng.choice(counts)
     person, *others = rng.sample(names.people, 3)
     things, places = rng.sample(names.things, 6), rng.sample(names.places, 4)
     dropped = rng.choice([undone for held, undone in _HANDFULS if held == kept])
-    planned = _grips(rng, person, things[:kept], things[kept : kept + dropped])
+    # A dropped thing occurs twice: first its Take, then its Drop.
+    order = things[: kept + dropped] + things[kept : kept + dropped]
+    rng.shuffle(order)
+    planned: list[Event] = [
+        Drop(person, thing) if thing in order[:position] else Take(person, thing)
+        for position, thing in enumerate(order)
+    ]
     free = things[kept + dropped :]
 
     def other(now: World) -> Event:
         grips = possible_grips(now, others, free) if rng.random() < 0.6 else []
         return rng.choice(grips or possible_moves(now, [person, *others], places))
 
-    return person, live(rng, planned, options.draw_distractors(rng, len(planned)), other)
-
-
-def _grips(
-    rng: random.Random, person: str, kept: Sequence[str], dropped: Sequence[str]
-) -> list[Event]:
-    order = [*kept, *dropped, *dropped]
-    rng.shuffle(order)
-    return [
-        Drop(person, thing) if thing in order[:position] else Take(person, thing)
-        for position, thing in enumerate(order)
-    ]
+    return person, run_world(rng, planned, options.draw_distractors(rng, len(planned)), other)

@@ -1,7 +1,7 @@
 """The names of people and things in the small worlds: one inventory for each split.
 
-The two share no word that a question could be about, so a student can answer a test question only
-by reading it. Words for relations (verbs, directions, days, numbers) are the same in both.
+The two have no name in common, so a student can answer a test question only by reading it. Words
+for relations (verbs, directions, days, numbers) are the same in both.
 """
 
 from dataclasses import dataclass
@@ -18,40 +18,40 @@ class Inventory:
         animals: kinds of animal, singular and plural.
         pets: names of single animals.
         coats: colors of animals.
-        shapes: pieces on a board, each told apart by one of `tints`.
+        shapes: pieces on a board, each distinguished by one of `tints`.
         containers: what fits into one another.
     """
 
-    people: tuple[str, ...]
-    places: tuple[str, ...]
-    things: tuple[str, ...]
-    animals: tuple[tuple[str, str], ...]
-    pets: tuple[str, ...]
-    coats: tuple[str, ...]
-    shapes: tuple[str, ...]
-    tints: tuple[str, ...]
-    containers: tuple[str, ...]
+    people: list[str]
+    places: list[str]
+    things: list[str]
+    animals: dict[str, str]
+    pets: list[str]
+    coats: list[str]
+    shapes: list[str]
+    tints: list[str]
+    containers: list[str]
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
+def _words(text: str) -> list[str]:
+    return text.split()
 
 
-def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+def _plurals(text: str) -> dict[str, str]:
     words = text.split()
-    return tuple(zip(words[::2], words[1::2], strict=True))
+    return dict(zip(words[::2], words[1::2], strict=True))
 
 
 TRAIN = Inventory(
     people=_words("Anna Boris Clara David Emma Felix Grace Henry Iris Jonas Laura Martin"),
     places=_words(
-        "attic balcony basement cafe cellar chapel courtyard gallery lobby library market museum "
-        "pantry stable terrace theater"
+        "attic balcony basement cafe cellar chapel courtyard gallery lobby library market "
+        "museum pantry stable terrace theater"
     ),
     things=_words("book candle coin hammer lamp letter map mirror orange ribbon spoon whistle"),
-    animals=_pairs(
-        "bear bears fox foxes goat goats hawk hawks horse horses otter otters rabbit rabbits "
-        "snake snakes"
+    animals=_plurals(
+        "bear bears fox foxes goat goats hawk hawks horse horses otter otters rabbit "
+        "rabbits snake snakes"
     ),
     pets=_words("Biscuit Clover Dusty Ginger Hazel Juniper Maple Nutmeg Pepper Rusty Sunny Toffee"),
     coats=_words("auburn black brown golden gray white"),
@@ -69,9 +69,9 @@ TEST = Inventory(
         "porch school studio tower"
     ),
     things=_words("apple bell brush camera drum flute kettle needle pencil pillow scarf violin"),
-    animals=_pairs(
-        "badger badgers crow crows deer deer eagle eagles frog frogs lynx lynxes owl owls "
-        "turtle turtles"
+    animals=_plurals(
+        "badger badgers crow crows deer deer eagle eagles frog frogs lynx lynxes owl "
+        "owls turtle turtles"
     ),
     pets=_words("Acorn Bramble Comet Domino Fern Indigo Lucky Mocha Olive Pebble Quartz Willow"),
     coats=_words("beige copper cream ivory silver tan"),
@@ -81,8 +81,3 @@ TEST = Inventory(
         "bag bin bowl cabinet carton casket cooler hamper locker purse sack satchel tub"
     ),
 )
-
-
-def inventory(split: str, *, unseen_test_names: bool) -> Inventory:
-    """Return the names for the stories of `split`."""
-    return TEST if split == "test" and unseen_test_names else TRAIN

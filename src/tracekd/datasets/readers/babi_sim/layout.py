@@ -1,13 +1,13 @@
-"""Questions about the places of things relative to one another (bAbI tasks 4 and 17).
+"""Questions about the relative positions of things (bAbI tasks 4 and 17).
 
-Every statement sets one new item directly beside one that already stands on the grid. So the
-statements form a tree, no two items share a cell, and between any two items there is exactly one
-chain of statements: the supporting facts.
+Every statement places one new item directly beside one that is already on the grid. So the
+statements form a tree, no two items share a cell, and exactly one chain of statements connects any
+two items: the supporting facts.
 """
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tracekd.datasets.readers.babi_sim.inventory import Inventory
 from tracekd.datasets.readers.babi_sim.options import Options
@@ -34,8 +34,7 @@ _OPPOSITE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """`item` lies directly in `direction` of `anchor`."""
 
     item: str
@@ -44,22 +43,22 @@ class Link:
 
 
 def two_arg_relations(rng: random.Random, names: Inventory, options: Options) -> Story:
-    """Which room lies in a direction of another? One statement says so, maybe the other way."""
+    """Which room lies in a direction of another? One statement says so, maybe reversed."""
     count = 1 + options.draw_distractors(rng, 1)
     rooms = rng.sample(names.places, count + 1)
     _, links = _lay_out(rng, rooms, _COMPASS, lambda placed: rng.randrange(placed))
-    context, told = arrange(rng, [(_directly(rng, link, "{} of"), link) for link in links])
+    context, links = arrange(rng, [(_sentence(rng, link, " of"), link) for link in links])
     asked = rng.randrange(count)
-    link = _either_way(rng, told[asked])
+    item, direction, anchor = _maybe_reversed(rng, links[asked])
     if rng.random() < 0.5:
-        question = f"What lies directly {link.direction} of the {link.anchor}?"
-        return Story(context, question, [link.item], [asked])
-    question = f"What does the {link.item} lie directly {link.direction} of?"
-    return Story(context, question, [link.anchor], [asked])
+        question = f"What lies directly {direction} of the {anchor}?"
+        return Story(context, question, [item], [asked])
+    question = f"What does the {item} lie directly {direction} of?"
+    return Story(context, question, [anchor], [asked])
 
 
 def positional_reasoning(rng: random.Random, names: Inventory, options: Options) -> Story:
-    """Is one piece on a given side of another? A chain of statements joins the two."""
+    """Is one piece on a given side of another? A chain of statements connects the two."""
     hops = rng.randint(*options.hops)
     count = hops + options.draw_distractors(rng, hops)
     pieces = [f"{tint} {shape}" for tint in names.tints for shape in names.shapes]
@@ -69,21 +68,19 @@ def positional_reasoning(rng: random.Random, names: Inventory, options: Options)
         return placed - 1 if placed <= hops else rng.randrange(placed)
 
     cells, links = _lay_out(rng, chosen, _SIDES, anchor)
-    context, told = arrange(rng, [(_directly(rng, link, "{}"), link) for link in links])
-    because = [told.index(link) for link in links[:hops]]
+    context, arranged = arrange(rng, [(_sentence(rng, link, ""), link) for link in links])
+    gold = [arranged.index(link) for link in links[:hops]]
     one, other = chosen[0], chosen[hops]
     if rng.random() < 0.5:
-        one, other, because = other, one, because[::-1]
+        one, other, gold = other, one, gold[::-1]
     answer = rng.choice(("yes", "no"))
+    (x, y), (other_x, other_y) = cells[one], cells[other]
     sides = [
-        side for side in _SIDES if _stands(cells[one], side, cells[other]) == (answer == "yes")
+        side
+        for side, (step_x, step_y) in _SIDES.items()
+        if ((x - other_x) * step_x + (y - other_y) * step_y > 0) == (answer == "yes")
     ]
-    return Story(context, f"Is the {one} {rng.choice(sides)} the {other}?", [answer], because)
-
-
-def _stands(cell: Cell, side: str, other: Cell) -> bool:
-    step_x, step_y = _SIDES[side]
-    return (cell[0] - other[0]) * step_x + (cell[1] - other[1]) * step_y > 0
+    return Story(context, f"Is the {one} {rng.choice(sides)} the {other}?", [answer], gold)
 
 
 def _lay_out(
@@ -92,14 +89,13 @@ def _lay_out(
     directions: dict[str, Cell],
     anchor: Callable[[int], int],
 ) -> tuple[dict[str, Cell], list[Link]]:
-    """Set items on the grid one by one; `anchor` says beside which earlier one each is to stand."""
+    """Place items on the grid one by one; `anchor` decides beside which earlier one each goes."""
     cells: dict[str, Cell] = {items[0]: (0, 0)}
     links: list[Link] = []
     while len(cells) < len(items):
         item, beside = items[len(cells)], items[anchor(len(cells))]
-        x, y = cells[beside]
         direction = rng.choice(list(directions))
-        step_x, step_y = directions[direction]
+        (x, y), (step_x, step_y) = cells[beside], directions[direction]
         cell = (x + step_x, y + step_y)
         if cell not in cells.values():
             cells[item] = cell
@@ -107,13 +103,12 @@ def _lay_out(
     return cells, links
 
 
-def _either_way(rng: random.Random, link: Link) -> Link:
+def _maybe_reversed(rng: random.Random, link: Link) -> Link:
     if rng.random() < 0.5:
         return link
     return Link(link.anchor, _OPPOSITE[link.direction], link.item)
 
 
-def _directly(rng: random.Random, link: Link, phrase: str) -> str:
-    told = _either_way(rng, link)
-    side = phrase.format(told.direction)
-    return f"The {told.item} lies directly {side} the {told.anchor}."
+def _sentence(rng: random.Random, link: Link, preposition: str) -> str:
+    item, direction, anchor = _maybe_reversed(rng, link)
+    return f"The {item} lies directly {direction}{preposition} the {anchor}."

@@ -1,4 +1,4 @@
-"""The knobs of the simulator of small worlds, as they stand in datasets.yaml."""
+"""Options of the simulator of small worlds, as in datasets.yaml."""
 
 import random
 from typing import Annotated
@@ -7,39 +7,37 @@ from pydantic import Field, field_validator
 
 from tracekd.config import Settings
 
-#: The inventories hold enough names for stories of this many statements.
-MOST_STATEMENTS = 12
-MOST_HOPS = 4
-
-#: Least and most, both included.
-Span = tuple[int, int]
-Statements = Annotated[int, Field(ge=1, le=MOST_STATEMENTS)]
-Distractors = Annotated[int, Field(ge=0, le=MOST_STATEMENTS)]
-Hops = Annotated[int, Field(ge=2, le=MOST_HOPS)]
+_Pair = Field(min_length=2, max_length=2)
+#: The inventories have enough names for stories of this many statements.
+_MOST = 12
 
 
 class Options(Settings):
-    """How hard the questions are. Each pair is a least and a most, drawn uniformly per story.
+    """How hard the questions are. Each pair is a minimum and a maximum, drawn uniformly per story.
 
     Attributes:
         statements: length of a story. Supporting facts are never cut to fit it.
         distractors: statements of a story that the answer does not need; `statements` wins where
-            both cannot be had.
+            the two conflict.
         hops: links in the chains of positional and size reasoning.
-        unseen_test_names: whether the names, places and things of the test split stand in no
-            training story.
+        unseen_test_names: whether no training story has the people, places and things of the test
+            split.
     """
 
-    statements: tuple[Statements, Statements] = (4, 8)
-    distractors: tuple[Distractors, Distractors] = (2, 6)
-    hops: tuple[Hops, Hops] = (2, 2)
+    statements: Annotated[list[Annotated[int, Field(ge=1, le=_MOST)]], _Pair] = Field(
+        default=[4, 8]
+    )
+    distractors: Annotated[list[Annotated[int, Field(ge=0, le=_MOST)]], _Pair] = Field(
+        default=[2, 6]
+    )
+    hops: Annotated[list[Annotated[int, Field(ge=2, le=4)]], _Pair] = Field(default=[2, 2])
     unseen_test_names: bool = True
 
     @field_validator("statements", "distractors", "hops")
     @classmethod
-    def _is_ordered(cls, span: Span) -> Span:
+    def _is_ordered(cls, span: list[int]) -> list[int]:
         if span[0] > span[1]:
-            raise ValueError("must be [least, most]")
+            raise ValueError("must be [minimum, maximum]")
         return span
 
     def draw_distractors(self, rng: random.Random, gold: int) -> int:

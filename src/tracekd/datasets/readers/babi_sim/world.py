@@ -1,7 +1,7 @@
 """A world of people who move about and carry things, and why each thing in it is so.
 
-Every event is told in one sentence. The world remembers, with whatever holds now, the indexes of
-the events that made it so: these are the supporting facts of a question about it.
+Every event is one sentence. The world remembers, with whatever holds now, the indexes of the events
+that caused it: these are the supporting facts of a question about it.
 """
 
 import random
@@ -31,7 +31,7 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """A person lets go of a thing in hand."""
+    """A person drops a thing in hand."""
 
     person: str
     thing: str
@@ -40,27 +40,16 @@ class Drop:
 Event = Move | Take | Drop
 
 
-def sentence(rng: random.Random, event: Event) -> str:
-    """Tell an event in one sentence, with one of several verbs."""
-    match event:
-        case Move(people, place):
-            return f"{' and '.join(people)} {rng.choice(_GO)} the {place}."
-        case Take(person, thing):
-            return f"{person} {rng.choice(_TAKE)} the {thing}."
-        case Drop(person, thing):
-            return f"{person} {rng.choice(_DROP)} the {thing}."
-
-
 @dataclass
 class World:
     """What holds after the events so far.
 
     Attributes:
-        events: all events, in order; their positions are the indexes of facts.
+        events: all events in order; their positions are the indexes of facts.
         moved: for each person, the index of the last move.
         handled: for each thing, the index of the last Take or Drop.
         dropped_after: for each thing that lies somewhere, the index of the last move of the person
-            who dropped it there; absent if it is held or was dropped at an unknown place.
+            who dropped it; absent if the thing is held or was dropped at an unknown place.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -83,7 +72,7 @@ class World:
                 if person in self.moved:
                     self.dropped_after[thing] = self.moved[person]
 
-    def place(self, index: int) -> str:
+    def place_after(self, index: int) -> str:
         """Return where the move with that index led."""
         move = self.events[index]
         assert isinstance(move, Move)  # noqa: S101 - for the type checker
@@ -94,39 +83,45 @@ class World:
         event = self.events[self.handled[thing]] if thing in self.handled else None
         return event.person if isinstance(event, Take) else None
 
-    def place_of_person(self, person: str) -> tuple[str, list[int]] | None:
-        """Return where a person is and the one move that says so, or None if none does."""
-        if person not in self.moved:
-            return None
-        return self.place(self.moved[person]), [self.moved[person]]
-
-    def place_of_thing(self, thing: str) -> tuple[str, list[int]] | None:
-        """Return where a thing is and the two events that say so, or None if they do not.
+    def place_of_thing(self, thing: str) -> tuple[str, list[int]]:
+        """Return where a thing is, which must be known, and the two events that say so.
 
         A thing that is held is where its holder went last; else where it was dropped.
         """
         holder = self.holder(thing)
-        move = self.moved.get(holder) if holder else self.dropped_after.get(thing)
-        if move is None:
-            return None
-        return self.place(move), [self.handled[thing], move]
+        move = self.moved[holder] if holder else self.dropped_after[thing]
+        return self.place_after(move), [self.handled[thing], move]
 
     def hands(self, person: str) -> tuple[list[str], list[int]]:
         """Return what a person carries, in the order of taking, and every Take and Drop of theirs.
 
-        A drop undoes a take: both are needed to see that the thing is not there.
+        A drop undoes a take: both are needed to see that the thing is not in hand.
         """
         carried: list[str] = []
-        because = []
+        gold = []
         for index, event in enumerate(self.events):
             if isinstance(event, Move) or event.person != person:
                 continue
-            because.append(index)
+            gold.append(index)
             if isinstance(event, Take):
                 carried.append(event.thing)
             else:
                 carried.remove(event.thing)
-        return carried, because
+        return carried, gold
+
+    def sentences(self, rng: random.Random) -> list[str]:
+        """Return one sentence for each event, with one of several verbs."""
+        return [_sentence(rng, event) for event in self.events]
+
+
+def _sentence(rng: random.Random, event: Event) -> str:
+    match event:
+        case Move(people, place):
+            return f"{' and '.join(people)} {rng.choice(_GO)} the {place}."
+        case Take(person, thing):
+            return f"{person} {rng.choice(_TAKE)} the {thing}."
+        case Drop(person, thing):
+            return f"{person} {rng.choice(_DROP)} the {thing}."
 
 
 def possible_moves(world: World, people: Sequence[str], places: Sequence[str]) -> list[Event]:
@@ -135,7 +130,7 @@ def possible_moves(world: World, people: Sequence[str], places: Sequence[str]) -
         Move((person,), place)
         for person in people
         for place in places
-        if person not in world.moved or world.place(world.moved[person]) != place
+        if person not in world.moved or world.place_after(world.moved[person]) != place
     ]
 
 
@@ -147,13 +142,10 @@ def possible_grips(world: World, people: Sequence[str], things: Sequence[str]) -
     return takes + [Drop(holder, thing) for holder, thing in held if holder and holder in people]
 
 
-def live(
-    rng: random.Random,
-    planned: Sequence[Event],
-    others: int,
-    other: Callable[[World], Event],
+def run_world(
+    rng: random.Random, planned: Sequence[Event], others: int, other: Callable[[World], Event]
 ) -> World:
-    """Let `planned` events happen in their order, among `others` drawn from `other` one by one."""
+    """Let the `planned` events happen in order, mixed with `others` events drawn from `other`."""
     world = World()
     turns = [True] * len(planned) + [False] * others
     rng.shuffle(turns)
@@ -161,8 +153,3 @@ def live(
     for turn in turns:
         world.apply(next(plan) if turn else other(world))
     return world
-
-
-def tell(rng: random.Random, world: World) -> list[str]:
-    """Tell all events of a world."""
-    return [sentence(rng, event) for event in world.events]

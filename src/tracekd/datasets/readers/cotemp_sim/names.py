@@ -1,12 +1,12 @@
 """Invented people and institutions: one inventory for each split, with no word in common.
 
-No name is contained in another, so that a name found in a text is that name.
+No name contains another, so that a name found in a text is that name.
 """
 
 import random
 from dataclasses import dataclass
 
-#: What one calls an institution of a town, for each relation (see `phrases`).
+#: Names for institutions of a town, by sort (see `phrases`).
 PATTERNS: dict[str, tuple[str, ...]] = {
     "position": (
         "mayor of {}",
@@ -78,8 +78,3 @@ TEST = Names(
         "Wendover Yverdon Zwolle Alcoy Bodmin Cuneo"
     ),
 )
-
-
-def names(split: str, *, unseen_test_names: bool) -> Names:
-    """Return the names for the facts of `split`."""
-    return TEST if split == "test" and unseen_test_names else TRAIN

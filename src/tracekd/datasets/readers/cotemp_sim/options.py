@@ -1,4 +1,4 @@
-"""The knobs of the simulator of dated facts, as they stand in datasets.yaml."""
+"""Options of the simulator of dated facts, as in datasets.yaml."""
 
 from typing import Annotated
 
@@ -6,22 +6,19 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from tracekd.config import Fraction, Settings
 
-#: An event, three matching facts and one distractor.
-FEWEST_FACTS = 5
-#: The inventories hold enough names for contexts of this many facts.
-MOST_FACTS = 24
-
-Facts = Annotated[int, Field(ge=FEWEST_FACTS, le=MOST_FACTS)]
-Year = Annotated[int, Field(ge=1000, le=3000)]
-Weight = Annotated[float, Field(ge=0)]
+_Pair = Field(min_length=2, max_length=2)
+#: At least an event, three matching facts and one distractor; the inventories suffice for 24.
+_Facts = Annotated[int, Field(ge=5, le=24)]
+_Year = Annotated[int, Field(ge=1000, le=3000)]
+_Weight = Annotated[float, Field(ge=0)]
 
 
 class Granularities(Settings):
     """How often a date is given as a year, a month or a day, relative to one another."""
 
-    year: Weight = 0.4
-    month: Weight = 0.2
-    day: Weight = 0.4
+    year: _Weight = 0.4
+    month: _Weight = 0.2
+    day: _Weight = 0.4
 
     @model_validator(mode="after")
     def _has_one(self) -> "Granularities":
@@ -31,28 +28,29 @@ class Granularities(Settings):
 
 
 class Options(Settings):
-    """What the dated facts are like. Each pair is a least and a most, both included.
+    """What the dated facts are like. Each pair is a minimum and a maximum, both included.
 
     Attributes:
-        facts: how many a context holds; what neither is the event nor answers is a distractor.
-            Prompts in SmolLM2's tokens, mean and most: 350 and 520; with [5, 8], 225 and 330.
-        years: within which the events asked about begin and end.
+        facts: how many a context has; those that are neither the event nor an answer are
+            distractors. Prompts in SmolLM2's tokens, mean and maximum: 350 and 520; with [5, 8],
+            225 and 330.
+        years: within which the events in the questions begin and end.
         granularities: of all dates.
-        points: fraction of distractors told as "in DATE" rather than "from DATE to DATE".
-        unseen_test_names: whether the people and institutions of the test split stand in no
-            training fact.
+        points: fraction of distractors dated "in DATE" rather than "from DATE to DATE".
+        unseen_test_names: whether no training fact has the people and institutions of the test
+            split.
     """
 
-    facts: tuple[Facts, Facts] = (8, 14)
-    years: tuple[Year, Year] = (1930, 2000)
+    facts: Annotated[list[_Facts], _Pair] = Field(default=[8, 14])
+    years: Annotated[list[_Year], _Pair] = Field(default=[1930, 2000])
     granularities: Granularities = Granularities()
     points: Fraction = 0.4
     unseen_test_names: bool = True
 
     @field_validator("facts", "years")
     @classmethod
-    def _is_ordered(cls, span: tuple[int, int], info: ValidationInfo) -> tuple[int, int]:
+    def _is_ordered(cls, span: list[int], info: ValidationInfo) -> list[int]:
         # An event takes up to twelve years.
         if span[1] - span[0] < (20 if info.field_name == "years" else 0):
-            raise ValueError("must be [least, most], years at least 20 apart")
+            raise ValueError("must be [minimum, maximum], years at least 20 apart")
         return span

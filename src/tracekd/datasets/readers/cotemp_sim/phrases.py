@@ -13,12 +13,11 @@ class Relation:
     """A relation between a subject and an object, and its wordings.
 
     Attributes:
-        subjects, objects: the sort of institution each side is (a key of `names.PATTERNS`), or
-            "person".
+        subjects, objects: the sort of each side, "person" or a key of `names.PATTERNS`.
         fact: states it, up to the date.
-        event: names it in the clause that opens a question.
-        ask_object: asks for objects of `{s}`; None where upstream never asks that.
-        ask_subject: asks for further subjects with the object `{o}`.
+        event: states it in the clause that opens a question.
+        ask_object: asks for objects of `{s}`; None where upstream never does.
+        ask_subject: asks for other subjects with the object `{o}`.
     """
 
     subjects: str
@@ -79,7 +78,7 @@ OWNER = Relation(
 )
 
 RELATIONS = (POSITION, PARTY, EMPLOYER, SCHOOL, TEAM, OWNER)
-#: What people do: these can stand side by side in the facts about one person.
+#: What people do: the facts about one person can have several of these.
 PERSONAL = (POSITION, PARTY, EMPLOYER, SCHOOL, TEAM)
 #: Those of which upstream asks for the object.
 ASKED = tuple(relation for relation in PERSONAL if relation.ask_object)
@@ -96,5 +95,5 @@ _WHEN = (
 
 
 def question(rng: random.Random, event: str, asked: str) -> str:
-    """Join an event and what is asked about its time to a question."""
+    """Return a question that asks what was so at the time of an event."""
     return f"While {event}, {asked} {rng.choice(_WHEN)}?"

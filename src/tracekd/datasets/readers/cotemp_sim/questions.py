@@ -1,12 +1,13 @@
-"""Stories of dated facts: what is asked, what else is told, and what follows from the dates.
+"""Stories of dated facts: the question, its distractors, and what follows from the dates.
 
-In CoTempQA's alphabet the event a question names is (S1, R1, O1). S1_R2_O2, say, asks for objects
-of the same subject in another relation, S2_R1_O1 for other subjects with the same object.
+In CoTempQA's notation the event that a question names is (S1, R1, O1). S1_R2_O2, for example, asks
+for objects of the same subject in another relation, S2_R1_O1 for other subjects with the same
+object.
 """
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tracekd.datasets.intervals import Period, relation, relation_class
 from tracekd.datasets.readers.cotemp_sim.names import Names
@@ -24,21 +25,23 @@ from tracekd.datasets.simulation import Story
 #: Subject, relation and object; None is what a question asks for, or what is yet to be drawn.
 Pattern = tuple[str | None, Relation, str | None]
 
-#: Fraction of distractors that could answer the question, were it not for their time.
+#: The values of CoTempQA's `triple_element`.
+SUBTYPES = ("S1_R1_O2", "S1_R2_O2", "S2_R1_O1", "S2_R1_O2", "S2_R2_O2")
+#: Fraction of distractors that could answer the question but for their time.
 _HARD = 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A subject stands in a relation to an object, for a while."""
+    """A subject is in a relation to an object for some time."""
 
     subject: str
     relation: Relation
     object: str
     period: Period
 
-    def fits(self, pattern: Pattern) -> bool:
-        """Return whether the fact is one of those that a pattern speaks of."""
+    def matches(self, pattern: Pattern) -> bool:
+        """Return whether subject, relation and object are those of the pattern."""
         subject, kind, thing = pattern
         return (
             self.relation is kind
@@ -50,130 +53,105 @@ class Fact:
         return f"{self.relation.fact.format(s=self.subject, o=self.object)} {self.period}."
 
 
-@dataclass(frozen=True)
-class Plot:
+class Plot(NamedTuple):
     """What a story is about, before any time is drawn.
 
     Attributes:
         event: what the question says was so; its object is drawn if it is None.
         asked: what the question asks for.
-        aside: what else may be told, none of which can answer the question.
+        asides: what else the facts may be about; none of it can answer the question.
     """
 
     event: Pattern
     asked: Pattern
-    aside: list[Pattern]
+    asides: list[Pattern]
 
 
 class Cast:
-    """Deals names; none twice in one story."""
+    """Draws names, none of them twice in one story."""
 
     def __init__(self, rng: random.Random, names: Names) -> None:
         self._rng, self._names = rng, names
-        self._dealt: set[str] = set()
+        self._used: set[str] = set()
 
     def new(self, sort: str) -> str:
         """Return a new person, or a new institution of a sort."""
         while True:
             name = self._names.draw(self._rng, sort)
-            if name not in self._dealt:
-                self._dealt.add(name)
+            if name not in self._used:
+                self._used.add(name)
                 return name
 
     def fact(self, pattern: Pattern, period: Period) -> Fact:
-        """Return a fact that fits a pattern, with new names for what is None in it."""
+        """Return a fact that matches a pattern, with new names where it has None."""
         subject, kind, thing = pattern
-        return Fact(
-            subject or self.new(kind.subjects), kind, thing or self.new(kind.objects), period
-        )
+        subject = subject or self.new(kind.subjects)
+        return Fact(subject, kind, thing or self.new(kind.objects), period)
 
 
-def same_subject_same_relation(rng: random.Random, cast: Cast) -> Plot:
-    """What else was the subject in the same relation to?"""
-    kind, person = rng.choice(ASKED), cast.new("person")
-    aside: list[Pattern] = [(person, other, None) for other in PERSONAL if other is not kind]
-    return Plot((person, kind, None), (person, kind, None), aside)
+def draw_plot(rng: random.Random, cast: Cast, subtype: str) -> Plot:
+    """Return a plot of one of the SUBTYPES."""
+    asides: list[Pattern]
+    match subtype:
+        case "S1_R1_O2":  # What else was the subject in the same relation to?
+            kind, person = rng.choice(ASKED), cast.new("person")
+            asides = [(person, other, None) for other in PERSONAL if other is not kind]
+            return Plot((person, kind, None), (person, kind, None), asides)
+        case "S1_R2_O2":  # What was the subject in another relation to?
+            kind, other_kind = _two_relations(rng)
+            person = cast.new("person")
+            return Plot((person, kind, None), (person, other_kind, None), [(person, kind, None)])
+        case "S2_R1_O1":  # Who else was in the same relation to the object? Upstream: no asides
+            kind = rng.choice(RELATIONS)
+            subject, thing = cast.new(kind.subjects), cast.new(kind.objects)
+            return Plot((subject, kind, thing), (None, kind, thing), [])
+        case "S2_R1_O2":  # What was another subject in the same relation to?
+            kind, one, other = rng.choice(ASKED), cast.new("person"), cast.new("person")
+            asides = [(one, aside, None) for aside in PERSONAL]
+            asides += [(other, aside, None) for aside in PERSONAL if aside is not kind]
+            return Plot((one, kind, None), (other, kind, None), asides)
+        case _:  # What was another subject in another relation to?
+            kind, other_kind = _two_relations(rng)
+            one, other = cast.new("person"), cast.new("person")
+            asides = [(one, kind, None), (one, other_kind, None), (other, kind, None)]
+            return Plot((one, kind, None), (other, other_kind, None), asides)
 
 
-def same_subject_other_relation(rng: random.Random, cast: Cast) -> Plot:
-    """What was the subject in another relation to?"""
-    kind, other = _two_kinds(rng)
-    person = cast.new("person")
-    return Plot((person, kind, None), (person, other, None), [(person, kind, None)])
-
-
-def other_subject_same_object(rng: random.Random, cast: Cast) -> Plot:
-    """Who else was in the same relation to the same object? Upstream tells nothing aside."""
-    kind = rng.choice(RELATIONS)
-    subject, thing = cast.new(kind.subjects), cast.new(kind.objects)
-    return Plot((subject, kind, thing), (None, kind, thing), [])
-
-
-def other_subject_same_relation(rng: random.Random, cast: Cast) -> Plot:
-    """What was another subject in the same relation to?"""
-    kind, one, other = rng.choice(ASKED), cast.new("person"), cast.new("person")
-    aside: list[Pattern] = [(one, told, None) for told in PERSONAL]
-    aside += [(other, told, None) for told in PERSONAL if told is not kind]
-    return Plot((one, kind, None), (other, kind, None), aside)
-
-
-def other_subject_other_relation(rng: random.Random, cast: Cast) -> Plot:
-    """What was another subject in another relation to?"""
-    kind, other_kind = _two_kinds(rng)
-    one, other = cast.new("person"), cast.new("person")
-    aside: list[Pattern] = [(one, kind, None), (one, other_kind, None), (other, kind, None)]
-    return Plot((one, kind, None), (other, other_kind, None), aside)
-
-
-#: CoTempQA's `triple_element` and what makes a plot of it.
-PLOTS: dict[str, Callable[[random.Random, Cast], Plot]] = {
-    "S1_R1_O2": same_subject_same_relation,
-    "S1_R2_O2": same_subject_other_relation,
-    "S2_R1_O1": other_subject_same_object,
-    "S2_R1_O2": other_subject_same_relation,
-    "S2_R2_O2": other_subject_other_relation,
-}
+def _two_relations(rng: random.Random) -> tuple[Relation, Relation]:
+    asked = rng.choice(ASKED)
+    return rng.choice([kind for kind in PERSONAL if kind is not asked]), asked
 
 
 def dated_facts(rng: random.Random, wanted: str, names: Names, options: Options) -> Story:
-    """Return a story whose question is of the class `wanted`."""
-    subtype = rng.choice(list(PLOTS))
+    """Return a story whose question is of the class `wanted`.
+
+    Class, answers and gold facts are derived from the finished facts by interval algebra.
+    """
+    subtype = rng.choice(SUBTYPES)
     cast = Cast(rng, names)
-    plot = PLOTS[subtype](rng, cast)
+    plot = draw_plot(rng, cast, subtype)
     lasting = wanted in ("overlap", "mix") or rng.random() < 0.6
     timeline = Timeline(rng, options, lasting=lasting)
     event = cast.fact(plot.event, timeline.event)
     facts = [event]
     facts += [cast.fact(plot.asked, timeline.matching(way)) for way in draw_relations(rng, wanted)]
     for _ in range(rng.randint(*options.facts) - len(facts)):
-        aside = plot.aside and rng.random() >= _HARD
-        pattern = rng.choice(plot.aside) if aside else plot.asked
+        aside = plot.asides and rng.random() >= _HARD
+        pattern = rng.choice(plot.asides) if aside else plot.asked
         facts.append(cast.fact(pattern, timeline.apart()))
     rng.shuffle(facts)
-    return _derive(rng, facts, event, plot.asked, subtype, wanted)
 
-
-def _derive(
-    rng: random.Random,
-    facts: list[Fact],
-    event: Fact,
-    asked: Pattern,
-    subtype: str,
-    wanted: str,
-) -> Story:
-    """Answer a question from its facts alone, by interval algebra."""
     matching = {
         index: way
         for index, fact in enumerate(facts)
         if fact is not event
-        and fact.fits(asked)
+        and fact.matches(plot.asked)
         and (way := relation(fact.period, event.period)) is not None
     }
-    assert relation_class(matching.values()) == wanted  # noqa: S101
-    subject, kind, _ = asked
-    answers = [facts[i].object if subject else facts[i].subject for i in matching]
+    subject, kind, _ = plot.asked
     asks = kind.ask_object if subject else kind.ask_subject
     assert asks  # noqa: S101 - plots ask for objects of the relations in ASKED only
+    assert relation_class(matching.values()) == wanted  # noqa: S101
     return Story(
         context=[str(fact) for fact in facts],
         question=question(
@@ -181,12 +159,7 @@ def _derive(
             event.relation.event.format(s=event.subject, o=event.object),
             asks.format(s=subject, o=event.object),
         ),
-        answers=answers,
+        answers=[facts[i].object if subject else facts[i].subject for i in matching],
         gold_facts=[facts.index(event), *matching],
         subtype=subtype,
     )
-
-
-def _two_kinds(rng: random.Random) -> tuple[Relation, Relation]:
-    asked = rng.choice(ASKED)
-    return rng.choice([kind for kind in PERSONAL if kind is not asked]), asked

@@ -1,7 +1,7 @@
-"""Draws of periods that stand in a wanted relation to an event.
+"""Random periods in a given relation to an event.
 
-Each draw is proposed by a recipe and checked by the interval algebra, by which it must be clear:
-true whether the end of a period is read as included or not.
+Each period is proposed by a recipe and checked by the interval algebra: the relation must be clear,
+that is the same whether the end of a period is included or not.
 """
 
 import random
@@ -27,7 +27,7 @@ class Timeline:
     """All periods of one story, drawn around the period of its event."""
 
     def __init__(self, rng: random.Random, options: Options, *, lasting: bool) -> None:
-        """Draw the event's period; `lasting` asks for one with a start and an end."""
+        """Draw the event's period; a `lasting` one has a start and an end."""
         self._rng = rng
         self._points = options.points
         weights = options.granularities
@@ -43,9 +43,10 @@ class Timeline:
             self.event = self._in(start)
 
     def matching(self, wanted: Relation) -> Period:
-        """Return a period that stands in the relation `wanted` to the event."""
-        recipe = {"equal": self._same, "during": self._within, "overlap": self._across}[wanted]
-        return self._draw(recipe, wanted)
+        """Return a period in the relation `wanted` to the event."""
+        if wanted == "equal":
+            return self.event
+        return self._draw(self._within if wanted == "during" else self._across, wanted)
 
     def apart(self) -> Period:
         """Return a period that shares no day with the event."""
@@ -57,11 +58,8 @@ class Timeline:
             if period and clear_relation(period, self.event) == (True, wanted):
                 return period
 
-    def _same(self) -> Period:
-        return self.event
-
     def _within(self) -> Period | None:
-        """Propose a period inside the event, or around it, maybe with an end in common."""
+        """Propose a period inside the event, or around it, maybe sharing its start or end."""
         rng, event = self._rng, self.event
         if event.end and rng.random() < 0.6:
             if rng.random() < 0.4:
@@ -78,7 +76,7 @@ class Timeline:
         return self._from_to(start, end)
 
     def _across(self) -> Period | None:
-        """Propose a period over one end of the event."""
+        """Propose a period across the start or the end of the event."""
         event = self.event
         inside = self._rng.randint(event.first, event.last)
         beyond = self._rng.randint(60, 6 * _YEAR)
@@ -87,7 +85,7 @@ class Timeline:
         return self._from_to(inside, event.last + beyond)
 
     def _elsewhere(self) -> Period | None:
-        """Propose a period before or after the event; nearer ones are likelier."""
+        """Propose a period before or after the event, more often a near one."""
         rng, event = self._rng, self.event
         gap = 1 + int(15 * _YEAR * rng.random() ** 2)
         length = rng.randint(90, 8 * _YEAR)

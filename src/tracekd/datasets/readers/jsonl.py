@@ -1,0 +1,148 @@
+"""Your own dataset: one question per line, as JSON.
+
+    {"question": "Where is Mary?", "context": ["Mary went home.", "Bo ate."], "answers": "home",
+     "class": "location", "gold_facts": [0], "split": "test", "id": "q17"}
+
+question    text
+context     list of texts, the facts or passages in order; one text is a context of one fact
+answers     list of texts, or one text; whether together they make the answer (all) or are
+            alternatives (any) is `answers` of the entry in datasets.yaml
+class       text: the gold answer of the Classification step
+gold_facts  optional: the supporting facts, in the order of the reasoning, as indexes into context
+            (from 0) or as texts that occur in context. Without it the entry must name a rule that
+            finds them, e.g. `facts: {paper: answer_string, full: answer_string}`.
+split       optional: train or test (validation is cut from train). If no line has it, a fifth of
+            the questions of each class becomes the test split, always the same ones.
+id          optional: a text, unique; by default the line's "file:line"
+
+The path is one file or a folder of *.jsonl files; further fields are ignored. A line that does not
+fit is left out and counted, with its place and the reason, in the manifest.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tracekd.config import Settings, parse_settings
+from tracekd.datasets import Loaded, Rejection, Wanted, fields, most_frequent, rawfiles, table
+from tracekd.datasets.fields import RejectedError
+from tracekd.errors import TracekdError
+from tracekd.randomness import digest
+
+_TEST_SHARE = 0.2
+
+
+class JsonlOptions(Settings):
+    """The reader has no options."""
+
+
+def raw_files(folder: Path, options: dict[str, Any]) -> list[Path]:
+    """Return the file itself, or all *.jsonl files of a folder."""
+    parse_settings(JsonlOptions, options, "datasets.yaml: options of the reader jsonl")
+    found = [folder] if folder.is_file() else rawfiles.files(folder, "*.jsonl")
+    if not found:
+        raise TracekdError(f"{folder}: no *.jsonl files; add one, or set path to another folder")
+    return found
+
+
+def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded:  # noqa: ARG001
+    """Read one file, or all files of a folder; `wanted` is ignored.
+
+    Raises:
+        TracekdError: if there is no file or no question, or if a file is not JSON lines.
+    """
+    if folder is None:
+        raise TracekdError("the reader jsonl reads files: set path or files in datasets.yaml")
+    rejected: list[Rejection] = []
+    rows: list[dict[str, Any]] = []
+    ids: set[str] = set()
+    for path in raw_files(folder, options):
+        for source, record in rawfiles.json_records(path):
+            try:
+                row = _row(fields.require(record, ("question", "context", "answers", "class")))
+                row["id"] = _unique(record.get("id", source), ids)
+            except RejectedError as reason:
+                rejected.append(Rejection(source, str(reason)))
+            else:
+                rows.append({**row, "source": source})
+    if any(row["split"] for row in rows):
+        for row in rows:
+            if row["split"] is None:
+                reason = "missing field: split, which other lines have; add train or test"
+                rejected.append(Rejection(row["source"], reason))
+    else:
+        _cut_test_split(rows)
+    splits = {name: [row for row in rows if row["split"] == name] for name in ("train", "test")}
+    for name, chosen in splits.items():
+        if not chosen:
+            raise TracekdError(f"{folder}: no {name} question{most_frequent(rejected)}")
+    unmarked = sum(row["gold_facts"] is None for row in rows)
+    notes = {"no gold_facts: the entry must name a rule under facts": unmarked} if unmarked else {}
+    tables = {
+        name: table([{**row, "id": f"jsonl/{name}/{row['id']}"} for row in chosen])
+        for name, chosen in splits.items()
+    }
+    return Loaded(splits=tables, rejected=rejected, notes=notes)
+
+
+def _row(record: Mapping[str, Any]) -> dict[str, Any]:
+    context = fields.context(_listed(record["context"]), "context")
+    answers = [
+        fields.text(a, "answers") for a in fields.texts(_listed(record["answers"]), "answers")
+    ]
+    if not answers:
+        raise RejectedError("answers: found an empty list, expected at least one text")
+    split = record.get("split")
+    if split not in (None, "train", "test"):
+        raise RejectedError("split: found another value than train and test")
+    return {
+        "question": fields.text(record["question"], "question"),
+        "context": context,
+        "answers": list(dict.fromkeys(answers)),
+        "question_class": fields.text(record["class"], "class"),
+        "subtype": None,
+        "gold_facts": _gold_facts(record.get("gold_facts"), context),
+        "split": split,
+    }
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _gold_facts(value: Any, context: list[str]) -> list[int] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise RejectedError("gold_facts: expected a list of indexes or of texts")
+    found = []
+    for item in value:
+        if isinstance(item, str) and item in context:
+            found.append(context.index(item))
+        elif isinstance(item, int) and not isinstance(item, bool) and 0 <= item < len(context):
+            found.append(item)
+        else:
+            raise RejectedError(
+                "gold_facts: found an item that is neither an index into context (from 0) nor one "
+                "of its texts"
+            )
+    return list(dict.fromkeys(found))
+
+
+def _unique(value: Any, ids: set[str]) -> str:
+    found = fields.text(value, "id")
+    if found in ids:
+        raise RejectedError("id: a duplicate")
+    ids.add(found)
+    return found
+
+
+def _cut_test_split(rows: list[dict[str, Any]]) -> None:
+    """Set `split`: test for the fifth of each class whose ids have the smallest digests."""
+    by_class: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_class.setdefault(row["question_class"], []).append(row)
+    for chosen in by_class.values():
+        chosen.sort(key=lambda row: digest("jsonl", row["id"]))
+        for rank, row in enumerate(chosen):
+            row["split"] = "test" if rank < round(_TEST_SHARE * len(chosen)) else "train"
