@@ -398,8 +398,8 @@ FAULTS = (
     Fault(
         "answers compared with another row's gold",
         "scoring/table.py",
-        'paired = questions.join(predictions, on="id", how="left", maintain_order="left")',
-        'paired = pl.concat([questions, predictions.drop("id")], how="horizontal")',
+        'prediction = predicted[question["id"]]',
+        "prediction = predictions.row(len(rows), named=True)",
         ("scoring/test_table.py",),
     ),
     Fault(
@@ -412,16 +412,23 @@ FAULTS = (
     Fault(
         "a trace is right if one of its steps is",
         "scoring/traces.py",
-        "pl.all_horizontal(column",
-        "pl.any_horizontal(column",
+        "all(right) and",
+        "any(right) and",
         ("scoring/test_traces.py",),
     ),
     Fault(
         "a trace may quote further facts and still be right",
         "scoring/traces.py",
-        "(quoted == shared)",
-        "(quoted >= shared)",
+        "set(predicted) == gold and not unmatched",
+        "set(predicted) >= gold",
         ("scoring/test_traces.py",),
+    ),
+    Fault(
+        "a text without an answer may be right",
+        "scoring/answers/__init__.py",
+        "correct=verdict.correct and reading.answer_text is not None",
+        "correct=verdict.correct",
+        ("scoring/test_answers.py",),
     ),
     Fault(
         "trace and answer of the 2x2 exchanged",
@@ -431,11 +438,18 @@ FAULTS = (
         ("scoring/test_metrics.py",),
     ),
     Fault(
+        "the interval of a difference uses the wrong side of a share's interval",
+        "statistics/intervals.py",
+        "difference - hypot(one - one_low, two_high - two)",
+        "difference - hypot(one_high - one, two - two_low)",
+        ("statistics/test_intervals.py",),
+    ),
+    Fault(
         "phi without its sign",
         "statistics/association.py",
         "return (a * d - b * c) / float(",
         "return abs(a * d - b * c) / float(",
-        ("statistics/test_link.py",),
+        ("statistics/test_association.py",),
     ),
     Fault(
         "an incomplete checkpoint is taken for a whole one",

@@ -12,7 +12,7 @@ from tracekd.statistics.association import (
     mutual_information,
     odds_ratio,
     phi,
-    risk_difference_interval,
+    risk_difference,
 )
 from tracekd.statistics.values import Undefined
 
@@ -28,7 +28,8 @@ def test_counting_two_arrays() -> None:
 
 def test_newcombes_own_example() -> None:
     # Newcombe 1998, table II (a): 56/70 - 48/80, method 10.
-    low, high = risk_difference_interval(Counts(56, 14, 48, 32))
+    difference, low, high = risk_difference(Counts(56, 14, 48, 32))
+    assert difference == pytest.approx(0.2)
     assert (low, high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
 
 
@@ -103,6 +104,6 @@ def test_without_an_association_5_per_cent_of_tests_raise_a_false_alarm() -> Non
 
 def test_the_interval_of_the_risk_difference_covers_a_known_effect_95_per_cent() -> None:
     rng = np.random.default_rng(2)
-    bounds = [risk_difference_interval(_draw(rng, 0.9, 0.4, 150)) for _ in range(1000)]
-    covered = [low <= 0.5 <= high for low, high in bounds]
+    bounds = [risk_difference(_draw(rng, 0.9, 0.4, 150)) for _ in range(1000)]
+    covered = [low <= 0.5 <= high for _, low, high in bounds]
     assert 0.93 <= np.mean(covered) <= 0.975

@@ -15,19 +15,15 @@ from tracekd.statistics.intervals import share_interval
 from tracekd.statistics.paired import change_interval
 from tracekd.statistics.values import Tree, Undefined, Value, ratio
 
-#: Name of an effect in details.json -> the traces compared, from the first to the second.
-EFFECTS = {
-    "gold_to_incorrect": ("gold", "incorrect"),
-    "gold_to_shuffled": ("gold", "shuffled"),
-    "gold_to_filler": ("gold", "filler"),
-    "gold_to_empty": ("gold", "empty"),
-    "own_to_gold": ("own", "gold"),
-    "own_to_empty": ("own", "empty"),
-    "own_to_corrected_class": ("own", "corrected_class"),
-    "own_to_corrected_facts": ("own", "corrected_facts"),
-    "own_to_corrupted_class": ("own", "corrupted_class"),
-    "own_to_corrupted_facts": ("own", "corrupted_facts"),
+_SECOND = {
+    "gold": ("incorrect", "shuffled", "filler", "empty"),
+    "own": (
+        *("gold", "empty", "corrected_class", "corrected_facts", "corrupted_class"),
+        "corrupted_facts",
+    ),
 }
+#: Name of an effect in details.json -> the traces compared.
+EFFECTS = {f"{a}_to_{b}": (a, b) for a, others in _SECOND.items() for b in others}
 #: The effect that is reported by class too.
 MAIN_EFFECT = "gold_to_incorrect"
 

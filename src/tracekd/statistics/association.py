@@ -60,12 +60,12 @@ def association(counts: Counts, step: str = "step") -> Tree:
     Pearson's chi-square without continuity correction and its p-value, which is Fisher's exact one
     if an expected count is below 5 (`exact_test` is then 1); mutual information in bits.
     """
-    low, high = risk_difference_interval(counts, step)
+    difference, low, high = risk_difference(counts, step)
     odds, odds_low, odds_high = odds_ratio(counts)
     statistic, p_value, exact = independence(counts, step)
     return {
         **shares(counts, step),
-        "risk_difference": risk_difference(counts, step),
+        "risk_difference": difference,
         "risk_difference_low": low,
         "risk_difference_high": high,
         "odds_ratio": odds,
@@ -79,25 +79,16 @@ def association(counts: Counts, step: str = "step") -> Tree:
     }
 
 
-def risk_difference(counts: Counts, step: str = "step") -> Value:
-    """Return P(answer right | step right) - P(answer right | step wrong)."""
+def risk_difference(counts: Counts, step: str = "step") -> tuple[Value, Value, Value]:
+    """Return P(answer right | step right) - P(answer right | step wrong), Newcombe's interval."""
     if fault := _one_sided(counts, step):
-        return fault
-    return counts.right_right / counts.steps_right - counts.wrong_right / counts.steps_wrong
-
-
-def risk_difference_interval(counts: Counts, step: str = "step") -> tuple[Value, Value]:
-    """Return Newcombe's interval of the risk difference."""
-    if fault := _one_sided(counts, step):
-        return fault, fault
-    right, wrong = (
-        (part / whole, *wilson_interval(part, whole))
-        for part, whole in (
-            (counts.right_right, counts.steps_right),
-            (counts.wrong_right, counts.steps_wrong),
-        )
+        return fault, fault, fault
+    right, wrong = counts.right_right / counts.steps_right, counts.wrong_right / counts.steps_wrong
+    low, high = newcombe_interval(
+        (right, *wilson_interval(counts.right_right, counts.steps_right)),
+        (wrong, *wilson_interval(counts.wrong_right, counts.steps_wrong)),
     )
-    return newcombe_interval(right, wrong)
+    return right - wrong, low, high
 
 
 def odds_ratio(counts: Counts) -> tuple[Value, Value, Value]:

@@ -5,7 +5,6 @@ Resampling n questions from a table of k distinct cells is one multinomial draw 
 """
 
 from collections.abc import Callable
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,9 +16,6 @@ from tracekd.statistics.values import Undefined, Value
 RESAMPLES = 10_000
 # Above this many distinct values, drawing questions is cheaper than drawing counts.
 _MAX_CELLS = 64
-# Above so many questions the mean is normally distributed to more digits than resamples give, and
-# drawing them takes seconds for each interval.
-_MANY = 50_000
 # Numbers held in memory at a time.
 _CHUNK = 10_000_000
 
@@ -66,20 +62,13 @@ def interval(
 def mean_interval(
     values: ArrayLike, rng: np.random.Generator, resamples: int = RESAMPLES
 ) -> tuple[Value, Value]:
-    """Return the 95 % percentile interval of the mean of one value per question (no NaN).
-
-    Of more than 50,000 questions with many different values it is what the bootstrap converges to,
-    the normal interval.
-    """
+    """Return the 95 % percentile interval of the mean of one value per question (no NaN)."""
     observed = np.asarray(values, dtype=np.float64)
     if not observed.size:
         return _nothing("no question")
     distinct, cells = np.unique(observed, return_counts=True)
     if distinct.size <= _MAX_CELLS:
         return interval(cells, lambda drawn: drawn @ distinct / observed.size, rng, resamples)
-    if observed.size > _MANY:
-        half = NormalDist().inv_cdf((1 + LEVEL) / 2) * observed.std() / np.sqrt(observed.size)
-        return float(observed.mean() - half), float(observed.mean() + half)
     rows = max(1, _CHUNK // observed.size)
     means = [
         observed[rng.integers(observed.size, size=(size, observed.size), dtype=np.int32)].mean(

@@ -1,7 +1,7 @@
-"""The link with a third thing held fixed, so that easy and hard strata cannot fake or hide it.
+"""The association with a third variable held fixed: easy and hard strata cannot fake or hide it.
 
-Cochran-Mantel-Haenszel: each stratum (a class of questions) has a 2x2 of its own; what is pooled is
-the association within strata.
+Cochran-Mantel-Haenszel: each stratum (a class of questions) has its own 2x2; what is pooled is the
+association within strata.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ def stratified(strata: Sequence[Counts]) -> Tree:
 
     Mantel-Haenszel risk difference and odds ratio (interval of Robins, Breslow and Greenland),
     the Cochran-Mantel-Haenszel test without continuity correction, its p-value the exact
-    conditional one where chi-square does not hold (Mantel and Fleiss 1980), and how many strata
-    have anything to say: both verdicts of the step, for the test both verdicts of the answer too.
+    conditional one where chi-square does not hold (Mantel and Fleiss 1980), and how many strata are
+    informative: they have both verdicts of the step and both of the answer.
     """
     compared = [counts for counts in strata if counts.steps_right and counts.steps_wrong]
     informative = [

@@ -1,6 +1,6 @@
 """Numbers that may be undefined: a reason in their place, never a 0.
 
-`settle` turns a tree of such values into what metrics.json holds (null) and, apart, the reasons.
+`settle` turns a tree of such values into JSON, with null for what is undefined, and the reasons.
 """
 
 import math
@@ -8,20 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-#: Significant digits in metrics.json: enough for every comparison, few enough that two machines
+#: Significant digits in JSON: enough for every comparison, few enough that two machines
 #: agree. Not decimals, which would turn a small p-value into 0.
 DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Undefined:
-    """Stands where a number would, and says why there is none."""
+    """Takes the place of a number and gives the reason why there is none."""
 
     reason: str
 
 
 Value = float | int | Undefined
-#: A tree whose leaves are values; keys are the names in metrics.json.
+#: A tree whose leaves are values; keys are those of the JSON.
 Tree = Mapping[str, Any]
 
 
