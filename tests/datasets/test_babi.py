@@ -41,34 +41,26 @@ def test_support_ids_are_lines_and_become_positions_in_the_context(tmp_path: Pat
         "gold_facts": [1, 0],
         "source": f"{tmp_path.name}/qa8_lists-sets_train.txt:4",
     }
-    assert rows[0]["context"] == ["Mary took the milk."]
-    assert rows[0]["gold_facts"] == [0]
+    assert (rows[0]["context"], rows[0]["gold_facts"]) == (["Mary took the milk."], [0])
 
 
 def test_a_path_keeps_its_repeated_steps(tmp_path: Path) -> None:
-    rows = read(folder_of(tmp_path)).splits["test"].to_dicts()
-    assert rows[2]["id"] == "babi/test/qa8:6"
-    assert rows[2]["answers"] == ["n", "n"]
-    assert rows[2]["context"] == ["The hall is north of the den."]
+    row = read(folder_of(tmp_path)).splits["test"].to_dicts()[2]
+    assert (row["id"], row["answers"]) == ("babi/test/qa8:6", ["n", "n"])
+    assert row["context"] == ["The hall is north of the den."]
 
 
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("2 Where? \tden\t7", "a support id points to no statement before the question"),
-        ("2 Where? \tden\t2", "a support id points to no statement before the question"),
-        ("2 Where? \tden\tx", "a support id points to no statement before the question"),
-        ("2 Where? \tden\t\u0661", "a support id points to no statement before the question"),
-        (
-            f"2 Where? \tden\t{'1' * 5000}",
-            "a support id points to no statement before the question",
+        *(
+            (f"2 Where? \tden\t{support}", "a support ID does not point to a statement before the")
+            for support in ("7", "2", "x", "\u0661", "1" * 5000)
         ),
+        ("2 Where? \tden\t", "no support ID"),
         ("2 Where? \t\u200b\t1", "the answer is empty or has an empty item"),
-        ("2 \u202e\tden\t1", "the question is blank"),
-        ("2 Where? \tden\t", "no support id"),
-        ("2 Where? \t\t1", "the answer is empty or has an empty item"),
         ("2 Where? \tden,\t1", "the answer is empty or has an empty item"),
-        ("2  \tden\t1", "the question is blank"),
+        ("2 \u202e\tden\t1", "the question is blank"),
         ("1 Where? \tden\t1", "a context without facts"),
     ],
 )
@@ -76,9 +68,9 @@ def test_a_faulty_question_is_rejected_with_its_place_and_reason(
     tmp_path: Path, line: str, reason: str
 ) -> None:
     loaded = read(folder_of(tmp_path, train=f"1 Mary moved.\n{line}\n{STORY}"))
-    assert [(r.source.split("/")[-1], r.reason) for r in loaded.rejected] == [
-        ("qa8_lists-sets_train.txt:2", reason)
-    ]
+    (rejection,) = loaded.rejected
+    assert rejection.source.endswith("qa8_lists-sets_train.txt:2")
+    assert rejection.reason.startswith(reason)
     assert len(loaded.splits["train"]) == 3
 
 
@@ -87,10 +79,9 @@ def test_a_faulty_question_is_rejected_with_its_place_and_reason(
     [
         ("1 Mary moved.\nno id\n", r"train\.txt:2: not a bAbI line: 'no id'"),
         ("1 Mary moved.\n2 Where?\tden\n", r"train\.txt:2: not a bAbI line"),
-        ("1 Mary moved.\n3 Where?\tden\t1\n", r"train\.txt:2: line id 3 after 1"),
+        ("1 Mary moved.\n3 Where?\tden\t1\n", r"train\.txt:2: line ID 3 follows 1"),
         ("1 Mary moved.\n2 Where is Ma", r"train\.txt:2: the last line has no line end"),
-        ("1 Mary moved.\n", "zero questions of the class lists-sets"),
-        ("", "zero questions of the class lists-sets"),
+        ("1 Mary moved.\n", "no question of the class lists-sets"),
     ],
 )
 def test_a_damaged_file_is_one_error(tmp_path: Path, text: str, message: str) -> None:
@@ -109,14 +100,17 @@ def test_the_folder_may_be_the_release_its_parent_or_the_variant(tmp_path: Path)
 
 
 def test_an_absent_folder_file_or_task_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TracekdError, match="nowhere: no such folder"):
+    with pytest.raises(TracekdError, match=r"nowhere: no"):
         read(tmp_path / "nowhere")
     with pytest.raises(TracekdError, match=r"expected one file qa7_counting_train\.txt"):
         read(folder_of(tmp_path), tasks=[7])
-    with pytest.raises(TracekdError, match="no task 21"):
-        read(tmp_path, tasks=[21])
-    with pytest.raises(TracekdError, match="taskss: unknown key; did you mean tasks"):
-        read(tmp_path, taskss=[1])
+    for tasks, message in (
+        ([21], "less than or equal to 20"),
+        ([], "at least 1"),
+        ([1, 1], "dupl"),
+    ):
+        with pytest.raises(TracekdError, match=f"reader babi: tasks.*{message}"):
+            read(tmp_path, tasks=tasks)
 
 
 def test_all_twenty_tasks_of_the_real_data_are_read_without_loss(shared: Path) -> None:

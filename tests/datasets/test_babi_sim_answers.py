@@ -252,7 +252,7 @@ def test_the_answer_can_be_read_from_the_text(seed: int) -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(SEEDS, OPTIONS)
-def test_the_answer_can_be_read_from_the_text_whatever_the_knobs(
+def test_the_answer_can_be_read_from_the_text_whatever_the_options(
     seed: int, options: dict[str, Any]
 ) -> None:
     for row in questions(seed, 44, options):
@@ -264,9 +264,9 @@ def test_the_answer_can_be_read_from_the_text_whatever_the_knobs(
 def test_the_supporting_facts_are_enough_and_none_is_idle(seed: int) -> None:
     for row in questions(seed, 110, {}):
         gold = sorted(row["gold_facts"])
-        told = [row["context"][index] for index in gold]
+        facts = [row["context"][index] for index in gold]
         assert len(set(gold)) == len(gold)
-        assert solve(told, row["question"]) == row["answers"], row
-        for left_out in range(len(told)):
-            fewer = told[:left_out] + told[left_out + 1 :]
+        assert solve(facts, row["question"]) == row["answers"], row
+        for left_out in range(len(facts)):
+            fewer = facts[:left_out] + facts[left_out + 1 :]
             assert solve(fewer, row["question"]) != row["answers"], row

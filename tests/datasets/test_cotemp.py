@@ -46,11 +46,11 @@ def test_a_record_becomes_a_question(tmp_path: Path) -> None:
     assert loaded.splits["test"].is_empty()
 
 
-def test_an_answer_that_stands_twice_is_kept_once_and_noted(tmp_path: Path) -> None:
+def test_a_duplicate_answer_is_removed_and_noted(tmp_path: Path) -> None:
     loaded = read(folder_of(tmp_path, RECORD | {"answer": ["B", "C", "B"]}), "equal")
     assert loaded.splits["train"]["answers"].to_list() == [["B", "C"]]
     assert loaded.rejected == []
-    assert loaded.notes == {"an answer that stood twice in a record was kept once": 1}
+    assert loaded.notes == {"a duplicate answer in a record was removed": 1}
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,10 @@ def test_an_answer_that_stands_twice_is_kept_once_and_noted(tmp_path: Path) -> N
         ({"facts": []}, "facts is empty: a context without facts"),
         ({"facts": ["", "x"]}, "facts holds a blank text"),
         ({"question": "\ud800"}, "question holds half a surrogate pair"),
-        ({"index": 7}, "index stands twice in the file"),
+        ({"index": 7}, "index is a duplicate within the file"),
         ({"index": "4"}, "index is not a whole number"),
+        ({"triple_element": "s2_r1_o1"}, "triple_element is not of the form S1_R2_O2"),
+        ({"triple_element": "S3_R1_O2"}, "triple_element is not of the form S1_R2_O2"),
     ],
 )
 def test_a_faulty_record_is_rejected_with_its_place_and_reason(
@@ -78,17 +80,23 @@ def test_a_faulty_record_is_rejected_with_its_place_and_reason(
     assert len(loaded.splits["train"]) == 1
 
 
-def test_files_that_are_absent_doubled_or_empty_are_errors(tmp_path: Path) -> None:
+def test_files_that_are_absent_duplicate_or_empty_are_errors(tmp_path: Path) -> None:
     with pytest.raises(TracekdError, match=r"no file equal\.json"):
         read(tmp_path, "equal")
     folder_of(tmp_path)
-    with pytest.raises(TracekdError, match="zero questions of the class equal"):
+    with pytest.raises(TracekdError, match="no question of the class equal; there is no record"):
+        read(tmp_path, "equal")
+    folder_of(tmp_path, RECORD | {"answer": None})
+    with pytest.raises(TracekdError, match=r"most: missing field: answer \(first equal\.json:1"):
         read(tmp_path, "equal")
     folder_of(tmp_path, RECORD, name="equal.more.json")
     with pytest.raises(TracekdError, match="several files of the class equal"):
         read(tmp_path, "equal")
     with pytest.raises(TracekdError, match="no such folder"):
-        read(tmp_path / "nowhere")
+        read(tmp_path / "nowhere", "equal")
+    for classes, message in ((["equal", "equal"], "has a duplicate"), ([], "at least 1 item")):
+        with pytest.raises(TracekdError, match=f"reader cotemp: classes: .*{message}"):
+            read(tmp_path, *classes)
 
 
 def test_the_published_split_is_that_of_pandas() -> None:
@@ -142,26 +150,3 @@ def test_a_rejected_record_moves_no_other_to_another_split(tmp_path: Path) -> No
         assert damaged.splits[split]["id"].to_list() == [
             key for key in rows["id"] if key != "cotemp/all/equal:7"
         ]
-
-
-def test_an_empty_class_says_why(tmp_path: Path) -> None:
-    with pytest.raises(
-        TracekdError, match=r"left out: 1 records, most: missing field: answer \(first eq"
-    ):
-        read(folder_of(tmp_path, RECORD | {"answer": None}), "equal")
-
-
-@pytest.mark.parametrize("classes", [[], ["equal", "equal"]])
-def test_no_class_or_one_twice_is_an_error_of_the_options(
-    tmp_path: Path, classes: list[str]
-) -> None:
-    with pytest.raises(TracekdError, match="options of the reader cotemp: classes: found"):
-        read(folder_of(tmp_path, RECORD), *classes)
-
-
-@pytest.mark.parametrize("element", ["s2_r1_o1", "S3_R1_O2", "S1"])
-def test_another_triple_element_is_rejected(tmp_path: Path, element: str) -> None:
-    loaded = read(folder_of(tmp_path, RECORD | {"triple_element": element}, RECORD), "equal")
-    assert [rejection.reason for rejection in loaded.rejected] == [
-        "triple_element is not of the form S1_R2_O2"
-    ]

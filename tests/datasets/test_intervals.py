@@ -48,7 +48,7 @@ def test_a_coarse_date_covers_all_the_days_it_names(text: str, first: date, last
 
 
 @pytest.mark.parametrize("text", ["", "soon", "0", "Mai, 2014", "February 30, 2014", "2014-03-11"])
-def test_what_is_no_date_is_an_error_that_shows_what_is(text: str) -> None:
+def test_text_that_is_not_a_date_is_an_error_that_shows_one(text: str) -> None:
     with pytest.raises(TracekdError, match="is not a date; expected one like"):
         Stamp.parse(text)
 
@@ -108,7 +108,9 @@ def test_a_relation_is_clear_if_coarse_ends_cannot_change_it(
 
 
 @given(PERIODS, PERIODS)
-def test_two_periods_relate_just_if_they_share_a_day(one: Period, other: Period) -> None:
+def test_two_periods_are_related_if_and_only_if_they_share_a_day(
+    one: Period, other: Period
+) -> None:
     shared = max(one.first, other.first) <= min(one.last, other.last)
     assert (relation(one, other) is not None) is shared
 
@@ -121,7 +123,7 @@ def test_the_class_is_the_one_relation_or_mix() -> None:
 
 
 @pytest.mark.parametrize("granularity", ["year", "month", "day"])
-def test_a_stamp_holds_the_day_it_was_made_of(granularity: Granularity) -> None:
+def test_a_stamp_contains_the_day_it_was_made_from(granularity: Granularity) -> None:
     day = date(2016, 2, 29).toordinal()
     stamp = Stamp.of(day, granularity)
     assert stamp.first <= day <= stamp.last
@@ -134,7 +136,7 @@ EVENT = re.compile(
 
 
 @pytest.mark.parametrize("name", ["equal", "overlap", "mix"])
-def test_the_classes_of_real_questions_come_out(shared: Path, name: str) -> None:
+def test_the_algebra_gives_the_classes_of_real_questions(shared: Path, name: str) -> None:
     """For all but the few in which upstream's facts and answers do not agree."""
     lines = (shared / f"datasets/cotemp/{name}.json").read_text(encoding="utf-8").splitlines()
     found = []
@@ -143,12 +145,12 @@ def test_the_classes_of_real_questions_come_out(shared: Path, name: str) -> None
             continue
         facts = [split_fact(fact) for fact in record["facts"]]
         event, *others = [
-            when for said, when in facts if said.startswith(named[1]) and said.endswith(named[2])
+            when for fact, when in facts if fact.startswith(named[1]) and fact.endswith(named[2])
         ]
         relations = [
             relation(event, when)
-            for said, when in facts
-            if when is not event and any(answer in said for answer in record["answer"])
+            for fact, when in facts
+            if when is not event and any(answer in fact for answer in record["answer"])
         ]
         if not others and None not in relations:
             found.append(relation_class(relations))

@@ -1,14 +1,17 @@
+import hashlib
 import shutil
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-import yaml
 
-from tracekd.config import DatasetSpec, load_dataset
-from tracekd.datasets import Loaded, Wanted, sources, table
-from tracekd.datasets.readers import cotemp
+from tracekd.config import DatasetSpec, HubDataset, load_dataset, parse_settings
+from tracekd.datasets import Loaded, Wanted, sources
+from tracekd.datasets.readers import babi, cotemp
 from tracekd.errors import TracekdError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,147 +23,157 @@ RECORD = (
 
 
 def spec(**values: Any) -> DatasetSpec:
-    entry = {
-        "reader": "cotemp",
-        "answer_metric": "cotemp",
-        "answers": "all",
-        "class_sentence": "{class}",
-        "facts": {"paper": "answer_string"},
-        "options": {"classes": ["equal"]},
-    }
-    return DatasetSpec.model_validate(entry | values)
+    entry = {"name": "mine", "reader": "cotemp", "options": {"classes": ["equal"]}}
+    return parse_settings(DatasetSpec, entry | values, "datasets.yaml: mine")
 
 
 @pytest.fixture
 def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project root with a raw folder in it."""
+    """A folder of raw files in a project root that has a datasets.yaml."""
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     folder = tmp_path / "raw"
     folder.mkdir()
     (folder / "equal.json").write_text(RECORD)
-    shutil.copy(ROOT / "datasets.yaml", tmp_path / "datasets.yaml")
+    (tmp_path / "datasets.yaml").write_text(
+        "mine:\n  reader: cotemp\n  options: {classes: [equal]}\n"
+    )
     return folder
 
 
-def pinned(raw: Path, path: str = "raw") -> DatasetSpec:
-    settings = raw.parent / "datasets.yaml"
-    entries = yaml.safe_load(settings.read_text())
-    entries["cotemp"]["options"] = {"classes": ["equal"]}
-    settings.write_text(yaml.safe_dump(entries))
-    sources.pin("cotemp", settings, path)
-    return load_dataset(settings, "cotemp")
+def pinned(raw: Path, path: str | None = "raw") -> DatasetSpec:
+    sources.pin("mine", raw.parent / "datasets.yaml", path)
+    return load_dataset(raw.parent / "datasets.yaml", "mine")
 
 
 def test_a_pinned_folder_is_read_from_the_project_root(raw: Path) -> None:
-    loaded = sources.load("cotemp", pinned(raw), WANTED)
-    assert loaded.splits["train"]["id"].to_list() == ["cotemp/all/equal:0"]
-    assert list(loaded.raw) == ["equal.json"]
-    assert len(loaded.raw["equal.json"]) == 64
-
-
-def test_changed_raw_data_is_an_error_that_names_both_hashes_and_the_remedy(raw: Path) -> None:
-    entry = pinned(raw)
-    (raw / "equal.json").write_text(RECORD.replace("B", "C"))
-    found = sources.pin("cotemp", raw.parent / "datasets.yaml")
-    with pytest.raises(TracekdError) as error:
-        sources.load("cotemp", entry, WANTED)
-    for part in (entry.sha256, found, r"python stages/prepare.py --pin cotemp"):
-        assert str(part) in str(error.value)
-
-
-def test_that_files_are_not_the_pinned_ones_comes_before_what_is_wrong_in_them(raw: Path) -> None:
-    entry = pinned(raw)
-    (raw / "equal.json").write_text("no JSON")
-    with pytest.raises(TracekdError, match="not those that datasets"):
-        sources.load("cotemp", entry, WANTED)
-    sources.pin("cotemp", raw.parent / "datasets.yaml")
-    again = load_dataset(raw.parent / "datasets.yaml", "cotemp")
-    with pytest.raises(TracekdError, match=r"equal\.json:1: not JSON"):
-        sources.load("cotemp", again, WANTED)
-
-
-def test_a_file_that_the_reader_does_not_use_changes_no_hash(raw: Path) -> None:
+    (raw / "README").write_text("no file of the reader changes no hash")
     entry = pinned(raw)
     (raw / "README").write_text("x")
-    assert sources.load("cotemp", entry, WANTED).rejected == []
+    loaded = sources.load(entry, WANTED)
+    assert loaded.splits["train"]["id"].to_list() == ["cotemp/all/equal:0"]
+    assert loaded.raw == {"equal.json": hashlib.sha256(RECORD.encode()).hexdigest()}
 
 
-def test_a_folder_without_a_pin_is_an_error_that_says_how_to_pin(raw: Path) -> None:
-    with pytest.raises(TracekdError, match=r"sha256 is null.*prepare\.py --pin cotemp"):
-        sources.load("cotemp", spec(path="raw"), WANTED)
+def test_the_hash_of_a_folder_stays_what_it_is(raw: Path) -> None:
+    """A change here would invalidate the pins of users."""
+    lines = f"{hashlib.sha256(RECORD.encode()).hexdigest()}  equal.json\n"
+    assert pinned(raw).sha256 == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_changed_raw_data_is_an_error_with_both_hashes_and_the_remedy(raw: Path) -> None:
+    entry = pinned(raw)
+    (raw / "equal.json").write_text("not JSON")
+    with pytest.raises(TracekdError) as error:
+        sources.load(entry, WANTED)
+    again = pinned(raw, None)
+    for part in (entry.sha256, again.sha256, "`python stages/prepare.py --pin mine`"):
+        assert str(part) in str(error.value)
+    with pytest.raises(TracekdError, match=r"equal\.json:1: not JSON"):
+        sources.load(again, WANTED)
 
 
 def test_pinning_keeps_the_rest_of_the_file_as_it_is(raw: Path) -> None:
-    settings = raw.parent / "datasets.yaml"
-    (raw.parent / "babi").mkdir()
-    (raw.parent / "babi" / "qa1_single-supporting-fact_train.txt").write_text("1 A.\n")
+    settings = Path(shutil.copy(ROOT / "datasets.yaml", raw.parent))
+    (raw / "qa1_single-supporting-fact_train.txt").write_text("1 A.\n")
     before = settings.read_text().splitlines()
-    sha256 = sources.pin("babi", settings, "babi")
+    sha256 = sources.pin("babi", settings, "raw")
     after = settings.read_text().splitlines()
-    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
-    assert [new.split("#")[0].strip() for _, new in changed] == ["path: babi", f"sha256: {sha256}"]
-    assert [line.count("#") for line in before] == [line.count("#") for line in after]
-    assert load_dataset(settings, "babi").sha256 == sha256
+    changed = [new.strip() for old, new in zip(before, after, strict=True) if old != new]
+    assert changed == ["path: raw", f"sha256: {sha256}"]
 
 
-def test_what_cannot_be_pinned_is_said(raw: Path) -> None:
+def test_what_cannot_be_read_or_pinned_is_explained(raw: Path) -> None:
     settings = raw.parent / "datasets.yaml"
-    before = settings.read_bytes()
-    with pytest.raises(TracekdError, match="--pin: unknown data set 'babbi'; did you mean babi"):
-        sources.pin("babbi", settings)
-    with pytest.raises(TracekdError, match="path is null, so there is no folder to pin"):
-        sources.pin("babi", settings)
-    with pytest.raises(TracekdError, match=r"no such folder: .*nowhere"):
-        sources.pin("babi", settings, "nowhere")
-    with pytest.raises(TracekdError, match="makes its data itself"):
-        sources.pin("babi_sim", settings, "raw")
-    assert settings.read_bytes() == before
+    for message, faulty in (
+        (r"mine: path is set but sha256 is null.*prepare\.py --pin mine", spec(path="raw")),
+        (r"mine: path: no such folder or file: .*nowhere", spec(path="nowhere")),
+        (r"mine: has no path, files or hub; .*--pin mine --path FOLDER", spec()),
+        (r"reader babi_sim reads no files", spec(reader="babi_sim", path="raw", options={})),
+        (r"reader jsonl does not read from the hub", spec(reader="jsonl", hub=HUB, options={})),
+    ):
+        with pytest.raises(TracekdError, match=message):
+            sources.load(faulty, WANTED)
+    with pytest.raises(TracekdError, match=r"mine: path is null; name the folder or file with --p"):
+        sources.pin("mine", settings)
+    with pytest.raises(TracekdError, match=r"no such folder or file: .*nowhere"):
+        sources.pin("mine", settings, "nowhere")
+    with pytest.raises(TracekdError, match=r"--pin: .* no entry 'mime'.* did you mean mine"):
+        sources.pin("mime", settings, "raw")
 
 
-def test_an_absent_source_or_reader_is_named(raw: Path) -> None:
-    with pytest.raises(TracekdError, match=r"cotemp: no source; .*--pin cotemp --path FOLDER"):
-        sources.load("cotemp", spec(), WANTED)
-    with pytest.raises(TracekdError, match=r"path: no such folder: .*nowhere"):
-        sources.load("cotemp", spec(path="nowhere"), WANTED)
-    with pytest.raises(TracekdError, match="unknown reader 'cotmp'; did you mean cotemp"):
-        sources.load("cotemp", spec(reader="cotmp"), WANTED)
-    with pytest.raises(TracekdError, match="reader babi_sim reads no hub data set"):
-        hub = {"repo": "a/b", "revision": "0" * 40}
-        sources.load("x", spec(reader="babi_sim", hub=hub), WANTED)
+def test_a_reader_that_returns_other_splits_is_named(
+    raw: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cotemp, "read", lambda *_: Loaded({"train": pl.DataFrame()}, []))
+    with pytest.raises(TracekdError, match=r"^reader cotemp: returned the splits \['train'\]"):
+        sources.load(pinned(raw), WANTED)
 
 
-QUESTION = {
-    "id": "q/1",
-    "question": "?",
-    "context": ["a"],
-    "answers": ["a"],
-    "question_class": "c",
-    "subtype": None,
-    "gold_facts": None,
-    "source": "f:1",
+@pytest.fixture
+def address(raw: Path) -> Iterator[str]:
+    """Where a server on loopback offers the raw folder."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments, directory=str(raw))
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_an_entry_with_addresses_is_downloaded_by_itself(
+    raw: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path / "cache"))
+    blob = hashlib.sha1(b"blob %d\0" % len(RECORD) + RECORD.encode()).hexdigest()  # noqa: S324
+    file = {"url": f"{address}/equal.json", "git_hash": blob, "size": len(RECORD)}
+    loaded = sources.load(spec(files={"equal.json": file}), WANTED)
+    assert loaded.splits["train"]["id"].to_list() == ["cotemp/all/equal:0"]
+    assert list(loaded.raw) == ["equal.json"]
+    with pytest.raises(TracekdError, match=r"files\.\.\./x.*plain file name"):
+        spec(files={"../x": file})
+
+
+def test_the_files_of_cotemp_are_those_that_the_results_were_made_with(shared: Path) -> None:
+    entry = load_dataset(ROOT / "datasets.yaml", "cotemp")
+    assert entry.files is not None
+    assert set(entry.files) == {"equal.json", "overlap.json", "during.json", "mix.json"}
+    for name in ("equal.json", "overlap.json", "mix.json"):
+        content = (shared / "datasets" / "cotemp" / name).read_bytes()
+        blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()  # noqa: S324
+        assert (entry.files[name].git_hash, entry.files[name].size) == (blob, len(content))
+
+
+HUB = {"repo": "a/b", "revision": "0" * 40}
+STORY = {
+    "id": ["1", "2", "3", "4"],
+    "type": [0, 0, 1, 0],
+    "text": ["Mary moved to the den.", "John left.", "Where is Mary? ", "John moved."],
+    "supporting_ids": [[], [], ["1"], []],
+    "answer": ["", "", "den", ""],
 }
 
 
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"train": []}, "returned dict, expected Loaded"),
-        (Loaded({"train": pl.DataFrame()}, []), "the splits .'train'., expected train and test"),
-        (Loaded({"train": [QUESTION], "test": []}, []), "split train is a list; make a table"),  # type: ignore[dict-item]
-    ],
-)
-def test_a_reader_that_gives_something_else_is_named(
-    raw: Path, monkeypatch: pytest.MonkeyPatch, given: object, message: str
-) -> None:
-    entry = pinned(raw)
-    monkeypatch.setattr(cotemp, "read", lambda *_: given)
-    with pytest.raises(TracekdError, match=f"^reader cotemp: .*{message}"):
-        sources.load("cotemp", entry, WANTED)
-
-
-def test_a_row_with_text_for_a_list_or_without_a_key_is_named() -> None:
-    assert table([QUESTION])["answers"].to_list() == [["a"]]
-    with pytest.raises(TracekdError, match=r"f:1: q/1: answers is text.*expected List"):
-        table([QUESTION, QUESTION | {"answers": "attic"}])
-    with pytest.raises(TracekdError, match="f:1: q/1: subtype is missing"):
-        table([{key: value for key, value in QUESTION.items() if key != "subtype"}])
+def test_readers_read_the_files_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the layouts of the real repositories; tests/test_fetch.py has the download itself."""
+    monkeypatch.setattr(sources, "fetch_repository", lambda *_: tmp_path)
+    hub = HubDataset.model_validate(HUB)
+    (tmp_path / "equal.json").write_text(RECORD)
+    for split in ("train", "test"):
+        (tmp_path / f"en-qa1/{split}").mkdir(parents=True)
+        pl.DataFrame([{"story": STORY}]).write_parquet(tmp_path / f"en-qa1/{split}/0000.parquet")
+    loaded = cotemp.read_hub(hub, {"classes": ["equal"]})
+    assert loaded.splits["train"]["source"].to_list() == ["equal.json:1"]
+    for split, table in babi.read_hub(hub, {"tasks": [1]}).splits.items():
+        (row,) = table.to_dicts()
+        assert row["id"] == f"babi/{split}/qa1:3"
+        assert row["source"] == f"en-qa1/{split}:3"
+        assert row["context"] == ["Mary moved to the den.", "John left."]
+        assert (row["answers"], row["gold_facts"]) == (["den"], [0])
+    with pytest.raises(TracekdError, match=r"a/b at revision 0{12} has no file mix\.json; choose"):
+        cotemp.read_hub(hub, {"classes": ["mix"]})

@@ -66,22 +66,21 @@ def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded
             else:
                 rows.append({**row, "source": source})
     if any(row["split"] for row in rows):
-        for row in rows:
-            if row["split"] is None:
-                reason = "missing field: split, which other lines have; add train or test"
-                rejected.append(Rejection(row["source"], reason))
+        missing = "missing field: split, which other lines have; add train or test"
+        rejected += [Rejection(row["source"], missing) for row in rows if not row["split"]]
+        rows = [row for row in rows if row["split"]]
     else:
         _cut_test_split(rows)
-    splits = {name: [row for row in rows if row["split"] == name] for name in ("train", "test")}
-    for name, chosen in splits.items():
+    splits: dict[str, list[dict[str, Any]]] = {"train": [], "test": []}
+    for row in rows:
+        split = row.pop("split")
+        splits[split].append({**row, "id": f"jsonl/{split}/{row['id']}"})
+    for split, chosen in splits.items():
         if not chosen:
-            raise TracekdError(f"{folder}: no {name} question{most_frequent(rejected)}")
+            raise TracekdError(f"{folder}: no {split} question{most_frequent(rejected)}")
     unmarked = sum(row["gold_facts"] is None for row in rows)
     notes = {"no gold_facts: the entry must name a rule under facts": unmarked} if unmarked else {}
-    tables = {
-        name: table([{**row, "id": f"jsonl/{name}/{row['id']}"} for row in chosen])
-        for name, chosen in splits.items()
-    }
+    tables = {split: table(chosen) for split, chosen in splits.items()}
     return Loaded(splits=tables, rejected=rejected, notes=notes)
 
 

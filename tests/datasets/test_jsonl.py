@@ -1,0 +1,188 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tracekd.config import load_dataset
+from tracekd.datasets import Loaded, Wanted, sources
+from tracekd.datasets.fields import is_blank
+from tracekd.datasets.readers import jsonl
+from tracekd.errors import TracekdError
+
+ALL = Wanted(data_seed=0, train=None, test=None)
+RECORD = {
+    "question": "Where is Mary?",
+    "context": ["Mary went home.", "Bo ate.", "Mary slept."],
+    "answers": ["home"],
+    "class": "location",
+}
+TRAIN, TEST = RECORD | {"split": "train"}, RECORD | {"split": "test"}
+
+
+def write(path: Path, *records: Any) -> Path:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def read(path: Path) -> Loaded:
+    return jsonl.read(path, {}, ALL)
+
+
+def test_a_line_becomes_a_question(tmp_path: Path) -> None:
+    marked = TRAIN | {"id": "q17", "gold_facts": ["Mary slept.", "Mary went home."], "more": 1}
+    loaded = read(write(tmp_path / "mine.jsonl", marked, TEST | {"gold_facts": [2, 0, 2]}))
+    assert loaded.splits["train"].to_dicts() == [
+        {
+            "id": "jsonl/train/q17",
+            "question": "Where is Mary?",
+            "context": ["Mary went home.", "Bo ate.", "Mary slept."],
+            "answers": ["home"],
+            "question_class": "location",
+            "subtype": None,
+            "gold_facts": [2, 0],
+            "source": "mine.jsonl:1",
+        }
+    ]
+    (test,) = loaded.splits["test"].to_dicts()
+    assert (test["id"], test["gold_facts"]) == ("jsonl/test/mine.jsonl:2", [2, 0])
+    assert (loaded.rejected, loaded.notes) == ([], {})
+
+
+def test_one_text_is_a_context_of_one_fact_and_one_answer(tmp_path: Path) -> None:
+    plain = TRAIN | {"context": "Mary went home.", "answers": "home"}
+    loaded = read(write(tmp_path / "mine.jsonl", plain, TEST))
+    (row,) = loaded.splits["train"].to_dicts()
+    assert (row["context"], row["answers"]) == (["Mary went home."], ["home"])
+    assert loaded.notes == {"no gold_facts: the entry must name a rule under facts": 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"question": None}, "missing field: question"),
+        ({"class": None, "answers": None}, "missing fields: answers, class"),
+        ({"context": []}, "context is empty: a context without facts"),
+        ({"context": 3}, "context is not a list"),
+        ({"context": ["x", " "]}, "context holds a blank text"),
+        ({"answers": []}, "answers: found an empty list, expected at least one text"),
+        ({"answers": [1]}, "answers holds something that is not a string"),
+        ({"class": 1}, "class is not a string"),
+        ({"split": "dev"}, "split: found another value than train and test"),
+        ({"split": None}, "missing field: split, which other lines have; add train or test"),
+        ({"id": "same"}, "id: a duplicate"),
+        ({"id": 7}, "id is not a string"),
+        ({"gold_facts": "Bo ate."}, "gold_facts: expected a list of indexes or of texts"),
+        *(
+            ({"gold_facts": [wrong]}, "gold_facts: found an item that is neither an index into ")
+            for wrong in (3, -1, True, "Bo eats.")
+        ),
+    ],
+)
+def test_a_line_that_does_not_fit_is_rejected_with_its_place_and_reason(
+    tmp_path: Path, change: dict[str, Any], reason: str
+) -> None:
+    path = write(tmp_path / "mine.jsonl", TRAIN | {"id": "same"}, TEST, TRAIN | change)
+    (rejection,) = read(path).rejected
+    assert rejection.source == "mine.jsonl:3"
+    assert rejection.reason.startswith(reason)
+
+
+def test_without_splits_a_fifth_of_each_class_is_the_test_split(tmp_path: Path) -> None:
+    records = [RECORD | {"id": f"{kind}{n}", "class": kind} for kind in "ab" for n in range(10)]
+    first = read(write(tmp_path / "mine.jsonl", *records)).splits
+    again = read(write(tmp_path / "mine.jsonl", *records[::-1])).splits
+    assert first["test"]["question_class"].to_list() == ["a", "a", "b", "b"]
+    assert set(first["test"]["id"]) == set(again["test"]["id"])
+    assert len(first["train"]) == 16
+
+
+def test_all_files_of_a_folder_are_read(tmp_path: Path) -> None:
+    write(tmp_path / "b.jsonl", TEST)
+    write(tmp_path / "a.jsonl", TRAIN)
+    write(tmp_path / "a.txt", "other")
+    loaded = read(tmp_path)
+    assert [table["source"].to_list() for table in loaded.splits.values()] == [
+        ["a.jsonl:1"],
+        ["b.jsonl:1"],
+    ]
+
+
+def test_a_path_without_questions_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TracekdError, match=r"no \*\.jsonl files; add one, or set path"):
+        read(tmp_path)
+    with pytest.raises(TracekdError, match=r"no test question; there is no record"):
+        read(write(tmp_path / "mine.jsonl", TRAIN))
+    with pytest.raises(TracekdError, match=r"most: missing field: question \(first mine\.jsonl:1"):
+        read(write(tmp_path / "mine.jsonl", RECORD | {"question": None}))
+    (tmp_path / "mine.jsonl").write_text('{"question":\n')
+    with pytest.raises(TracekdError, match=r"mine\.jsonl:\d: not JSON"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["data/mine.jsonl", "data"])
+def test_a_dataset_needs_one_entry_and_a_pin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    (tmp_path / "data").mkdir()
+    write(tmp_path / "data/mine.jsonl", TRAIN, TEST)
+    entries = tmp_path / "datasets.yaml"
+    entries.write_text("mine:\n  reader: jsonl\n")
+    sha256 = sources.pin("mine", entries, path)
+    assert f"  path: {path}\n" in entries.read_text()
+    spec = load_dataset(entries, "mine")
+    assert spec.sha256 == sha256
+    loaded = sources.load(spec, ALL)
+    assert {split: len(table) for split, table in loaded.splits.items()} == {"train": 1, "test": 1}
+    assert list(loaded.raw) == ["mine.jsonl"]
+
+
+SEEN = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(
+    lambda text: not is_blank(text) and text == text.strip()
+)
+RECORDS = st.lists(
+    st.tuples(
+        st.lists(SEEN, min_size=1, max_size=4),
+        SEEN,
+        st.lists(SEEN, min_size=1, max_size=3, unique=True),
+        SEEN,
+    ),
+    min_size=3,
+    max_size=6,
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(RECORDS, st.booleans(), st.sampled_from(["\n", "\r\n", "\n\n"]))
+def test_any_text_survives_writing_and_reading(
+    tmp_path: Path, records: list[Any], ascii_only: bool, end: str
+) -> None:
+    lines = [
+        json.dumps(
+            {
+                "id": f"q{n}",
+                "question": question,
+                "context": context,
+                "answers": answers,
+                "class": kind,
+                "gold_facts": context[-1:],
+                "split": "test" if n == 0 else "train",
+            },
+            ensure_ascii=ascii_only,
+        )
+        for n, (context, question, answers, kind) in enumerate(records)
+    ]
+    (tmp_path / "mine.jsonl").write_bytes(end.join(lines).encode())
+    loaded = read(tmp_path / "mine.jsonl")
+    assert loaded.rejected == []
+    found = [row for split in ("test", "train") for row in loaded.splits[split].to_dicts()]
+    assert [
+        (row["context"], row["question"], row["answers"], row["question_class"]) for row in found
+    ] == records
+    for row in found:
+        assert [row["context"][i] for i in row["gold_facts"]] == row["context"][-1:]
