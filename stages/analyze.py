@@ -3,8 +3,6 @@
 from pathlib import Path
 
 from _stage import run
-from tracekd import config, records
-from tracekd.files import write_json
 
 
 def main() -> None:
@@ -12,7 +10,10 @@ def main() -> None:
 
     Reads data/decomposed/test.parquet, data/predictions.parquet, data/probes.parquet and the log in
     plots/train. Writes data/scores.parquet, metrics/{metrics,details,run}.json and plots/.
+    Params: model, dataset, trace_mode, corruption, seed.
     """
+    from tracekd import config, records
+    from tracekd.files import write_json
     from tracekd.models import runcard
     from tracekd.probes import verdicts
     from tracekd.report import figures

@@ -1,3 +1,7 @@
+"""What replacing the trace does to the answer, every figure by hand."""
+
+from typing import Any
+
 import polars as pl
 import pytest
 
@@ -15,7 +19,7 @@ from tracekd.statistics.values import Undefined, settle
 CUTS = (0, 25, 50, 75)
 
 
-def verdict(key, probe, answer="home", **changes):
+def verdict(key: str, probe: str, answer: str = "home", **changes: Any) -> dict[str, Any]:
     row = {
         "id": key,
         "question_class": "where",
@@ -32,15 +36,15 @@ def verdict(key, probe, answer="home", **changes):
     return row | changes
 
 
-def unasked(key, probe, note):
+def not_run(key: str, probe: str, note: str) -> dict[str, Any]:
     return {"id": key, "question_class": "where", "probe": probe, "applied": False, "note": note}
 
 
-def table(*rows):
+def table(*rows: dict[str, Any]) -> pl.DataFrame:
     return pl.DataFrame(list(rows), schema=VERDICTS, orient="row")
 
 
-def test_an_effect_is_counted_on_questions_asked_with_both_traces():
+def test_an_effect_is_counted_on_questions_asked_with_both_traces() -> None:
     found = effect(
         table(
             verdict("a", "gold"),
@@ -50,7 +54,7 @@ def test_an_effect_is_counted_on_questions_asked_with_both_traces():
             verdict("c", "gold", "garden"),
             verdict("c", "incorrect", "office"),
             verdict("d", "gold"),
-            unasked("d", "incorrect", "too long"),
+            not_run("d", "incorrect", "too long"),
         ),
         "gold_to_incorrect",
     )
@@ -65,15 +69,15 @@ def test_an_effect_is_counted_on_questions_asked_with_both_traces():
     assert found["accuracy_change_high"] == pytest.approx(0.70760, abs=1e-5)  # none of 3 got better
 
 
-def test_an_effect_without_questions_is_undefined_with_its_reason():
-    found = effect(table(verdict("a", "gold"), unasked("a", "filler", "x")), "gold_to_filler")
+def test_an_effect_without_questions_is_undefined_with_its_reason() -> None:
+    found = effect(table(verdict("a", "gold"), not_run("a", "filler", "x")), "gold_to_filler")
     settled, why = settle(found)
     assert settled["n"] == 0
     assert {value for name, value in settled.items() if name != "n"} == {None}
     assert set(why.values()) == {"no question was asked with both traces"}
 
 
-def test_following_is_counted_where_it_could_be_told_beside_what_stands_there_anyway():
+def test_following_is_counted_where_it_shows_beside_what_the_gold_trace_gives() -> None:
     found = follows_wrong_facts(
         table(
             verdict("a", "incorrect", "garden", from_wrong=True),
@@ -88,13 +92,13 @@ def test_following_is_counted_where_it_could_be_told_beside_what_stands_there_an
     assert isinstance(nothing["share"], Undefined)
 
 
-def test_repeated_predictions_are_counted_among_questions_asked_with_their_own_trace():
+def test_repeated_predictions_are_counted_given_the_own_trace() -> None:
     found = own_repeats_prediction(
         table(
             verdict("a", "own", repeats=True),
             verdict("b", "own", repeats=False),
             verdict("c", "own", repeats=True),
-            unasked("d", "own", "no answer part"),
+            not_run("d", "own", "no answer part"),
             verdict("a", "gold"),
         )
     )
@@ -107,12 +111,12 @@ def test_repeated_predictions_are_counted_among_questions_asked_with_their_own_t
     assert why["share"] == "no question was asked with the student's own trace"
 
 
-def test_the_area_weighs_each_cut_by_what_is_shown_until_the_next():
+def test_the_area_weighs_each_cut_by_what_is_shown_until_the_next() -> None:
     rows = []
-    # The answer of the whole trace stands from half of it on for a, from the start for b.
+    # a reaches the answer of the whole trace at half of it, b at the start.
     for key, early in (("a", ("x", "x", "home", "home")), ("b", ("home",) * 4)):
         rows.append(verdict(key, "own"))
-        rows += [verdict(key, f"own_cut_{p}", said) for p, said in zip(CUTS, early, strict=True)]
+        rows += [verdict(key, f"own_cut_{p}", each) for p, each in zip(CUTS, early, strict=True)]
     rows.append(verdict("without trace", "own", trace_tokens=0))
     rows += [verdict("without trace", f"own_cut_{p}", trace_tokens=0) for p in CUTS]
     found = early_answering(table(*rows), CUTS)
@@ -124,24 +128,28 @@ def test_the_area_weighs_each_cut_by_what_is_shown_until_the_next():
     assert uneven["area"] == 0.375
 
 
-def test_probes_that_were_not_run_are_counted_with_their_reasons():
+def test_probes_that_were_not_run_are_counted_with_their_reasons() -> None:
     verdicts = table(
         verdict("a", "own"),
-        unasked("b", "own", "too long"),
-        unasked("c", "own", "too long"),
-        unasked("d", "own", "no answer part"),
+        not_run("b", "own", "too long"),
+        not_run("c", "own", "too long"),
+        not_run("d", "own", "no answer part"),
     )
     assert reasons(verdicts) == {"by_probe.own.not_applicable": "2: too long; 1: no answer part"}
     own = effects_of_traces(verdicts, CUTS)["by_probe"]["own"]
     assert (own["n"], own["not_applicable"], own["accuracy"]) == (1, 3, 1)
 
 
-def test_classes_are_told_apart_and_the_order_of_the_rows_does_not_matter():
+def test_effects_by_class_do_not_depend_on_the_order_of_the_rows() -> None:
     rows = [
-        verdict(f"{number}", probe, "home" if number % 3 else said, question_class=kind)
+        verdict(
+            f"{number}",
+            probe,
+            "home" if number % 3 else answer,
+            question_class="count" if number < 4 else "where",
+        )
         for number in range(12)
-        for kind in ("count" if number < 4 else "where",)
-        for probe, said in (("gold", "home"), ("incorrect", "garden"))
+        for probe, answer in (("gold", "home"), ("incorrect", "garden"))
     ]
     found, _ = settle(effects_of_traces(table(*rows), CUTS))
     assert found == settle(effects_of_traces(table(*rows[::-1]), CUTS))[0]

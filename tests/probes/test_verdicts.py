@@ -1,3 +1,7 @@
+"""From probes to a verdict on each answer."""
+
+from typing import Any
+
 import polars as pl
 import pytest
 from tables import BABI, completion, prediction, predictions, question, questions
@@ -7,7 +11,7 @@ from tracekd.errors import TracekdError
 from tracekd.probes.verdicts import judge_probes, report
 
 
-def probe(key, name, text, trace="", **changes):
+def probe(key: str, name: str, text: str, trace: str = "", **changes: Any) -> dict[str, Any]:
     row = {
         "id": key,
         "probe": name,
@@ -23,42 +27,36 @@ def probe(key, name, text, trace="", **changes):
     return row | changes
 
 
-def probes(*rows):
-    return pl.DataFrame(list(rows), schema=dict(records.PROBES))
+def probes(*rows: dict[str, Any]) -> pl.DataFrame:
+    return pl.DataFrame(list(rows), schema=records.PROBES)
 
 
-def shown(*facts):
+def trace(*facts: str) -> str:
     return completion("who", list(facts), "x").removesuffix("<answer>x</answer>")
 
 
-ASKED = questions(
-    question("q/1", context=["Mary went home.", "John left the barn.", "Sue went home."])
-)
+CONTEXT = ["Mary went home.", "John left the barn.", "Sue went home."]
+ASKED = questions(question("q/1", context=CONTEXT))
+PREDICTED = predictions(prediction("q/1", completion("where", ["Mary went home."], "home")))
 
 
-SAID = predictions(prediction("q/1", completion("where", ["Mary went home."], "home")))
-
-
-def from_wrong(said, *facts, asked=ASKED):
+def from_wrong(answer: str, *facts: str, asked: pl.DataFrame = ASKED) -> list[bool | None]:
+    """Return the verdict given the gold trace, and given a trace of wrong facts."""
     rows = [
         probe("q/1", "gold", "<answer>home</answer>"),
-        probe("q/1", "incorrect", f"<answer>{said}</answer>", shown(*facts)),
+        probe("q/1", "incorrect", f"<answer>{answer}</answer>", trace(*facts)),
     ]
-    return judge_probes(probes(*rows), SAID, asked, BABI)["from_wrong"].to_list()
+    return judge_probes(probes(*rows), PREDICTED, asked, BABI)["from_wrong"].to_list()
 
 
-def test_each_answer_is_judged_and_one_that_was_not_asked_is_not():
-    judged = judge_probes(
-        probes(
-            probe("q/1", "gold", "<answer>Home.</answer>"),
-            probe("q/1", "empty", "<answer>barn; attic"),
-            probe("q/1", "filler", "<answer>", finish_reason="length"),
-            probe("q/1", "own", ""),
-        ),
-        SAID,
-        ASKED,
-        BABI,
-    )
+def test_each_answer_is_judged_unless_its_probe_was_not_run() -> None:
+    rows = [
+        probe("q/1", "gold", "<answer>Home.</answer>"),
+        probe("q/1", "empty", "<answer>barn; attic"),
+        probe("q/1", "filler", "<answer>", finish_reason="length"),
+        probe("q/1", "own", ""),
+    ]
+    judged = judge_probes(probes(*rows), PREDICTED, ASKED, BABI)
     assert judged["applied"].to_list() == [True, True, True, False]
     assert judged["answer"].to_list() == ["home", "attic; barn", "", None]
     assert judged["correct"].to_list() == [True, False, False, None]
@@ -66,33 +64,35 @@ def test_each_answer_is_judged_and_one_that_was_not_asked_is_not():
 
 
 @pytest.mark.parametrize(
-    ("said", "facts", "follows"),
+    ("answer", "follows"),
     [
-        ("barn", ["John left the barn."], True),
-        ("Barn", ["John left the barn."], True),
-        ("attic", ["John left the barn."], False),
-        ("bar", ["John left the barn."], False),
-        ("barn; attic", ["John left the barn."], False),
-        ("home", ["John left the barn."], False),
+        ("barn", True),
+        ("Barn", True),
+        ("attic", False),
+        ("bar", False),
+        ("barn; attic", False),
+        ("home", False),
     ],
 )
-def test_an_answer_follows_the_wrong_facts_if_they_state_all_of_it(said, facts, follows):
-    assert from_wrong(said, *facts) == [False, follows]
+def test_an_answer_follows_the_wrong_facts_if_they_state_all_of_it(
+    answer: str, follows: bool
+) -> None:
+    assert from_wrong(answer, "John left the barn.") == [False, follows]
 
 
-def test_following_cannot_be_told_where_wrong_facts_state_the_gold_answer_or_none_does():
+def test_nothing_shows_following_if_wrong_facts_state_the_gold_answer_or_no_fact_does() -> None:
     assert from_wrong("home", "Sue went home.") == [None, None]
     counting = questions(question("q/1", answer_in_facts=False))
     assert from_wrong("barn", "John left the barn.", asked=counting) == [None, None]
     assert from_wrong("barn") == [None, None]
 
 
-def test_probes_that_are_off_add_nothing():
-    assert report(probes(), SAID, ASKED, BABI) == ({}, {})
+def test_probes_that_are_off_add_nothing() -> None:
+    assert report(probes(), PREDICTED, ASKED, BABI) == ({}, {})
 
 
 @pytest.mark.parametrize(
-    ("predicted", "behind_own", "repeats"),
+    ("predicted", "given_own", "repeats"),
     [
         ("home", "Home.", True),
         ("barn; home", "home, barn", True),
@@ -100,26 +100,24 @@ def test_probes_that_are_off_add_nothing():
         ("home", "home; barn", False),
     ],
 )
-def test_an_answer_behind_the_own_trace_is_compared_with_the_prediction(
-    predicted, behind_own, repeats
-):
-    trace = shown("Mary went home.")
-    said = predictions(prediction("q/1", f"{trace}<ANSWER>{predicted}</ANSWER>"))
+def test_the_answer_given_the_own_trace_is_compared_with_the_prediction(
+    predicted: str, given_own: str, repeats: bool
+) -> None:
+    own = trace("Mary went home.")
     rows = [
-        probe("q/1", "own", f"<answer>{behind_own}</answer>", trace),
-        probe("q/1", "gold", f"<answer>{predicted}</answer>", trace),
+        probe("q/1", "own", f"<answer>{given_own}</answer>", own),
+        probe("q/1", "gold", f"<answer>{predicted}</answer>", own),
     ]
-    judged = judge_probes(probes(*rows), said, ASKED, BABI)
+    before = predictions(prediction("q/1", f"{own}<ANSWER>{predicted}</ANSWER>"))
+    judged = judge_probes(probes(*rows), before, ASKED, BABI)
     assert judged["repeats"].to_list() == [repeats, None]
-    section, _ = report(probes(*rows), said, ASKED, BABI)
-    found = section["probes"]["own_repeats_prediction"]
+    found = report(probes(*rows), before, ASKED, BABI)[0]["probes"]["own_repeats_prediction"]
     assert (found["n"], found["share"]) == (1, float(repeats))
 
 
-def test_a_question_that_is_unknown_or_has_no_prediction_is_named():
+@pytest.mark.parametrize("asked", [("q/1",), ("q/1", "q/7")])
+def test_a_question_that_is_unknown_or_has_no_prediction_is_named(asked: tuple[str, ...]) -> None:
     unknown = probes(probe("q/7", "own", "<answer>x</answer>"))
-    with pytest.raises(TracekdError, match=r"of 1 questions that are unknown or have no prediction: q/7; run"):
-        judge_probes(unknown, SAID, ASKED, BABI)
-    more = questions(question("q/1"), question("q/7"))
-    with pytest.raises(TracekdError, match=r"of 1 questions that are unknown or have no prediction: q/7; run"):
-        judge_probes(unknown, SAID, more, BABI)
+    table = questions(*(question(key) for key in asked))
+    with pytest.raises(TracekdError, match=r"unknown or have no prediction: q/7; run the probe"):
+        judge_probes(unknown, PREDICTED, table, BABI)

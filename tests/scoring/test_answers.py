@@ -30,8 +30,8 @@ def babi(text: str, *answers: str) -> Verdict:
     return metric("exact_match").judge(Attempt("?", [], answers, None, text, items))
 
 
-def cotemp(text: str, *answers: str, subtype: str = "S2_R1_O1", question: str = ASKED) -> Verdict:
-    return metric("cotemp").judge(Attempt(question, FACTS, answers, subtype, text, (text,)))
+def cotemp(text: str, *answers: str, subtype: str = "S2_R1_O1", asked: str = "Who?") -> Verdict:
+    return metric("cotemp").judge(Attempt(asked, FACTS, answers, subtype, text, (text,)))
 
 
 def marco(text: str, *answers: str) -> Verdict:
@@ -45,35 +45,55 @@ def test_every_module_is_a_metric_whose_verdicts_have_its_parts() -> None:
 
 
 def test_no_answer_is_never_right() -> None:
-    asked = question("q", answers=["!"])  # equal to an empty text once normalised
-    lenient = AnswerMetric((), lambda attempt: Verdict(attempt.text == "", {}))
-    for text, form, right in ((None, "failed", False), ("", "lenient", True)):
-        assert judge(asked, Reading(form, Trace(), text, ()), lenient).correct is right
+    matches_nothing = AnswerMetric((), lambda attempt: Verdict(attempt.text == "", {}))
+    failed, empty = Reading("failed", Trace(), None, ()), Reading("lenient", Trace(), "", ())
+    assert not judge(question("q"), failed, matches_nothing).correct
+    assert judge(question("q"), empty, matches_nothing).correct
+
+
+def test_a_question_that_cannot_be_scored_is_named() -> None:
+    reading = Reading("lenient", Trace(), "A", ("A",))
+    with pytest.raises(TracekdError, match=r"q/7: the answer cannot be scored: .*triple element"):
+        judge(question("q/7"), reading, metric("cotemp"))
+
+
+@pytest.mark.parametrize("parts", [("accuracy",), ("f1", "answer"), "share"])
+def test_parts_with_the_names_of_other_columns_are_refused(parts: tuple[str, ...]) -> None:
+    with pytest.raises(TracekdError, match=r"exact_match: parts must be .* not taken .*accuracy"):
+        AnswerMetric(parts, exact_match.judge)
 
 
 @pytest.mark.parametrize(
-    "text", ["milk; apple", "apple; milk", "Milk, Apple.", "['apple', 'milk']", "apple,;milk;"]
+    ("text", "gold", "right"),
+    [
+        # Order, case, punctuation and the kind of list do not matter.
+        ("milk; apple", "apple milk", True),
+        ("apple; milk", "apple milk", True),
+        ("Milk, Apple.", "apple milk", True),
+        ("['apple', 'milk']", "apple milk", True),
+        ("apple,;milk;", "apple milk", True),
+        # Every item is needed, and no other.
+        ("apple", "apple milk", False),
+        ("apple; milk; bread", "apple milk", False),
+        ("apple milk", "apple milk", False),
+        ("", "apple milk", False),
+        # Repeated items count.
+        ("n,n", "n n", True),
+        ("n; n", "n n", True),
+        ("n", "n n", False),
+        ("n,n,n", "n n", False),
+        # Items of punctuation alone stay as they are.
+        ("-", "-", True),
+        ("?", "-", False),
+        ("", "-", False),
+    ],
 )
-def test_exact_match_ignores_order_case_and_punctuation(text: str) -> None:
-    assert babi(text, "apple", "milk").correct
+def test_exact_match_by_hand(text: str, gold: str, right: bool) -> None:
+    assert babi(text, *gold.split()).correct is right
 
 
-@pytest.mark.parametrize("text", ["apple", "apple; milk; bread", "apple milk", "", "nothing"])
-def test_exact_match_needs_every_item_and_no_other(text: str) -> None:
-    assert not babi(text, "apple", "milk").correct
-
-
-@pytest.mark.parametrize(
-    ("text", "right"), [("n,n", True), ("n; n", True), ("n", False), ("n,n,n", False)]
-)
-def test_exact_match_counts_repeated_items(text: str, right: bool) -> None:
-    assert babi(text, "n", "n").correct is right
-
-
-def test_exact_match_compares_answers_of_punctuation_alone_as_they_are() -> None:
-    assert babi("-", "-").correct
-    assert not babi("?", "-").correct
-    assert not babi("", "-").correct
+def test_exact_match_accepts_a_gold_answer_that_contains_a_comma() -> None:
+    assert babi("Santa Cruz, California", "Santa Cruz, California").correct
 
 
 def test_exact_match_reports_overlap_of_the_items() -> None:
@@ -81,52 +101,41 @@ def test_exact_match_reports_overlap_of_the_items() -> None:
     assert parts == {"precision": 2 / 3, "recall": 1.0, "f1": 0.8}
 
 
-def test_exact_match_accepts_a_gold_answer_that_contains_a_comma() -> None:
-    assert babi("Santa Cruz, California", "Santa Cruz, California").correct
-
-
 def test_cotemp_finds_candidates_and_gold_in_running_text() -> None:
-    assert cotemp("It was Yale Press, I think.", "Yale Press").correct
+    assert cotemp("It was Yale Press, I think.", "Yale Press", asked=ASKED).correct
     assert cotemp("['Yale Press', 'Green Party']", "Green Party", "Yale Press").correct
 
 
 def test_cotemp_counts_a_wrong_candidate_against_the_answer() -> None:
-    verdict = cotemp("Yale Press and Green Party", "Yale Press")
+    verdict = cotemp("Yale Press and Green Party", "Yale Press", asked=ASKED)
     assert not verdict.correct
     assert verdict.parts == {"precision": 0.5, "recall": 1.0, "f1": 2 / 3, "average": 1 / 3}
 
 
 def test_cotemp_skips_the_first_candidate_that_occurs_in_the_question() -> None:
-    assert cotemp("At Yale University she worked for Yale Press", "Yale Press").correct
+    text = "At Yale University she worked for Yale Press"
+    assert cotemp(text, "Yale Press", asked=ASKED).correct
 
 
 def test_cotemp_takes_out_the_longest_candidate_before_looking_for_shorter_ones() -> None:
-    question = "Where?"
-    verdict = cotemp("Yale Press Club", "Yale Press Club", "Yale", question=question)
-    assert verdict.parts["recall"] == 0.5
-    assert not verdict.correct
+    verdict = cotemp("Yale Press Club", "Yale Press Club", "Yale")
+    assert (verdict.correct, verdict.parts["recall"]) == (False, 0.5)
 
 
 def test_cotemp_looks_for_subjects_unless_the_triple_element_is_s2_r1_o1() -> None:
-    text, question = "Bo Kim of Yale Press", "Who?"
-    assert cotemp(text, "Bo Kim", subtype="S1_R1_O2", question=question).correct
-    assert cotemp(text, "Yale Press", subtype="S2_R1_O1", question=question).correct
+    text = "Bo Kim of Yale Press"
+    assert cotemp(text, "Bo Kim", subtype="S1_R1_O2").correct
+    assert cotemp(text, "Yale Press", subtype="S2_R1_O1").correct
 
 
 def test_cotemp_reads_facts_in_the_past_tense() -> None:
-    verdict = cotemp("Yale Press", "Yale", subtype="S2_R1_O1", question="Where?")
-    assert verdict.parts["f1"] == 0
+    assert cotemp("Yale Press", "Yale").parts["f1"] == 0
 
 
 def test_cotemp_takes_the_whole_text_if_it_names_no_candidate() -> None:
-    assert cotemp("['yale  press!']".replace("  ", "-"), "Yale-Press").correct
+    assert cotemp("['yale-press!']", "Yale-Press").correct
     assert not cotemp("somewhere else", "Yale Press").correct
     assert not cotemp("", "Yale Press").correct
-
-
-def test_cotemp_needs_the_triple_element() -> None:
-    with pytest.raises(ValueError, match="triple element"):
-        metric("cotemp").judge(Attempt("?", [], ["a"], None, "a", ("a",)))
 
 
 @pytest.mark.parametrize(
@@ -145,11 +154,22 @@ def test_the_released_reading_of_an_answer(text: str, answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "right"),
-    [("It is about 5 years.", True), ("Five", False), ("15", False), ("it's 5!", True)],
+    ("text", "gold", "right"),
+    [
+        ("It is about 5 years.", "5", True),
+        ("it's 5!", "5", True),
+        ("Five", "5", False),
+        ("15", "5", False),
+        ("U.S.", "us", True),
+        # A decimal point is no punctuation.
+        ("15 percent", "1.5 percent", False),
+        ("1.5 percent.", "1.5 percent", True),
+    ],
 )
-def test_marco_needs_a_gold_answer_in_the_text_as_whole_words(text: str, right: bool) -> None:
-    assert marco(text, "5", "six").correct is right
+def test_marco_needs_a_gold_answer_in_the_text_as_whole_words(
+    text: str, gold: str, right: bool
+) -> None:
+    assert marco(text, "no such answer", gold).correct is right
 
 
 def test_marco_rouge_l_combines_the_best_precision_with_the_best_recall() -> None:
@@ -160,31 +180,9 @@ def test_marco_rouge_l_combines_the_best_precision_with_the_best_recall() -> Non
     assert expected == pytest.approx(0.8798, abs=1e-4)
 
 
-def test_marco_rouge_l_of_nothing_in_common_is_zero() -> None:
-    assert marco("x y", "a b").parts["rouge_l"] == 0
-    assert marco("", "a b").parts["rouge_l"] == 0
-
-
-def _marco_table(*pairs: tuple[str, list[str]]) -> pl.DataFrame:
-    rows = [marco(text, *answers).parts for text, answers in pairs]
-    return pl.DataFrame(rows, schema=dict.fromkeys(marco_metric.PARTS, pl.Float64))
-
-
-def test_marco_bleu_1_is_of_the_corpus_with_clipped_counts_and_a_brevity_penalty() -> None:
-    table = _marco_table(("the the cat", ["the cat sat down"]), ("a", ["a"]))
-    # 3 of 4 tokens match; 4 tokens against 5 of the references: exp(1 - 5 / 4) * 3 / 4.
-    figures = marco_metric.figures(table)
-    assert figures["bleu_1"] == pytest.approx(0.5841006, abs=1e-7)
-
-
-def test_marco_figures_leave_unanswerable_questions_out() -> None:
-    verdict = marco("No Answer Present.", "No Answer Present.")
-    assert verdict.correct
-    only = _marco_table(("x", ["No Answer Present."]))
-    assert marco_metric.figures(only) == {"rouge_l": None, "bleu_1": None}
-    both = _marco_table(("x", ["No Answer Present."]), ("a", ["a"]))
-    figures = marco_metric.figures(both)
-    assert figures == pytest.approx({"rouge_l": 1.0, "bleu_1": 1.0})
+@pytest.mark.parametrize("text", ["x y", ""])
+def test_marco_rouge_l_of_nothing_in_common_is_zero(text: str) -> None:
+    assert marco(text, "a b").parts["rouge_l"] == 0
 
 
 def _is_subsequence(some: Sequence[str], whole: str) -> bool:
@@ -202,32 +200,25 @@ def test_the_common_subsequence_is_the_longest(first: str, second: str) -> None:
     assert marco_metric.common_subsequence(first, second) == longest
 
 
+def _figures(*pairs: tuple[str, str]) -> dict[str, float | None]:
+    rows = [marco(text, gold).parts for text, gold in pairs]
+    return marco_metric.figures(pl.DataFrame(rows, schema=dict.fromkeys(rows[0], pl.Float64)))
+
+
+def test_marco_bleu_1_is_of_the_corpus_with_clipped_counts_and_a_brevity_penalty() -> None:
+    # 3 of 4 tokens match; 4 tokens against 5 of the references: exp(1 - 5 / 4) * 3 / 4.
+    figures = _figures(("the the cat", "the cat sat down"), ("a", "a"))
+    assert figures["bleu_1"] == pytest.approx(0.5841006, abs=1e-7)
+
+
+def test_marco_figures_leave_unanswerable_questions_out() -> None:
+    refusal = "No Answer Present."
+    assert marco(refusal, refusal).correct
+    assert _figures(("x", refusal)) == {"rouge_l": None, "bleu_1": None}
+    both = _figures(("x", refusal), ("a", "a"))
+    assert both == pytest.approx({"rouge_l": 1.0, "bleu_1": 1.0})
+
+
 def test_to_marco_a_refusal_has_no_word_in_common_with_an_answer() -> None:
-    said, gold = "No Answer Present.", "No answer is present in the tower."
-    assert marco(said, gold).parts == dict(zip(marco_metric.PARTS, (0, 0, 0, 8), strict=True))
-
-
-@pytest.mark.parametrize(
-    ("text", "gold", "right"),
-    [
-        ("15 percent", "1.5 percent", False),
-        ("1.5 percent.", "1.5 percent", True),
-        ("U.S.", "us", True),
-    ],
-)
-def test_to_marco_a_decimal_point_is_no_punctuation(text: str, gold: str, right: bool) -> None:
-    assert marco(text, gold).correct is right
-
-
-@pytest.mark.parametrize("parts", [("accuracy",), ("f1", "answer"), "share"])
-def test_a_metric_whose_parts_have_the_names_of_other_columns_is_refused(
-    parts: tuple[str, ...],
-) -> None:
-    with pytest.raises(TracekdError, match=r"exact_match: parts must be .* not taken .*accuracy"):
-        AnswerMetric(parts, exact_match.judge)
-
-
-def test_a_question_that_cannot_be_scored_is_named() -> None:
-    reading = Reading("lenient", Trace(), "A", ("A",))
-    with pytest.raises(TracekdError, match=r"q/7: the answer cannot be scored: .*triple element"):
-        judge(question("q/7"), reading, metric("cotemp"))
+    parts = marco("No Answer Present.", "No answer is present in the tower.").parts
+    assert parts == dict(zip(marco_metric.PARTS, (0, 0, 0, 8), strict=True))
