@@ -1,4 +1,4 @@
-"""audit: generations that were made elsewhere -> the same scores and statistics."""
+"""audit: texts generated elsewhere -> the same scores and statistics as analyze."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,43 +14,38 @@ def main(
     out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
     questions: Annotated[
         Path | None,
-        typer.Option(help="data/decomposed/test.parquet; needed for files of id and text."),
+        typer.Option(help="data/decomposed/test.parquet; required for files with id and text."),
     ] = None,
     trace_mode: Annotated[
         str | None,
-        typer.Option(help="Regime; by default the steps that half of the texts show are scored."),
+        typer.Option(help="Regime; default: score the steps that half of the texts show."),
     ] = None,
     facts: Annotated[
         Literal["paper", "full"] | None,
-        typer.Option(help="Rule of the gold facts; paper by default; not with --questions."),
+        typer.Option(help="Rule for the gold facts; default: paper; not with --questions."),
     ] = None,
-    datasets: Annotated[Path, typer.Option(help="Data set entries.")] = Path("datasets.yaml"),
 ) -> None:
-    """Score generations that were made elsewhere as analyze scores its own.
+    """Score texts generated elsewhere exactly as analyze scores its own.
 
-    Reads JSON lines: one file per class with question, facts, gold, prediction, triple_element; or
-    id and text (docs/audit.md). The files of a folder are one set. Writes nothing but --out.
+    Reads JSON lines in the formats of the paper's release for CoTempQA and bAbI, or with the fields
+    id and text (docs/audit.md). Trains and runs no model, and writes only --out.
     """
-    from tracekd import config, files, records, tables
-    from tracekd.audit import rescore as audit
+    from tracekd import config, records
     from tracekd.audit.generations import read_sets
+    from tracekd.audit.rescore import DEFAULT_FACTS, audit
+    from tracekd.files import write_json
     from tracekd.report.summary import audit_summary
 
-    spec = config.load_dataset(datasets, dataset)
-    report = audit.audit(
-        read_sets(paths),
-        spec,
-        facts=facts,
-        questions=tables.read(questions, records.DECOMPOSED) if questions else None,
-        trace_mode=trace_mode,
-    )
+    spec = config.load_dataset(Path("datasets.yaml"), dataset, "--dataset")
+    table = records.read(questions, records.DECOMPOSED) if questions else None
+    sets = read_sets(paths)
+    report = audit(sets, spec, facts=facts, questions=table, trace_mode=trace_mode)
     for name, found in report.items():
         print(audit_summary(f"{name} ({dataset})", found))
     if out is not None:
-        table = None if questions is None else str(questions)
-        rule = (facts or audit.PAPER) if questions is None else None
-        made = {"dataset": dataset, "facts": rule, "questions": table, "sets": report}
-        files.write_json(out, made)
+        rule = (facts or DEFAULT_FACTS) if questions is None else None
+        source = None if questions is None else str(questions)
+        write_json(out, {"dataset": dataset, "facts": rule, "questions": source, "sets": report})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""compare: all experiments of this repository -> tables, paired comparisons, pictures."""
+"""compare: the experiments of this repository -> tables, paired comparisons, figures."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,9 @@ import typer
 
 from _stage import run
 
-Names = Annotated[list[str] | None, typer.Option(help="Only experiments of it; may be repeated.")]
+Names = Annotated[
+    list[str] | None, typer.Option(help="Use only experiments with it; may be repeated.")
+]
 
 
 def main(
@@ -15,39 +17,43 @@ def main(
     dataset: Names = None,
     regime: Names = None,
     baseline: Annotated[
-        list[str] | None, typer.Option(help="Compare all regimes with it; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="Compare every regime with this one; may be repeated; default: none, correct."
+        ),
     ] = None,
-    paper: Annotated[
-        bool, typer.Option(help="Also set them beside the published numbers.")
+    all_commits: Annotated[
+        bool, typer.Option("--all-commits", help="Include the runs of earlier commits.")
     ] = False,
-    metrics: Annotated[Path, typer.Option(help="Folder to write.")] = Path("metrics"),
-    plots: Annotated[Path, typer.Option(help="Folder to write.")] = Path("plots"),
+    paper: Annotated[
+        bool, typer.Option("--paper", help="Also compare with the published numbers and claims.")
+    ] = False,
 ) -> None:
-    """Set the experiments of this repository side by side, question by question.
+    """Compare the experiments of this repository question by question.
 
-    Not a stage of the pipeline: it reads every successful DVC experiment and every committed run
-    from git and their scores from DVC's cache, and checks nothing out. Writes metrics/compare.json,
-    metrics/compare.md and plots/compare_{regimes,effects,link}.png. Regimes are compared with
-    `none` and `correct` unless --baseline says otherwise.
+    Reads all successful DVC experiments, the run of the current commit, and that in the workspace.
+    Changes nothing else: writes metrics/compare.json, metrics/compare.md and
+    plots/compare_{regimes,effects,association}.png.
     """
-    from tracekd.comparison import effects, experiments, figures, grid, report, results, scores
-    from tracekd.comparison.unfinished import unfinished
+    from tracekd.comparison import experiments, figures, report
+    from tracekd.comparison.effects import BASELINES
+    from tracekd.comparison.grid import arrange
+    from tracekd.comparison.results import compare
+    from tracekd.comparison.scores import load_scores
 
-    found = experiments.collect(Path())
+    root = Path()
+    found = experiments.collect(root, all_commits=all_commits)
     chosen = experiments.choose(found.experiments, model or (), dataset or (), regime or ())
     experiments.check_baselines(baseline or (), chosen)
-    arranged = grid.arrange(chosen)
-    loaded = scores.load(arranged, experiments.cache_dir(Path()))
-    current = experiments.current_params(Path())
-    baselines = baseline or effects.BASELINES
-    waiting = unfinished(Path())
-    compared, undefined = results.compare(
-        found, loaded, current, baselines, paper=paper, unfinished=waiting
+    grid, cache = arrange(chosen), experiments.cache_folder_of(root)
+    loaded = load_scores(grid, root, cache)
+    queue = experiments.queue_states(root)
+    compared, undefined = compare(
+        found, grid, loaded, baseline or BASELINES, cache, paper=paper, queue=queue
     )
-    print(report.write(metrics, compared, undefined))
-    drawn = figures.write_all(plots, compared["results"])
-    print("metrics:", metrics / "compare.json", metrics / "compare.md")
-    print("plots:", *drawn)
+    print(report.write(Path("metrics"), compared, undefined))
+    drawn = figures.write_all(Path("plots"), compared["results"])
+    print("Wrote metrics/compare.json, metrics/compare.md,", ", ".join(map(str, drawn)))
 
 
 if __name__ == "__main__":

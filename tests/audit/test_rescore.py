@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tables import BABI, completion, question, questions
 
-from tracekd import records, tables
+from tracekd import records
 from tracekd.audit.generations import read_sets
 from tracekd.audit.rescore import audit
 from tracekd.config import DatasetSpec
@@ -28,9 +28,9 @@ SENTENCE = "The relation is: {class}."
 @pytest.fixture
 def cotemp() -> DatasetSpec:
     return DatasetSpec(
+        name="cotemp",
         reader="cotemp",
         answer_metric="cotemp",
-        answers="all",
         class_sentence=SENTENCE,
         facts={"paper": "answer_string"},
     )
@@ -47,6 +47,21 @@ def record(number: int = 0, **changes: Any) -> dict[str, Any]:
         "<answer>['Yale Press']</answer>",
     }
     return {**made, **changes}
+
+
+def babi_record(**changes: Any) -> dict[str, Any]:
+    sentence = "The category of the question asked is: where."
+    return {
+        "question": "Where is Mary?",
+        "passage": "['Mary went home.', \"John's cat left.\"]",
+        "gold": "home",
+        "query_type": "where",
+        "answer_passage": "['Mary went home.']",
+        "prediction": f"assistant\n\n<think>Some words. {sentence}\n"
+        "I need to use the following text to answer the question: ['Mary went home.']</think> "
+        "<answer>home</answer>",
+        **changes,
+    }
 
 
 @pytest.fixture
@@ -181,7 +196,7 @@ def test_a_rule_of_the_facts_beside_questions_that_have_theirs_is_refused(
     write: Callable[..., Path],
 ) -> None:
     sets = read_sets([write("student/said.jsonl", {"id": "a", "text": "x"})])
-    with pytest.raises(TracekdError, match="--facts: the table of --questions has gold facts"):
+    with pytest.raises(TracekdError, match="--facts: the table of --questions already has gold facts"):
         audit(sets, BABI, facts="paper", questions=questions(question("a")))
 
 
@@ -191,8 +206,7 @@ def test_the_output_says_where_the_gold_facts_came_from(
     def written(*options: str) -> dict[str, Any]:
         out = tmp_path / "audit.json"
         call = [sys.executable, ROOT / "stages/audit.py", folder, "--dataset", "cotemp"]
-        call += ["--datasets", ROOT / "datasets.yaml", "--out", out, *options]
-        subprocess.run(call, check=True, capture_output=True)
+        subprocess.run([*call, "--out", out, *options], check=True, capture_output=True, cwd=ROOT)
         found: dict[str, Any] = json.loads(out.read_text())
         return found
 
@@ -203,7 +217,7 @@ def test_the_output_says_where_the_gold_facts_came_from(
     asked = {"question": row["question"], "context": FACTS, "subtype": row["triple_element"]}
     table = tmp_path / "test.parquet"
     whole = questions(question("a", **asked, question_class="equal"))
-    tables.write(whole, table, records.DECOMPOSED)
+    records.write(whole, table, records.DECOMPOSED)
     found = written("--questions", str(table))
     assert (found["facts"], found["questions"]) == (None, str(table))
 
@@ -220,6 +234,10 @@ def test_the_output_says_where_the_gold_facts_came_from(
         ({"id": 7, "text": "x"}, "id is not a string"),
         (record(id=7, prediction=None), "prediction is missing or not a string"),
         ({"id": 7, "question": "?", "prediction": "x"}, "missing fields: facts, gold, triple"),
+        ({"query_type": "where", "prediction": "x"}, "missing fields: question, passage, gold"),
+        (babi_record(passage="Mary went home."), "passage is not a list in Python's notation"),
+        (babi_record(passage="[1]"), "passage holds something that is not a string"),
+        (babi_record(answer_passage="['Ann left.']"), "answer_passage has 'Ann left.', which"),
     ],
 )
 def test_a_faulty_record_is_told_with_file_line_and_field(
@@ -234,7 +252,7 @@ def test_a_faulty_record_is_told_with_file_line_and_field(
 def test_a_path_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TracekdError, match="no such file or folder"):
         read_sets([tmp_path / "none"])
-    with pytest.raises(TracekdError, match=r"holds no \*\.jsonl file"):
+    with pytest.raises(TracekdError, match=r"contains no \*\.jsonl file"):
         read_sets([tmp_path])
 
 
@@ -242,7 +260,7 @@ def test_plain_generations_need_the_questions(write: Callable[..., Path]) -> Non
     sets = read_sets([write("student/said.jsonl", {"id": "a", "text": "x"})])
     with pytest.raises(TracekdError, match="--questions"):
         audit(sets, BABI)
-    with pytest.raises(TracekdError, match="student: none of its generations"):
+    with pytest.raises(TracekdError, match="student: none of its texts"):
         audit(sets, BABI, questions=questions(question("b")))
 
 
@@ -254,6 +272,24 @@ def test_the_summary_names_what_is_missing(write: Callable[..., Path], cotemp: D
     assert "missing                               1  equal.jsonl:2" in text
     assert "  1 / 0 / 0 / 0" in text
     assert "equal                      1  100.0 %  100.0 %" in text
+
+
+def test_each_file_of_the_release_for_babi_is_a_set_with_all_classes(
+    write: Callable[..., Path],
+) -> None:
+    wrong = babi_record(query_type="who", answer_passage='["John\'s cat left."]')
+    write("babi/none.jsonl", babi_record(prediction="assistant\n\nHome"))
+    folder = write("babi/correct.jsonl", babi_record(), wrong).parent
+    found = audit(read_sets([folder]), BABI)
+    assert list(found) == ["correct", "none"]
+    metrics = found["correct"]["metrics"]
+    assert metrics["by_class"]["where"]["trace"]["accuracy"] == 1
+    assert metrics["by_class"]["who"]["class"]["accuracy"] == 0
+    assert metrics["by_class"]["who"]["facts"]["exact"] == 0
+    assert found["none"]["steps"] == []
+    assert found["none"]["metrics"]["answer"]["accuracy"] == 1
+    assert found["none"]["answer_differs_by_the_grammar"]["count"] == 1
+    assert found["none"]["questions"]["missing"]["names"] == ["correct.jsonl:2"]
 
 
 #: Table of the paper's release (Llama-3.2-1B-Instruct): class -> accuracy in %.
@@ -268,12 +304,12 @@ PUBLISHED = {
 def published(shared: Path) -> dict[str, Any]:
     folders = [shared / f"published_outputs/llama_{regime}" for regime in PUBLISHED]
     if not all(folder.is_dir() for folder in folders):
-        pytest.skip("the published generations do not lie beside this checkout")
+        pytest.skip("the published generations are not beside this checkout")
     sentence = "The temporal relation between the event in question and the event in context is: "
     spec = DatasetSpec(
+        name="cotemp",
         reader="cotemp",
         answer_metric="cotemp",
-        answers="all",
         class_sentence=sentence + "{class}.",
         facts={"paper": "answer_string"},
     )
@@ -307,3 +343,19 @@ def test_published_traces_against_their_own_question(
 def test_published_answers_without_a_trace_have_no_link(published: dict[str, Any]) -> None:
     assert published["llama_none"]["steps"] == []
     assert "link" not in published["llama_none"]["metrics"]
+
+
+#: The same release for bAbI: regime -> questions with answer right, of 376.
+PUBLISHED_BABI = {"correct": 0.944, "incorrect": 0.862}
+
+
+def test_published_generations_for_babi_have_their_published_accuracy(shared: Path) -> None:
+    folder = shared / "published_outputs/babi"
+    if not folder.is_dir():
+        pytest.skip("the published generations are not beside this checkout")
+    files = [folder / f"llama_{regime}.jsonl" for regime in PUBLISHED_BABI]
+    for regime, report in zip(PUBLISHED_BABI, audit(read_sets(files), BABI).values(), strict=True):
+        # One question occurs twice, with the same verdict.
+        assert report["questions"]["scored"] == 375
+        accuracy = report["metrics"]["answer"]["accuracy"]
+        assert accuracy == pytest.approx(PUBLISHED_BABI[regime], abs=0.001)

@@ -15,7 +15,7 @@ def estimate(low: Any, high: Any) -> dict[str, Any]:
     return {"value": value, "low": low, "high": high}
 
 
-def setting(
+def cell(
     share: tuple[Any, Any] = (0.2, 0.4),
     link: tuple[Any, Any] = (-0.2, 0.2),
     chi_square: tuple[Any, ...] = (1.0,),
@@ -50,7 +50,7 @@ def setting(
 )
 @pytest.mark.parametrize("name", ["28_percent_of_questions", "28_percent_of_right_traces"])
 def test_28_percent(name: str, share: tuple[Any, Any], verdict: str) -> None:
-    assert CLAIMS[name].judge(setting(share=share))[0] == verdict
+    assert CLAIMS[name].judge(cell(share=share))[0] == verdict
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_28_percent(name: str, share: tuple[Any, Any], verdict: str) -> None:
     ],
 )
 def test_independence(link: tuple[Any, Any], chi_square: tuple[Any, ...], verdict: str) -> None:
-    judged = CLAIMS["nearly_independent"].judge(setting(link=link, chi_square=chi_square))
+    judged = CLAIMS["nearly_independent"].judge(cell(link=link, chi_square=chi_square))
     assert judged[0] == verdict
 
 
@@ -83,33 +83,33 @@ def test_independence(link: tuple[Any, Any], chi_square: tuple[Any, ...], verdic
 )
 def test_harm(hurt: tuple[float, float, Any], verdict: str) -> None:
     claim = CLAIMS["incorrect_does_not_consistently_hurt"]
-    assert claim.judge(setting(hurt=hurt))[0] == verdict
+    assert claim.judge(cell(hurt=hurt))[0] == verdict
 
 
 def test_harm_is_read_from_the_pair_the_other_way_round_too() -> None:
-    results = setting(hurt=(0.1, 0.3, 0.001))
+    results = cell(hurt=(0.1, 0.3, 0.001))
     results["paired"] = {"correct - incorrect": results["paired"]["incorrect - correct"]}
     verdict, because = CLAIMS["incorrect_does_not_consistently_hurt"].judge(results)
     assert verdict == "contradicts"
     assert (
         because
-        == "incorrect - correct -20.0 (-30.0 to -10.0), p (Holm) 0.001; over seeds -30.0 to -10.0"
+        == "incorrect - correct -20.0 (-30.0 to -10.0), p (Holm) 0.001; across seeds -30.0 to -10.0"
     )
 
 
 @pytest.mark.parametrize("ends", [(-0.6, 0.2), (NONE, NONE)])
-def test_harm_is_no_matter_of_a_lucky_seed(ends: tuple[Any, Any]) -> None:
+def test_harm_is_not_claimed_from_one_unlucky_seed(ends: tuple[Any, Any]) -> None:
     claim = CLAIMS["incorrect_does_not_consistently_hurt"]
-    results = setting(hurt=(-0.3, -0.1, 0.001), seeds={"low": ends[0], "high": ends[1]})
+    results = cell(hurt=(-0.3, -0.1, 0.001), seeds={"low": ends[0], "high": ends[1]})
     assert claim.judge(results)[0] == "cannot decide"
 
 
-def test_a_setting_without_the_regime_cannot_decide() -> None:
+def test_a_cell_without_the_regime_cannot_decide() -> None:
     for claim in CLAIMS.values():
         assert claim.judge({"regimes": {"none": {}}, "paired": {}})[0] == "cannot decide"
 
 
-def test_settings_together() -> None:
+def test_verdicts_of_cells_are_combined() -> None:
     for_it, against, silent = "supports", "contradicts", "cannot decide"
     assert overall([for_it, silent], universal=True) == for_it
     assert overall([against, silent], universal=True) == against
@@ -120,12 +120,12 @@ def test_settings_together() -> None:
     assert overall([against, against, silent], universal=False) == against
 
 
-def test_every_claim_tells_its_rule_and_each_setting() -> None:
-    found = judge_all({"one": setting(), "two": setting(share=(0.5, 0.6))})
+def test_every_claim_has_its_rule_and_a_verdict_for_each_cell() -> None:
+    found = judge_all({"one": cell(), "two": cell(share=(0.5, 0.6))})
     assert set(found) == set(CLAIMS)
     first = found["28_percent_of_questions"]
     assert first["verdict"] == "contradicts"
-    assert first["settings"]["one"] == {
+    assert first["cells"]["one"] == {
         "verdict": "cannot decide",
         "because": "30.0 (20.0 to 40.0)",
     }

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tracekd.comparison.effects import adjust, effect, pairs
+from tracekd.comparison.experiments import DosedRegime
 from tracekd.comparison.scores import RegimeScores
 from tracekd.statistics.values import Undefined
 
@@ -13,13 +14,13 @@ def regime(**answers: list[int]) -> RegimeScores:
     return RegimeScores(seeds, {"answer": np.array(list(answers.values()), dtype=float)})
 
 
-def test_each_pair_is_compared_once() -> None:
-    assert pairs(["none", "correct", "incorrect"], ["none", "correct", "absent"]) == [
-        ("none", "correct"),
-        ("none", "incorrect"),
-        ("correct", "incorrect"),
-    ]
-    assert pairs(["correct", "incorrect"], ["correct"]) == [("correct", "incorrect")]
+def test_each_pair_is_compared_once_and_a_regime_with_doses_is_a_baseline_with_each() -> None:
+    regimes = [DosedRegime("none"), DosedRegime("correct"), DosedRegime("mixed", 0.2)]
+    none, correct, mixed = regimes
+    expected = [(none, correct), (none, mixed), (correct, mixed)]
+    assert pairs(regimes, ["none", "correct", "absent"]) == expected
+    assert pairs(regimes, ["mixed"]) == [(mixed, none), (mixed, correct)]
+    assert pairs(regimes, ["mixed 0.2"]) == pairs(regimes, ["mixed"])
 
 
 def test_one_seed_is_compared_by_mcnemar() -> None:
@@ -74,7 +75,7 @@ def test_regimes_that_agree_still_have_an_interval() -> None:
     assert isinstance(found["detectable"], Undefined)
 
 
-def test_holm_counts_the_comparisons_of_all_settings() -> None:
+def test_holm_counts_the_comparisons_of_all_cells() -> None:
     effects = {"a": {"x": {"p_value": 0.01}, "y": {"p_value": 0.04}}, "b": {"x": {"p_value": 0.03}}}
     adjusted = adjust(effects)
     assert adjusted["a"]["x"]["p_holm"] == pytest.approx(0.03)

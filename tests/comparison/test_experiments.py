@@ -1,117 +1,124 @@
-"""Which experiments are found in git."""
+"""Which experiments are found, and which of them are chosen."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from repository import Repository, scores
+from repository import PARAMS, Repository, experiment, lock, scores
 
+from tracekd.comparison import experiments
 from tracekd.comparison.experiments import (
-    cache_dir,
-    cached_file,
+    DosedRegime,
+    cache_folder_of,
     check_baselines,
     choose,
     collect,
-    current_params,
+    queue_states,
 )
 from tracekd.errors import TracekdError
 
 TABLE = scores([True, False])
 
 
-def test_experiments_and_committed_runs_are_found_newest_first(repository: Repository) -> None:
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """Two commits with the same run after another one, experiments, and what others left."""
+    repository = Repository(tmp_path_factory.mktemp("repository"))
     repository.commit(TABLE, seed=8)
     repository.experiment("calm-newt", TABLE, trace_mode="none")
-    repository.commit(TABLE, seed=9)
-    found = collect(repository.save().path)
-    assert [(one.regime, one.seed) for one in found.experiments] == [
-        ("correct", 9),
-        ("none", 0),
-        ("correct", 8),
-    ]
-    assert found.experiments[1].name == "calm-newt"
-    assert found.experiments[1].accuracy == 0.5
-    assert found.experiments[0].name.startswith("commit ")
-    assert found.rejected == {}
-
-
-def test_queued_and_failed_experiments_do_not_appear(repository: Repository) -> None:
-    repository.failed("stash")
-    assert collect(repository.save().path).experiments == []
-
-
-def test_commits_that_leave_the_run_as_it_was_count_once(repository: Repository) -> None:
-    repository.commit(TABLE)
-    repository.commit(TABLE)
-    assert len(collect(repository.save().path).experiments) == 1
-
-
-def test_an_experiment_whose_lock_is_no_whole_run_is_named(repository: Repository) -> None:
     repository.experiment("half-done", TABLE, text="stages: {}\n")
-    found = collect(repository.save().path)
-    assert found.experiments == []
-    assert found.rejected == {
+    repository.failed("stash")
+    repository.commit(TABLE, seed=9)
+    repository.commit(TABLE, seed=9)
+    return repository.save()
+
+
+def found(repository: Repository, *, all_commits: bool = False) -> list[tuple[str, str, int]]:
+    return [
+        (one.name.split()[0], one.regime.label, one.seed)
+        for one in collect(repository.path, all_commits=all_commits).experiments
+    ]
+
+
+def test_experiments_and_the_run_of_the_current_commit_are_found_newest_first(
+    repository: Repository,
+) -> None:
+    assert found(repository) == [("commit", "correct", 9), ("calm-newt", "none", 0)]
+    assert collect(repository.path).rejected == {
         "half-done": "dvc.lock has no data/scores.parquet: the analyze stage was not run"
     }
 
 
-def test_a_project_in_a_folder_of_the_repository_is_found(repository: Repository) -> None:
-    repository.commit(TABLE)
-    repository.save()
-    inner = repository.path / "inner"
-    inner.mkdir()
-    assert collect(inner).experiments == []
+def test_runs_of_earlier_commits_are_found_on_request(repository: Repository) -> None:
+    assert found(repository, all_commits=True) == [
+        ("commit", "correct", 9),
+        ("calm-newt", "none", 0),
+        ("commit", "correct", 8),
+    ]
 
 
-def test_a_folder_that_is_no_repository_is_told(tmp_path: Path) -> None:
+def test_an_uncommitted_run_is_found_once(repository: Repository) -> None:
+    file = repository.path / "dvc.lock"
+    try:
+        file.write_text(lock({**PARAMS, "seed": 5}, "0" * 32))
+        assert found(repository)[0] == ("workspace", "correct", 5)
+        assert len(found(repository)) == 3
+        # The state after `dvc exp run`, and after a checkout.
+        for seed, mode in ((0, "none"), (9, "correct")):
+            md5 = repository.keep(TABLE)
+            file.write_text(lock({**PARAMS, "seed": seed, "trace_mode": mode}, md5))
+            assert len(found(repository)) == 2
+    finally:
+        file.unlink()
+
+
+def test_a_folder_that_is_no_project_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TracekdError, match="not a git repository"):
         collect(tmp_path)
+    with pytest.raises(TracekdError, match="dvc cache dir"):
+        cache_folder_of(tmp_path)
 
 
-def test_filters_choose_and_say_what_there_is(repository: Repository) -> None:
-    repository.experiment("a", TABLE, trace_mode="none")
-    repository.experiment("b", TABLE, trace_mode="mixed", corruption=0.2)
-    found = collect(repository.save().path).experiments
-    assert [one.name for one in choose(found, regimes=["mixed"])] == ["b"]
-    assert [one.name for one in choose(found, models=["small"], datasets=["worlds"])] == ["b", "a"]
+def test_the_cache_is_where_the_configuration_puts_it(tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    (tmp_path / ".dvc/config").write_text("[cache]\n    dir = ../../elsewhere\n")
+    assert cache_folder_of(repository.path) == tmp_path.resolve().parent / "elsewhere"
+
+
+def test_the_queue_is_counted_by_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert queue_states(tmp_path) == {}
+    (tmp_path / ".dvc/tmp/exps/celery").mkdir(parents=True)
+    status = """Task     Name       Created    Status
+1a2b3c4  calm-newt  05:02 PM   Failed
+2b3c4d5             05:03 PM   Queued
+3c4d5e6             05:03 PM   Queued
+4d5e6f7             05:01 PM   Success
+
+Worker status: 0 active, 0 idle
+"""
+    monkeypatch.setattr(experiments, "_dvc", lambda *_: type("Done", (), {"stdout": status}))
+    assert queue_states(tmp_path) == {"queued": 2, "failed": 1}
+
+
+def test_filters_choose_and_name_what_there_is() -> None:
+    ones = [
+        experiment("a", trace_mode="none"),
+        experiment("b", trace_mode="mixed", corruption=0.2),
+        experiment("c", trace_mode="mixed", corruption=0.8),
+    ]
+    assert ones[1].regime == DosedRegime("mixed", 0.2)
+    assert ones[0].regime == DosedRegime("none")
+    assert [one.name for one in choose(ones, regimes=["mixed"])] == ["b", "c"]
+    assert [one.name for one in choose(ones, regimes=["mixed 0.2"])] == ["b"]
+    assert choose(ones, models=["small"], datasets=["worlds"]) == ones
     with pytest.raises(TracekdError, match=r"--model: no experiment has 'large'; .*small"):
-        choose(found, models=["large"])
+        choose(ones, models=["large"])
     with pytest.raises(TracekdError, match=r"--regime: .*'nonee'; did you mean none"):
-        choose(found, regimes=["mixed", "nonee"])
-    repository.experiment("c", TABLE, trace_mode="none", dataset="others")
-    found = collect(repository.save().path).experiments
-    with pytest.raises(TracekdError, match=r"there are models small; .*regimes mixed 0.2, none"):
-        choose(found, datasets=["others"], regimes=["mixed"])
-    check_baselines(["none", "mixed"], found)
+        choose(ones, regimes=["mixed", "nonee"])
+    ones.append(experiment("d", trace_mode="none", dataset="others"))
+    with pytest.raises(TracekdError, match=r"datasets others, worlds; .*mixed 0.2, mixed 0.8, no"):
+        choose(ones, datasets=["others"], regimes=["mixed"])
+    check_baselines(["none", "mixed"], ones)
     with pytest.raises(TracekdError, match=r"--baseline: .*'correct'"):
-        check_baselines(["correct"], found)
+        check_baselines(["correct"], ones)
     with pytest.raises(TracekdError, match="dvc exp run --queue"):
         choose([])
-
-
-def test_the_cache_is_where_the_configuration_says(tmp_path: Path) -> None:
-    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
-    dvc = shutil.which("dvc")
-    if dvc is None:
-        pytest.skip("dvc is not on the path")
-    subprocess.run([dvc, "init", "-q"], cwd=tmp_path, check=True)
-    assert cache_dir(tmp_path) == tmp_path.resolve() / ".dvc/cache"
-    subprocess.run([dvc, "cache", "dir", "--local", "../elsewhere"], cwd=tmp_path, check=True)
-    assert cache_dir(tmp_path) == tmp_path.resolve().parent / "elsewhere"
-    assert cached_file(Path("c"), "abcdef") == Path("c/files/md5/ab/cdef")
-
-
-def test_a_folder_without_dvc_is_told(tmp_path: Path) -> None:
-    with pytest.raises(TracekdError, match="dvc cache dir"):
-        cache_dir(tmp_path)
-
-
-def test_current_params_name_the_entries_of_other_files(repository: Repository) -> None:
-    (repository.path / "datasets.yaml").write_text("worlds: {options: {hops: 2}}\n")
-    found = current_params(repository.path)
-    assert found["train.epochs"] == 2
-    assert found["datasets.yaml:worlds.options.hops"] == 2
-    (repository.path / "models.yaml").write_text("a: [\n")
-    with pytest.raises(TracekdError, match=r"models\.yaml: not valid YAML"):
-        current_params(repository.path)

@@ -1,178 +1,132 @@
 """What may be compared with what, and what has not been run."""
 
 import pytest
-from repository import PARAMS, Repository, scores
+from repository import PARAMS, experiment, lock
 
-from tracekd.comparison.experiments import collect
-from tracekd.comparison.grid import (
-    Grid,
-    Setting,
-    arrange,
-    missing_commands,
-    named_apart,
-    not_paired,
-    rerun_command,
-)
-from tracekd.comparison.locks import flat
-
-TABLE = scores([True, False])
-CURRENT = flat(PARAMS)
+from tracekd.comparison.experiments import Experiment
+from tracekd.comparison.grid import Cell, Grid, arrange, distinguished, missing, not_paired
+from tracekd.comparison.locks import read_lock
 
 
-def grid(repository: Repository) -> Grid:
-    return arrange(collect(repository.save().path).experiments)
-
-
-def test_experiments_fall_into_settings_regimes_in_their_order(repository: Repository) -> None:
-    repository.experiment("a", TABLE, trace_mode="shuffled")
-    repository.experiment("b", TABLE, trace_mode="none", seed=1)
-    repository.experiment("c", TABLE, trace_mode="none")
-    repository.experiment("d", TABLE, model="large")
-    found = grid(repository)
-    assert {setting.label: list(cells) for setting, cells in found.settings.items()} == {
-        "large on worlds": [("correct", 0)],
-        "small on worlds": [("none", 0), ("none", 1), ("shuffled", 0)],
+def keys(grid: Grid) -> dict[str, list[tuple[str, int]]]:
+    return {
+        cell.label: [(regime.label, seed) for regime, seed in runs] for cell, runs in grid.items()
     }
-    assert (found.regimes, found.seeds) == (["none", "correct", "shuffled"], [0, 1])
 
 
-def test_the_newest_experiment_wins_and_the_others_are_counted(repository: Repository) -> None:
-    repository.experiment("older", TABLE)
-    repository.experiment("newer", TABLE)
-    found = grid(repository)
-    assert found.settings[Setting("worlds", "small")]["correct", 0].name == "newer"
-    assert found.superseded == {"older": "newer"}
+def test_experiments_are_sorted_into_cells_with_regimes_and_doses_in_order() -> None:
+    grid = arrange(
+        [
+            experiment("a", trace_mode="mixed", corruption=1.0),
+            experiment("b", trace_mode="mixed", corruption=0.25),
+            experiment("c", trace_mode="mixed", corruption=1, seed=1),
+            experiment("d", trace_mode="shuffled", corruption=0.9),
+            experiment("e", trace_mode="none", seed=1),
+            experiment("f", trace_mode="none", corruption=0.2),
+            experiment("g", model="large"),
+        ]
+    )
+    assert keys(grid) == {
+        "large on worlds": [("correct", 0)],
+        "small on worlds": [
+            *[("none", 0), ("none", 1), ("shuffled", 0)],
+            *[("mixed 0.25", 0), ("mixed 1", 0), ("mixed 1", 1)],
+        ],
+    }
 
 
-def test_corruption_tells_mixed_regimes_apart_and_no_others(repository: Repository) -> None:
-    repository.experiment("a", TABLE, trace_mode="mixed", corruption=0.2)
-    repository.experiment("b", TABLE, trace_mode="mixed", corruption=0.8)
-    repository.experiment("c", TABLE, trace_mode="none", corruption=0.2)
-    repository.experiment("d", TABLE, trace_mode="none", corruption=0.8)
-    (cells,) = grid(repository).settings.values()
-    assert list(cells) == [("none", 0), ("mixed 0.2", 0), ("mixed 0.8", 0)]
+def test_experiments_with_the_same_key_are_newest_first() -> None:
+    grid = arrange([experiment("older", time=1), experiment("newer", time=2)])
+    assert [[one.name for one in same] for same in grid[Cell("worlds", "small")].values()] == [
+        ["newer", "older"]
+    ]
 
 
-def test_any_other_parameter_that_differs_makes_another_setting(repository: Repository) -> None:
-    repository.experiment("a", TABLE)
-    repository.experiment("b", TABLE, train={"epochs": 3})
-    repository.experiment("c", TABLE, data_seed=1, questions="other")
-    found = grid(repository)
-    assert [setting.rest for setting in found.settings] == [
+def test_every_other_parameter_that_differs_makes_another_cell() -> None:
+    grid = arrange(
+        [
+            experiment("a"),
+            experiment("b", train={"epochs": 3}),
+            experiment("c", data_seed=1, questions="other"),
+        ]
+    )
+    assert [cell.rest for cell in grid] == [
         (("data_seed", "0"), ("train.epochs", "2")),
         (("data_seed", "0"), ("train.epochs", "3")),
         (("data_seed", "1"), ("train.epochs", "2")),
     ]
-    assert not_paired(found.settings) == [
-        "small on worlds: data_seed is 0 / 1; kept apart, as they answered different questions",
-        "small on worlds: train.epochs is 2 / 3; kept apart, as only regime and seed may differ",
+    assert not_paired(grid) == [
+        "small on worlds: data_seed is 0 / 1; not compared, since the test questions differ",
+        "small on worlds: train.epochs is 2 / 3; not compared, since only regime and seed may "
+        "differ",
     ]
 
 
-@pytest.mark.parametrize(("one", "other"), [(2, 2.0), (0, 0.0), ([1, 0], [1.0, 0])])
-def test_a_number_is_one_setting_however_it_is_written(
-    repository: Repository, one: object, other: object
+@pytest.mark.parametrize(
+    ("one", "other", "cells"), [(2, 2.0, 1), ([1, 0], [1.0, 0], 1), (1, True, 2)]
+)
+def test_a_number_is_one_value_however_it_is_written(
+    one: object, other: object, cells: int
 ) -> None:
-    repository.experiment("a", TABLE, train={"epochs": one})
-    repository.experiment("b", TABLE, train={"epochs": other}, seed=1)
-    (cells,) = grid(repository).settings.values()
-    assert list(cells) == [("correct", 0), ("correct", 1)]
+    grid = arrange(
+        [experiment("a", train={"epochs": one}), experiment("b", train={"epochs": other}, seed=1)]
+    )
+    assert len(grid) == cells
 
 
-def test_a_switch_is_no_number(repository: Repository) -> None:
-    repository.experiment("a", TABLE, train={"epochs": 1})
-    repository.experiment("b", TABLE, train={"epochs": True}, seed=1)
-    assert len(grid(repository).settings) == 2
-    (on, _) = collect(repository.save().path).experiments
-    assert "train.epochs=true" in rerun_command(on, {**CURRENT, "train.epochs": 1})
-
-
-def test_a_dose_is_one_regime_however_it_is_written(repository: Repository) -> None:
-    repository.experiment("a", TABLE, trace_mode="mixed", corruption=1)
-    repository.experiment("b", TABLE, trace_mode="mixed", corruption=1.0, seed=1)
-    found = grid(repository)
-    assert found.regimes == ["mixed 1"]
-    assert missing_commands(found, CURRENT) == []
-
-
-def test_a_path_tells_nothing_apart_but_the_hash_of_what_lies_there_does(
-    repository: Repository,
-) -> None:
-    for index, (path, sha256) in enumerate([("/a", "12"), ("/b", "12"), ("/a", "34")]):
+def test_the_hash_of_a_path_makes_a_cell_but_not_the_path_itself() -> None:
+    def at(path: str, sha256: str, seed: int) -> Experiment:
         entry = {"models.yaml": {"small": {"path": path, "sha256": sha256}}}
-        repository.experiment(f"run-{index}", TABLE, seed=index, train_entry=entry)
-    assert {setting.rest: len(cells) for setting, cells in grid(repository).settings.items()} == {
+        run = read_lock(lock({**PARAMS, "seed": seed}, "0", train_entry=entry))
+        assert not isinstance(run, str)
+        return Experiment(f"{path} {sha256}", 0, run)
+
+    grid = arrange([at("/a", "12", 0), at("/b", "12", 1), at("/a", "34", 2)])
+    assert {cell.rest: len(runs) for cell, runs in grid.items()} == {
         (("models.yaml:small.sha256", '"12"'),): 2,
         (("models.yaml:small.sha256", '"34"'),): 1,
     }
 
 
-def test_settings_are_named_by_what_tells_them_apart_from_those_beside_them() -> None:
-    both = [("prepare.train", "5"), ("train.epochs", "2")]
-    first = Setting("worlds", "small", tuple(both))
-    second = Setting("worlds", "small", (both[0], ("train.epochs", "3")))
-    other = Setting("worlds", "large", tuple(both))
-    assert named_apart({first: 1, second: 2, other: 3}) == {
-        Setting("worlds", "small", (("train.epochs", "2"),)): 1,
-        Setting("worlds", "small", (("train.epochs", "3"),)): 2,
-        Setting("worlds", "large"): 3,
-    }
-
-
-def test_other_questions_under_the_same_parameters_are_kept_apart(repository: Repository) -> None:
-    repository.experiment("a", TABLE, questions="aaaaaaaaaa")
-    repository.experiment("b", TABLE, questions="bbbbbbbbbb", trace_mode="none")
-    found = grid(repository)
-    assert [setting.label for setting in found.settings] == [
+def test_other_questions_under_the_same_parameters_make_another_cell() -> None:
+    grid = arrange(
+        [
+            experiment("a", questions="aaaaaaaaaa"),
+            experiment("b", questions="bbbbbbbbbb", trace_mode="none"),
+        ]
+    )
+    assert list(keys(grid)) == [
         "small on worlds, questions aaaaaaa",
         "small on worlds, questions bbbbbbb",
     ]
-    assert not_paired(found.settings) == [
-        "small on worlds: questions is aaaaaaa / bbbbbbb; kept apart, as they answered different "
-        "questions"
+
+
+def test_cells_are_named_by_what_distinguishes_them_from_their_family() -> None:
+    both = [("prepare.train", "5"), ("train.epochs", "2")]
+    first = Cell("worlds", "small", tuple(both))
+    second = Cell("worlds", "small", (both[0], ("train.epochs", "3")))
+    other = Cell("worlds", "large", tuple(both))
+    assert distinguished({first: 1, second: 2, other: 3}) == {
+        Cell("worlds", "small", (("train.epochs", "2"),)): 1,
+        Cell("worlds", "small", (("train.epochs", "3"),)): 2,
+        Cell("worlds", "large"): 3,
+    }
+
+
+def test_missing_regimes_and_seeds_are_listed_by_cell() -> None:
+    grid = arrange(
+        [
+            experiment("a", trace_mode="none", seed=0),
+            experiment("b", trace_mode="none", seed=1),
+            experiment("c", trace_mode="mixed", corruption=0.2, seed=1),
+            *(
+                experiment(f"d{seed}", model="large", trace_mode="none", seed=seed)
+                for seed in (0, 1)
+            ),
+        ]
+    )
+    assert missing(grid) == [
+        "large on worlds: mixed 0.2 seeds 0, 1",
+        "small on worlds: mixed 0.2 seed 0",
     ]
-
-
-def test_what_is_missing_is_a_command_for_each_set_of_seeds(repository: Repository) -> None:
-    for seed in (0, 1):
-        repository.experiment(f"n{seed}", TABLE, trace_mode="none", seed=seed)
-    repository.experiment("c", TABLE, trace_mode="correct", seed=0)
-    repository.experiment("m", TABLE, trace_mode="mixed", corruption=0.2, seed=1)
-    assert missing_commands(grid(repository), CURRENT) == [
-        "dvc exp run --queue -S trace_mode=correct -S seed=1",
-        "dvc exp run --queue -S trace_mode=mixed -S corruption=0.2 -S seed=0",
-    ]
-
-
-def test_models_never_run_on_a_data_set_are_missing(repository: Repository) -> None:
-    repository.experiment("a", TABLE)
-    repository.experiment("b", TABLE, model="large", dataset="dates")
-    assert missing_commands(grid(repository), CURRENT) == [
-        "dvc exp run --queue -S model=large -S trace_mode=correct -S seed=0",
-        "dvc exp run --queue -S dataset=dates -S trace_mode=correct -S seed=0",
-    ]
-
-
-def test_a_complete_grid_lacks_nothing(repository: Repository) -> None:
-    repository.experiment("a", TABLE)
-    assert missing_commands(grid(repository), CURRENT) == []
-
-
-@pytest.mark.parametrize(
-    ("value", "part"),
-    [
-        (1e-05, "-S train.rate=1e-05"),
-        (None, "-S train.rate=null"),
-        ([1, 2], "-S 'train.rate=[1,2]'"),
-        ("a b", "# and set by hand: train.rate"),
-        ("$(touch x)", "# and set by hand: train.rate"),
-    ],
-)
-def test_a_command_sets_what_differs_from_params_yaml(
-    repository: Repository, value: object, part: str
-) -> None:
-    repository.experiment("a", TABLE, train={"epochs": 2, "rate": value})
-    (experiment,) = collect(repository.save().path).experiments
-    command = rerun_command(experiment, {**CURRENT, "train.rate": 0.5})
-    assert part in command
-    assert "epochs" not in command
+    assert missing(arrange([experiment("a")])) == []

@@ -22,7 +22,7 @@ def results(accuracy: float, n: int) -> dict[str, Any]:
 
 
 def test_the_published_data_agree_with_themselves() -> None:
-    content = published.load()
+    content = published.load_published()
     for dataset, models in content["trace_answer"].items():
         for regimes in models.values():
             for cells in regimes.values():
@@ -41,12 +41,12 @@ def test_a_class_is_compared_with_an_interval() -> None:
     assert "differs" not in found["mix"]["ours"]["llama on cotemp"]
 
 
-def test_a_data_set_without_classes_is_compared_as_a_whole() -> None:
+def test_a_dataset_without_classes_is_compared_as_a_whole() -> None:
     found = published.beside(results(0.95, 100))["babi, Llama-3.2-1B-Instruct, correct"]
     assert not found["all"]["ours"]["llama on babi"]["differs"]
 
 
-def test_what_was_not_run_stands_alone() -> None:
+def test_what_was_not_run_has_no_numbers_of_ours() -> None:
     found = published.beside({})["cotemp, Qwen3-8B, correct"]
     assert list(found) == ["equal", "overlap", "mix"]
     assert found["mix"] == {
@@ -57,7 +57,7 @@ def test_what_was_not_run_stands_alone() -> None:
 
 
 def test_published_counts_of_trace_and_answer_are_measured_as_ours_are() -> None:
-    found = published.links_beside(results(0.5, 9))
+    found = published.associations_beside(results(0.5, 9))
     llama = found["cotemp, Llama-3.2-1B-Instruct, correct"]["published"]
     assert llama["chi_square"] == pytest.approx(
         950 * (174 * 345 - 187 * 244) ** 2 / (361 * 589 * 418 * 532)

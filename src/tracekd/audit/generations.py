@@ -1,148 +1,178 @@
-"""Files of generations that were made elsewhere, and which of them are scored together.
+"""Files of texts generated elsewhere, and which of them are scored together.
 
-Two formats, both JSON lines (docs/audit.md):
+Three formats, all JSON lines (docs/audit.md). In the first two, which the authors of the paper
+published, each record brings its question along:
 
-- *records*: one file per class, named after it, with `question`, `facts`, `gold`, `prediction`,
-  `triple_element`: the release of the paper's authors. Each record brings its question along.
-- *plain*: `id` and `text`, for any data set.
+- CoTempQA: one file per class, named after it, with `question`, `facts`, `gold`, `prediction`,
+  `triple_element`; the files of a folder are one set;
+- bAbI: one file with all classes, a set of its own, with `question`, `passage`, `gold`,
+  `prediction`, `query_type`, `answer_passage`;
+- plain, for any dataset: `id` and `text`; the files of a folder are one set.
 """
 
+import ast
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tracekd.datasets import fields
 from tracekd.datasets.rawfiles import json_records
 from tracekd.errors import TracekdError
 
-_RECORD = ("question", "facts", "gold", "triple_element")
-_RECORD_FIELDS = frozenset({*_RECORD, "prediction"})
-#: What makes a question the same as another.
+Format = Literal["cotemp", "babi", "plain"]
+#: Format -> the fields that identify it, besides `prediction`.
+_QUESTION_FIELDS: dict[Format, tuple[str, ...]] = {
+    "babi": ("question", "passage", "gold", "query_type", "answer_passage"),
+    "cotemp": ("question", "facts", "gold", "triple_element"),
+}
+#: What identifies a question.
 Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Generation:
-    """One text and where it stands.
+class AuditItem:
+    """One generated text.
 
     Attributes:
-        key: what makes its question the same as another's.
-        place: "file:line" or the id.
-        row: its question in the schema `records.QUESTIONS`; None in the plain format.
+        key: identifies its question.
+        place: "file:line", or the id.
+        row: its question as a row of `records.QUESTIONS`; None in the plain format.
     """
 
     key: Key
     place: str
     text: str
     row: dict[str, Any] | None
+    format: Format
 
 
 @dataclass(frozen=True)
-class Generations:
-    """A set of generations that are scored together: one model under one regime.
+class AuditSet:
+    """Texts that are scored together: one model under one regime.
 
     Attributes:
-        items: without repetitions.
-        duplicated: places of the repetitions.
+        items: the first text of each question.
+        duplicated: places of the others.
     """
 
     name: str
-    items: dict[Key, Generation]
+    items: dict[Key, AuditItem]
     duplicated: tuple[str, ...]
 
 
-def read_sets(paths: Sequence[Path]) -> list[Generations]:
-    """Return one set for each folder (its *.jsonl files) and one for the files of each folder.
+def read_sets(paths: Sequence[Path]) -> list[AuditSet]:
+    """Return the sets in folders (their *.jsonl files) and files.
 
-    Each file is read once, however often and under which path it is named. A set is named after its
-    folder, with as many of the folders above it as tell it from the other sets.
+    Each file is read once, however often it is named. A set is named after its folder or file, with
+    as many of the folders above it as distinguish it from the other sets.
 
     Raises:
-        TracekdError: naming the path, or file and line and field, and what is wrong with it.
+        TracekdError: naming the path, or the file, line and field, and the fault.
     """
-    files: dict[Path, dict[str, Path]] = {}
+    files: dict[Path, Path] = {}
     for path in paths:
-        if path.is_dir():
-            folder, found = path, sorted(path.glob("*.jsonl"))
-        elif path.is_file():
-            folder, found = path.parent, [path]
-        else:
-            raise TracekdError(f"{path}: no such file or folder")
+        found = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
         if not found:
-            raise TracekdError(f"{folder}: holds no *.jsonl file")
-        known = files.setdefault(folder.resolve(), {})
+            raise TracekdError(f"{path}: contains no *.jsonl file")
         for file in found:
-            known.setdefault(file.name, file)
-    names = _names(list(files))
-    return [_gather(names[folder], found.values()) for folder, found in files.items()]
+            if not file.is_file():
+                raise TracekdError(f"{file}: no such file or folder")
+            files.setdefault(file.resolve(), file)
+    groups: dict[Path, list[AuditItem]] = {}
+    for resolved, file in files.items():
+        items = list(_items(file))
+        whole = items and items[0].format == "babi"
+        groups.setdefault(resolved.with_suffix("") if whole else resolved.parent, []).extend(items)
+    names = _names(list(groups))
+    return [_set(names[group], items) for group, items in groups.items()]
 
 
-def _names(folders: Sequence[Path]) -> dict[Path, str]:
-    """Return for each folder the shortest end of its path that is the end of no other's."""
-
-    def end(folder: Path, length: int) -> tuple[str, ...]:
-        return folder.parts[-length:]
-
+def _names(groups: Sequence[Path]) -> dict[Path, str]:
+    """Return for each path the shortest end of it with which no other path ends."""
     names = {}
-    for folder in folders:
+    for group in groups:
         length = 1
-        while any(end(o, length) == end(folder, length) for o in folders if o != folder):
+        others = [other for other in groups if other != group]
+        while any(other.parts[-length:] == group.parts[-length:] for other in others):
             length += 1
-        names[folder] = str(Path(*end(folder, length)))
+        names[group] = str(Path(*group.parts[-length:]))
     return names
 
 
-def _gather(name: str, files: Iterable[Path]) -> Generations:
-    items: dict[Key, Generation] = {}
-    duplicated = []
-    for path in files:
-        for place, record in json_records(path):
-            try:
-                found = _generation(record, path.stem, place)
-            except fields.RejectedError as fault:
-                raise TracekdError(
-                    f"{path.parent / place}: {fault}; expected id and text, or question, facts, "
-                    "gold, prediction and triple_element (docs/audit.md)"
-                ) from fault
-            if found.key in items:
-                duplicated.append(found.place)
-            else:
-                items[found.key] = found
-    return Generations(name, items, tuple(duplicated))
+def _set(name: str, items: Iterable[AuditItem]) -> AuditSet:
+    first: dict[Key, AuditItem] = {}
+    duplicated = [item.place for item in items if first.setdefault(item.key, item) is not item]
+    return AuditSet(name, first, tuple(duplicated))
 
 
-def _generation(record: Any, stem: str, place: str) -> Generation:
-    if isinstance(record, dict) and _is_plain(record):
-        key = fields.text(fields.require(record, ("id",))["id"], "id")
-        return Generation((key,), key, _string(record, "text"), None)
-    found = fields.require(record, _RECORD)
-    facts = fields.context(found["facts"], "facts")
-    answers = fields.texts(found["gold"], "gold")
-    if not answers:
+def _items(path: Path) -> Iterable[AuditItem]:
+    for place, record in json_records(path):
+        try:
+            yield _item(record, path.stem, place)
+        except fields.RejectedError as fault:
+            known = "; ".join(f"{', '.join(f)}, prediction" for f in _QUESTION_FIELDS.values())
+            raise TracekdError(
+                f"{path.parent / place}: {fault}; expected the fields id, text; or {known} "
+                "(docs/audit.md)"
+            ) from fault
+
+
+def _item(record: Any, stem: str, place: str) -> AuditItem:
+    form = _format(record)
+    if form == "plain":
+        name = fields.text(fields.require(record, ("id",))["id"], "id")
+        return AuditItem((name,), name, _generated(record, "text"), None, form)
+    found = fields.require(record, _QUESTION_FIELDS[form])
+    row: dict[str, Any] = {"id": place, "source": place}
+    if form == "babi":
+        context = fields.context(_python_list(found, "passage"), "passage")
+        row["answers"] = [fields.text(found["gold"], "gold")]
+        row["question_class"] = fields.text(found["query_type"], "query_type")
+        row["subtype"] = None
+        row["gold_facts"] = _indexes(_python_list(found, "answer_passage"), context)
+    else:
+        context = fields.context(found["facts"], "facts")
+        row["answers"] = fields.texts(found["gold"], "gold")
+        row["question_class"] = stem
+        row["subtype"] = fields.text(found["triple_element"], "triple_element")
+        row["gold_facts"] = None
+    if not row["answers"]:
         raise fields.RejectedError("gold is empty")
-    question = fields.text(found["question"], "question")
-    row = {
-        "id": place,
-        "question": question,
-        "context": facts,
-        "answers": answers,
-        "question_class": stem,
-        "subtype": fields.text(found["triple_element"], "triple_element"),
-        "gold_facts": None,
-        "source": place,
-    }
-    return Generation((stem, question, *facts), place, _string(found, "prediction"), row)
+    row["context"], row["question"] = context, fields.text(found["question"], "question")
+    key = (row["question_class"], row["question"], *context)
+    return AuditItem(key, place, _generated(record, "prediction"), row, form)
 
 
-def _is_plain(record: dict[str, Any]) -> bool:
-    """Return whether `id` and `text` are what is to be read, and no further fields of a record."""
-    shown = _RECORD_FIELDS & record.keys()
-    return "id" in record and shown != _RECORD_FIELDS and ("text" in record or not shown)
+def _format(record: Any) -> Format:
+    """Return the format of a record, which may have further fields."""
+    names = record.keys() if isinstance(record, dict) else set()
+    for form, required in _QUESTION_FIELDS.items():
+        if names >= {*required, "prediction"}:
+            return form
+    if "id" in names and ("text" in names or "prediction" not in names):
+        return "plain"
+    return "babi" if names & {"passage", "query_type"} else "cotemp"
 
 
-def _string(record: Any, field: str) -> str:
-    """Return a text that a model wrote: it may be empty."""
+def _python_list(record: Any, field: str) -> list[str]:
+    """Return a list that the release wrote as Python source."""
+    try:
+        return fields.texts(ast.literal_eval(fields.text(record[field], field)), field)
+    except (ValueError, SyntaxError) as error:
+        if isinstance(error, fields.RejectedError):
+            raise
+        raise fields.RejectedError(f"{field} is not a list in Python's notation") from error
+
+
+def _indexes(gold: Sequence[str], context: Sequence[str]) -> list[int]:
+    if outside := [fact for fact in gold if fact not in context]:
+        raise fields.RejectedError(f"answer_passage has {outside[0]!r}, which passage does not")
+    return [context.index(fact) for fact in gold]
+
+
+def _generated(record: Any, field: str) -> str:
+    """Return a text that a model generated, which may be empty."""
     if not isinstance(record.get(field), str):
         raise fields.RejectedError(f"{field} is missing or not a string")
     return fields.encodable(record[field], field)

@@ -1,8 +1,7 @@
-"""The paper's headline claims, decided for our runs by stated rules.
+"""The paper's headline claims, judged for our runs by fixed rules.
 
-Every rule asks two things of a 95 % interval: does it exclude what the claim says, and is it narrow
-enough to say so (does all of it lie within a margin of the claim)? If neither, the runs are too few
-to decide. No rule looks at a point estimate alone.
+Every rule checks a 95 % interval: does it exclude the claim, or is all of it within a margin of the
+claim? If neither, there are too few runs to decide. No rule uses a point estimate alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,12 +25,13 @@ HURT_MARGIN = 0.05
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim and the rule that decides it for one setting.
+    """A claim and the rule that judges it in one cell.
 
     Attributes:
-        judge: one setting's results -> verdict and the numbers it rests on.
-        universal: whether one setting that contradicts it contradicts it as a whole; a claim that
-            something is "not consistently" so falls only if every setting, two at least, does.
+        judge: one cell's results -> verdict and the numbers that it is based on.
+        universal: whether one contradicting cell contradicts the claim as a whole; a claim that
+            something is "not consistently" so is contradicted only by two cells or more, if no
+            cell supports it.
     """
 
     text: str
@@ -40,16 +40,16 @@ class Claim:
     universal: bool = True
 
 
-def judge_all(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return claim -> rule, verdict over all settings, and each setting's verdict and numbers."""
+def judge_all(cells: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return claim -> rule, verdict over all cells, and the verdict and numbers of each."""
     found = {}
     for name, claim in CLAIMS.items():
-        verdicts = {label: claim.judge(results) for label, results in settings.items()}
+        verdicts = {label: claim.judge(results) for label, results in cells.items()}
         found[name] = {
             "claim": claim.text,
             "rule": claim.rule,
             "verdict": overall([verdict for verdict, _ in verdicts.values()], claim.universal),
-            "settings": {
+            "cells": {
                 label: {"verdict": verdict, "because": because}
                 for label, (verdict, because) in verdicts.items()
             },
@@ -58,10 +58,7 @@ def judge_all(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, 
 
 
 def overall(verdicts: list[Verdict], universal: bool) -> Verdict:
-    """Return the verdict over settings; see `Claim.universal`.
-
-    Settings that cannot decide have no voice.
-    """
+    """Return the verdict over cells (see `Claim.universal`); undecided cells do not count."""
     against, in_favour = verdicts.count("contradicts"), verdicts.count("supports")
     if universal:
         if against and in_favour:
@@ -119,10 +116,10 @@ def _harmless(results: Mapping[str, Any]) -> tuple[Verdict, str]:
     because = f"incorrect - correct {percent(change, 'value')}, p (Holm) {p_text}"
     seeds = found["over_seeds"]
     if isinstance(seeds["low"], Undefined):
-        because += "; what other seeds would give is not known"
+        because += "; across seeds unknown"
     else:
         ends = sorted((sign * seeds["low"], sign * seeds["high"]))
-        because += f"; over seeds {100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
+        because += f"; across seeds {100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
         if high < 0 and ends[1] < 0 and not isinstance(p_value, Undefined) and p_value < 0.05:
             return "contradicts", because
     return ("supports" if low > -HURT_MARGIN else "cannot decide"), because
@@ -133,14 +130,14 @@ CLAIMS = {
         "A correct trace led to a correct answer in only 28 % of test cases "
         "(read as: of all test questions)",
         "correct regime; interval of the share of questions with trace and answer right: within "
-        "23 to 33 % supports, wholly outside contradicts",
+        "23 to 33 % supports, entirely outside contradicts",
         _share("both_right"),
     ),
     "28_percent_of_right_traces": Claim(
         "A correct trace led to a correct answer in only 28 % of test cases "
         "(read as: of the questions whose trace is right)",
         "correct regime; interval of P(answer right | trace right): within 23 to 33 % supports, "
-        "wholly outside contradicts",
+        "entirely outside contradicts",
         _share("p_answer_if_right"),
     ),
     "nearly_independent": Claim(
@@ -152,10 +149,10 @@ CLAIMS = {
     ),
     "incorrect_does_not_consistently_hurt": Claim(
         "Incorrect traces do not consistently hurt",
-        "paired difference in accuracy, incorrect - correct regime: interval below 0, over "
-        "questions and over seeds, and Holm's p < 0.05: a setting contradicts; interval over "
-        "questions above -5 points: it supports. Over settings: one that supports is enough; "
-        "contradicted if none does and two contradict",
+        "paired difference in accuracy, incorrect - correct regime: intervals across questions and "
+        "across seeds below 0, and Holm's p < 0.05: contradicts; interval across questions above "
+        "-5 points: supports. Overall: one supporting group of runs is enough; contradicted if "
+        "none supports and two contradict",
         _harmless,
         universal=False,
     ),

@@ -1,4 +1,4 @@
-"""What a regime does to the answers: paired comparisons on the same questions."""
+"""The effect of a regime on the answers: paired comparisons on the same questions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -6,39 +6,43 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tracekd.comparison.experiments import DosedRegime
 from tracekd.comparison.scores import RegimeScores
 from tracekd.statistics import bootstrap, paired
 from tracekd.statistics.association import count
 from tracekd.statistics.paired import change_interval, detectable_mean, over_seeds, sign_flip_test
 from tracekd.statistics.values import Tree
 
-#: What each regime is compared with.
+#: The regimes that every other one is compared with by default.
 BASELINES = ("none", "correct")
 
 
-def pairs(regimes: Iterable[str], baselines: Sequence[str]) -> list[tuple[str, str]]:
-    """Return (baseline, regime) for every comparison, none of them twice or the other way round."""
-    names = list(regimes)
-    found: list[tuple[str, str]] = []
-    for baseline in baselines:
-        if baseline in names:
-            found += [
-                (baseline, other)
-                for other in names
-                if other != baseline and (other, baseline) not in found
-            ]
+def pairs(
+    regimes: Iterable[DosedRegime], baselines: Sequence[str]
+) -> list[tuple[DosedRegime, DosedRegime]]:
+    """Return (baseline, regime) for every comparison, each pair once."""
+    ordered = list(regimes)
+    found: list[tuple[DosedRegime, DosedRegime]] = []
+    for name in baselines:
+        for baseline in ordered:
+            if name in (baseline.regime, baseline.label):
+                found += [
+                    (baseline, other)
+                    for other in ordered
+                    if other != baseline and (other, baseline) not in found
+                ]
     return found
 
 
 def effect(first: RegimeScores, second: RegimeScores, key: str) -> Tree:
     """Return the difference in answer accuracy, second - first, on the same questions.
 
-    Seeds that both have are used (all, if they share none), pooled by question: what is resampled
+    Uses the seeds that both have (all, if they share none), pooled by question: what is resampled
     and tested is each question's difference of its means over seeds. The interval is a paired
     bootstrap over questions (see `change_interval`). The test is McNemar's exact one, or with
-    several seeds its generalisation to means, the exact sign-flip test. Each shared seed is told
-    apart as well. All that holds the trained runs fixed: it says what other questions would give
-    these runs. What other seeds would give, and so anything about a regime, is `over_seeds`.
+    several seeds its generalisation to means, the exact sign-flip test. All of this holds the
+    trained models fixed: it describes them on other questions. Only `over_seeds` describes other
+    seeds and so supports claims about regimes.
     """
     before, after, seeds = _shared(first, second)
     # Whole numbers: right answers over seeds, on a common denominator.
@@ -72,19 +76,19 @@ def effect(first: RegimeScores, second: RegimeScores, key: str) -> Tree:
 
 
 def adjust(effects: Mapping[str, Mapping[str, Tree]]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return setting -> comparison -> effect with `p_holm`; all comparisons are one family."""
+    """Return cell -> comparison -> effect with `p_holm`; all comparisons are one family."""
     family = {
-        f"{setting}\n{name}": found["p_value"]
-        for setting, comparisons in effects.items()
+        f"{cell}\n{name}": found["p_value"]
+        for cell, comparisons in effects.items()
         for name, found in comparisons.items()
     }
     adjusted = paired.holm(family)
     return {
-        setting: {
-            name: {**found, "p_holm": adjusted[f"{setting}\n{name}"]}
+        cell: {
+            name: {**found, "p_holm": adjusted[f"{cell}\n{name}"]}
             for name, found in comparisons.items()
         }
-        for setting, comparisons in effects.items()
+        for cell, comparisons in effects.items()
     }
 
 

@@ -1,59 +1,66 @@
-"""The successful experiments of this repository, read from git without a checkout.
+"""The successful experiments of this repository and its current run, read without a checkout.
 
 DVC keeps each successful experiment as a commit under refs/exps/<commit it started from>/<name>;
-queued and failed ones stand elsewhere (refs/exps/celery, refs/exps/exec). Runs that were committed
-to the branch are found by the commits that changed dvc.lock.
+queued and failed ones have other refs. Each commit holds the dvc.lock of its run.
 """
 
-import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from tracekd.comparison.locks import Run, flat, read_lock, told
-from tracekd.config import read_yaml
+from tracekd.comparison.locks import Run, canonical, read_lock
 from tracekd.errors import TracekdError, nearest
 from tracekd.traces.regimes import REGIMES
 
-METRICS = "metrics/metrics.json"
 LOCK = "dvc.lock"
 _EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/([^/]+)")
+#: The regimes that `corruption` is the dose of.
+_DOSED = ("mixed",)
 
 
-class Revision(NamedTuple):
-    """A commit that may hold a run.
+class DosedRegime(NamedTuple):
+    """A regime, and its dose if it has one.
 
     Attributes:
-        name: what DVC calls the experiment; "commit 1a2b3c4" for a run committed to the branch.
-        time: when it was made (Unix time).
+        regime: a value of `trace_mode`.
+        corruption: fraction of incorrect traces; None in a regime without a dose.
     """
 
-    name: str
-    commit: str
-    time: int
-    committed: bool
+    regime: str
+    corruption: float | None = None
+
+    @property
+    def label(self) -> str:
+        """The two as text, e.g. "mixed 0.2"."""
+        if self.corruption is None:
+            return self.regime
+        return f"{self.regime} {canonical(self.corruption)}"
+
+    @property
+    def place(self) -> tuple[int, str, float]:
+        """A sort key: the order of `tracekd.traces.regimes.REGIMES`, then the dose."""
+        names = list(REGIMES)
+        known = names.index(self.regime) if self.regime in names else len(names)
+        return known, self.regime, self.corruption or 0.0
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A successful run and where it was found.
+    """A successful run.
 
     Attributes:
-        accuracy: answer accuracy as metrics.json has it; None if it is not there.
+        name: what DVC calls it; "commit 1a2b3c4" or "workspace" for a run of `dvc repro`.
+        time: when it was made (Unix time).
     """
 
-    revision: Revision
+    name: str
+    time: int
     run: Run
-    accuracy: float | None
-
-    @property
-    def name(self) -> str:
-        """What DVC calls the experiment, or the commit."""
-        return self.revision.name
 
     @property
     def model(self) -> str:
@@ -67,212 +74,164 @@ class Experiment:
 
     @property
     def seed(self) -> int:
-        """Initialisation, order, corruption."""
+        """The seed of initialisation, order and corruption."""
         return int(self.run.params["seed"])
 
-    @property
-    def regime(self) -> str:
-        """The trace mode; mixed ones are told apart by their dose, e.g. "mixed 0.2"."""
-        mode = str(self.run.params["trace_mode"])
-        return f"{mode} {told(self.run.params.get('corruption'))}" if mode == "mixed" else mode
+    @cached_property
+    def regime(self) -> DosedRegime:
+        """Which traces the student was trained on."""
+        name = str(self.run.params["trace_mode"])
+        return DosedRegime(name, self.run.params.get("corruption") if name in _DOSED else None)
 
 
-class Collection(NamedTuple):
-    """What was found, newest first; and name -> reason for what could not be used."""
+class FoundExperiments(NamedTuple):
+    """What is in the repository, newest first; and name -> reason for what cannot be used."""
 
     experiments: list[Experiment]
     rejected: dict[str, str]
 
 
-def collect(root: Path) -> Collection:
-    """Return every successful experiment of the repository and every committed run of HEAD.
+def collect(root: Path, *, all_commits: bool = False) -> FoundExperiments:
+    """Return every successful DVC experiment, the run committed last, and that in the workspace.
+
+    Args:
+        root: the root of the DVC project.
+        all_commits: also return the runs of earlier commits of this branch.
 
     Raises:
         TracekdError: if `root` is not in a git repository that has a commit.
     """
-    revisions = sorted(
-        [*_experiment_revisions(root), *_committed_revisions(root)],
-        key=lambda revision: (-revision.time, revision.name),
-    )
-    locks = _read_files(root, [f"{revision.commit}:./{LOCK}" for revision in revisions])
-    metrics = _read_files(root, [f"{revision.commit}:./{METRICS}" for revision in revisions])
     experiments: list[Experiment] = []
     rejected: dict[str, str] = {}
-    runs: dict[str, Run | str] = {}
-    for revision, lock, figures in zip(revisions, locks, metrics, strict=True):
-        if revision.committed and lock in runs:
+    seen: set[str] = set()
+    for name, time, text, is_experiment in _locks(root, all_commits):
+        # A run stays in dvc.lock when DVC keeps it as an experiment, and over later commits.
+        if not is_experiment and (text in seen or not text):
             continue
-        if lock not in runs:
-            runs[lock] = read_lock(lock) if lock else f"has no {LOCK}"
-        run = runs[lock]
+        seen.add(text)
+        run = read_lock(text) if text else f"has no {LOCK}"
         if isinstance(run, str):
-            rejected[revision.name] = run
+            rejected[name] = run
         else:
-            experiments.append(Experiment(revision, run, _accuracy(figures)))
-    return Collection(experiments, rejected)
+            experiments.append(Experiment(name, time, run))
+    return FoundExperiments(sorted(experiments, key=lambda one: (-one.time, one.name)), rejected)
 
 
 def choose(
-    experiments: Iterable[Experiment],
+    experiments: Collection[Experiment],
     models: Sequence[str] = (),
     datasets: Sequence[str] = (),
     regimes: Sequence[str] = (),
 ) -> list[Experiment]:
-    """Return the experiments of the models, data sets and regimes named; empty means all.
+    """Return the experiments with the given models, datasets and regimes; empty means all.
 
-    Regimes are chosen by `trace_mode`: "mixed" means every dose.
+    "mixed" means that regime with every dose, "mixed 0.2" with this one.
 
     Raises:
-        TracekdError: if a name fits no experiment, or nothing is left, saying what there is.
+        TracekdError: if no experiment has one of the names, or none is left.
     """
-    found = list(experiments)
-    if not found:
+    if not experiments:
         raise TracekdError(
-            "no successful experiment in this repository; run some, for instance: "
+            "found no finished run in this repository; run some experiments, for instance: "
             "dvc exp run --queue -S trace_mode=none,correct,incorrect && dvc queue start "
-            "(what is queued or running: dvc queue status)"
+            "(queued and running experiments: dvc queue status)"
         )
-    check_names("--model", models, {one.model for one in found})
-    check_names("--dataset", datasets, {one.dataset for one in found})
-    check_names("--regime", regimes, _regimes(found))
+    _check_names("--model", models, {one.model for one in experiments})
+    _check_names("--dataset", datasets, {one.dataset for one in experiments})
+    _check_names("--regime", regimes, _regime_names(experiments))
     kept = [
         one
-        for one in found
+        for one in experiments
         if (not models or one.model in models)
         and (not datasets or one.dataset in datasets)
-        and (not regimes or {one.regime, one.regime.split()[0]} & set(regimes))
+        and (not regimes or {one.regime.regime, one.regime.label} & set(regimes))
     ]
-    if kept:
-        return kept
-    there = {
-        "models": {one.model for one in found},
-        "data sets": {one.dataset for one in found},
-        "regimes": {one.regime for one in found},
-    }
-    raise TracekdError(
-        "no experiment fits the filters; there are "
-        + "; ".join(f"{what} {', '.join(sorted(names))}" for what, names in there.items())
-    )
-
-
-def check_names(option: str, names: Iterable[str], there: set[str]) -> None:
-    """Refuse a name that no experiment has: a typing error must not look like a small table.
-
-    Raises:
-        TracekdError: naming the option, the name and the nearest ones.
-    """
-    for name in names:
-        if name not in there:
-            raise TracekdError(f"{option}: no experiment has {name!r}; {nearest(name, there)}")
+    if not kept:
+        known = {
+            "models": {one.model for one in experiments},
+            "datasets": {one.dataset for one in experiments},
+            "regimes": {one.regime.label for one in experiments},
+        }
+        raise TracekdError(
+            "no experiment matches all filters; there are "
+            + "; ".join(f"{what} {', '.join(sorted(names))}" for what, names in known.items())
+        )
+    return kept
 
 
 def check_baselines(baselines: Iterable[str], experiments: Iterable[Experiment]) -> None:
-    """Refuse a baseline that none of the chosen experiments is of; see `check_names`."""
-    check_names("--baseline", baselines, _regimes(experiments))
+    """Raise if none of the experiments has one of the baseline regimes."""
+    _check_names("--baseline", baselines, _regime_names(experiments))
 
 
-def _regimes(experiments: Iterable[Experiment]) -> set[str]:
-    """Return the regimes, those with a dose also without it, as `trace_mode` names them."""
-    return {name for one in experiments for name in (one.regime, one.regime.split()[0])}
-
-
-def regime_order(regime: str) -> tuple[int, str]:
-    """Return a sort key: the order of `tracekd.traces.regimes.REGIMES`, then by dose."""
-    names = list(REGIMES)
-    mode = regime.split()[0]
-    return (names.index(mode) if mode in names else len(names), regime)
-
-
-def current_params(root: Path) -> dict[str, Any]:
-    """Return the settings as they stand in the checkout, named as in `locks.Run.params`."""
-    found: dict[str, Any] = {}
-    for file in ("params.yaml", "datasets.yaml", "models.yaml"):
-        content = read_yaml(root / file)
-        found.update(flat(content or {}, "" if file == "params.yaml" else f"{file}:"))
-    return found
-
-
-def cache_dir(root: Path) -> Path:
-    """Return the folder of DVC's cache, wherever the configuration puts it.
+def cache_folder_of(root: Path) -> Path:
+    """Return the folder of DVC's cache, wherever its configuration puts it.
 
     Raises:
         TracekdError: if `root` is not a DVC project.
     """
-    command = [sys.executable, "-m", "dvc", "cache", "dir"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)  # noqa: S603
+    done = _dvc(root, "cache", "dir")
     if done.returncode:
         raise TracekdError(f"{root}: dvc cache dir: {done.stderr.strip()}")
     return (root / done.stdout.strip()).resolve()
 
 
-def cached_file(cache: Path, md5: str) -> Path:
-    """Return where DVC's cache keeps a file with that MD5."""
-    return cache / "files" / "md5" / md5[:2] / md5[2:]
+def queue_states(root: Path) -> dict[str, int]:
+    """Return how many experiments of DVC's queue are queued, running and failed, if any."""
+    if not (root / ".dvc/tmp/exps/celery").is_dir():
+        return {}
+    rows = [line.split() for line in _dvc(root, "queue", "status").stdout.splitlines()]
+    last = [row[-1] for row in rows if row]
+    states = ("Queued", "Running", "Failed")
+    return {state.lower(): last.count(state) for state in states if state in last}
 
 
-def _experiment_revisions(root: Path) -> list[Revision]:
-    listed = _git(
-        root, "for-each-ref", "--format=%(refname) %(objectname) %(committerdate:unix)", "refs/exps"
-    )
-    found = []
-    for line in listed.splitlines():
-        ref, commit, time = line.split(" ")
+def _check_names(option: str, names: Iterable[str], known: set[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise TracekdError(f"{option}: no experiment has {name!r}; {nearest(name, known)}")
+
+
+def _regime_names(experiments: Iterable[Experiment]) -> set[str]:
+    return {name for one in experiments for name in (one.regime.regime, one.regime.label)}
+
+
+def _locks(root: Path, all_commits: bool) -> Iterable[tuple[str, int, str, bool]]:
+    """Yield name, time and dvc.lock of each run, and whether it is an experiment."""
+    form = "--format=%(objectname) %(committerdate:unix) %(refname)"
+    for line in _git(root, "for-each-ref", form, "refs/exps").splitlines():
+        commit, time, ref = line.split(" ")
         if match := _EXPERIMENT.fullmatch(ref):
-            found.append(Revision(match[1], commit, int(time), committed=False))
-    return found
+            yield match[1], int(time), _lock_of(root, commit), True
+    scope = ("--full-history",) if all_commits else ("--max-count=1",)
+    for line in _git(root, "log", *scope, "--format=%H %ct", "HEAD", "--", LOCK).splitlines():
+        commit, time = line.split(" ")
+        yield f"commit {commit[:7]}", int(time), _lock_of(root, commit), False
+    lock = root / LOCK
+    if lock.is_file():
+        yield "workspace", int(lock.stat().st_mtime), lock.read_text(encoding="utf-8"), False
 
 
-def _committed_revisions(root: Path) -> list[Revision]:
-    lines = _git(root, "log", "--full-history", "--format=%H %ct", "HEAD", "--", LOCK).splitlines()
-    return [
-        Revision(f"commit {commit[:7]}", commit, int(time), committed=True)
-        for commit, time in (line.split(" ") for line in lines)
-    ]
-
-
-def _read_files(root: Path, objects: Sequence[str]) -> list[str]:
-    """Return the text of git objects such as "COMMIT:./dvc.lock"; "" for one that is not there."""
-    if not objects:
-        return []
-    answer = _git_bytes(root, "cat-file", "--batch", stdin="\n".join(objects).encode())
-    texts, place = [], 0
-    for _ in objects:
-        end = answer.index(b"\n", place)
-        header = answer[place:end].split(b" ")
-        place = end + 1
-        if header[-1] == b"missing":
-            texts.append("")
-            continue
-        size = int(header[-1])
-        texts.append(answer[place : place + size].decode("utf-8", errors="replace"))
-        place += size + 1
-    return texts
+def _lock_of(root: Path, commit: str) -> str:
+    """Return the dvc.lock of a commit; "" if it has none."""
+    return _run(root, "git", "show", f"{commit}:./{LOCK}").stdout
 
 
 def _git(root: Path, *arguments: str) -> str:
-    return _git_bytes(root, *arguments).decode("utf-8", errors="replace")
-
-
-def _git_bytes(root: Path, *arguments: str, stdin: bytes = b"") -> bytes:
-    try:
-        done = subprocess.run(  # noqa: S603
-            ["git", *arguments],  # noqa: S607
-            cwd=root,
-            input=stdin,
-            capture_output=True,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise TracekdError("git: no such command; experiments are kept in git") from error
+    done = _run(root, "git", *arguments)
     if done.returncode:
-        message = done.stderr.decode("utf-8", errors="replace").strip()
-        raise TracekdError(f"{root}: git {arguments[0]}: {message}")
+        raise TracekdError(f"{root}: git {arguments[0]}: {done.stderr.strip()}")
     return done.stdout
 
 
-def _accuracy(figures: str) -> float | None:
+def _dvc(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return _run(root, sys.executable, "-m", "dvc", *arguments)
+
+
+def _run(root: Path, *command: str) -> "subprocess.CompletedProcess[str]":
     try:
-        content: Any = json.loads(figures)
-        return float(content["answer"]["accuracy"])
-    except (ValueError, KeyError, TypeError):
-        return None
+        return subprocess.run(  # noqa: S603
+            command, cwd=root, capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
+    except FileNotFoundError as error:
+        raise TracekdError(f"{command[0]}: command not found; install it") from error

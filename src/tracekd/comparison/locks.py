@@ -1,6 +1,6 @@
-"""dvc.lock -> what was really run: the parameters, the code and the scores of one experiment.
+"""dvc.lock -> what was run: the parameters, code, questions and scores of one experiment.
 
-The lock, not params.yaml, says what made the scores: params.yaml may have been edited since.
+The lock counts, not params.yaml, which may have been edited since.
 """
 
 import json
@@ -8,27 +8,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 SCORES = "data/scores.parquet"
-CARD = "metrics/run.json"
-QUESTIONS = "data/decomposed/test.parquet"
-#: The loader in C is ten times as fast; a lock has hundreds of lines.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_CARD = "metrics/run.json"
+_QUESTIONS = "data/decomposed/test.parquet"
 _CODE = ("src/", "stages/")
 _NEEDED = ("model", "dataset", "trace_mode", "seed", "data_seed")
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a lock says of the run that made its scores.
+    """What made a table of scores.
 
     Attributes:
-        params: every parameter of params.yaml, flat ("train.epochs"), and of the entries of
-            datasets.yaml and models.yaml that were chosen ("datasets.yaml:babi.reader").
-        scores: MD5 of the table of scores, its address in DVC's cache.
-        questions: MD5 of the test questions with their gold steps.
-        code: MD5 of each file or folder of code that a stage lists.
+        params: every parameter in params.yaml, flat ("train.epochs"), and in the chosen entries of
+            the other settings files ("datasets.yaml:babi.reader").
+        scores: MD5 of the table of scores.
+        questions: MD5 of the test questions with their gold steps; "" if none is recorded.
+        code: path -> MD5 of each file or folder of code.
         card: MD5 of the run card of all stages; "" if there is none.
     """
 
@@ -40,49 +39,33 @@ class Run:
 
 
 def read_lock(text: str) -> Run | str:
-    """Return the run that a dvc.lock describes, or why its scores can't be trusted.
+    """Return the run that a dvc.lock describes, or why its scores cannot be trusted.
 
-    A lock whose stages disagree is that of a run that stopped half-way, or of a single stage.
+    If stages disagree, the run stopped halfway or a single stage was run again.
     """
     try:
-        stages = (yaml.load(text, Loader=_LOADER) or {})["stages"]  # noqa: S506 (a safe loader)
+        # Not `pure`: the parser in C is several times faster, and a lock has hundreds of lines.
+        stages = (YAML(typ="safe").load(text) or {})["stages"]
         return _read(stages)
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        return f"dvc.lock is not one of this pipeline ({type(error).__name__}: {error})"
+    except (YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"dvc.lock does not come from this pipeline ({type(error).__name__}: {error})"
 
 
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the leaves of nested mappings by their dotted paths.
+def canonical(value: Any) -> str:
+    """Return a parameter as JSON, with the same text for equal numbers; booleans are not numbers.
 
-    >>> flat({"train": {"epochs": 2}, "seed": 0})
-    {'train.epochs': 2, 'seed': 0}
-    """
-    found: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            found.update(flat(value, f"{prefix}{name}."))
-        else:
-            found[f"{prefix}{name}"] = value
-    return found
-
-
-def told(value: Any) -> str:
-    """Return a parameter as JSON, the same text for the same value: 2 and 2.0 are one number.
-
-    True and false are not numbers, although Python says that they are 1 and 0.
-
-    >>> told(2.0), told([1.0, True, 0.5])
+    >>> canonical(2.0), canonical([1.0, True, 0.5])
     ('2', '[1, true, 0.5]')
     """
-    return json.dumps(_plain(value))
 
+    def plain(part: Any) -> Any:
+        if isinstance(part, Mapping):
+            return {name: plain(item) for name, item in part.items()}
+        if isinstance(part, list):
+            return [plain(item) for item in part]
+        return int(part) if isinstance(part, float) and part.is_integer() else part
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    return json.dumps(plain(value))
 
 
 def _read(stages: Mapping[str, Any]) -> Run | str:
@@ -100,20 +83,27 @@ def _read(stages: Mapping[str, Any]) -> Run | str:
     params: dict[str, Any] = {}
     for name, stage in stages.items():
         for param, value in _params(stage.get("params", {})):
-            if told(params.setdefault(param, value)) != told(value):
+            if canonical(params.setdefault(param, value)) != canonical(value):
                 return f"stage {name} was run with {param}={value}, another with {params[param]}"
     if missing := [name for name in _NEEDED if name not in params]:
         return f"dvc.lock records no {', '.join(missing)}"
     return Run(
         params=params,
         scores=outs[SCORES],
-        questions=next((md5 for _, path, md5 in deps if path == QUESTIONS), ""),
+        questions=next((md5 for _, path, md5 in deps if path == _QUESTIONS), ""),
         code={path: md5 for _, path, md5 in deps if path.startswith(_CODE)},
-        card=outs.get(CARD, ""),
+        card=outs.get(_CARD, ""),
     )
 
 
 def _params(files: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for file, content in files.items():
-        prefix = "" if file == "params.yaml" else f"{file}:"
-        yield from flat(content, prefix).items()
+        yield from _leaves(content, "" if file == "params.yaml" else f"{file}:")
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-#: What stands for a number that is undefined, or whose step the regime does not teach.
+#: Printed for a number that is undefined, or whose step the regime does not teach.
 NONE = "-"
 
 

@@ -1,4 +1,4 @@
-"""The part of compare.md that sets our numbers beside the published ones."""
+"""The part of compare.md that compares our numbers with the published ones."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -6,35 +6,36 @@ from typing import Any
 from tracekd.comparison.markdown import NONE, number, points, table
 
 _OVERALL = (
-    "A claim is judged in each setting by the rule that stands beside it, then over all: settings "
-    "that cannot decide have no voice, and where the others disagree the claim is not decided."
+    "Each claim is judged by its rule, separately for each model and dataset, then overall: "
+    "undecided ones do not count, and if the others disagree, so is the claim."
 )
-_CELLS = ("right_right", "right_wrong", "wrong_right", "wrong_wrong")
+_COUNTS = ("right_right", "right_wrong", "wrong_right", "wrong_wrong")
 
 
 def paper_sections(paper: Mapping[str, Any]) -> list[str]:
-    """Return the sections of compare.md on section `paper` of compare.json."""
-    accuracy = ["data set", "model", "regime", "classes", "published, %", "our setting", "ours, %"]
-    links = ["data set", "model", "regime", "published 2x2", "chi-square", "our setting", "ours"]
+    """Return the Markdown of section `paper` of compare.json."""
+    accuracy = ["dataset", "model", "regime", "classes", "published, %", "our runs", "ours, %"]
+    counts = ["dataset", "model", "regime", "published 2x2", "chi-square", "our runs", "ours"]
     return [
-        f"## Beside the paper\n\n{paper['source'].strip()}\n\n{_OVERALL}",
+        f"## Comparison with the paper\n\n{paper['source'].strip()}\n\n{_OVERALL}",
         *map(_claim, paper["claims"].values()),
-        "### Accuracy\n\nDiffer: the 95 % interval of ours - published excludes 0.\n\n"
-        + table([*accuracy, "differ"], _accuracies(paper["accuracy"])),
-        "### Trace against answer\n\nRight and right / right and wrong / wrong and right / "
-        "wrong and wrong; ours over all seeds.\n\n" + table(links, _links(paper["trace_answer"])),
+        "### Accuracy\n\nDiffer: classes for which the 95 % interval of ours - published excludes "
+        "0.\n\n" + table([*accuracy, "differ"], _accuracies(paper["accuracy"])),
+        "### Trace and answer\n\nQuestions with both right / only the trace right / only the "
+        "answer right / both wrong; ours over all seeds.\n\n"
+        + table(counts, _associations(paper["trace_answer"])),
     ]
 
 
 def _claim(claim: Mapping[str, Any]) -> str:
-    settings = [
-        f"- {label}: {one['verdict']}; {one['because']}" for label, one in claim["settings"].items()
+    cells = [
+        f"- {label}: {one['verdict']}; {one['because']}" for label, one in claim["cells"].items()
     ]
     return "\n\n".join(
         [
             f"### {claim['claim']}",
             f"Our runs: **{claim['verdict']}**. Rule: {claim['rule']}.",
-            "\n".join(settings),
+            "\n".join(cells),
         ]
     )
 
@@ -53,15 +54,15 @@ def _accuracies(accuracy: Mapping[str, Any]) -> Iterator[list[str]]:
             yield [*row, label, shares, ", ".join(differ) or NONE]
 
 
-def _links(links: Mapping[str, Any]) -> Iterator[list[str]]:
-    for name, one in links.items():
+def _associations(associations: Mapping[str, Any]) -> Iterator[list[str]]:
+    for name, one in associations.items():
         published = one["published"]
-        row = [*name.split(", "), _cells(published), number(published["chi_square"], ".1f")]
+        row = [*name.split(", "), _counts(published), number(published["chi_square"], ".1f")]
         if not one["ours"]:
             yield [*row, NONE, NONE]
-        for label, link in one["ours"].items():
-            yield [*row, label, _cells(link)]
+        for label, ours in one["ours"].items():
+            yield [*row, label, _counts(ours)]
 
 
-def _cells(tree: Mapping[str, Any]) -> str:
-    return " / ".join(str(tree[name]) for name in _CELLS)
+def _counts(tree: Mapping[str, Any]) -> str:
+    return " / ".join(str(tree[name]) for name in _COUNTS)

@@ -1,35 +1,35 @@
-"""The numbers that the paper published, beside ours."""
+"""Our numbers beside those that the paper published."""
 
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
 
 from tracekd.statistics.association import Counts, association
 from tracekd.statistics.intervals import newcombe_interval, wilson_interval
 from tracekd.statistics.values import Tree, Undefined
 
-#: Where accuracies are not published by class.
+#: The class name where accuracies are not published by class.
 ALL = "all"
-_LINKS = ("p_answer_if_right", "p_answer_if_wrong", "phi", "chi_square")
+_ASSOCIATIONS = ("p_answer_if_right", "p_answer_if_wrong", "phi", "chi_square")
 
 
-def load() -> dict[str, Any]:
+def load_published() -> dict[str, Any]:
     """Return the content of published.yaml."""
     text = files("tracekd.comparison").joinpath("published.yaml").read_text(encoding="utf-8")
-    content: dict[str, Any] = yaml.safe_load(text)
+    content: dict[str, Any] = YAML(typ="safe").load(text)
     return content
 
 
 def beside(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return "data set, model, regime" -> class -> the published accuracy and ours.
+    """Return "dataset, model, regime" -> class -> the published accuracy and ours by cell.
 
-    Ours is told once for each setting; what was not run has none. `difference` is ours - published
-    with Newcombe's interval for two independent samples of questions, ours counted once however
-    many seeds there are; the two `differ` if the interval excludes 0.
+    `difference` is ours - published with Newcombe's interval for two independent samples of
+    questions, ours counted once however many seeds there are; it `differs` if the interval excludes
+    0.
     """
-    content = load()
+    content = load_published()
     found: dict[str, Any] = {}
     for dataset, models in content["accuracy"].items():
         sizes = content["questions"][dataset]
@@ -41,9 +41,9 @@ def beside(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
                         "published": percent / 100,
                         "published_n": sizes[name],
                         "ours": {
-                            label: _against(percent / 100, sizes[name], setting, regime, name)
-                            for label, setting in ours.items()
-                            if regime in setting["regimes"]
+                            label: _against(percent / 100, sizes[name], cell, regime, name)
+                            for label, cell in ours.items()
+                            if regime in cell["regimes"]
                         },
                     }
                     for name, percent in classes.items()
@@ -51,9 +51,9 @@ def beside(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def links_beside(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return "data set, model, regime" -> the published 2x2 of trace and answer, and ours."""
-    content = load()
+def associations_beside(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return "dataset, model, regime" -> the published 2x2 of trace and answer, and ours."""
+    content = load_published()
     found: dict[str, Any] = {}
     for dataset, models in content["trace_answer"].items():
         for model, regimes in models.items():
@@ -62,12 +62,12 @@ def links_beside(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
                 found[f"{dataset}, {content['models'][model]}, {regime}"] = {
                     "published": {
                         **Counts(*cells)._asdict(),
-                        **{name: measured[name] for name in _LINKS},
+                        **{name: measured[name] for name in _ASSOCIATIONS},
                     },
                     "ours": {
-                        label: setting["regimes"][regime]["link"]
-                        for label, setting in _ours(results, dataset, model).items()
-                        if "link" in setting["regimes"].get(regime, {})
+                        label: cell["regimes"][regime]["link"]
+                        for label, cell in _ours(results, dataset, model).items()
+                        if "link" in cell["regimes"].get(regime, {})
                     },
                 }
     return found
@@ -77,16 +77,14 @@ def _ours(
     results: Mapping[str, Mapping[str, Any]], dataset: str, model: str
 ) -> dict[str, Mapping[str, Any]]:
     return {
-        label: setting
-        for label, setting in results.items()
-        if setting["dataset"] == dataset and setting["model"] == model
+        label: cell
+        for label, cell in results.items()
+        if cell["dataset"] == dataset and cell["model"] == model
     }
 
 
-def _against(
-    theirs: float, their_n: int, setting: Mapping[str, Any], regime: str, name: str
-) -> Tree:
-    figures = setting["regimes"][regime]
+def _against(theirs: float, their_n: int, cell: Mapping[str, Any], regime: str, name: str) -> Tree:
+    figures = cell["regimes"][regime]
     if name == ALL:
         ours, n = figures["answer"], figures["n"]
     elif name in figures["by_class"]:

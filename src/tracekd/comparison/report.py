@@ -1,157 +1,137 @@
-"""compare.json -> compare.md: the tables as the paper prints them, for people."""
+"""compare.json -> compare.md, whose tables also read well as plain text."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tracekd.comparison.markdown import number, p_value, percent, points, table
+from tracekd.comparison.markdown import NONE, number, p_value, percent, points, table
 from tracekd.comparison.paper_report import paper_sections
 from tracekd.files import atomic_file, write_json
 
-#: How many names (of files, of experiments) a line holds; compare.json has them all.
-_SHOWN = 5
-#: Marks a cell.
-_NOT_SEEDS = "†"
-_WHY_NOT_SEEDS = (
-    "All seeds have the same mean, so the interval is over questions (what other questions would "
-    "give these runs) and not over seeds; beside the others of its column it says nothing of what "
-    "other seeds would give."
+#: Marks an interval that is not across seeds although there are several.
+_MARK = "†"
+_MARK_MEANS = (
+    "All seeds have the same mean, so the interval is across questions (these runs on other "
+    "questions), not across seeds: unlike the others in its column, it does not describe other "
+    "seeds."
 )
 _MEASURES = {
     "answer": "answer",
     "class": "class",
-    "facts_f1": "IR F1",
-    "facts_exact": "IR exact",
-    "trace": "whole trace",
+    "facts_f1": "facts F1",
+    "facts_exact": "facts exact",
+    "trace": "trace exact match",
 }
-
-
-def markdown(report: Mapping[str, Any]) -> str:
-    """Return the report as Markdown whose tables also read well as plain text.
-
-    Args:
-        report: the content of compare.json (null where undefined).
-    """
-    sections = [
-        _experiments(report["experiments"]),
-        _regimes(report["results"]),
-        _links(report["results"]),
-        _paired(report["results"]),
-        _listed("Not compared", report["not_paired"]),
-        _other_code(report["other_code"]),
-        _other_machines(report["other_machines"]),
-        _missing(report["missing"], report["unfinished"]),
-    ]
-    if "paper" in report:
-        sections += paper_sections(report["paper"])
-    return "\n\n".join(section for section in sections if section) + "\n"
 
 
 def write(folder: Path, report: Mapping[str, Any], undefined: Mapping[str, str]) -> str:
     """Write compare.json and compare.md into a folder; return the text of the latter."""
-    text = markdown(report)
+    text = to_markdown(report)
     write_json(folder / "compare.json", {**report, "undefined": undefined})
     with atomic_file(folder / "compare.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     return text
 
 
+def to_markdown(report: Mapping[str, Any]) -> str:
+    """Return the content of compare.json (null where undefined) as Markdown."""
+    sections = [
+        _experiments(report["experiments"]),
+        _regimes(report["results"]),
+        _associations(report["results"]),
+        _paired(report["results"]),
+        _listed("Not compared", report["not_paired"]),
+        _listed("Warnings", report["warnings"]),
+        _listed("Missing", report["missing"]),
+    ]
+    if "paper" in report:
+        sections += paper_sections(report["paper"])
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
 def _experiments(experiments: Mapping[str, Any]) -> str:
     lines = [
         "# Experiments compared",
-        f"{experiments['used']} experiments used, of {experiments['found']} found; "
-        f"{len(experiments['superseded'])} older with the same settings as a newer one.",
+        f"Used {experiments['used']} of {experiments['found']} experiments; "
+        f"{len(experiments['superseded'])} have the same settings as a newer one.",
     ]
-    if experiments["rejected"]:
-        rows = experiments["rejected"].items()
-        lines.append("Not used:\n" + "\n".join(f"- {name}: {reason}" for name, reason in rows))
-    if experiments["scores_absent"]:
-        rows = [
-            f"- {name}, accuracy {points(one['accuracy'])}: `{one['command']}`"
-            for name, one in experiments["scores_absent"].items()
-        ]
+    if rejected := experiments["rejected"]:
         lines.append(
-            "Scores not in DVC's cache; fetch them with `dvc fetch --all-commits` "
-            "(a committed run) or `dvc exp pull REMOTE NAME`, or run again:\n" + "\n".join(rows)
+            "Not used:\n" + "\n".join(f"- {name}: {why}" for name, why in rejected.items())
         )
-    if experiments["stand_ins"]:
-        rows = [f"- {name}: {older}" for name, older in experiments["stand_ins"].items()]
+    if absent := experiments["scores_absent"]:
         lines.append(
-            "Scores that cannot be read, and the older run with the same settings that counts in "
-            "their place:\n" + "\n".join(rows)
+            "Scores not on this machine (fetch them with `dvc pull` or `dvc exp pull REMOTE NAME`, "
+            f"or run the experiments again): {', '.join(absent)}."
         )
+    if queue := experiments["queue"]:
+        states = ", ".join(f"{count} {state}" for state, count in queue.items())
+        lines.append(f"In DVC's queue (`dvc queue status`): {states}.")
     return "\n\n".join(lines)
 
 
 def _regimes(results: Mapping[str, Any]) -> str:
     rows = [
         [
-            setting["dataset"],
-            _model(setting),
+            cell["dataset"],
+            _model(cell),
             regime,
             ", ".join(map(str, figures["seeds"])),
             str(figures["n"]),
             *(_estimate(figures, measure) for measure in _MEASURES),
             figures["answer"]["interval"],
         ]
-        for setting in results.values()
-        for regime, figures in setting["regimes"].items()
+        for cell in results.values()
+        for regime, figures in cell["regimes"].items()
     ]
-    header = ["data set", "model", "regime", "seeds", "n", *_MEASURES.values(), "interval (answer)"]
-    marked = any(cell.endswith(_NOT_SEEDS) for row in rows for cell in row)
+    header = ["dataset", "model", "regime", "seeds", "n", *_MEASURES.values(), "interval (answer)"]
+    marked = any(text.endswith(_MARK) for row in rows for text in row)
     return (
         "## Regimes\n\nMean over seeds in percent with its 95 % interval.\n\n"
         + table(header, rows)
-        + (f"\n\n{_NOT_SEEDS} {_WHY_NOT_SEEDS}" if marked else "")
+        + (f"\n\n{_MARK} {_MARK_MEANS}" if marked else "")
     )
 
 
 def _estimate(figures: Mapping[str, Any], measure: str) -> str:
-    """Return a cell; marked if its interval is not over seeds although there are several."""
     found: Mapping[str, Any] | None = figures.get(measure)
     if found is None or len(figures["seeds"]) == 1 or found["interval"].startswith("t "):
         return percent(found)
-    return f"{percent(found)} {_NOT_SEEDS}"
+    return f"{percent(found)} {_MARK}"
 
 
-def _links(results: Mapping[str, Any]) -> str:
+def _associations(results: Mapping[str, Any]) -> str:
     rows = [
         [
-            setting["dataset"],
-            _model(setting),
+            cell["dataset"],
+            _model(cell),
             regime,
-            percent(link["p_answer_if_right"], "value"),
-            percent(link["p_answer_if_wrong"], "value"),
-            percent(link["risk_difference"], "value"),
-            points(link["risk_difference_within_classes"]),
-            " / ".join(number(seed["phi"], ".2f") for seed in link["by_seed"].values()),
-            " / ".join(number(seed["chi_square"], ".1f") for seed in link["by_seed"].values()),
+            percent(found["p_answer_if_right"], "value"),
+            percent(found["p_answer_if_wrong"], "value"),
+            percent(found["risk_difference"], "value"),
+            points(found["risk_difference_within_classes"]),
+            " / ".join(number(seed["phi"], ".2f") for seed in found["by_seed"].values()),
+            " / ".join(number(seed["chi_square"], ".1f") for seed in found["by_seed"].values()),
         ]
-        for setting in results.values()
-        for regime, figures in setting["regimes"].items()
-        if (link := figures.get("link"))
+        for cell in results.values()
+        for regime, figures in cell["regimes"].items()
+        if (found := figures.get("link"))
     ]
     if not rows:
         return ""
-    header = [
-        "data set",
-        "model",
-        "regime",
-        "trace right",
-        "trace wrong",
-    ]
-    header += ["difference", "within classes", "phi by seed", "chi-square by seed"]
+    header = ["dataset", "model", "regime", "trace right", "trace wrong", "difference"]
+    header += ["within classes", "phi by seed", "chi-square by seed"]
     return (
-        "## Link of whole trace and answer\n\nShare of right answers in percent where the trace is "
-        "right and where it is wrong; seeds taken together.\n\n" + table(header, rows)
+        "## Association of trace and answer\n\nShare of right answers in percent given a right and "
+        "a wrong trace (exact match); seeds pooled.\n\n" + table(header, rows)
     )
 
 
 def _paired(results: Mapping[str, Any]) -> str:
     rows = [
         [
-            setting["dataset"],
-            _model(setting),
+            cell["dataset"],
+            _model(cell),
             name,
             ", ".join(map(str, found["seeds"])) or "none shared",
             percent(found, "difference"),
@@ -161,71 +141,32 @@ def _paired(results: Mapping[str, Any]) -> str:
             found["test"],
             points(found["detectable"]),
         ]
-        for setting in results.values()
-        for name, found in setting["paired"].items()
+        for cell in results.values()
+        for name, found in cell["paired"].items()
     ]
     if not rows:
         return ""
-    header = ["data set", "model", "regimes", "seeds", "difference in accuracy, points"]
-    header += ["over seeds", "p", "p (Holm)", "test", "detectable"]
+    header = ["dataset", "model", "regimes", "seeds", "difference in accuracy, points"]
+    header += ["across seeds", "p", "p (Holm)", "test", "detectable"]
     return (
         "## Paired comparisons on the same questions\n\nDifference in answer accuracy with its "
-        "95 % interval (bootstrap over questions), its p and Holm's over all rows: what other "
-        "questions would give these trained runs. Over seeds: Student's 95 % interval of the "
-        "seeds' differences, what other seeds would give; only that speaks of regimes. Detectable: "
-        "the smallest difference that this test set shows with 80 % power at 5 %.\n\n"
-        + table(header, rows)
+        "95 % interval across questions (bootstrap), p and Holm's p over all rows: these trained "
+        "models on other questions. Across seeds: Student's 95 % interval of the difference; only "
+        "this supports claims about regimes. Detectable: the smallest difference that this test "
+        "set shows with 80 % power at the 5 % level.\n\n" + table(header, rows)
     )
 
 
 def _ends(interval: Mapping[str, Any]) -> str:
     if interval["low"] is None:
-        return "-"
+        return NONE
     return f"{100 * interval['low']:.1f} to {100 * interval['high']:.1f}"
-
-
-def _other_code(settings: Mapping[str, Sequence[str]]) -> str:
-    lines = [f"{label}: {_some(paths)}" for label, paths in settings.items()]
-    return _listed("Experiments that ran different code", lines)
-
-
-def _other_machines(settings: Mapping[str, Mapping[str, Sequence[str]]]) -> str:
-    lines = [
-        f"{label}; {machine}: {_some(names)}"
-        for label, groups in settings.items()
-        for machine, names in groups.items()
-    ]
-    return _listed("Experiments made on different machines or backends", lines)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
-
-
-def _missing(commands: Sequence[str], unfinished: Mapping[str, str]) -> str:
-    parts = ["## Missing"]
-    if unfinished:
-        names = _some([f"{name} ({state})" for name, state in unfinished.items()])
-        parts.append(
-            f"Not in these tables: what DVC's queue has not finished, {len(unfinished)} in all "
-            f"(`dvc queue status`): {names}."
-        )
-    if commands:
-        but = ", if it is not in the queue already" if unfinished else ""
-        lines = "\n".join([*commands, "dvc queue start"])
-        parts.append(f"This would run what the grid lacks{but}:\n\n```sh\n{lines}\n```")
-    elif unfinished:
-        parts.append("Of what is in these tables, every regime and seed was run in every setting.")
-    else:
-        parts.append("Nothing: every regime and seed was run in every setting.")
-    return "\n\n".join(parts)
 
 
 def _listed(title: str, lines: Sequence[str]) -> str:
     return f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
 
 
-def _model(setting: Mapping[str, Any]) -> str:
-    rest = ", ".join(f"{name} {value}" for name, value in setting["params"].items())
-    return f"{setting['model']} ({rest})" if rest else str(setting["model"])
+def _model(cell: Mapping[str, Any]) -> str:
+    rest = ", ".join(f"{name} {value}" for name, value in cell["params"].items())
+    return f"{cell['model']} ({rest})" if rest else str(cell["model"])

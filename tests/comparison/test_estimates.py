@@ -1,10 +1,10 @@
-"""Means, intervals and the link of a regime, by hand."""
+"""Means, intervals and the association of trace and answer, by hand."""
 
 import numpy as np
 import pytest
 
+from tracekd.comparison.estimates import estimate, pooled_association, regime_figures
 from tracekd.comparison.scores import RegimeScores
-from tracekd.comparison.tables import estimate, link, regime_figures
 from tracekd.statistics.intervals import wilson_interval
 from tracekd.statistics.values import Undefined
 
@@ -41,10 +41,12 @@ def test_what_is_no_verdict_is_resampled() -> None:
     assert found == estimate(np.array([[0.5, 1, 0.25, 0.75] * 20]), "k")
 
 
-def test_the_link_of_one_seed_by_hand() -> None:
+def test_the_association_of_one_seed_by_hand() -> None:
     trace = np.array([[1] * 8 + [0] * 12], dtype=float)
     answer = np.array([[1] * 6 + [0] * 2 + [1] * 3 + [0] * 9], dtype=float)
-    found = link(RegimeScores((7,), {"answer": answer, "trace": trace}), np.array(["c"] * 20))
+    found = pooled_association(
+        RegimeScores((7,), {"answer": answer, "trace": trace}), np.array(["c"] * 20)
+    )
     assert [found[key] for key in ("right_right", "right_wrong", "wrong_right", "wrong_wrong")] == [
         6,
         2,
@@ -63,26 +65,26 @@ def test_the_link_of_one_seed_by_hand() -> None:
     assert found["by_seed"]["7"]["chi_square"] == pytest.approx(20 * 48**2 / (8 * 12 * 9 * 11))
 
 
-def test_a_seed_that_repeats_another_adds_no_certainty_to_the_link() -> None:
+def test_a_seed_that_repeats_another_adds_no_certainty_to_the_association() -> None:
     trace = np.array([[1, 1, 1, 0, 0, 0]], dtype=float)
     answer = np.array([[1, 1, 0, 1, 0, 0]], dtype=float)
     classes = np.array(["c"] * 6)
-    once = link(RegimeScores((0,), {"answer": answer, "trace": trace}), classes)
+    once = pooled_association(RegimeScores((0,), {"answer": answer, "trace": trace}), classes)
     twice = {"answer": np.tile(answer, (2, 1)), "trace": np.tile(trace, (2, 1))}
-    again = link(RegimeScores((0, 1), twice), classes)
+    again = pooled_association(RegimeScores((0, 1), twice), classes)
     assert again["right_right"] == 2 * once["right_right"]
     assert again["risk_difference"] == once["risk_difference"]
 
 
-def test_traces_that_are_all_wrong_have_no_link() -> None:
+def test_traces_that_are_all_wrong_have_no_association() -> None:
     scores = RegimeScores((0,), {"answer": ONE, "trace": np.zeros_like(ONE)})
-    found = link(scores, np.array(["c"] * 4))
+    found = pooled_association(scores, np.array(["c"] * 4))
     assert found["p_answer_if_right"]["value"] == Undefined("no trace is right")
     assert found["risk_difference"]["low"] == Undefined("no trace is right")
     assert found["p_answer_if_wrong"]["value"] == 0.75
 
 
-def test_figures_of_a_regime_without_steps_have_no_link() -> None:
+def test_figures_of_a_regime_without_steps_have_no_association() -> None:
     found = regime_figures(RegimeScores((0,), {"answer": ONE}), np.array(["a", "a", "b", "b"]), "k")
     assert set(found) == {"seeds", "n", "answer", "by_class"}
     assert found["by_class"]["a"]["mean"] == 1

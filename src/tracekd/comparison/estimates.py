@@ -1,4 +1,4 @@
-"""The figures of one regime: means over seeds with intervals, and the link of trace and answer."""
+"""The figures of one regime: means over seeds with intervals, association of trace and answer."""
 
 from typing import Any
 
@@ -16,19 +16,19 @@ _PER_SEED = ("phi", "chi_square", "p_value", "exact_test")
 
 
 def regime_figures(scores: RegimeScores, classes: NDArray[np.str_], key: str) -> Tree:
-    """Return the figures of a regime in one setting.
+    """Return the figures of a regime in one cell.
 
     Args:
         scores: verdicts, (seeds, questions) each.
         classes: (questions,).
-        key: what the random numbers of the intervals are a function of.
+        key: seeds the bootstrap.
     """
     answer = scores.measures["answer"]
     figures: dict[str, Any] = {"seeds": list(scores.seeds), "n": answer.shape[1]}
     for measure, matrix in scores.measures.items():
         figures[measure] = estimate(matrix, f"{key}/{measure}")
     if "trace" in scores.measures:
-        figures["link"] = link(scores, classes)
+        figures["link"] = pooled_association(scores, classes)
     figures["by_class"] = {
         str(name): {"n": int((classes == name).sum()), **estimate(answer[:, classes == name], key)}
         for name in np.unique(classes)
@@ -39,9 +39,9 @@ def regime_figures(scores: RegimeScores, classes: NDArray[np.str_], key: str) ->
 def estimate(matrix: Matrix, key: str) -> Tree:
     """Return the mean of (seeds, questions) values from 0 to 1, its 95 % interval and its kind.
 
-    Over seeds where there are two or more that differ (Student's t, cut to 0 to 1): what another
-    seed would give on these questions. Else over questions: what other questions would give this
-    run (Wilson's score interval for verdicts, bootstrap for anything else).
+    With two or more seeds that differ, the interval is across seeds (Student's t, cut to 0 to 1):
+    other seeds on these questions. Otherwise it is across questions: these runs on other questions
+    (Wilson's score interval for verdicts, bootstrap for anything else).
     """
     low: Value
     high: Value
@@ -61,13 +61,13 @@ def estimate(matrix: Matrix, key: str) -> Tree:
     return {"mean": mean, "low": low, "high": high, "interval": kind}
 
 
-def link(scores: RegimeScores, classes: NDArray[np.str_]) -> Tree:
-    """Return how far the whole trace and the answer hang together, seeds taken together.
+def pooled_association(scores: RegimeScores, classes: NDArray[np.str_]) -> Tree:
+    """Return the association of trace and answer with all seeds pooled.
 
-    Counts are summed over seeds. Intervals are Wilson's, and Newcombe's for the difference, with
-    the number of questions that the counts are worth if all seeds of a question say the same (Kish
-    1965): with one seed that is their plain number. With several, a share's interval is at least
-    Student's over seeds. Tests are told for each seed apart.
+    Counts are sums over seeds. Intervals are Wilson's, and Newcombe's for the difference, with the
+    number of questions that the counts are worth if all seeds of a question agree (Kish 1965); with
+    one seed that is their plain number. With several seeds, the interval of a share is at least as
+    wide as Student's across seeds. Tests are reported for each seed.
     """
     trace, answer = scores.measures["trace"] == 1, scores.measures["answer"] == 1
     counts = count(trace.ravel(), answer.ravel())
@@ -105,15 +105,15 @@ def _share(verdicts: NDArray[np.bool_], among: NDArray[np.bool_], reason: str) -
     share = float((verdicts & among).sum() / times.sum())
     worth = float(times.sum() ** 2 / (times**2).sum())
     low, high = wilson_interval(share * worth, worth)
-    by_seed = [float(said[on].mean()) for said, on in zip(verdicts, among, strict=True) if on.any()]
-    if len(by_seed) > 1:  # what another seed would give is no more certain than that
+    by_seed = [float(row[on].mean()) for row, on in zip(verdicts, among, strict=True) if on.any()]
+    if len(by_seed) > 1:  # other seeds are at least that uncertain
         seeds_low, seeds_high = t_interval(by_seed)
         low, high = min(low, seeds_low), max(high, seeds_high)
     return {"value": share, "low": low, "high": high}
 
 
 def _difference(first: Tree, second: Tree) -> Tree:
-    """Return first - second of two shares with Newcombe's interval (1998, method 10)."""
+    """Return first - second of two shares with Newcombe's interval."""
     for share in (first, second):
         if isinstance(share["value"], Undefined):
             return share
