@@ -4,8 +4,6 @@ import sys
 import time
 from typing import Any
 
-from tracekd.models.devices import process_rank
-
 #: A log file gets a new line's worth of bar this often; a terminal is redrawn in place.
 _SECONDS_BETWEEN_LOG_LINES = 15.0
 _LONG_SECONDS = 3600.0
@@ -22,7 +20,6 @@ def progress_bar(total: int, title: str, unit: str, done: int = 0) -> Any:
     return tqdm(
         total=total,
         initial=done,
-        disable=process_rank() > 0,
         desc=title,
         unit=unit,
         ncols=None if terminal else 79,
