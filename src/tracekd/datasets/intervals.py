@@ -1,10 +1,10 @@
 """Intervals between dates of mixed granularity ("2014", "March, 2014", "March 11, 2014").
 
-A coarse date is read as all the days it names, so "from 2010 to March, 2012" runs from January 1,
-2010 to March 31, 2012 and "in 2010" fills that year. Of the thirteen relations of Allen (1983,
-doi:10.1145/182.358434) CoTempQA keeps three and neglects the direction: `equal`; `during` (Allen's
-starts, during, finishes and their inverses: one lies within the other); `overlap` (a part is
-shared and neither lies within the other). Intervals that share no day have no relation.
+A coarse date stands for all the days it names, so "from 2010 to March, 2012" runs from January 1,
+2010 to March 31, 2012, and "in 2010" is the whole year. Of the thirteen relations of Allen (1983,
+doi:10.1145/182.358434) CoTempQA keeps three and ignores the direction: `equal`; `during` (Allen's
+starts, during, finishes and their inverses: one is within the other); `overlap` (they share a part
+and neither is within the other). Intervals that share no day have no relation.
 """
 
 import re
@@ -22,21 +22,9 @@ Granularity = Literal["year", "month", "day"]
 RELATIONS: tuple[Relation, ...] = ("equal", "during", "overlap")
 
 # Not calendar.month_name: its names change with the locale.
-_MONTH_NAMES = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
-_MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, start=1)}
+_NAMES = "January February March April May June July August September October November December"
+_MONTHS = {name: number for number, name in enumerate(_NAMES.split(), start=1)}
+_MONTH_NAMES = list(_MONTHS)
 _DATE = rf"(?:(?:{'|'.join(_MONTHS)})(?: \d{{1,2}})?, )?\d{{1,4}}"
 _PARTS = re.compile(rf"(?:({'|'.join(_MONTHS)})(?: (\d{{1,2}}))?, )?(\d{{1,4}})")
 _TAIL = re.compile(rf" (?:in ({_DATE})|from ({_DATE}) to ({_DATE}))\.$")
@@ -51,7 +39,7 @@ class Stamp:
 
     @classmethod
     def of(cls, day: int, granularity: Granularity) -> "Stamp":
-        """Return the day, month or year in which the day with the ordinal `day` lies."""
+        """Return the day, month or year that contains the day with the ordinal `day`."""
         if granularity == "day":
             return cls(day, day)
         moment = date.fromordinal(day)
@@ -65,12 +53,12 @@ class Stamp:
         """Read "2014", "March, 2014" or "March 11, 2014".
 
         Raises:
-            TracekdError: if `text` is none of these or names a day that never was.
+            TracekdError: if `text` is none of these or names a day that does not exist.
         """
         parts = _PARTS.fullmatch(text)
         month, day, year = parts.groups() if parts else (None, None, "0")
         try:
-            # There is no year 0: what does not look like a date fails here too.
+            # There is no year 0, so text that does not look like a date fails here too.
             moment = date(int(year), _MONTHS[month] if month else 1, int(day or 1))
         except ValueError as error:
             raise TracekdError(
@@ -101,12 +89,12 @@ class Period:
 
     @property
     def last(self) -> int:
-        """Ordinal of the last day, coarse dates read to their end."""
+        """Ordinal of the last day; a coarse date counts to its end."""
         return (self.end or self.start).last
 
     @property
     def last_at_least(self) -> int:
-        """Ordinal of the last day by the shortest reading: the end is past on its first day."""
+        """Ordinal of the last day if "to" excludes the end."""
         return self.end.first - 1 if self.end else self.start.first
 
     def __str__(self) -> str:
@@ -121,8 +109,8 @@ def relation(one: Period, other: Period) -> Relation | None:
 def clear_relation(one: Period, other: Period) -> tuple[bool, Relation | None]:
     """Return whether the relation is clear, and the relation.
 
-    It is clear if it stays the same when every "to" is read as "until": "from 2001 to 2004" and
-    "from 2004 to 2007" overlap by one reading only.
+    It is clear if it is the same whether "to" includes or excludes the end: "from 2001 to 2004" and
+    "from 2004 to 2007" overlap in one reading only.
     """
     found = relation(one, other)
     narrow = _relate(one.first, one.last_at_least, other.first, other.last_at_least)
@@ -130,7 +118,7 @@ def clear_relation(one: Period, other: Period) -> tuple[bool, Relation | None]:
 
 
 def relation_class(relations: Iterable[Relation]) -> str:
-    """Return the CoTempQA class of a question whose matching facts stand in `relations`.
+    """Return the CoTempQA class of a question whose matching facts have `relations`.
 
     >>> relation_class(["equal", "during"])
     'mix'

@@ -22,28 +22,14 @@ from tracekd.datasets.rawtext import text_lines
 from tracekd.errors import TracekdError
 
 #: Task number -> name, as in the names of the upstream files.
-TASKS = {
-    1: "single-supporting-fact",
-    2: "two-supporting-facts",
-    3: "three-supporting-facts",
-    4: "two-arg-relations",
-    5: "three-arg-relations",
-    6: "yes-no-questions",
-    7: "counting",
-    8: "lists-sets",
-    9: "simple-negation",
-    10: "indefinite-knowledge",
-    11: "basic-coreference",
-    12: "conjunction",
-    13: "compound-coreference",
-    14: "time-reasoning",
-    15: "basic-deduction",
-    16: "basic-induction",
-    17: "positional-reasoning",
-    18: "size-reasoning",
-    19: "path-finding",
-    20: "agents-motivations",
-}
+_NAMES = (
+    "single-supporting-fact two-supporting-facts three-supporting-facts two-arg-relations "
+    "three-arg-relations yes-no-questions counting lists-sets simple-negation "
+    "indefinite-knowledge basic-coreference conjunction compound-coreference time-reasoning "
+    "basic-deduction basic-induction positional-reasoning size-reasoning path-finding "
+    "agents-motivations"
+)
+TASKS = dict(enumerate(_NAMES.split(), 1))
 _OPTIONS = "datasets.yaml: options of the reader babi"
 _RELEASE = "tasks_1-20_v1-2"
 _LINE = re.compile(r"([0-9]{1,9}) (.*)")
