@@ -4,17 +4,12 @@ import math
 
 import pytest
 
-from tracekd.statistics.values import Undefined, finite, ratio, settle
+from tracekd.statistics.values import Undefined, ratio, settle
 
 
 def test_a_ratio_to_nothing_is_undefined() -> None:
     assert ratio(1, 4, "none") == 0.25
     assert ratio(0, 0, "none") == Undefined("none")
-
-
-def test_what_is_not_finite_is_undefined() -> None:
-    assert finite(math.inf, "too few") == Undefined("too few")
-    assert finite(0.5, "too few") == 0.5
 
 
 def test_settling_gives_null_and_the_reason_by_path() -> None:

@@ -41,13 +41,14 @@ def leakage(scores: pl.DataFrame, steps: Collection[Step]) -> Tree:
     """
     quoting = scores.filter(pl.col("answer_in_trace").is_not_null())
     stating = counts_of(quoting, "answer_in_trace")
-    right, wrong = (stating.right_right, stating.wrong_right), (stating[1], stating[3])
-    reason = "no answer given a trace with facts is"
+    none_right, none_wrong = (
+        f"no answer given a trace with facts is {verdict}" for verdict in ("right", "wrong")
+    )
     section: dict[str, Any] = {
         "traces_with_facts": quoting.height,
         "states_answer": ratio(stating.steps_right, quoting.height, "no trace quotes facts"),
-        "right_answers_stated": ratio(right[0], sum(right), f"{reason} right"),
-        "wrong_answers_stated": ratio(wrong[0], sum(wrong), f"{reason} wrong"),
+        "right_answers_stated": ratio(stating.right_right, stating.answers_right, none_right),
+        "wrong_answers_stated": ratio(stating.right_wrong, stating.answers_wrong, none_wrong),
     }
     if not steps or quoting.is_empty():
         return section

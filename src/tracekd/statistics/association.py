@@ -31,6 +31,16 @@ class Counts(NamedTuple):
         return self.wrong_right + self.wrong_wrong
 
     @property
+    def answers_right(self) -> int:
+        """Questions whose answer is right."""
+        return self.right_right + self.wrong_right
+
+    @property
+    def answers_wrong(self) -> int:
+        """Questions whose answer is wrong."""
+        return self.right_wrong + self.wrong_wrong
+
+    @property
     def array(self) -> NDArray[np.int64]:
         """The table, rows step right and wrong, columns answer right and wrong."""
         return np.array(self, dtype=np.int64).reshape(2, 2)
@@ -144,8 +154,8 @@ def _one_sided(counts: Counts, step: str) -> Undefined | None:
 
 
 def _one_answer(counts: Counts) -> Undefined | None:
-    if not counts.right_right + counts.wrong_right:
+    if not counts.answers_right:
         return Undefined("no answer is right")
-    if not counts.right_wrong + counts.wrong_wrong:
+    if not counts.answers_wrong:
         return Undefined("no answer is wrong")
     return None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tracekd.statistics.association import SMALL_CELL, Counts
 from tracekd.statistics.intervals import LEVEL
-from tracekd.statistics.values import Tree, Undefined, Value, finite
+from tracekd.statistics.values import Tree, Undefined, Value
 
 
 def stratified(strata: Sequence[Counts]) -> Tree:
@@ -23,11 +23,7 @@ def stratified(strata: Sequence[Counts]) -> Tree:
     informative: they have both verdicts of the step and both of the answer.
     """
     compared = [counts for counts in strata if counts.steps_right and counts.steps_wrong]
-    informative = [
-        counts
-        for counts in compared
-        if counts.right_right + counts.wrong_right and counts.right_wrong + counts.wrong_wrong
-    ]
+    informative = [counts for counts in compared if counts.answers_right and counts.answers_wrong]
     odds, low, high = _pooled_odds(informative)
     statistic, p_value = _test(informative)
     return {
@@ -91,20 +87,16 @@ def _test(strata: Sequence[Counts]) -> tuple[Value, Value]:
     from scipy import stats
     from statsmodels.stats.contingency_tables import StratifiedTable
 
-    exact = _exact_test(strata) if _few(strata) else None
-    with np.errstate(divide="ignore", invalid="ignore"):
-        table = StratifiedTable([counts.array for counts in strata])
-        statistic = float(table.test_null_odds(correction=False).statistic)
+    table = StratifiedTable([counts.array for counts in strata])
+    statistic = float(table.test_null_odds(correction=False).statistic)
     # Its own p-value is 1 - cdf, which is 0 from about 1e-16 on.
-    p_value = float(stats.chi2.sf(statistic, 1)) if exact is None else exact
-    reason = "the strata are too small for the test"
-    return finite(statistic, reason), finite(p_value, reason)
+    p_value = _exact_test(strata) if _few(strata) else float(stats.chi2.sf(statistic, 1))
+    return statistic, p_value
 
 
 def _margins(counts: Counts) -> tuple[int, int, int, int, int]:
     """Return n, right steps, right answers, and the least and most questions with both."""
-    n, steps = sum(counts), counts.steps_right
-    answers = counts.right_right + counts.wrong_right
+    n, steps, answers = sum(counts), counts.steps_right, counts.answers_right
     return n, steps, answers, max(0, steps + answers - n), min(steps, answers)
 
 

@@ -30,11 +30,6 @@ def ratio(part: float, whole: float, reason: str) -> Value:
     return part / whole if whole else Undefined(reason)
 
 
-def finite(number: float, reason: str) -> Value:
-    """Return the number; undefined for `reason` if it is NaN or infinite."""
-    return float(number) if math.isfinite(number) else Undefined(reason)
-
-
 def settle(tree: Tree) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the tree with null for what is undefined, floats rounded; and path -> reason.
 
