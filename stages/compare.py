@@ -32,25 +32,19 @@ def main(
     """Compare the experiments of this repository question by question.
 
     Reads all successful DVC experiments, the run of the current commit, and that in the workspace.
-    Changes nothing else: writes metrics/compare.json, metrics/compare.md and
-    plots/compare_{regimes,effects,association}.png.
+    Writes metrics/compare.json, metrics/compare.md and
+    plots/compare_{regimes,effects,association}.png, and changes nothing else.
     """
     from tracekd.comparison import experiments, figures, report
     from tracekd.comparison.effects import BASELINES
-    from tracekd.comparison.grid import arrange
     from tracekd.comparison.results import compare
-    from tracekd.comparison.scores import load_scores
 
     root = Path()
     found = experiments.collect(root, all_commits=all_commits)
     chosen = experiments.choose(found.experiments, model or (), dataset or (), regime or ())
-    experiments.check_baselines(baseline or (), chosen)
-    grid, cache = arrange(chosen), experiments.cache_folder_of(root)
-    loaded = load_scores(grid, root, cache)
-    queue = experiments.queue_states(root)
-    compared, undefined = compare(
-        found, grid, loaded, baseline or BASELINES, cache, paper=paper, queue=queue
-    )
+    experiments.check_names("--baseline", baseline or (), experiments.regime_names(chosen))
+    cache = experiments.find_cache(root)
+    compared, undefined = compare(root, cache, found, chosen, baseline or BASELINES, paper=paper)
     print(report.write(Path("metrics"), compared, undefined))
     drawn = figures.write_all(Path("plots"), compared["results"])
     print("Wrote metrics/compare.json, metrics/compare.md,", ", ".join(map(str, drawn)))

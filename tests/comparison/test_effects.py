@@ -1,10 +1,12 @@
 """Paired comparisons of regimes, by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from tracekd.comparison.effects import adjust, effect, pairs
-from tracekd.comparison.experiments import DosedRegime
+from tracekd.comparison.locks import DosedRegime
 from tracekd.comparison.scores import RegimeScores
 from tracekd.statistics.values import Undefined
 
@@ -75,9 +77,10 @@ def test_regimes_that_agree_still_have_an_interval() -> None:
     assert isinstance(found["detectable"], Undefined)
 
 
-def test_holm_counts_the_comparisons_of_all_cells() -> None:
-    effects = {"a": {"x": {"p_value": 0.01}, "y": {"p_value": 0.04}}, "b": {"x": {"p_value": 0.03}}}
-    adjusted = adjust(effects)
-    assert adjusted["a"]["x"]["p_holm"] == pytest.approx(0.03)
-    assert adjusted["a"]["y"]["p_holm"] == pytest.approx(0.06)
-    assert adjusted["b"]["x"]["p_holm"] == pytest.approx(0.06)
+def test_holm_counts_the_comparisons_of_all_cells_that_have_a_p_value() -> None:
+    nothing = Undefined("the two agree on every question")
+    effects: list[dict[str, Any]] = [{"p_value": p} for p in (0.01, nothing, 0.04, 0.03)]
+    adjust(effects)
+    adjusted = [effect["p_holm"] for effect in effects]
+    assert adjusted.pop(1) == nothing
+    assert adjusted == pytest.approx([0.03, 0.06, 0.06])

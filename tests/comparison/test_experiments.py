@@ -7,13 +7,14 @@ from repository import PARAMS, Repository, experiment, lock, scores
 
 from tracekd.comparison import experiments
 from tracekd.comparison.experiments import (
-    DosedRegime,
-    cache_folder_of,
-    check_baselines,
+    check_names,
     choose,
     collect,
+    find_cache,
     queue_states,
+    regime_names,
 )
+from tracekd.comparison.locks import DosedRegime
 from tracekd.errors import TracekdError
 
 TABLE = scores([True, False])
@@ -34,7 +35,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 
 def found(repository: Repository, *, all_commits: bool = False) -> list[tuple[str, str, int]]:
     return [
-        (one.name.split()[0], one.regime.label, one.seed)
+        (one.name.split()[0], one.run.regime.label, one.run.seed)
         for one in collect(repository.path, all_commits=all_commits).experiments
     ]
 
@@ -75,13 +76,13 @@ def test_a_folder_that_is_no_project_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TracekdError, match="not a git repository"):
         collect(tmp_path)
     with pytest.raises(TracekdError, match="dvc cache dir"):
-        cache_folder_of(tmp_path)
+        find_cache(tmp_path)
 
 
 def test_the_cache_is_where_the_configuration_puts_it(tmp_path: Path) -> None:
     repository = Repository(tmp_path)
     (tmp_path / ".dvc/config").write_text("[cache]\n    dir = ../../elsewhere\n")
-    assert cache_folder_of(repository.path) == tmp_path.resolve().parent / "elsewhere"
+    assert find_cache(repository.path) == tmp_path.resolve().parent / "elsewhere"
 
 
 def test_the_queue_is_counted_by_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,8 +106,8 @@ def test_filters_choose_and_name_what_there_is() -> None:
         experiment("b", trace_mode="mixed", corruption=0.2),
         experiment("c", trace_mode="mixed", corruption=0.8),
     ]
-    assert ones[1].regime == DosedRegime("mixed", 0.2)
-    assert ones[0].regime == DosedRegime("none")
+    assert ones[1].run.regime == DosedRegime("mixed", 0.2)
+    assert ones[0].run.regime == DosedRegime("none")
     assert [one.name for one in choose(ones, regimes=["mixed"])] == ["b", "c"]
     assert [one.name for one in choose(ones, regimes=["mixed 0.2"])] == ["b"]
     assert choose(ones, models=["small"], datasets=["worlds"]) == ones
@@ -115,10 +116,10 @@ def test_filters_choose_and_name_what_there_is() -> None:
     with pytest.raises(TracekdError, match=r"--regime: .*'nonee'; did you mean none"):
         choose(ones, regimes=["mixed", "nonee"])
     ones.append(experiment("d", trace_mode="none", dataset="others"))
-    with pytest.raises(TracekdError, match=r"datasets others, worlds; .*mixed 0.2, mixed 0.8, no"):
+    with pytest.raises(TracekdError, match="no experiment matches"):
         choose(ones, datasets=["others"], regimes=["mixed"])
-    check_baselines(["none", "mixed"], ones)
+    assert regime_names(ones) == {"none", "mixed", "mixed 0.2", "mixed 0.8"}
     with pytest.raises(TracekdError, match=r"--baseline: .*'correct'"):
-        check_baselines(["correct"], ones)
+        check_names("--baseline", ["correct"], regime_names(ones))
     with pytest.raises(TracekdError, match="dvc exp run --queue"):
         choose([])

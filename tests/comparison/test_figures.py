@@ -37,12 +37,12 @@ def test_the_same_results_give_the_same_files(tmp_path: Path) -> None:
 
 
 def test_undefined_estimates_are_left_out() -> None:
-    charts = figures.charts(RESULTS)
-    ((regime, estimates),) = next(iter(charts["association"].blocks.values()))
+    (cell,) = RESULTS.values()
+    ((regime, estimates),) = figures.rows_of("association", cell)
     assert (regime, list(estimates)) == ("correct", ["wrong"])
-    assert [name for name, _ in next(iter(charts["effects"].blocks.values()))] == [
-        "correct - none",
-        "shuffled - none",
+    assert [(regime, list(known)) for regime, known in figures.rows_of("regimes", cell)] == [
+        ("none", ["answer"]),
+        ("correct", ["answer", "trace"]),
     ]
 
 

@@ -4,7 +4,7 @@ import pytest
 from repository import PARAMS, experiment, lock
 
 from tracekd.comparison.experiments import Experiment
-from tracekd.comparison.grid import Cell, Grid, arrange, distinguished, missing, not_paired
+from tracekd.comparison.grid import Cell, Grid, arrange, missing, not_paired
 from tracekd.comparison.locks import read_lock
 
 
@@ -56,9 +56,8 @@ def test_every_other_parameter_that_differs_makes_another_cell() -> None:
         (("data_seed", "1"), ("train.epochs", "2")),
     ]
     assert not_paired(grid) == [
-        "small on worlds: data_seed is 0 / 1; not compared, since the test questions differ",
-        "small on worlds: train.epochs is 2 / 3; not compared, since only regime and seed may "
-        "differ",
+        "small on worlds: data_seed is 0 / 1, so the test questions differ",
+        "small on worlds: train.epochs is 2 / 3, so more than regime and seed differ",
     ]
 
 
@@ -101,18 +100,6 @@ def test_other_questions_under_the_same_parameters_make_another_cell() -> None:
     ]
 
 
-def test_cells_are_named_by_what_distinguishes_them_from_their_family() -> None:
-    both = [("prepare.train", "5"), ("train.epochs", "2")]
-    first = Cell("worlds", "small", tuple(both))
-    second = Cell("worlds", "small", (both[0], ("train.epochs", "3")))
-    other = Cell("worlds", "large", tuple(both))
-    assert distinguished({first: 1, second: 2, other: 3}) == {
-        Cell("worlds", "small", (("train.epochs", "2"),)): 1,
-        Cell("worlds", "small", (("train.epochs", "3"),)): 2,
-        Cell("worlds", "large"): 3,
-    }
-
-
 def test_missing_regimes_and_seeds_are_listed_by_cell() -> None:
     grid = arrange(
         [
@@ -126,7 +113,7 @@ def test_missing_regimes_and_seeds_are_listed_by_cell() -> None:
         ]
     )
     assert missing(grid) == [
-        "large on worlds: mixed 0.2 seeds 0, 1",
+        "large on worlds: mixed 0.2 seed 0, 1",
         "small on worlds: mixed 0.2 seed 0",
     ]
     assert missing(arrange([experiment("a")])) == []

@@ -10,9 +10,7 @@ from repository import Repository, scores
 from tracekd.comparison import markdown, report
 from tracekd.comparison.effects import BASELINES
 from tracekd.comparison.experiments import collect
-from tracekd.comparison.grid import arrange
 from tracekd.comparison.results import compare
-from tracekd.comparison.scores import load_scores
 
 RIGHT, WRONG = [True] * 6 + [False] * 2, [False] * 6 + [True] * 2
 
@@ -32,10 +30,10 @@ class Compared(NamedTuple):
 
 def compared(repository: Repository, **options: Any) -> Compared:
     found = collect(repository.path)
-    grid = arrange(found.experiments)
-    loaded = load_scores(grid, repository.path, repository.cache)
     options = {"baselines": BASELINES, **options}
-    content, undefined = compare(found, grid, loaded, cache=repository.cache, **options)
+    content, undefined = compare(
+        repository.path, repository.cache, found, found.experiments, **options
+    )
     return Compared(content, undefined, report.to_markdown(content))
 
 
@@ -61,29 +59,27 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 
 @pytest.fixture(scope="module")
 def whole(repository: Repository) -> Compared:
-    return compared(repository, paper=True, queue={"queued": 2})
+    return compared(repository, paper=True)
 
 
 def test_the_report_accounts_for_every_experiment(whole: Compared) -> None:
     experiments = whole.found["experiments"]
     assert (experiments["found"], experiments["used"]) == (8, 5)
     assert list(experiments["rejected"]) == ["half"]
-    assert experiments["scores_absent"] == ["gone", "long-gone"]
+    assert experiments["scores_absent"] == ["long-gone", "gone"]
     assert list(whole.found["results"]) == ["large on worlds", "small on worlds"]
     assert whole.found["not_paired"] == []
     assert whole.found["missing"] == [
-        "large on worlds: none seeds 0, 1; correct seeds 0, 1; incorrect seeds 0, 1; "
-        "mixed 0.2 seed 1",
-        "small on worlds: correct seed 1; mixed 0.2 seeds 0, 1",
+        "large on worlds: none seed 0, 1; correct seed 0, 1; incorrect seed 0, 1; mixed 0.2 seed 1",
+        "small on worlds: correct seed 1; incorrect seed 1; mixed 0.2 seed 0, 1",
     ]
 
 
 def test_other_code_and_other_machines_are_one_warning_each(whole: Compared) -> None:
     assert whole.found["warnings"] == [
-        "small on worlds: experiments ran different versions of stages/analyze.py, "
-        "stages/build-sft.py, stages/prepare.py, stages/train.py",
-        "small on worlds: experiments ran on different machines: train device cpu / cuda; "
-        "infer device cpu / cuda",
+        "small on worlds: different versions of stages/analyze.py, stages/build-sft.py, "
+        "stages/prepare.py, stages/train.py",
+        "small on worlds: different machines: train device cpu / cuda; infer device cpu / cuda",
     ]
 
 
@@ -105,8 +101,14 @@ def test_the_numbers_are_those_of_the_tables(whole: Compared) -> None:
     assert "corruption" not in regimes["correct"]
 
 
+def test_the_queue_is_a_line(whole: Compared) -> None:
+    experiments = {**whole.found["experiments"], "queue": {"queued": 2, "failed": 1}}
+    text = report.to_markdown({**whole.found, "experiments": experiments})
+    assert "\n\nIn DVC's queue (`dvc queue status`): 2 queued, 1 failed.\n" in text
+
+
 def test_the_same_repository_gives_the_same_report(repository: Repository, whole: Compared) -> None:
-    assert compared(repository, paper=True, queue={"queued": 2}) == whole
+    assert compared(repository, paper=True) == whole
 
 
 def test_the_baseline_can_be_chosen(repository: Repository) -> None:
@@ -123,11 +125,10 @@ def test_the_report_reads_well_as_text(whole: Compared, tmp_path: Path) -> None:
     content = json.loads((tmp_path / "metrics/compare.json").read_text())
     assert content["undefined"] == whole.undefined
     assert "Used 5 of 8 experiments; 0 have the same settings as a newer one." in text
-    assert "or run the experiments again): gone, long-gone." in text
-    assert "In DVC's queue (`dvc queue status`): 2 queued." in text
+    assert "or run the experiments again): long-gone, gone." in text
     assert "| worlds  | small | none      | 0, 1  | 8 | 75.0 (40.9 to 92.9) † | - " in text
     assert "incorrect - correct | 0     | -50.0 (" in text
-    assert "## Missing\n\n- large on worlds: none seeds 0, 1" in text
+    assert "## Missing\n\n- large on worlds: none seed 0, 1" in text
     assert "### Incorrect traces do not consistently hurt" in text
     assert "Our runs: **cannot decide**" in text
     # A bar in a cell would be one more column.

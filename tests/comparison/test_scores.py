@@ -6,9 +6,10 @@ import pytest
 from repository import Repository, scores
 
 from tracekd import records
-from tracekd.comparison.experiments import DosedRegime, collect
+from tracekd.comparison.experiments import collect
 from tracekd.comparison.grid import arrange
-from tracekd.comparison.scores import LoadedScores, load_scores
+from tracekd.comparison.locks import DosedRegime
+from tracekd.comparison.scores import LoadedScores, find_tables, load_scores
 
 
 @pytest.fixture
@@ -17,8 +18,8 @@ def repository(tmp_path: Path) -> Repository:
 
 
 def loaded(repository: Repository) -> LoadedScores:
-    grid = arrange(collect(repository.save().path).experiments)
-    return load_scores(grid, repository.path, repository.cache)
+    found = collect(repository.save().path).experiments
+    return load_scores(arrange(found), find_tables(found, repository.path, repository.cache))
 
 
 def test_verdicts_are_seeds_by_questions_in_the_order_of_ids(repository: Repository) -> None:
@@ -44,13 +45,10 @@ def test_the_newest_readable_run_is_used_and_the_others_are_named(repository: Re
     repository.experiment("second", table)
     repository.experiment("other-questions", scores([True, False, True]))
     repository.experiment("empty", scores([]))
-    repository.experiment("gone", "0" * 32)
-    repository.experiment("other-cell", "1" * 32, model="large")
     found = loaded(repository)
     (cell,) = found.cells.values()
     assert cell.regimes[DosedRegime("correct")].measures["answer"].tolist() == [[1, 0]]
     assert found.superseded == {"first": "second"}
-    assert found.absent == ["other-cell", "gone"]
     assert found.unusable == {
         "empty": "its table of scores has no rows",
         "other-questions": "1 questions are not in both this and the first experiment",
@@ -68,9 +66,11 @@ def test_scores_in_the_workspace_need_not_be_in_the_cache(repository: Repository
     table = scores([True, False])
     repository.commit(table)
     (cached,) = [path for path in repository.cache.rglob("*") if path.is_file()]
+    found = collect(repository.save().path).experiments
+    (md5,) = find_tables(found, repository.path, repository.cache)
+    file = repository.path / "data/scores.parquet"
+    records.write(table, file, records.SCORES)
     cached.unlink()
-    assert len(loaded(repository).absent) == 1
-    records.write(table, repository.path / "data/scores.parquet", records.SCORES)
-    assert loaded(repository).absent == []
-    records.write(scores([True]), repository.path / "data/scores.parquet", records.SCORES)
-    assert len(loaded(repository).absent) == 1
+    assert find_tables(found, repository.path, repository.cache) == {md5: file}
+    records.write(scores([True]), file, records.SCORES)
+    assert md5 not in find_tables(found, repository.path, repository.cache)

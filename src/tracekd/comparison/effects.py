@@ -1,12 +1,12 @@
 """The effect of a regime on the answers: paired comparisons on the same questions."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tracekd.comparison.experiments import DosedRegime
+from tracekd.comparison.locks import DosedRegime
 from tracekd.comparison.scores import RegimeScores
 from tracekd.statistics import bootstrap, paired
 from tracekd.statistics.association import count
@@ -34,7 +34,7 @@ def pairs(
     return found
 
 
-def effect(first: RegimeScores, second: RegimeScores, key: str) -> Tree:
+def effect(first: RegimeScores, second: RegimeScores, key: str) -> dict[str, Any]:
     """Return the difference in answer accuracy, second - first, on the same questions.
 
     Uses the seeds that both have (all, if they share none), pooled by question: what is resampled
@@ -75,21 +75,11 @@ def effect(first: RegimeScores, second: RegimeScores, key: str) -> Tree:
     }
 
 
-def adjust(effects: Mapping[str, Mapping[str, Tree]]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return cell -> comparison -> effect with `p_holm`; all comparisons are one family."""
-    family = {
-        f"{cell}\n{name}": found["p_value"]
-        for cell, comparisons in effects.items()
-        for name, found in comparisons.items()
-    }
-    adjusted = paired.holm(family)
-    return {
-        cell: {
-            name: {**found, "p_holm": adjusted[f"{cell}\n{name}"]}
-            for name, found in comparisons.items()
-        }
-        for cell, comparisons in effects.items()
-    }
+def adjust(effects: Sequence[dict[str, Any]]) -> None:
+    """Add `p_holm` to effects, which are one family of tests."""
+    adjusted = paired.holm({str(place): one["p_value"] for place, one in enumerate(effects)})
+    for one, p_holm in zip(effects, adjusted.values(), strict=True):
+        one["p_holm"] = p_holm
 
 
 def _shared(

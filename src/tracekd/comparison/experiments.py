@@ -7,50 +7,18 @@ queued and failed ones have other refs. Each commit holds the dvc.lock of its ru
 import re
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tracekd.comparison.locks import Run, canonical, read_lock
+from tracekd.comparison.locks import Run, read_lock
 from tracekd.errors import TracekdError, nearest
-from tracekd.traces.regimes import REGIMES
 
-LOCK = "dvc.lock"
+_LOCK = "dvc.lock"
 _EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/([^/]+)")
-#: The regimes that `corruption` is the dose of.
-_DOSED = ("mixed",)
 
 
-class DosedRegime(NamedTuple):
-    """A regime, and its dose if it has one.
-
-    Attributes:
-        regime: a value of `trace_mode`.
-        corruption: fraction of incorrect traces; None in a regime without a dose.
-    """
-
-    regime: str
-    corruption: float | None = None
-
-    @property
-    def label(self) -> str:
-        """The two as text, e.g. "mixed 0.2"."""
-        if self.corruption is None:
-            return self.regime
-        return f"{self.regime} {canonical(self.corruption)}"
-
-    @property
-    def place(self) -> tuple[int, str, float]:
-        """A sort key: the order of `tracekd.traces.regimes.REGIMES`, then the dose."""
-        names = list(REGIMES)
-        known = names.index(self.regime) if self.regime in names else len(names)
-        return known, self.regime, self.corruption or 0.0
-
-
-@dataclass(frozen=True)
-class Experiment:
+class Experiment(NamedTuple):
     """A successful run.
 
     Attributes:
@@ -61,27 +29,6 @@ class Experiment:
     name: str
     time: int
     run: Run
-
-    @property
-    def model(self) -> str:
-        """A key of models.yaml."""
-        return str(self.run.params["model"])
-
-    @property
-    def dataset(self) -> str:
-        """A key of datasets.yaml."""
-        return str(self.run.params["dataset"])
-
-    @property
-    def seed(self) -> int:
-        """The seed of initialisation, order and corruption."""
-        return int(self.run.params["seed"])
-
-    @cached_property
-    def regime(self) -> DosedRegime:
-        """Which traces the student was trained on."""
-        name = str(self.run.params["trace_mode"])
-        return DosedRegime(name, self.run.params.get("corruption") if name in _DOSED else None)
 
 
 class FoundExperiments(NamedTuple):
@@ -109,7 +56,7 @@ def collect(root: Path, *, all_commits: bool = False) -> FoundExperiments:
         if not is_experiment and (text in seen or not text):
             continue
         seen.add(text)
-        run = read_lock(text) if text else f"has no {LOCK}"
+        run = read_lock(text) if text else f"has no {_LOCK}"
         if isinstance(run, str):
             rejected[name] = run
         else:
@@ -136,35 +83,35 @@ def choose(
             "dvc exp run --queue -S trace_mode=none,correct,incorrect && dvc queue start "
             "(queued and running experiments: dvc queue status)"
         )
-    _check_names("--model", models, {one.model for one in experiments})
-    _check_names("--dataset", datasets, {one.dataset for one in experiments})
-    _check_names("--regime", regimes, _regime_names(experiments))
+    check_names("--model", models, {one.run.model for one in experiments})
+    check_names("--dataset", datasets, {one.run.dataset for one in experiments})
+    check_names("--regime", regimes, regime_names(experiments))
     kept = [
         one
         for one in experiments
-        if (not models or one.model in models)
-        and (not datasets or one.dataset in datasets)
-        and (not regimes or {one.regime.regime, one.regime.label} & set(regimes))
+        if (not models or one.run.model in models)
+        and (not datasets or one.run.dataset in datasets)
+        and (not regimes or regime_names([one]) & set(regimes))
     ]
     if not kept:
-        known = {
-            "models": {one.model for one in experiments},
-            "datasets": {one.dataset for one in experiments},
-            "regimes": {one.regime.label for one in experiments},
-        }
-        raise TracekdError(
-            "no experiment matches all filters; there are "
-            + "; ".join(f"{what} {', '.join(sorted(names))}" for what, names in known.items())
-        )
+        raise TracekdError("no experiment matches --model, --dataset and --regime together")
     return kept
 
 
-def check_baselines(baselines: Iterable[str], experiments: Iterable[Experiment]) -> None:
-    """Raise if none of the experiments has one of the baseline regimes."""
-    _check_names("--baseline", baselines, _regime_names(experiments))
+def check_names(option: str, names: Iterable[str], known: set[str]) -> None:
+    """Raise if a name given with an option is not known."""
+    for name in names:
+        if name not in known:
+            raise TracekdError(f"{option}: no experiment has {name!r}; {nearest(name, known)}")
 
 
-def cache_folder_of(root: Path) -> Path:
+def regime_names(experiments: Iterable[Experiment]) -> set[str]:
+    """Return the names of the experiments' regimes, with and without dose."""
+    regimes = [one.run.regime for one in experiments]
+    return {name for regime in regimes for name in (regime.regime, regime.label)}
+
+
+def find_cache(root: Path) -> Path:
     """Return the folder of DVC's cache, wherever its configuration puts it.
 
     Raises:
@@ -182,39 +129,28 @@ def queue_states(root: Path) -> dict[str, int]:
         return {}
     rows = [line.split() for line in _dvc(root, "queue", "status").stdout.splitlines()]
     last = [row[-1] for row in rows if row]
-    states = ("Queued", "Running", "Failed")
-    return {state.lower(): last.count(state) for state in states if state in last}
+    return {s.lower(): last.count(s) for s in ("Queued", "Running", "Failed") if s in last}
 
 
-def _check_names(option: str, names: Iterable[str], known: set[str]) -> None:
-    for name in names:
-        if name not in known:
-            raise TracekdError(f"{option}: no experiment has {name!r}; {nearest(name, known)}")
-
-
-def _regime_names(experiments: Iterable[Experiment]) -> set[str]:
-    return {name for one in experiments for name in (one.regime.regime, one.regime.label)}
-
-
-def _locks(root: Path, all_commits: bool) -> Iterable[tuple[str, int, str, bool]]:
+def _locks(root: Path, all_commits: bool) -> Iterator[tuple[str, int, str, bool]]:
     """Yield name, time and dvc.lock of each run, and whether it is an experiment."""
     form = "--format=%(objectname) %(committerdate:unix) %(refname)"
     for line in _git(root, "for-each-ref", form, "refs/exps").splitlines():
         commit, time, ref = line.split(" ")
         if match := _EXPERIMENT.fullmatch(ref):
             yield match[1], int(time), _lock_of(root, commit), True
-    scope = ("--full-history",) if all_commits else ("--max-count=1",)
-    for line in _git(root, "log", *scope, "--format=%H %ct", "HEAD", "--", LOCK).splitlines():
+    scope = "--full-history" if all_commits else "--max-count=1"
+    for line in _git(root, "log", scope, "--format=%H %ct", "HEAD", "--", _LOCK).splitlines():
         commit, time = line.split(" ")
         yield f"commit {commit[:7]}", int(time), _lock_of(root, commit), False
-    lock = root / LOCK
+    lock = root / _LOCK
     if lock.is_file():
         yield "workspace", int(lock.stat().st_mtime), lock.read_text(encoding="utf-8"), False
 
 
 def _lock_of(root: Path, commit: str) -> str:
     """Return the dvc.lock of a commit; "" if it has none."""
-    return _run(root, "git", "show", f"{commit}:./{LOCK}").stdout
+    return _run(root, "git", "show", f"{commit}:./{_LOCK}").stdout
 
 
 def _git(root: Path, *arguments: str) -> str:
@@ -229,9 +165,6 @@ def _dvc(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def _run(root: Path, *command: str) -> "subprocess.CompletedProcess[str]":
-    try:
-        return subprocess.run(  # noqa: S603
-            command, cwd=root, capture_output=True, encoding="utf-8", errors="replace", check=False
-        )
-    except FileNotFoundError as error:
-        raise TracekdError(f"{command[0]}: command not found; install it") from error
+    return subprocess.run(  # noqa: S603
+        command, cwd=root, capture_output=True, encoding="utf-8", errors="replace", check=False
+    )

@@ -4,8 +4,7 @@ The same input gives the same bytes.
 """
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,26 +15,21 @@ if TYPE_CHECKING:
 
 #: Characters in a line of a heading, and lines in a heading: compare.md has all of it.
 _LINE, _LINES = 78, 2
-#: Vertical positions, relative to its row, of one or two estimates.
-_SHIFTS = {1: (0.0,), 2: (-0.14, 0.14)}
-#: A label, and the estimates to draw beside it by series; a series may be absent.
+_TITLES = {
+    "regimes": "How often are answer and trace right?",
+    "effects": "What is the effect of a regime on the answers to the same questions?",
+    "association": "How often is the answer right, given a right and a wrong trace?",
+}
+#: Figure -> the estimates that it shows in each row: name -> colour and label.
+_SERIES = {
+    "regimes": {"answer": (ANSWER, "answer"), "trace": (TRACE, "trace exact match")},
+    "effects": {"effect": (ANSWER, "")},
+    "association": {"right": (ANSWER, "trace right"), "wrong": (TRACE, "trace wrong")},
+}
+#: Figure -> the key of an estimate's middle.
+_MIDDLE = {"regimes": "mean", "effects": "difference", "association": "value"}
+#: A label, and the estimates to draw beside it.
 Row = tuple[str, Mapping[str, Mapping[str, Any]]]
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A figure of estimates with intervals, a block of rows for each cell.
-
-    Attributes:
-        mean: the key of an estimate's middle.
-        series: name -> colour and label.
-        blocks: heading -> rows.
-    """
-
-    title: str
-    mean: str
-    series: Mapping[str, tuple[str, str]]
-    blocks: Mapping[str, Sequence[Row]]
 
 
 def write_all(folder: Path, results: Mapping[str, Any]) -> list[Path]:
@@ -48,102 +42,64 @@ def write_all(folder: Path, results: Mapping[str, Any]) -> list[Path]:
     Returns:
         Their paths.
     """
-    paths = []
-    for name, chart in charts(results).items():
-        paths.append(folder / f"compare_{name}.png")
-        rows = sum(len(block) + 1 for block in chart.blocks.values() if block)
-        with picture(paths[-1], chart.title, (9, 1.6 + 0.27 * max(rows, 1))) as figure:
-            _draw(figure.subplots(), chart)
+    paths = [folder / f"compare_{name}.png" for name in _TITLES]
+    for path, (name, title) in zip(paths, _TITLES.items(), strict=True):
+        found = {label: list(rows_of(name, cell)) for label, cell in results.items()}
+        blocks = {label: rows for label, rows in found.items() if rows}
+        lines = sum(len(rows) + 1 for rows in blocks.values())
+        with picture(path, title, (9, 1.6 + 0.27 * max(lines, 1))) as figure:
+            _draw(figure.subplots(), name, blocks)
     return paths
 
 
-def charts(results: Mapping[str, Any]) -> dict[str, Chart]:
-    """Return name -> figure, given section `results` of compare.json."""
-
-    def given_trace(figures: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-        sides = {side: figures["link"][f"p_answer_if_{side}"] for side in ("right", "wrong")}
-        return {side: share for side, share in sides.items() if share["value"] is not None}
-
-    return {
-        "regimes": Chart(
-            "How often are answer and trace right?",
-            "mean",
-            {"answer": (ANSWER, "answer"), "trace": (TRACE, "trace exact match")},
-            {
-                label: [
-                    (
-                        regime,
-                        {name: figures[name] for name in ("answer", "trace") if name in figures},
-                    )
-                    for regime, figures in cell["regimes"].items()
-                ]
-                for label, cell in results.items()
-            },
-        ),
-        "effects": Chart(
-            "What is the effect of a regime on the answers to the same questions?",
-            "difference",
-            {"effect": (ANSWER, "")},
-            {
-                label: [(name, {"effect": found}) for name, found in cell["paired"].items()]
-                for label, cell in results.items()
-            },
-        ),
-        "association": Chart(
-            "How often is the answer right, given a right and a wrong trace?",
-            "value",
-            {"right": (ANSWER, "trace right"), "wrong": (TRACE, "trace wrong")},
-            {
-                label: [
-                    (regime, given_trace(figures))
-                    for regime, figures in cell["regimes"].items()
-                    if "link" in figures
-                ]
-                for label, cell in results.items()
-            },
-        ),
-    }
+def rows_of(figure: str, cell: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield the rows of one cell in a figure, without estimates that are undefined."""
+    if figure == "effects":
+        yield from ((pair, {"effect": found}) for pair, found in cell["paired"].items())
+        return
+    for regime, figures in cell["regimes"].items():
+        shown = figures
+        if figure == "association":
+            if "link" not in figures:
+                continue
+            shown = {side: figures["link"][f"p_answer_if_{side}"] for side in ("right", "wrong")}
+        known = {name: shown[name] for name in _SERIES[figure] if name in shown}
+        middle = _MIDDLE[figure]
+        yield regime, {name: one for name, one in known.items() if one[middle] is not None}
 
 
-def _draw(axes: "Axes", chart: Chart) -> None:
-    blocks = {heading: rows for heading, rows in chart.blocks.items() if rows}
+def _draw(axes: "Axes", name: str, blocks: Mapping[str, Sequence[Row]]) -> None:
     if not blocks:
         say(axes, "nothing to show")
         return
-    place, ticks = 0, []
+    series = _SERIES[name]
+    shifts = dict(zip(series, (0.0,) if len(series) == 1 else (-0.14, 0.14), strict=True))
+    place, ticks = 0, {}
     for heading, rows in blocks.items():
         _draw_heading(axes, place, heading)
-        for name, estimates in rows:
+        for label, estimates in rows:
             place += 1
-            ticks.append((place, name))
-            shifts = zip(chart.series, _SHIFTS[len(chart.series)], strict=True)
-            for series, shift in shifts:
-                if series in estimates:
-                    color = chart.series[series][0]
-                    _draw_estimate(axes, place + shift, estimates[series], chart.mean, color)
+            ticks[place] = label
+            for key, estimate in estimates.items():
+                _draw_estimate(axes, place + shifts[key], estimate, _MIDDLE[name], series[key][0])
         place += 1
-    axes.set_yticks([where for where, _ in ticks], [name for _, name in ticks])
+    axes.set_yticks(list(ticks), list(ticks.values()))
     axes.set_ylim(place - 0.4, -0.6)
-    if "effect" in chart.series:
-        _center(axes, [e["effect"] for rows in blocks.values() for _, e in rows])
+    if name == "effects":
+        # Symmetric, so that help and harm have the same scale.
+        reach = max(1.0, *(abs(limit) for limit in axes.get_xlim()))
+        axes.set_xlim(-reach, reach)
+        axes.axvline(0, color=QUIET, linewidth=1, zorder=0)
+        axes.set_xlabel(
+            "difference in answer accuracy, percentage points (95 % interval across questions)\n"
+            "grey: too small for this test set to show with 80 % power"
+        )
         return
     axes.set_xlim(0, 100)
     axes.set_xlabel("% of questions (95 % interval)")
-    for color, label in chart.series.values():
+    for color, label in series.values():
         axes.plot([], [], "o", color=color, label=label)
     axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
-
-
-def _center(axes: "Axes", effects: Sequence[Mapping[str, Any]]) -> None:
-    """Make the axis of differences symmetric, so that help and harm have the same scale."""
-    largest = max(abs(found[key]) for found in effects for key in ("low", "high", "difference"))
-    reach = max(1.0, 108 * largest)
-    axes.set_xlim(-reach, reach)
-    axes.axvline(0, color=QUIET, linewidth=1, zorder=0)
-    axes.set_xlabel(
-        "difference in answer accuracy, percentage points (95 % interval across questions)\n"
-        "grey: too small for this test set to show with 80 % power"
-    )
 
 
 def _draw_heading(axes: "Axes", place: float, heading: str) -> None:
@@ -164,11 +120,11 @@ def _draw_heading(axes: "Axes", place: float, heading: str) -> None:
 
 
 def _draw_estimate(
-    axes: "Axes", place: float, estimate: Mapping[str, Any], mean: str, color: str
+    axes: "Axes", place: float, estimate: Mapping[str, Any], middle: str, color: str
 ) -> None:
     low, high = estimate["low"], estimate["high"]
     if (limit := estimate.get("detectable")) is not None:
         axes.barh(place, 200 * limit, left=-100 * limit, height=0.7, color="#eef0f2", zorder=0)
     if low is not None and high is not None:
         axes.plot([100 * low, 100 * high], [place, place], color=color, linewidth=2, alpha=0.55)
-    axes.plot(100 * estimate[mean], place, "o", color=color, markersize=5)
+    axes.plot(100 * estimate[middle], place, "o", color=color, markersize=5)

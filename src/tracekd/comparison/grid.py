@@ -9,16 +9,16 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from itertools import groupby
+from typing import NamedTuple
 
-from tracekd.comparison.experiments import DosedRegime, Experiment
-from tracekd.comparison.locks import canonical
+from tracekd.comparison.experiments import Experiment
+from tracekd.comparison.locks import DosedRegime, canonical
 
 _AXES = ("model", "dataset", "trace_mode", "corruption", "seed")
 #: Neither changes the scores: probes do not touch the predictions, and the content of a path is
 #: pinned by the `sha256` beside it, which is compared like any other parameter.
 _WITHOUT_EFFECT = re.compile(r"probes(\..*)?|(datasets|models)\.yaml:[^.]+\.path")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, order=True)
@@ -37,9 +37,7 @@ class Cell:
     @property
     def label(self) -> str:
         """The cell in one line."""
-        return ", ".join(
-            [f"{self.model} on {self.dataset}", *(f"{name} {value}" for name, value in self.rest)]
-        )
+        return ", ".join([f"{self.model} on {self.dataset}", *map(" ".join, self.rest)])
 
 
 class RunKey(NamedTuple):
@@ -57,45 +55,30 @@ def arrange(experiments: Iterable[Experiment]) -> Grid:
     """Return the experiments by cell, then regime and seed."""
     families: dict[tuple[str, str], list[Experiment]] = defaultdict(list)
     for one in experiments:
-        families[one.dataset, one.model].append(one)
+        families[one.run.dataset, one.run.model].append(one)
     grid: dict[Cell, dict[RunKey, list[Experiment]]] = {}
     for (dataset, model), family in sorted(families.items()):
         for rest, members in sorted(_comparable(family).items()):
             runs: dict[RunKey, list[Experiment]] = defaultdict(list)
             for one in sorted(members, key=lambda one: -one.time):
-                runs[RunKey(one.regime, one.seed)].append(one)
+                runs[RunKey(one.run.regime, one.run.seed)].append(one)
             ordered = sorted(runs, key=lambda key: (key.regime.place, key.seed))
             grid[Cell(dataset, model, rest)] = {key: runs[key] for key in ordered}
     return grid
 
 
-def distinguished(cells: Mapping[Cell, T]) -> dict[Cell, T]:
-    """Return `cells` with only those further parameters in which they differ among themselves."""
-    named = {}
-    for cell, value in cells.items():
-        family = [dict(other.rest) for other in _family(cell, cells)]
-        rest = tuple(
-            (name, text) for name, text in cell.rest if any(o.get(name) != text for o in family)
-        )
-        named[Cell(cell.dataset, cell.model, rest)] = value
-    return named
-
-
-def not_paired(cells: Collection[Cell]) -> list[str]:
+def not_paired(cells: Iterable[Cell]) -> list[str]:
     """Return why cells with the same model and dataset are not compared with each other."""
     lines = []
-    for dataset, model in dict.fromkeys((cell.dataset, cell.model) for cell in cells):
-        family = [dict(cell.rest) for cell in _family(Cell(dataset, model), cells)]
-        for name in sorted({name for rest in family for name in rest}):
-            values = sorted({rest.get(name, "absent") for rest in family})
-            if len(values) > 1:
-                why = (
-                    "the test questions differ"
-                    if name in ("data_seed", "questions") or name.startswith("prepare.")
-                    else "only regime and seed may differ"
-                )
-                found = " / ".join(values)
-                lines.append(f"{model} on {dataset}: {name} is {found}; not compared, since {why}")
+    for (model, dataset), family in groupby(cells, lambda cell: (cell.model, cell.dataset)):
+        values: dict[str, set[str]] = defaultdict(set)
+        for name, value in (pair for cell in family for pair in cell.rest):
+            values[name].add(value)
+        for name, seen in sorted(values.items()):
+            other_questions = name in ("data_seed", "questions") or name.startswith("prepare.")
+            why = "the test questions" if other_questions else "more than regime and seed"
+            found = " / ".join(sorted(seen))
+            lines.append(f"{model} on {dataset}: {name} is {found}, so {why} differ")
     return lines
 
 
@@ -107,30 +90,19 @@ def missing(grid: Grid) -> list[str]:
     lines = []
     for cell, runs in grid.items():
         lacking = {
-            regime: [str(seed) for seed in seeds if RunKey(regime, seed) not in runs]
+            regime.label: [str(seed) for seed in seeds if RunKey(regime, seed) not in runs]
             for regime in regimes
         }
-        parts = [
-            f"{regime.label} seed{'s' * (len(few) > 1)} {', '.join(few)}"
-            for regime, few in lacking.items()
-            if few
-        ]
+        parts = [f"{label} seed {', '.join(few)}" for label, few in lacking.items() if few]
         if parts:
             lines.append(f"{cell.label}: {'; '.join(parts)}")
     return lines
 
 
-def _family(cell: Cell, cells: Iterable[Cell]) -> list[Cell]:
-    return [o for o in cells if (o.dataset, o.model) == (cell.dataset, cell.model)]
-
-
 def _comparable(
     family: Collection[Experiment],
 ) -> Mapping[tuple[tuple[str, str], ...], list[Experiment]]:
-    """Group experiments by every parameter that differs between them, and by their questions.
-
-    Questions can differ although no parameter does (code, raw data).
-    """
+    """Group experiments by every parameter that differs between them, and by their questions."""
     values: dict[str, set[str]] = defaultdict(set)
     for one in family:
         for name, value in one.run.params.items():
@@ -140,9 +112,9 @@ def _comparable(
     groups: dict[tuple[tuple[str, str], ...], list[Experiment]] = defaultdict(list)
     for one in family:
         params = one.run.params
-        groups[
-            tuple((name, canonical(params[name])) for name in differing if name in params)
-        ].append(one)
+        rest = tuple((name, canonical(params[name])) for name in differing if name in params)
+        groups[rest].append(one)
+    # Questions can differ although no parameter does (code, raw data).
     split: dict[tuple[tuple[str, str], ...], list[Experiment]] = defaultdict(list)
     for rest, members in groups.items():
         several = len({one.run.questions for one in members}) > 1

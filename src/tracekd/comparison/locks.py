@@ -6,16 +6,44 @@ The lock counts, not params.yaml, which may have been edited since.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+
+from tracekd.traces.regimes import REGIMES
 
 SCORES = "data/scores.parquet"
 _CARD = "metrics/run.json"
 _QUESTIONS = "data/decomposed/test.parquet"
 _CODE = ("src/", "stages/")
 _NEEDED = ("model", "dataset", "trace_mode", "seed", "data_seed")
+#: The regimes that `corruption` is the dose of.
+_DOSED = ("mixed",)
+
+
+class DosedRegime(NamedTuple):
+    """A regime, and its dose if it has one.
+
+    Attributes:
+        regime: a value of `trace_mode`.
+        corruption: fraction of incorrect traces; None in a regime without a dose.
+    """
+
+    regime: str
+    corruption: float | None = None
+
+    @property
+    def label(self) -> str:
+        """The two as text, e.g. "mixed 0.2"."""
+        dose = () if self.corruption is None else (canonical(self.corruption),)
+        return " ".join([self.regime, *dose])
+
+    @property
+    def place(self) -> tuple[int, str, float]:
+        """A sort key: the order of `REGIMES`, then the dose."""
+        known = [*REGIMES, self.regime].index(self.regime)
+        return known, self.regime, self.corruption or 0.0
 
 
 @dataclass(frozen=True)
@@ -31,6 +59,10 @@ class Run:
         card: MD5 of the run card of all stages; "" if there is none.
     """
 
+    model: str
+    dataset: str
+    regime: DosedRegime
+    seed: int
     params: Mapping[str, Any]
     scores: str
     questions: str
@@ -45,65 +77,62 @@ def read_lock(text: str) -> Run | str:
     """
     try:
         # Not `pure`: the parser in C is several times faster, and a lock has hundreds of lines.
-        stages = (YAML(typ="safe").load(text) or {})["stages"]
-        return _read(stages)
+        return _read((YAML(typ="safe").load(text) or {})["stages"])
     except (YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"dvc.lock does not come from this pipeline ({type(error).__name__}: {error})"
 
 
 def canonical(value: Any) -> str:
-    """Return a parameter as JSON, with the same text for equal numbers; booleans are not numbers.
+    """Return a parameter as JSON, with the same text for equal numbers.
 
     >>> canonical(2.0), canonical([1.0, True, 0.5])
     ('2', '[1, true, 0.5]')
     """
 
-    def plain(part: Any) -> Any:
-        if isinstance(part, Mapping):
-            return {name: plain(item) for name, item in part.items()}
-        if isinstance(part, list):
-            return [plain(item) for item in part]
-        return int(part) if isinstance(part, float) and part.is_integer() else part
+    def shortest(text: str) -> float:
+        number = float(text)
+        return int(number) if number.is_integer() else number
 
-    return json.dumps(plain(value))
+    return json.dumps(json.loads(json.dumps(value), parse_float=shortest))
 
 
 def _read(stages: Mapping[str, Any]) -> Run | str:
     outs = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", ())}
-    deps = [
-        (name, dep["path"], dep["md5"])
-        for name, stage in stages.items()
-        for dep in stage.get("deps", ())
-    ]
+    deps: dict[str, str] = {}
+    params: dict[str, Any] = {}
     if SCORES not in outs:
         return f"dvc.lock has no {SCORES}: the analyze stage was not run"
-    for name, path, md5 in deps:
-        if outs.get(path, md5) != md5:
-            return f"stage {name} was not run again after {path} changed"
-    params: dict[str, Any] = {}
     for name, stage in stages.items():
-        for param, value in _params(stage.get("params", {})):
+        for dep in stage.get("deps", ()):
+            if outs.get(dep["path"], dep["md5"]) != dep["md5"]:
+                return f"stage {name} was not run again after {dep['path']} changed"
+            deps[dep["path"]] = dep["md5"]
+        for param, value in _leaves(stage.get("params", {})):
             if canonical(params.setdefault(param, value)) != canonical(value):
                 return f"stage {name} was run with {param}={value}, another with {params[param]}"
     if missing := [name for name in _NEEDED if name not in params]:
         return f"dvc.lock records no {', '.join(missing)}"
+    mode = str(params["trace_mode"])
     return Run(
+        model=str(params["model"]),
+        dataset=str(params["dataset"]),
+        regime=DosedRegime(mode, params.get("corruption") if mode in _DOSED else None),
+        seed=int(params["seed"]),
         params=params,
         scores=outs[SCORES],
-        questions=next((md5 for _, path, md5 in deps if path == _QUESTIONS), ""),
-        code={path: md5 for _, path, md5 in deps if path.startswith(_CODE)},
+        questions=deps.get(_QUESTIONS, ""),
+        code={path: md5 for path, md5 in deps.items() if path.startswith(_CODE)},
         card=outs.get(_CARD, ""),
     )
 
 
-def _params(files: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _leaves(files: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    def walk(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+        for name, value in tree.items():
+            if isinstance(value, Mapping):
+                yield from walk(value, f"{prefix}{name}.")
+            else:
+                yield f"{prefix}{name}", value
+
     for file, content in files.items():
-        yield from _leaves(content, "" if file == "params.yaml" else f"{file}:")
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
+        yield from walk(content, "" if file == "params.yaml" else f"{file}:")

@@ -1,6 +1,6 @@
 """compare.json -> compare.md, whose tables also read well as plain text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,8 @@ _MARK_MEANS = (
     "questions), not across seeds: unlike the others in its column, it does not describe other "
     "seeds."
 )
-_MEASURES = {
-    "answer": "answer",
-    "class": "class",
-    "facts_f1": "facts F1",
-    "facts_exact": "facts exact",
-    "trace": "trace exact match",
-}
+#: Heading of a column -> the text of its cell, given a regime's figures or a paired comparison.
+Columns = Mapping[str, Callable[[Mapping[str, Any]], str]]
 
 
 def write(folder: Path, report: Mapping[str, Any], undefined: Mapping[str, str]) -> str:
@@ -35,18 +30,30 @@ def write(folder: Path, report: Mapping[str, Any], undefined: Mapping[str, str])
 
 def to_markdown(report: Mapping[str, Any]) -> str:
     """Return the content of compare.json (null where undefined) as Markdown."""
+    results = report["results"]
+    regimes = _table(results, "regimes", _REGIMES)
+    associations = _table(results, "regimes", _ASSOCIATIONS, needed="link")
+    paired = _table(results, "paired", _PAIRED)
     sections = [
         _experiments(report["experiments"]),
-        _regimes(report["results"]),
-        _associations(report["results"]),
-        _paired(report["results"]),
+        regimes
+        and f"## Regimes\n\nMean over seeds in percent with its 95 % interval.\n\n{regimes}"
+        + (f"\n\n{_MARK} {_MARK_MEANS}" if _MARK in regimes else ""),
+        associations
+        and "## Association of trace and answer\n\nShare of right answers in percent "
+        f"given a right and a wrong trace (exact match); seeds pooled.\n\n{associations}",
+        paired
+        and "## Paired comparisons on the same questions\n\nDifference in answer accuracy "
+        "with its 95 % interval across questions (bootstrap), p and Holm's p over all rows: these "
+        "trained models on other questions. Across seeds: Student's 95 % interval of the "
+        "difference; only this supports claims about regimes. Detectable: the smallest difference "
+        f"that this test set shows with 80 % power at the 5 % level.\n\n{paired}",
         _listed("Not compared", report["not_paired"]),
         _listed("Warnings", report["warnings"]),
         _listed("Missing", report["missing"]),
+        *(paper_sections(report["paper"]) if "paper" in report else ()),
     ]
-    if "paper" in report:
-        sections += paper_sections(report["paper"])
-    return "\n\n".join(section for section in sections if section) + "\n"
+    return "\n\n".join(filter(None, sections)) + "\n"
 
 
 def _experiments(experiments: Mapping[str, Any]) -> str:
@@ -56,9 +63,7 @@ def _experiments(experiments: Mapping[str, Any]) -> str:
         f"{len(experiments['superseded'])} have the same settings as a newer one.",
     ]
     if rejected := experiments["rejected"]:
-        lines.append(
-            "Not used:\n" + "\n".join(f"- {name}: {why}" for name, why in rejected.items())
-        )
+        lines.append("\n".join(["Not used:", *(f"- {n}: {why}" for n, why in rejected.items())]))
     if absent := experiments["scores_absent"]:
         lines.append(
             "Scores not on this machine (fetch them with `dvc pull` or `dvc exp pull REMOTE NAME`, "
@@ -70,90 +75,40 @@ def _experiments(experiments: Mapping[str, Any]) -> str:
     return "\n\n".join(lines)
 
 
-def _regimes(results: Mapping[str, Any]) -> str:
+def _table(results: Mapping[str, Any], part: str, columns: Columns, needed: str = "seeds") -> str:
+    """Return one row for each entry of a part of each cell that has the needed figures."""
     rows = [
-        [
-            cell["dataset"],
-            _model(cell),
-            regime,
-            ", ".join(map(str, figures["seeds"])),
-            str(figures["n"]),
-            *(_estimate(figures, measure) for measure in _MEASURES),
-            figures["answer"]["interval"],
-        ]
+        [cell["dataset"], _model(cell), name, *(show(figures) for show in columns.values())]
         for cell in results.values()
-        for regime, figures in cell["regimes"].items()
+        for name, figures in cell[part].items()
+        if needed in figures
     ]
-    header = ["dataset", "model", "regime", "seeds", "n", *_MEASURES.values(), "interval (answer)"]
-    marked = any(text.endswith(_MARK) for row in rows for text in row)
-    return (
-        "## Regimes\n\nMean over seeds in percent with its 95 % interval.\n\n"
-        + table(header, rows)
-        + (f"\n\n{_MARK} {_MARK_MEANS}" if marked else "")
-    )
+    named = {"regimes": "regime", "paired": "regimes"}[part]
+    return table(["dataset", "model", named, *columns], rows) if rows else ""
 
 
-def _estimate(figures: Mapping[str, Any], measure: str) -> str:
-    found: Mapping[str, Any] | None = figures.get(measure)
-    if found is None or len(figures["seeds"]) == 1 or found["interval"].startswith("t "):
-        return percent(found)
-    return f"{percent(found)} {_MARK}"
+def _model(cell: Mapping[str, Any]) -> str:
+    rest = ", ".join(f"{name} {value}" for name, value in cell["params"].items())
+    return f"{cell['model']} ({rest})" if rest else str(cell["model"])
 
 
-def _associations(results: Mapping[str, Any]) -> str:
-    rows = [
-        [
-            cell["dataset"],
-            _model(cell),
-            regime,
-            percent(found["p_answer_if_right"], "value"),
-            percent(found["p_answer_if_wrong"], "value"),
-            percent(found["risk_difference"], "value"),
-            points(found["risk_difference_within_classes"]),
-            " / ".join(number(seed["phi"], ".2f") for seed in found["by_seed"].values()),
-            " / ".join(number(seed["chi_square"], ".1f") for seed in found["by_seed"].values()),
-        ]
-        for cell in results.values()
-        for regime, figures in cell["regimes"].items()
-        if (found := figures.get("link"))
-    ]
-    if not rows:
-        return ""
-    header = ["dataset", "model", "regime", "trace right", "trace wrong", "difference"]
-    header += ["within classes", "phi by seed", "chi-square by seed"]
-    return (
-        "## Association of trace and answer\n\nShare of right answers in percent given a right and "
-        "a wrong trace (exact match); seeds pooled.\n\n" + table(header, rows)
-    )
+def _listed(title: str, lines: Sequence[str]) -> str:
+    return f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
 
 
-def _paired(results: Mapping[str, Any]) -> str:
-    rows = [
-        [
-            cell["dataset"],
-            _model(cell),
-            name,
-            ", ".join(map(str, found["seeds"])) or "none shared",
-            percent(found, "difference"),
-            _ends(found["over_seeds"]),
-            p_value(found["p_value"]),
-            p_value(found["p_holm"]),
-            found["test"],
-            points(found["detectable"]),
-        ]
-        for cell in results.values()
-        for name, found in cell["paired"].items()
-    ]
-    if not rows:
-        return ""
-    header = ["dataset", "model", "regimes", "seeds", "difference in accuracy, points"]
-    header += ["across seeds", "p", "p (Holm)", "test", "detectable"]
-    return (
-        "## Paired comparisons on the same questions\n\nDifference in answer accuracy with its "
-        "95 % interval across questions (bootstrap), p and Holm's p over all rows: these trained "
-        "models on other questions. Across seeds: Student's 95 % interval of the difference; only "
-        "this supports claims about regimes. Detectable: the smallest difference that this test "
-        "set shows with 80 % power at the 5 % level.\n\n" + table(header, rows)
+def _mean(measure: str) -> Callable[[Mapping[str, Any]], str]:
+    def show(figures: Mapping[str, Any]) -> str:
+        found: Mapping[str, Any] | None = figures.get(measure)
+        if found is None or len(figures["seeds"]) == 1 or found["interval"].startswith("t "):
+            return percent(found)
+        return f"{percent(found)} {_MARK}"
+
+    return show
+
+
+def _by_seed(measure: str, form: str) -> Callable[[Mapping[str, Any]], str]:
+    return lambda figures: " / ".join(
+        number(seed[measure], form) for seed in figures["link"]["by_seed"].values()
     )
 
 
@@ -163,10 +118,30 @@ def _ends(interval: Mapping[str, Any]) -> str:
     return f"{100 * interval['low']:.1f} to {100 * interval['high']:.1f}"
 
 
-def _listed(title: str, lines: Sequence[str]) -> str:
-    return f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
-
-
-def _model(cell: Mapping[str, Any]) -> str:
-    rest = ", ".join(f"{name} {value}" for name, value in cell["params"].items())
-    return f"{cell['model']} ({rest})" if rest else str(cell["model"])
+_REGIMES: Columns = {
+    "seeds": lambda figures: ", ".join(map(str, figures["seeds"])),
+    "n": lambda figures: str(figures["n"]),
+    "answer": _mean("answer"),
+    "class": _mean("class"),
+    "facts F1": _mean("facts_f1"),
+    "facts exact": _mean("facts_exact"),
+    "trace exact match": _mean("trace"),
+    "interval (answer)": lambda figures: str(figures["answer"]["interval"]),
+}
+_ASSOCIATIONS: Columns = {
+    "trace right": lambda figures: percent(figures["link"]["p_answer_if_right"], "value"),
+    "trace wrong": lambda figures: percent(figures["link"]["p_answer_if_wrong"], "value"),
+    "difference": lambda figures: percent(figures["link"]["risk_difference"], "value"),
+    "within classes": lambda figures: points(figures["link"]["risk_difference_within_classes"]),
+    "phi by seed": _by_seed("phi", ".2f"),
+    "chi-square by seed": _by_seed("chi_square", ".1f"),
+}
+_PAIRED: Columns = {
+    "seeds": lambda pair: ", ".join(map(str, pair["seeds"])) or "none shared",
+    "difference in accuracy, points": lambda pair: percent(pair, "difference"),
+    "across seeds": lambda pair: _ends(pair["over_seeds"]),
+    "p": lambda pair: p_value(pair["p_value"]),
+    "p (Holm)": lambda pair: p_value(pair["p_holm"]),
+    "test": lambda pair: str(pair["test"]),
+    "detectable": lambda pair: points(pair["detectable"]),
+}

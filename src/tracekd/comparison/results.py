@@ -1,56 +1,66 @@
 """All experiments -> the content of compare.json."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tracekd.comparison import claims, published
-from tracekd.comparison.conditions import differences
 from tracekd.comparison.effects import adjust, effect, pairs
 from tracekd.comparison.estimates import regime_figures
-from tracekd.comparison.experiments import FoundExperiments
-from tracekd.comparison.grid import Cell, Grid, distinguished, missing, not_paired
-from tracekd.comparison.scores import CellScores, LoadedScores
+from tracekd.comparison.experiments import Experiment, FoundExperiments, queue_states
+from tracekd.comparison.grid import Cell, arrange, missing, not_paired
+from tracekd.comparison.scores import CellScores, cached_file, find_tables, load_scores
 from tracekd.statistics.values import settle
+
+_SHOWN = 5
+#: Facts in a stage's run card that can change scores, by their section of `made_from`: auto may
+#: choose another backend, and another device another dtype. Threads favour no run.
+_FACTS = (
+    ("infer", "backend"),
+    ("machine", "device"),
+    ("machine", "device_name"),
+    ("machine", "dtype"),
+)
 
 
 def compare(
-    found: FoundExperiments,
-    grid: Grid,
-    loaded: LoadedScores,
-    baselines: Sequence[str],
+    root: Path,
     cache: Path,
+    found: FoundExperiments,
+    chosen: Collection[Experiment],
+    baselines: Sequence[str],
     *,
     paper: bool = False,
-    queue: Mapping[str, int] | None = None,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the content of compare.json, and why each null in it is undefined (path -> reason).
 
     Args:
-        found: all experiments of the repository.
-        grid: the chosen ones.
-        loaded: their scores.
-        baselines: the regimes that every other regime is compared with.
+        root: the root of the DVC project.
         cache: the folder of DVC's cache.
+        found: all experiments of the repository.
+        chosen: those to compare.
+        baselines: the regimes that every other regime is compared with.
         paper: whether to add the published numbers and claims.
-        queue: state -> number of experiments in DVC's queue.
     """
-    results = evaluate(distinguished(loaded.cells), baselines)
-    # Cells without any scores are listed under `scores_absent` alone.
-    scored = {cell: grid[cell] for cell in loaded.cells}
+    tables = find_tables(chosen, root, cache)
+    grid = arrange(one for one in chosen if one.run.scores in tables)
+    loaded = load_scores(grid, tables)
+    results = evaluate(loaded.cells, baselines)
     report: dict[str, Any] = {
         "experiments": {
             "found": len(found.experiments) + len(found.rejected),
             "used": sum(map(len, loaded.used.values())),
             "superseded": loaded.superseded,
             "rejected": {**found.rejected, **loaded.unusable},
-            "scores_absent": loaded.absent,
-            "queue": dict(queue or {}),
+            "scores_absent": [one.name for one in chosen if one.run.scores not in tables],
+            "queue": queue_states(root),
         },
         "results": results,
-        "not_paired": not_paired(scored),
-        "warnings": differences(loaded.used, cache),
-        "missing": missing(distinguished(scored)),
+        "not_paired": not_paired(loaded.cells),
+        "warnings": list(_warnings(loaded.used, cache)),
+        "missing": missing(grid),
     }
     if paper:
         report["paper"] = {
@@ -66,20 +76,7 @@ def evaluate(
     cells: Mapping[Cell, CellScores], baselines: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """Return the figures of each cell by regime, and its paired comparisons with the baselines."""
-    effects = adjust(
-        {
-            cell.label: {
-                f"{second.label} - {first.label}": effect(
-                    scores.regimes[first],
-                    scores.regimes[second],
-                    f"{cell.label}/{first.label}/{second.label}",
-                )
-                for first, second in pairs(scores.regimes, baselines)
-            }
-            for cell, scores in cells.items()
-        }
-    )
-    return {
+    results: dict[str, dict[str, Any]] = {
         cell.label: {
             "model": cell.model,
             "dataset": cell.dataset,
@@ -92,7 +89,46 @@ def evaluate(
                 }
                 for regime, one in scores.regimes.items()
             },
-            "paired": effects[cell.label],
+            "paired": {
+                f"{second.label} - {first.label}": effect(
+                    scores.regimes[first],
+                    scores.regimes[second],
+                    f"{cell.label}/{first.label}/{second.label}",
+                )
+                for first, second in pairs(scores.regimes, baselines)
+            },
         }
         for cell, scores in cells.items()
     }
+    adjust([found for cell in results.values() for found in cell["paired"].values()])
+    return results
+
+
+def _warnings(used: Mapping[Cell, Iterable[Experiment]], cache: Path) -> Iterator[str]:
+    """Yield what else differs between the experiments of a cell: code, device, dtype, backend."""
+    for cell, experiments in used.items():
+        code = _values(pair for one in experiments for pair in one.run.code.items())
+        if paths := sorted(code):
+            more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+            yield f"{cell.label}: different versions of {', '.join(paths[:_SHOWN])}{more}"
+        cards = {one.run.card for one in experiments if one.run.card}
+        facts = _values(fact for card in cards for fact in _facts(cached_file(cache, card)))
+        if parts := [f"{name} {' / '.join(sorted(seen))}" for name, seen in facts.items()]:
+            yield f"{cell.label}: different machines: {'; '.join(parts)}"
+
+
+def _values(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    """Return name -> values of the names that have several."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for name, value in pairs:
+        found[name].add(value)
+    return {name: seen for name, seen in found.items() if len(seen) > 1}
+
+
+def _facts(card: Path) -> Iterator[tuple[str, str]]:
+    stages = json.loads(card.read_bytes()) if card.is_file() else {}
+    for stage in ("train", "infer"):
+        made_from = stages.get(stage, {}).get("made_from", {})
+        for section, name in _FACTS:
+            if name in made_from.get(section, {}):
+                yield f"{stage} {name}", str(made_from[section][name])

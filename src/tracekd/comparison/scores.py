@@ -1,7 +1,7 @@
 """The verdicts of experiments on each question, read from DVC's cache or the workspace."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,9 +10,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tracekd import records
-from tracekd.comparison.experiments import DosedRegime, Experiment
+from tracekd.comparison.experiments import Experiment
 from tracekd.comparison.grid import Cell, Grid, RunKey
-from tracekd.comparison.locks import SCORES
+from tracekd.comparison.locks import SCORES, DosedRegime
 from tracekd.errors import TracekdError
 
 Matrix = NDArray[np.float64]
@@ -55,52 +55,78 @@ class CellScores:
 
 @dataclass
 class LoadedScores:
-    """What could be read, and what could not.
+    """What could be read.
 
     Attributes:
-        cells: verdicts; only cells of which any could be read.
         used: the experiments whose verdicts these are.
         superseded: name of an older experiment with the same key -> the one used in its place.
-        absent: names of experiments whose scores are not on this machine.
         unusable: experiment name -> what is wrong with its scores.
     """
 
     cells: dict[Cell, CellScores] = field(default_factory=dict)
     used: dict[Cell, list[Experiment]] = field(default_factory=dict)
     superseded: dict[str, str] = field(default_factory=dict)
-    absent: list[str] = field(default_factory=list)
     unusable: dict[str, str] = field(default_factory=dict)
 
 
-def load_scores(grid: Grid, root: Path, cache: Path) -> LoadedScores:
-    """Read the scores of the newest readable experiment of each key.
+def cached_file(cache: Path, md5: str) -> Path:
+    """Return the path of the file with this MD5 in DVC's cache."""
+    return cache / "files" / "md5" / md5[:2] / md5[2:]
+
+
+def find_tables(experiments: Iterable[Experiment], root: Path, cache: Path) -> dict[str, Path]:
+    """Return MD5 -> path of the experiments' tables of scores that are on this machine.
+
+    The table in the workspace need not be in the cache (`dvc repro --no-commit`).
+    """
+    found = {}
+    if (root / SCORES).is_file():
+        content = (root / SCORES).read_bytes()
+        found[hashlib.md5(content, usedforsecurity=False).hexdigest()] = root / SCORES
+    for md5 in {one.run.scores for one in experiments}:
+        if (path := cached_file(cache, md5)).is_file():
+            found[md5] = path
+    return found
+
+
+def load_scores(grid: Grid, tables: Mapping[str, Path]) -> LoadedScores:
+    """Read the scores of the newest usable experiment of each key.
 
     Args:
-        grid: the experiments.
-        root: the project, whose own table of scores may not be in the cache.
-        cache: the folder of DVC's cache.
+        grid: experiments with a table.
+        tables: see `find_tables`.
     """
     loaded = LoadedScores()
     for cell, runs in grid.items():
         verdicts: dict[RunKey, pl.DataFrame] = {}
-        used = []
         for key, candidates in runs.items():
-            first = next(iter(verdicts.values()), None)
             for place, one in enumerate(candidates):
-                table = _table(one, root, cache, first, loaded)
-                if table is not None:
-                    verdicts[key] = table
-                    used.append(one)
-                    loaded.superseded |= {o.name: one.name for o in candidates[place + 1 :]}
-                    break
+                try:
+                    table = _read(tables[one.run.scores], next(iter(verdicts.values()), None))
+                except TracekdError as error:
+                    loaded.unusable[one.name] = str(error)
+                    continue
+                verdicts[key] = table
+                loaded.used.setdefault(cell, []).append(one)
+                loaded.superseded |= {older.name: one.name for older in candidates[place + 1 :]}
+                break
         if verdicts:
-            loaded.cells[cell] = stack(verdicts)
-            loaded.used[cell] = used
+            loaded.cells[cell] = _stack(verdicts)
     return loaded
 
 
-def stack(tables: Mapping[RunKey, pl.DataFrame]) -> CellScores:
-    """Return the verdicts of tables of scores with the same ids in the same order."""
+def _read(path: Path, first: pl.DataFrame | None) -> pl.DataFrame:
+    """Return a table of scores by id, if it has the same questions as the first."""
+    table = records.read(path, records.SCORES, extra=True).sort("id")
+    if not table.height:
+        raise TracekdError("its table of scores has no rows")
+    if first is not None and not table["id"].equals(first["id"]):
+        other = len(set(table["id"]) ^ set(first["id"]))
+        raise TracekdError(f"{other} questions are not in both this and the first experiment")
+    return table
+
+
+def _stack(tables: Mapping[RunKey, pl.DataFrame]) -> CellScores:
     first = next(iter(tables.values()))
     regimes = {}
     for regime in dict.fromkeys(key.regime for key in tables):
@@ -114,48 +140,3 @@ def stack(tables: Mapping[RunKey, pl.DataFrame]) -> CellScores:
         }
         regimes[regime] = RegimeScores(tuple(runs), measures)
     return CellScores(first["question_class"].to_numpy().astype(str), regimes)
-
-
-def cached_file(cache: Path, md5: str) -> Path:
-    """Return the path of the file with this MD5 in DVC's cache."""
-    return cache / "files" / "md5" / md5[:2] / md5[2:]
-
-
-def _table(
-    experiment: Experiment,
-    root: Path,
-    cache: Path,
-    first: pl.DataFrame | None,
-    loaded: LoadedScores,
-) -> pl.DataFrame | None:
-    """Return an experiment's table, or None after noting in `loaded` why it cannot be used."""
-    path = _find(experiment.run.scores, [cached_file(cache, experiment.run.scores), root / SCORES])
-    if path is None:
-        loaded.absent.append(experiment.name)
-        return None
-    try:
-        table = records.read(path, records.SCORES, extra=True).sort("id")
-        _check_questions(table, table if first is None else first)
-    except TracekdError as error:
-        loaded.unusable[experiment.name] = str(error)
-        return None
-    return table
-
-
-def _find(md5: str, places: Sequence[Path]) -> Path | None:
-    cached, workspace = places
-    if cached.is_file():
-        return cached
-    if workspace.is_file():
-        content = workspace.read_bytes()
-        if hashlib.md5(content, usedforsecurity=False).hexdigest() == md5:
-            return workspace
-    return None
-
-
-def _check_questions(table: pl.DataFrame, first: pl.DataFrame) -> None:
-    if not table.height:
-        raise TracekdError("its table of scores has no rows")
-    if not table["id"].equals(first["id"]):
-        other = len(set(table["id"]) ^ set(first["id"]))
-        raise TracekdError(f"{other} questions are not in both this and the first experiment")
