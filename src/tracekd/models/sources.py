@@ -199,7 +199,9 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
     where, file = str(gguf.parent), gguf.name
     with quiet_transformers():
         tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=file)
-        model = AutoModelForCausalLM.from_pretrained(where, gguf_file=file, dtype=torch.bfloat16)
+        model = AutoModelForCausalLM.from_pretrained(
+            where, gguf_file=file, dtype=torch.bfloat16, use_safetensors=True
+        )
         packed = {n for n, weight in model.named_parameters() if weight.dtype != torch.bfloat16}
         if packed:
             raise TracekdError(f"{gguf.name}: weights were not dequantised: {sorted(packed)[:3]}")
