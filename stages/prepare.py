@@ -10,42 +10,42 @@ from _stage import run
 
 
 def main(
-    params: Annotated[Path, typer.Option(help="Settings.")] = Path("params.yaml"),
-    datasets: Annotated[Path, typer.Option(help="Data set entries.")] = Path("datasets.yaml"),
-    out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("data/prepared"),
     pin: Annotated[
-        str, typer.Option(metavar="NAME", help="Only write NAME's folder hash to the entries.")
+        str, typer.Option(metavar="NAME", help="Only write NAME's content hash to datasets.yaml.")
     ] = "",
     path: Annotated[
-        str, typer.Option(help="With --pin: the folder of raw files; written to the entry too.")
+        str,
+        typer.Option(help="With --pin: the folder or file of raw data; written there as well."),
     ] = "",
 ) -> None:
-    """Cut the chosen data set into train, validation and test.
+    """Cut the chosen dataset into train, validation and test.
 
-    Reads its raw files (a pinned folder or hub revision; a simulator needs none).
+    Reads its raw files: a pinned folder, pinned downloads or a hub revision; a simulator needs
+    none.
 
     Writes data/prepared/{train,validation,test}.parquet, and manifest.json, which accounts for
     every raw record. Params: dataset, data_seed, prepare.
     """
-    from tracekd import pools
-
-    pools.tune()
-    from tracekd import config, errors
+    from tracekd import config, errors, files, records
     from tracekd.datasets import preparation, sources
 
+    datasets, out = Path("datasets.yaml"), Path("data/prepared")
     if path and not pin:
-        raise errors.TracekdError("--path: goes with --pin NAME; see --help")
+        raise errors.TracekdError("--path needs --pin NAME; see --help")
     if pin:
         print(f"{pin}: sha256 {sources.pin(pin, datasets, path or None)} written to {datasets}")
         return
-    settings = config.load_params(params)
-    spec = config.load_dataset(datasets, settings.dataset)
-    made = preparation.prepare(settings.dataset, spec, settings.prepare, settings.data_seed)
-    preparation.write(made, out)
-    for line in preparation.told(made):
-        print(f"{settings.dataset}: {line}", file=sys.stderr)
-    sizes = ", ".join(f"{name} {len(table)}" for name, table in made.splits.items())
-    print(f"{settings.dataset}: {sizes} questions in {out}")
+    params = config.load_params(Path("params.yaml"))
+    spec = config.load_dataset(datasets, params.dataset)
+    made = preparation.prepare(spec, params.prepare, params.data_seed)
+    with files.atomic_directory(out) as folder:
+        for name, table in made.tables.items():
+            records.write(table, folder / f"{name}.parquet", records.QUESTIONS)
+        files.write_json(folder / "manifest.json", made.manifest)
+    for line in preparation.messages(made):
+        print(f"{spec.name}: {line}", file=sys.stderr)
+    sizes = ", ".join(f"{name} {len(table)}" for name, table in made.tables.items())
+    print(f"{spec.name}: {sizes} questions in {out}")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def folder_of(tmp_path: Path, train: str = STORY, test: str = STORY) -> Path:
 
 
 def read(folder: Path, **options: Any) -> Loaded:
-    return babi.read(folder, {"tasks": [8], **options}, ALL)
+    return babi.read(folder, {"tasks": [8], **options})
 
 
 def test_support_ids_are_lines_and_become_positions_in_the_context(tmp_path: Path) -> None:

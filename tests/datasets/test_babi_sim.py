@@ -8,13 +8,13 @@ import pytest
 
 from tracekd import records
 from tracekd.datasets import Wanted
-from tracekd.datasets.readers.babi_sim import MAKERS, read
+from tracekd.datasets.readers.babi_sim import MAKERS, simulate
 from tracekd.datasets.readers.babi_sim.inventory import TEST, TRAIN, Inventory
 from tracekd.errors import TracekdError
 
 
 def questions(seed: int, size: int, options: dict[str, Any]) -> list[dict[str, Any]]:
-    loaded = read(None, options, Wanted(seed, size, size))
+    loaded = simulate(options, Wanted(seed, size, size))
     return [row for table in loaded.splits.values() for row in table.iter_rows(named=True)]
 
 
@@ -50,7 +50,7 @@ def test_guessing_the_most_frequent_answer_of_a_class_does_not_pay() -> None:
 
 
 def test_tables_have_the_same_number_of_each_class_and_fit_the_schema() -> None:
-    loaded = read(None, {}, Wanted(0, 100, 23))
+    loaded = simulate({}, Wanted(0, 100, 23))
     for split, size in (("train", 100), ("test", 23)):
         table = records.check(loaded.splits[split], records.QUESTIONS, split)
         assert Counter(table["question_class"]) == dict.fromkeys(MAKERS, -(-size // 11))
@@ -80,10 +80,10 @@ def spoken(table: pl.DataFrame) -> set[str]:
 
 def test_names_of_the_test_split_are_unseen_unless_the_options_differ() -> None:
     train_words, test_words = ({word.lower() for word in words(n)} for n in (TRAIN, TEST))
-    unseen = read(None, {}, Wanted(0, 550, 550)).splits
+    unseen = simulate({}, Wanted(0, 550, 550)).splits
     assert spoken(unseen["test"]).isdisjoint(train_words)
     assert spoken(unseen["train"]).isdisjoint(test_words)
-    seen = read(None, {"unseen_test_names": False}, Wanted(0, 550, 550)).splits
+    seen = simulate({"unseen_test_names": False}, Wanted(0, 550, 550)).splits
     assert spoken(seen["test"]) & train_words
 
 
@@ -99,7 +99,7 @@ def test_the_options_set_the_lengths() -> None:
 
 def test_the_first_story_stays_what_it_is() -> None:
     """A change here changes every published result on this dataset."""
-    row = read(None, {}, Wanted(0, 11, 11)).splits["train"].row(0, named=True)
+    row = simulate({}, Wanted(0, 11, 11)).splits["train"].row(0, named=True)
     assert row["context"] == [
         "Laura ran to the library.",
         "Laura headed to the cellar.",
@@ -122,4 +122,4 @@ def test_the_first_story_stays_what_it_is() -> None:
 )
 def test_unsuitable_options_are_explained(options: dict[str, Any], message: str) -> None:
     with pytest.raises(TracekdError, match=message):
-        read(None, options, Wanted(0, 11, 11))
+        simulate(options, Wanted(0, 11, 11))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracekd.datasets import Wanted
-from tracekd.datasets.readers.babi_sim import read
+from tracekd.datasets.readers.babi_sim import simulate
 
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 NUMBERS = ["none", "one", "two", "three"]
@@ -239,7 +239,7 @@ OPTIONS = st.fixed_dictionaries(
 
 
 def questions(seed: int, size: int, options: dict[str, Any]) -> list[dict[str, Any]]:
-    loaded = read(None, options, Wanted(seed, size, size))
+    loaded = simulate(options, Wanted(seed, size, size))
     return [row for table in loaded.splits.values() for row in table.iter_rows(named=True)]
 
 

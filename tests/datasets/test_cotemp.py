@@ -26,7 +26,7 @@ def folder_of(tmp_path: Path, *records: dict[str, Any], name: str = "equal.json"
 
 
 def read(folder: Path, *classes: str) -> Loaded:
-    return cotemp.read(folder, {"classes": list(classes)}, ALL)
+    return cotemp.read(folder, {"classes": list(classes)})
 
 
 def test_a_record_becomes_a_question(tmp_path: Path) -> None:
@@ -92,8 +92,6 @@ def test_files_that_are_absent_duplicate_or_empty_are_errors(tmp_path: Path) -> 
     folder_of(tmp_path, RECORD, name="equal.more.json")
     with pytest.raises(TracekdError, match="several files of the class equal"):
         read(tmp_path, "equal")
-    with pytest.raises(TracekdError, match="no such folder"):
-        read(tmp_path / "nowhere", "equal")
     for classes, message in ((["equal", "equal"], "has a duplicate"), ([], "at least 1 item")):
         with pytest.raises(TracekdError, match=f"reader cotemp: classes: .*{message}"):
             read(tmp_path, *classes)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tracekd import records
 from tracekd.datasets import Wanted
-from tracekd.datasets.readers.cotemp_sim import CLASSES, read
+from tracekd.datasets.readers.cotemp_sim import CLASSES, simulate
 from tracekd.datasets.readers.cotemp_sim.names import PATTERNS, TEST, TRAIN, Names
 from tracekd.errors import TracekdError
 
@@ -109,7 +109,7 @@ def solve(context: list[str], question: str) -> tuple[str, list[str], list[int],
 
 
 def questions(seed: int, size: int, options: dict[str, Any]) -> list[dict[str, Any]]:
-    loaded = read(None, options, Wanted(seed, size, size))
+    loaded = simulate(options, Wanted(seed, size, size))
     return [row for table in loaded.splits.values() for row in table.iter_rows(named=True)]
 
 
@@ -193,7 +193,7 @@ def test_dates_come_as_points_and_intervals_of_every_granularity() -> None:
 
 
 def test_tables_have_the_same_number_of_each_class_and_fit_the_schema() -> None:
-    loaded = read(None, {}, Wanted(0, 50, 8))
+    loaded = simulate({}, Wanted(0, 50, 8))
     for split, share in (("train", 13), ("test", 2)):
         table = records.check(loaded.splits[split], records.QUESTIONS, split)
         assert Counter(table["question_class"]) == dict.fromkeys(CLASSES, share)
@@ -219,7 +219,7 @@ def test_no_name_contains_another() -> None:
 
 
 def test_names_of_the_test_split_are_unseen() -> None:
-    splits = read(None, {}, Wanted(0, 200, 200)).splits
+    splits = simulate({}, Wanted(0, 200, 200)).splits
     for split, names in (("train", TEST), ("test", TRAIN)):
         lines = [line for context in splits[split]["context"].to_list() for line in context]
         assert set(re.findall(r"\w+", " ".join(lines))).isdisjoint(words(names))
@@ -253,4 +253,4 @@ def test_facts_and_questions_are_worded_as_upstream(shared: Path) -> None:
 )
 def test_unsuitable_options_are_explained(options: dict[str, Any], message: str) -> None:
     with pytest.raises(TracekdError, match=message):
-        read(None, options, Wanted(0, 4, 4))
+        simulate(options, Wanted(0, 4, 4))

@@ -28,7 +28,7 @@ def write(path: Path, *records: Any) -> Path:
 
 
 def read(path: Path) -> Loaded:
-    return jsonl.read(path, {}, ALL)
+    return jsonl.read(path, {})
 
 
 def test_a_line_becomes_a_question(tmp_path: Path) -> None:

@@ -104,8 +104,11 @@ def test_what_cannot_be_read_or_pinned_is_explained(raw: Path) -> None:
 def test_a_reader_that_returns_other_splits_is_named(
     raw: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cotemp, "read", lambda *_: Loaded({"train": pl.DataFrame()}, []))
-    with pytest.raises(TracekdError, match=r"^reader cotemp: returned the splits \['train'\]"):
+    monkeypatch.setattr(cotemp, "read", lambda *_: Loaded.of("cotemp", {"train": []}))
+    with pytest.raises(TracekdError, match=r"^reader cotemp: found the splits \['train'\]"):
+        sources.load(pinned(raw), WANTED)
+    monkeypatch.setattr(cotemp, "read", lambda *_: [])
+    with pytest.raises(TracekdError, match=r"^reader cotemp: returned list, expected Loaded"):
         sources.load(pinned(raw), WANTED)
 
 

@@ -1,40 +1,32 @@
-"""Data sets: one module per upstream format, and what every reader takes and returns.
+"""Datasets: one module per upstream format in `readers`, and what a reader takes and returns.
 
-A reader module has `read`. One that reads files has `raw_files` too, and one whose data set lies on
-the hub has `read_hub`; each turns raw records into rows of `tracekd.records.QUESTIONS`.
+A reader turns raw records into rows of `tracekd.records.QUESTIONS`. It is a `FileReader`, which may
+also be a `HubReader`, or a `Simulator`. To add one, add a module to `readers`.
 """
 
 import importlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, Self
 
 import polars as pl
 
-from tracekd.columns import column
+from tracekd import records
 from tracekd.config import HubDataset
+from tracekd.datasets.keys import keys
 from tracekd.errors import TracekdError
-from tracekd.records import QUESTIONS
 
-if TYPE_CHECKING:
-    from tracekd.datasets.questions import Questions
-
-#: The one answer of a question that its context does not answer, as MS MARCO v2.1 writes it.
+#: The one answer of a question that its context does not answer, as in MS MARCO v2.1.
 UNANSWERABLE = "No Answer Present."
 
-
-class _Absent:
-    """The type of what stands for a key that a row lacks."""
-
-
-_ABSENT = _Absent()
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """A raw record that makes no question.
+    """A raw record that does not make a question.
 
     Attributes:
         source: "file:line".
@@ -60,7 +52,7 @@ def most_frequent(rejected: Sequence[Rejection]) -> str:
 
 @dataclass(frozen=True)
 class Wanted:
-    """How many questions a simulator makes; readers of files give all there are.
+    """How many questions a simulator makes.
 
     Attributes:
         data_seed: decides which questions.
@@ -75,69 +67,126 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A data set as upstream splits it.
+    """A dataset as upstream splits it: what chooses questions, and the questions once chosen.
+
+    Most readers hold all their rows and return `Loaded.of(...)`. One whose questions do not fit in
+    memory gives the keys of all and reads the chosen ones again.
 
     Attributes:
-        splits: "train" and "test", each in the schema `tracekd.records.QUESTIONS`; in parts if
-            they are so many that they do not fit the memory.
-        rejected: every raw record that is in neither.
-        raw: SHA-256 of each raw file by its name; empty for simulators and the hub.
-        notes: what was tidied or chosen while reading, with a count each.
+        keys: "train" and "test": a row of `tracekd.datasets.keys.KEYS` for each question.
+        fetch: takes a split and ascending row numbers of its keys; returns these questions as a
+            table of `tracekd.records.QUESTIONS`, in the same order.
+        rejected: every raw record that is in neither split.
+        notes: what was repaired or chosen while reading, with a count each.
+        raw: SHA-256 of each raw file by its name; set by `sources.load`.
     """
 
-    splits: Mapping[str, "pl.DataFrame | Questions"]
-    rejected: list[Rejection]
-    raw: dict[str, str] = field(default_factory=dict)
-    notes: dict[str, int] = field(default_factory=dict)
+    keys: Mapping[str, pl.DataFrame]
+    fetch: Callable[[str, Sequence[int]], pl.DataFrame]
+    rejected: Sequence[Rejection] = ()
+    notes: Mapping[str, int] = field(default_factory=dict)
+    raw: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        reader: str,
+        splits: Mapping[str, Sequence[Row]],
+        rejected: Sequence[Rejection] = (),
+        notes: Mapping[str, int] | None = None,
+    ) -> Self:
+        """Hold the rows of both splits in memory.
+
+        Raises:
+            TracekdError: naming the reader and the row that does not fit `records.QUESTIONS`, or if
+                the splits are not train and test.
+        """
+        if set(splits) != {"train", "test"}:
+            raise TracekdError(
+                f"reader {reader}: found the splits {sorted(splits)}, expected train and test; "
+                "validation is cut from train, and a reader cuts a test split if upstream has none "
+                "(as cotemp.py does)"
+            )
+        tables = {split: table(rows, f"reader {reader}: {split}") for split, rows in splits.items()}
+        return cls(
+            keys={split: keys(rows) for split, rows in tables.items()},
+            fetch=lambda split, rows: tables[split][list(rows)],
+            rejected=rejected,
+            notes=notes or {},
+        )
+
+    @property
+    def splits(self) -> dict[str, pl.DataFrame]:
+        """All questions of both splits, in memory."""
+        return {split: self.fetch(split, range(len(rows))) for split, rows in self.keys.items()}
 
 
-class Reader(Protocol):
-    """A module of this package, as `reader` returns it."""
-
-    def read(self, folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded:
-        """Return all questions of `folder`, or of the simulator."""
-
-
-class FileReader(Reader, Protocol):
+class FileReader(Protocol):
     """A reader of files in the upstream format."""
 
     def raw_files(self, folder: Path, options: dict[str, Any]) -> list[Path]:
-        """Return the files whose bytes decide what `read` returns."""
+        """Return the files of a folder whose bytes decide what `read` returns."""
+
+    def read(self, folder: Path, options: dict[str, Any]) -> Loaded:
+        """Return all questions of the folder."""
 
 
 class HubReader(FileReader, Protocol):
-    """A reader whose data set lies on the hub as well."""
+    """A reader whose dataset is on the Hugging Face hub as well."""
 
     def read_hub(self, hub: HubDataset, options: dict[str, Any]) -> Loaded:
-        """Return all questions of the hub repository at its pinned revision."""
+        """Return all questions of the repository at its pinned revision."""
 
 
-def reader(name: str) -> Reader:
+class Simulator(Protocol):
+    """A reader without files: it makes its questions."""
+
+    def simulate(self, options: dict[str, Any], wanted: Wanted) -> Loaded:
+        """Return as many questions as wanted."""
+
+
+def reader(name: str) -> Any:
     """Import the reader module `name`, which `tracekd.config` has checked."""
-    return cast(Reader, importlib.import_module(f"tracekd.datasets.readers.{name}"))
+    return importlib.import_module(f"tracekd.datasets.readers.{name}")
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Return rows with the keys of `QUESTIONS` as a table in that schema.
+def table(rows: Sequence[Row], name: str = "reader") -> pl.DataFrame:
+    """Return rows as a checked table of `tracekd.records.QUESTIONS`.
+
+    Args:
+        rows: what a reader has made of raw records.
+        name: how error messages call them.
 
     Raises:
-        TracekdError: if a row lacks a key, or has text where a list belongs: it would be taken for
-            a list of letters.
+        TracekdError: if a row lacks a key, has text in place of a list (which would become a list
+            of letters) or another value of a wrong type, or if its gold facts are not in its
+            context.
     """
-    return pl.DataFrame([_column(name, dtype, rows) for name, dtype in QUESTIONS.items()])
-
-
-def _column(
-    name: str, dtype: pl.DataType | type[pl.DataType], rows: Sequence[Mapping[str, Any]]
-) -> pl.Series:
-    values = [row.get(name, _ABSENT) for row in rows]
-    wrong: dict[type, str] = {_Absent: "is missing"}
-    if isinstance(dtype, pl.List):
-        wrong[str] = "is text"
-    for kind in wrong.keys() & set(map(type, values)):
-        row = next(row for row, value in zip(rows, values, strict=True) if type(value) is kind)
-        raise TracekdError(
-            f"{row.get('source', 'a row')}: {row.get('id', 'without id')}: {name} {wrong[kind]} in "
-            f"what the reader gives; found {dict(row)!r:.300}, expected {dtype}"
+    for row in rows:
+        for key, dtype in records.QUESTIONS.items():
+            if key not in row or (isinstance(row[key], str) and dtype != pl.String):
+                fault = "is text" if key in row else "is missing"
+                raise TracekdError(f"{_row(name, row)}: {key} {fault}, expected {dtype}")
+    try:
+        made = pl.DataFrame(
+            {key: [row[key] for row in rows] for key in records.QUESTIONS},
+            schema=dict(records.QUESTIONS),
         )
-    return column(name, values, dtype)
+    except (TypeError, pl.exceptions.PolarsError) as error:
+        row = next(row for row in rows if not _fits(row))
+        raise TracekdError(f"{_row(name, row)}: a value has a wrong type: {error}") from error
+    checked = records.check(made, records.QUESTIONS, name)
+    records.check_questions(checked, name)
+    return checked
+
+
+def _fits(row: Row) -> bool:
+    try:
+        pl.DataFrame([row], schema=dict(records.QUESTIONS))
+    except (TypeError, pl.exceptions.PolarsError):
+        return False
+    return True
+
+
+def _row(name: str, row: Row) -> str:
+    return f"{name}: {row.get('source', 'a row')}: {row.get('id', 'without id')}"

@@ -9,7 +9,7 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 
 
 class RejectedError(ValueError):
-    """The record makes no question; the message is the reason, without the record's values."""
+    """The record does not make a question; the message is the reason, without its values."""
 
 
 def require(record: Any, names: Iterable[str]) -> Mapping[str, Any]:
@@ -24,7 +24,7 @@ def require(record: Any, names: Iterable[str]) -> Mapping[str, Any]:
 
 
 def text(value: Any, field: str) -> str:
-    """Return a string in which something can be seen, without outer white space."""
+    """Return a string that is not blank, without outer white space."""
     if not isinstance(value, str):
         raise RejectedError(f"{field} is not a string")
     if is_blank(value):
@@ -36,11 +36,6 @@ def texts(value: Any, field: str) -> list[str]:
     """Return a flat list of strings, as it is."""
     if not isinstance(value, list):
         raise RejectedError(f"{field} is not a list")
-    # Nearly every text is of ASCII alone.
-    if set(map(type, value)) <= {str} and (
-        all(map(str.isascii, value)) or all(map(_is_encodable, value))
-    ):
-        return value
     for item in value:
         if isinstance(item, list):
             raise RejectedError(f"{field} is a nested list")
@@ -50,8 +45,18 @@ def texts(value: Any, field: str) -> list[str]:
     return value
 
 
+def context(value: Any, field: str) -> list[str]:
+    """Return a list of facts: at least one, none blank."""
+    facts = texts(value, field)
+    if not facts:
+        raise RejectedError(f"{field} is empty: a context without facts")
+    if any(map(is_blank, facts)):
+        raise RejectedError(f"{field} holds a blank text")
+    return facts
+
+
 def is_blank(value: str) -> bool:
-    r"""Return whether nothing can be seen in `value`.
+    r"""Return whether `value` has no visible character.
 
     >>> is_blank(" \u200b"), is_blank("\u202ea")
     (True, False)
@@ -61,27 +66,8 @@ def is_blank(value: str) -> bool:
 
 def encodable(value: str, field: str) -> str:
     r"""Return `value` if it is valid Unicode: a JSON escape such as "\\ud800" need not be."""
-    if not _is_encodable(value):
-        raise RejectedError(f"{field} holds half a surrogate pair")
-    return value
-
-
-def _is_encodable(value: str) -> bool:
-    if value.isascii():
-        return True
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        return False
-    return True
-
-
-def context(value: Any, field: str) -> list[str]:
-    """Return a list of facts: at least one, none blank."""
-    facts = texts(value, field)
-    if not facts:
-        raise RejectedError(f"{field} is empty: a context without facts")
-    # Nearly every text begins with a letter or a digit.
-    if any(is_blank(fact) for fact in facts if not fact[:1].isalnum()):
-        raise RejectedError(f"{field} holds a blank text")
-    return facts
+        raise RejectedError(f"{field} holds half a surrogate pair") from None
+    return value

@@ -1,49 +1,35 @@
-"""Raw files, read strictly: damage of a file is an error that names the place."""
+"""Raw files, read strictly: damage of a file is an error that names the place.
+
+A byte order mark at the start of a file is skipped.
+"""
 
 import gzip
-import io
+import json
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Collection, Iterator
+from json.encoder import encode_basestring_ascii
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
-from tracekd.datasets.rawtext import AGAIN, BYTE_ORDER_MARK, shown
-from tracekd.datasets.strictjson import parsed
+import polars as pl
+
+from tracekd.datasets import json_columns
 from tracekd.errors import TracekdError
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
-_MEGABYTE = 1_000_000
-#: Sizes on disk from which on reading takes seconds and shows a bar; packed text is five times it.
-_LARGE, _LARGE_PACKED = 100 * _MEGABYTE, 20 * _MEGABYTE
-#: Text packs to a tenth or a twentieth. A small file that unpacks without end fills the memory.
-_MOST_UNPACKED = 200
-_ALWAYS_UNPACKED = 100 * _MEGABYTE
-_BUFFER = 1 << 17
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
-#: Rows of a parquet file that become Python objects at a time.
-_ROWS = 1000
-
-
-def existing_folder(folder: Path | None, reader: str) -> Path:
-    """Return `folder`.
-
-    Raises:
-        TracekdError: if there is none.
-    """
-    if folder is None:
-        raise TracekdError(f"the reader {reader} reads files: set path or hub in datasets.yaml")
-    if not folder.is_dir():
-        raise TracekdError(
-            f"{folder}: no such folder; set path in datasets.yaml to the folder with the raw files"
-        )
-    return folder
+_AGAIN = "the file is damaged or incomplete; fetch it again"
+#: Bytes at the start of a file that tell its form.
+_START = 1 << 12
+#: No record is as long; a longer first line is an object of columns.
+_LONGEST_RECORD = 1 << 26
+#: Rows of a parquet file that are in memory at a time.
+_ROWS = 5000
 
 
 def files(folder: Path, pattern: str = "*") -> list[Path]:
-    """Return the files in `folder` that match, sorted; folders apart.
+    """Return the files in `folder` that match, sorted; folders are left out.
 
     Raises:
         TracekdError: if one is a link to nothing.
@@ -52,171 +38,166 @@ def files(folder: Path, pattern: str = "*") -> list[Path]:
     for path in found:
         if path.is_symlink() and not path.exists():
             raise TracekdError(
-                f"{path}: a link to {path.readlink()}, which is not there; fetch it (dvc pull, if "
-                "DVC keeps the raw data) or delete the link"
+                f"{path}: a link to {path.readlink()}, which does not exist; fetch it (dvc pull, "
+                "if DVC keeps the raw data) or delete the link"
             )
     return [path for path in found if path.is_file()]
 
 
-def json_records(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield each record of a JSON file (gzipped if so named) with its "file:line".
-
-    JSON lines (LF or CRLF), one array, or one object of columns, `{"query": {"0": …}, …}`, as
-    MS MARCO v2.1 is published. In an array or an object of columns the place is "file:record N".
+def text_lines(path: Path) -> list[str]:
+    """Return the lines of a UTF-8 text file, without their ends (LF or CRLF).
 
     Raises:
-        TracekdError: if the bytes are not UTF-8 or not JSON, or unpack to far more than text does.
+        TracekdError: if a line is not UTF-8 or contains a carriage return, or if the last one has
+            no line end: in a format without closing marks that is the only sign of a cut file.
     """
-    with _opened(path) as (source, packed):
-        try:
-            start = source.peek(len(BYTE_ORDER_MARK))
-            if start.startswith(BYTE_ORDER_MARK):
-                source.read(len(BYTE_ORDER_MARK))
-                start = source.peek(1)
-            if path.suffix != ".gz" and start.startswith(_GZIP):
-                raise TracekdError(
-                    f"{path}:1: packed by gzip, which its name does not say; add .gz to it or "
-                    "unpack it"
+    raw = path.read_bytes().removeprefix(_BYTE_ORDER_MARK)
+    if raw and not raw.endswith(b"\n"):
+        line = raw.count(b"\n") + 1
+        raise TracekdError(
+            f"{path}:{line}: the last line has no line end: {_AGAIN} (or add the line end, if the "
+            "line is complete)"
+        )
+    lines = [
+        _utf8(line, f"{path}:{number}").rstrip("\r")
+        for number, line in enumerate(raw.split(b"\n")[:-1], 1)
+    ]
+    for number, text in enumerate(lines, 1):
+        if "\r" in text:
+            raise TracekdError(
+                f"{path}:{number}: a carriage return inside the line; convert the line ends of the "
+                "file to LF"
+            )
+    return lines
+
+
+def json_records(path: Path, chosen: Collection[int] | None = None) -> Iterator[tuple[str, Any]]:
+    """Yield the records of a JSON file (gzipped if its name ends in .gz), each with its place.
+
+    The file has one record a line (the place is "file:line"), or one array ("file:record N"), or
+    one object of columns, `{"query": {"0": …}, …}`, as MS MARCO v2.1 is published ("file:record
+    KEY"). Lines and columns are read one record at a time, an array in one piece.
+
+    Args:
+        path: the file.
+        chosen: numbers, from 0, of the records to yield; None yields all.
+
+    Raises:
+        TracekdError: if the bytes are not UTF-8 or not JSON, or if an object has a duplicate key.
+    """
+    try:
+        with open_raw(path) as source:
+            start = source.read(_START)
+            source.seek(0)
+            if start.startswith(_BYTE_ORDER_MARK):
+                source.read(len(_BYTE_ORDER_MARK))
+            elif start.startswith(_GZIP):
+                raise TracekdError(f"{path}: is gzipped; add .gz to its name, or unpack it")
+            start = start.removeprefix(_BYTE_ORDER_MARK).lstrip()
+            if start.startswith(b"["):
+                array = _parsed(source.read(), path, "1")
+                yield from (
+                    (f"{path.name}:record {number + 1}", record)
+                    for number, record in enumerate(array)
+                    if chosen is None or number in chosen
                 )
-            if start.lstrip().startswith(b"["):
-                yield from _elements(path, source.read())
-            elif is_indented(start):
-                yield from line_records(path, [source.read()])
+                return
+            first = source.readline(_LONGEST_RECORD)
+            if _is_columns(start, first):
+                texts = json_columns.texts(path, open_raw)
             else:
-                yield from line_records(path, _watched(path, source, packed))
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise TracekdError(f"{path}: not a whole gzip file: {AGAIN}") from error
+                texts = _lines(first, source)
+            for number, (place, text) in enumerate(texts):
+                if chosen is None or number in chosen:
+                    yield f"{path.name}:{place}", _parsed(text, path, place)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise TracekdError(f"{path}: not a complete gzip file: {_AGAIN}") from error
 
 
-def parquet_records(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield each row of a parquet file with its "file:row N".
+def parquet_records(path: Path, chosen: Collection[int] | None = None) -> Iterator[tuple[str, Any]]:
+    """Yield the rows of a parquet file, each with its "file:row N"; see `json_records`.
 
     Raises:
         TracekdError: if it is damaged.
     """
-    import pyarrow  # type: ignore[import-untyped]
-    import pyarrow.parquet  # type: ignore[import-untyped]
-
     number = 0
     try:
-        with pyarrow.parquet.ParquetFile(path) as source:
-            for batch in source.iter_batches(batch_size=_ROWS):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield f"{path.name}:row {number}", row
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
+        rows = pl.scan_parquet(path)
+        size = rows.select(pl.len()).collect().item()
+        for start in range(0, size, _ROWS):
+            for number, row in enumerate(
+                rows.slice(start, _ROWS).collect().iter_rows(named=True), start
+            ):
+                if chosen is None or number in chosen:
+                    yield f"{path.name}:row {number + 1}", row
+    except pl.exceptions.PolarsError as error:
         cause = " ".join(str(error).split())[:200]
         raise TracekdError(
-            f"{path}: not a parquet file behind row {number} ({cause}): {AGAIN}"
+            f"{path}: not a parquet file after row {number} ({cause}): {_AGAIN}"
         ) from error
 
 
-def is_indented(start: bytes) -> bool:
-    """Return whether a file that begins so holds one object over several lines, no JSON lines."""
-    first, end, _ = start.lstrip().partition(b"\n")
-    return bool(end) and first.rstrip() == b"{"
+def open_raw(path: Path) -> BinaryIO:
+    """Open a file, gzipped or not, for reading."""
+    return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[io.BufferedReader, BinaryIO]]:
-    """Give the file's bytes, unpacked if need be, and the file itself, whose position moves on."""
-    with path.open("rb") as stored:
-        if path.suffix != ".gz":
-            yield stored, stored
-            return
-        with gzip.GzipFile(fileobj=stored) as unpacked:
-            bounded = _Bounded(cast(BinaryIO, unpacked), path)
-            yield io.BufferedReader(bounded, _BUFFER), stored
+def shown(key: str) -> str:
+    """Return a key as an error message shows it: short and on one line."""
+    return encode_basestring_ascii(key)[1:-1][:60] or '""'
 
 
-class _Bounded(io.RawIOBase):
-    """The bytes of a gzip file; an error as soon as they are too many for its size."""
-
-    def __init__(self, source: BinaryIO, path: Path) -> None:
-        self._source, self._path = source, path
-        self._left = max(_ALWAYS_UNPACKED, _MOST_UNPACKED * path.stat().st_size)
-
-    def readable(self) -> bool:
+def _is_columns(start: bytes, first_line: bytes) -> bool:
+    if not json_columns.OPENING.match(start):
+        return False
+    try:  # A record, too, may begin with an object: `{"passages": {"url": …`.
+        return all(isinstance(value, dict) for value in json.loads(first_line).values())
+    except ValueError:
         return True
 
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        view = memoryview(buffer)
-        chunk = self._source.read(len(view))
-        self._left -= len(chunk)
-        if self._left < 0:
-            raise TracekdError(
-                f"{self._path}: unpacks to more than {_MOST_UNPACKED} times its size, which no "
-                "text does; unpack it by hand if it is what you expect"
-            )
-        view[: len(chunk)] = chunk
-        return len(chunk)
+
+def _lines(first: bytes, source: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    number, line = 1, first
+    while line:
+        if line.strip():
+            yield str(number), line
+        number, line = number + 1, source.readline()
 
 
-def _elements(path: Path, raw: bytes) -> Iterator[tuple[str, Any]]:
-    for number, record in enumerate(parsed(raw, path, 1), 1):
-        yield f"{path.name}:record {number}", record
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        duplicate = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"duplicate key {shown(duplicate)!r} in an object; keep one")
+    return made
 
 
-def line_records(path: Path, lines: Iterable[bytes], first: int = 1) -> Iterator[tuple[str, Any]]:
-    """Yield the record of each line that is not blank, with its "file:line".
-
-    A line may hold an object of columns, and gives all its records then.
-
-    Args:
-        path: the file, for the places.
-        lines: with their ends.
-        first: number of the first one.
-
-    Raises:
-        TracekdError: if a line is not UTF-8 or not JSON.
-    """
-    for number, line in enumerate(lines, first):
-        if not line.strip():
-            continue
-        record = parsed(line, path, number)
-        if _is_columns(record):
-            yield from column_records(path, record)
-        else:
-            yield f"{path.name}:{number}", record
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON value; write null or a number")
 
 
-def _watched(path: Path, source: BinaryIO, packed: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines, with a bar if the file is so large that reading it takes seconds."""
-    size = path.stat().st_size
-    if size < (_LARGE if source is packed else _LARGE_PACKED):
-        yield from source
-        return
-    from tracekd.bars import progress_bar
-
-    with progress_bar(round(size / _MEGABYTE), path.name, "MB") as bar:
-        unseen = 0
-        for line in source:
-            unseen += len(line)
-            if unseen >= _MEGABYTE:
-                unseen = 0
-                bar.update(packed.tell() // _MEGABYTE - bar.n)
-            yield line
-        bar.update(bar.total - bar.n)
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
 
 
-def _is_columns(record: Any) -> bool:
-    return (
-        isinstance(record, dict)
-        and len(record) > 1
-        and all(isinstance(column, dict) for column in record.values())
-    )
+def _parsed(raw: bytes, path: Path, place: str) -> Any:
+    try:
+        return _DECODER.decode(_utf8(raw, f"{path}:{place}"))
+    except json.JSONDecodeError as error:
+        line = str(int(place) + error.lineno - 1) if place.isdecimal() else place
+        raise TracekdError(
+            f"{path}:{line}: not JSON (column {error.colno}: {error.msg}): {_AGAIN}"
+        ) from error
+    except RecursionError as error:
+        raise TracekdError(f"{path}:{place}: JSON nested too deeply: {_AGAIN}") from error
+    except ValueError as error:  # of this module; and Python reads no number of 4,300 digits
+        raise TracekdError(f"{path}:{place}: {error}") from error
 
 
-def column_records(path: Path, columns: dict[str, dict[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Yield the records of an object of columns, each with its "file:record KEY"."""
-    keys = dict.fromkeys(key for column in columns.values() for key in column)
-    for key in keys:
-        record = {name: column[key] for name, column in columns.items() if key in column}
-        yield column_place(path, key), record
-
-
-def column_place(path: Path, key: str) -> str:
-    """Return the place of a record in an object of columns."""
-    return f"{path.name}:record {shown(key)}"
+def _utf8(raw: bytes, place: str) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise TracekdError(
+            f"{place}: byte 0x{raw[error.start]:02x} is not UTF-8; fetch the file again or convert "
+            "it to UTF-8"
+        ) from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tracekd import randomness
-from tracekd.datasets import Loaded, Wanted, table
+from tracekd.datasets import Loaded, Wanted
 from tracekd.errors import TracekdError
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ def simulate(
     Raises:
         TracekdError: if a size is null, or a class has fewer different questions than wanted.
     """
-    splits = {}
+    splits: dict[str, list[dict[str, Any]]] = {}
     for side, (split, size) in enumerate((("train", wanted.train), ("test", wanted.test))):
         if size is None:
             raise TracekdError(
@@ -66,8 +66,8 @@ def simulate(
         for kind, make in classes.items():
             key = (wanted.data_seed, name, split, kind)
             rows += _questions(key, make, -(-size // len(classes)), side if shared else None)
-        splits[split] = table(rows)
-    return Loaded(splits=splits, rejected=[])
+        splits[split] = rows
+    return Loaded.of(name, splits)
 
 
 def _questions(

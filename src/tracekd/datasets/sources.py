@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from tracekd.config import DatasetSpec, HubDataset, load_dataset, project_root, write_entry
-from tracekd.datasets import FileReader, HubReader, Loaded, Wanted, rawfiles, reader
+from tracekd.datasets import FileReader, Loaded, Wanted, rawfiles, reader
 from tracekd.errors import TracekdError
 from tracekd.fetch import fetch_files, fetch_repository, hub_page
 from tracekd.files import combined_hash, hash_files, require_pinned
@@ -25,34 +25,33 @@ def load(spec: DatasetSpec, wanted: Wanted) -> Loaded:
     """
     entry = f"datasets.yaml: {spec.name}"
     module = reader(spec.reader)
+    raw: dict[str, str] = {}
     if spec.path is not None:
         files = _file_reader(spec, entry)
         place = _existing(spec.path, entry)
         raw = _hashes(files, place, spec)
         command = f"python stages/prepare.py --pin {spec.name}"
         require_pinned(place, combined_hash(raw), spec.sha256, entry, command)
-        loaded = files.read(place, spec.options, wanted)
+        loaded = files.read(place, spec.options)
     elif spec.files is not None:
         files = _file_reader(spec, entry)
         place = fetch_files(spec.files, entry)
         raw = _hashes(files, place, spec)
-        loaded = files.read(place, spec.options, wanted)
+        loaded = files.read(place, spec.options)
     elif spec.hub is not None:
         if not hasattr(module, "read_hub"):
             raise TracekdError(f"{entry}: the reader {spec.reader} does not read from the hub")
-        raw, loaded = {}, cast(HubReader, module).read_hub(spec.hub, spec.options)
+        loaded = module.read_hub(spec.hub, spec.options)
     elif hasattr(module, "raw_files"):
         raise TracekdError(
             f"{entry}: has no path, files or hub; put the raw files into a folder and run "
             f"`python stages/prepare.py --pin {spec.name} --path FOLDER`"
         )
     else:
-        raw, loaded = {}, module.read(None, spec.options, wanted)
-    if set(loaded.splits) != {"train", "test"}:
+        loaded = module.simulate(spec.options, wanted)
+    if not isinstance(loaded, Loaded):
         raise TracekdError(
-            f"reader {spec.reader}: returned the splits {sorted(loaded.splits)}, expected train "
-            "and test; validation is cut from train, and a reader cuts a test split if upstream "
-            "has none (as cotemp.py does)"
+            f"reader {spec.reader}: returned {type(loaded).__name__}, expected Loaded.of(...)"
         )
     return replace(loaded, raw=raw)
 

@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from tracekd.config import HubDataset, Settings, parse_settings
-from tracekd.datasets import Loaded, Rejection, Wanted, most_frequent, rawfiles, sources, table
+from tracekd.datasets import Loaded, Rejection, most_frequent, rawfiles, sources
 from tracekd.datasets.fields import RejectedError, is_blank
-from tracekd.datasets.rawtext import text_lines
+from tracekd.datasets.rawfiles import text_lines
 from tracekd.errors import TracekdError
 
 #: Task number -> name, as in the names of the upstream files.
@@ -75,19 +75,18 @@ def raw_files(folder: Path, options: dict[str, Any]) -> list[Path]:
     return rawfiles.files(home, "qa*_train.txt") + rawfiles.files(home, "qa*_test.txt")
 
 
-def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded:  # noqa: ARG001
+def read(folder: Path, options: dict[str, Any]) -> Loaded:
     """Read the upstream text files.
 
     Args:
         folder: `tasks_1-20_v1-2`, its parent, or the folder of the variant.
         options: see `BabiOptions`.
-        wanted: ignored; all questions are returned.
 
     Raises:
         TracekdError: if a file is absent or its lines are not bAbI's.
     """
     chosen = _options(options)
-    home = _variant_folder(rawfiles.existing_folder(folder, "babi"), chosen.variant)
+    home = _variant_folder(folder, chosen.variant)
 
     def lines(number: int, split: str) -> tuple[str, Iterator[Line]]:
         path = _task_file(home, number, split)
@@ -188,7 +187,7 @@ def _load(
 ) -> Loaded:
     """Return the questions of tasks; `lines_of` names the lines of a task and split, and reads."""
     rejected: list[Rejection] = []
-    splits = {}
+    splits: dict[str, list[dict[str, Any]]] = {}
     for split in ("train", "test"):
         rows: list[dict[str, Any]] = []
         for number in tasks:
@@ -208,8 +207,8 @@ def _load(
                     f"{name}: no question of the class {TASKS[number]}"
                     f"{most_frequent(rejected[rejected_before:])}; fetch the file again"
                 )
-        splits[split] = table(rows)
-    return Loaded(splits=splits, rejected=rejected)
+        splits[split] = rows
+    return Loaded.of("babi", splits, rejected)
 
 
 def _questions(name: str, lines: Iterable[Line]) -> Iterator[tuple[Line, BabiStory]]:

@@ -14,16 +14,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tracekd.config import HubDataset, Settings, parse_settings
-from tracekd.datasets import (
-    Loaded,
-    Rejection,
-    Wanted,
-    fields,
-    most_frequent,
-    rawfiles,
-    sources,
-    table,
-)
+from tracekd.datasets import Loaded, Rejection, fields, most_frequent, rawfiles, sources
 from tracekd.datasets.fields import RejectedError
 from tracekd.errors import TracekdError
 
@@ -49,10 +40,10 @@ def raw_files(folder: Path, options: dict[str, Any]) -> list[Path]:
     return list(_class_files(folder, options).values())
 
 
-def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded:  # noqa: ARG001
+def read(folder: Path, options: dict[str, Any]) -> Loaded:
     """Read the upstream JSON lines; a file's class is its name up to the first dot.
 
-    `wanted` is ignored: all questions are returned, split as the paper splits them.
+    The questions are split as the paper splits them.
 
     Raises:
         TracekdError: if a class has no file, several files or no question, or if a file is damaged.
@@ -60,7 +51,7 @@ def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded
     rejected: list[Rejection] = []
     notes: Counter[str] = Counter()
     splits: dict[str, list[dict[str, Any]]] = {"train": [], "test": []}
-    files = _class_files(rawfiles.existing_folder(folder, "cotemp"), options)
+    files = _class_files(folder, options)
     for name, path in files.items():
         before = len(rejected)
         rows = list(_class_rows(name, rawfiles.json_records(path), rejected, notes))
@@ -74,14 +65,13 @@ def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded
         for place, row in enumerate(rows):
             if row is not None:
                 splits["test" if place in test_rows else "train"].append(row)
-    tables = {split: table(rows) for split, rows in splits.items()}
-    return Loaded(splits=tables, rejected=rejected, notes=dict(notes))
+    return Loaded.of("cotemp", splits, rejected, notes)
 
 
 def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
     """Read the same files from the hub."""
     folder = sources.hub_folder(hub, [f"{name}.json" for name in _options(options).classes])
-    return read(folder, options, Wanted(data_seed=0, train=None, test=None))
+    return read(folder, options)
 
 
 def published_test_rows(count: int) -> list[int]:

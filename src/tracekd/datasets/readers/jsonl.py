@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tracekd.config import Settings, parse_settings
-from tracekd.datasets import Loaded, Rejection, Wanted, fields, most_frequent, rawfiles, table
+from tracekd.datasets import Loaded, Rejection, fields, most_frequent, rawfiles
 from tracekd.datasets.fields import RejectedError
 from tracekd.errors import TracekdError
 from tracekd.randomness import digest
@@ -45,14 +45,12 @@ def raw_files(folder: Path, options: dict[str, Any]) -> list[Path]:
     return found
 
 
-def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded:  # noqa: ARG001
-    """Read one file, or all files of a folder; `wanted` is ignored.
+def read(folder: Path, options: dict[str, Any]) -> Loaded:
+    """Read one file, or all files of a folder.
 
     Raises:
         TracekdError: if there is no file or no question, or if a file is not JSON lines.
     """
-    if folder is None:
-        raise TracekdError("the reader jsonl reads files: set path or files in datasets.yaml")
     rejected: list[Rejection] = []
     rows: list[dict[str, Any]] = []
     ids: set[str] = set()
@@ -80,8 +78,7 @@ def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded
             raise TracekdError(f"{folder}: no {split} question{most_frequent(rejected)}")
     unmarked = sum(row["gold_facts"] is None for row in rows)
     notes = {"no gold_facts: the entry must name a rule under facts": unmarked} if unmarked else {}
-    tables = {split: table(chosen) for split, chosen in splits.items()}
-    return Loaded(splits=tables, rejected=rejected, notes=notes)
+    return Loaded.of("jsonl", splits, rejected, notes)
 
 
 def _row(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,11 +7,10 @@ arXiv:1502.05698.
 
 import random
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from tracekd.config import parse_settings
-from tracekd.datasets import Loaded, Wanted
+from tracekd.datasets import Loaded, Wanted, simulation
 from tracekd.datasets.readers.babi_sim.animals import basic_deduction, basic_induction
 from tracekd.datasets.readers.babi_sim.carrying import (
     conjunction,
@@ -24,7 +23,7 @@ from tracekd.datasets.readers.babi_sim.inventory import TEST, TRAIN, Inventory
 from tracekd.datasets.readers.babi_sim.layout import positional_reasoning, two_arg_relations
 from tracekd.datasets.readers.babi_sim.options import Options
 from tracekd.datasets.readers.babi_sim.order import size_reasoning, time_reasoning
-from tracekd.datasets.simulation import Maker, Story, simulate
+from tracekd.datasets.simulation import Maker, Story
 
 _Make = Callable[[random.Random, Inventory, Options], Story]
 
@@ -44,11 +43,10 @@ MAKERS: dict[str, _Make] = {
 }
 
 
-def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded:  # noqa: ARG001
+def simulate(options: dict[str, Any], wanted: Wanted) -> Loaded:
     """Return simulated questions, about the same number of each class.
 
     Args:
-        folder: not read.
         options: see `Options`.
         wanted: sizes of the splits, both given.
 
@@ -65,4 +63,4 @@ def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded
 
         return {kind: maker(make) for kind, make in MAKERS.items()}
 
-    return simulate("babi_sim", wanted, makers, shared=not chosen.unseen_test_names)
+    return simulation.simulate("babi_sim", wanted, makers, shared=not chosen.unseen_test_names)

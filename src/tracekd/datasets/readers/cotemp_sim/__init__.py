@@ -5,24 +5,22 @@ the dates by interval algebra. The form of the questions follows Su et al. (2024
 """
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from tracekd.config import parse_settings
-from tracekd.datasets import Loaded, Wanted
+from tracekd.datasets import Loaded, Wanted, simulation
 from tracekd.datasets.readers.cotemp_sim.names import TEST, TRAIN
 from tracekd.datasets.readers.cotemp_sim.options import Options
 from tracekd.datasets.readers.cotemp_sim.questions import dated_facts
-from tracekd.datasets.simulation import Maker, simulate
+from tracekd.datasets.simulation import Maker
 
 CLASSES = ("equal", "overlap", "during", "mix")
 
 
-def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded:  # noqa: ARG001
+def simulate(options: dict[str, Any], wanted: Wanted) -> Loaded:
     """Return simulated questions, about the same number of each class.
 
     Args:
-        folder: not read.
         options: see `Options`.
         wanted: sizes of the splits, both given.
 
@@ -37,4 +35,4 @@ def read(folder: Path | None, options: dict[str, Any], wanted: Wanted) -> Loaded
             kind: partial(dated_facts, wanted=kind, names=names, options=chosen) for kind in CLASSES
         }
 
-    return simulate("cotemp_sim", wanted, makers, shared=not chosen.unseen_test_names)
+    return simulation.simulate("cotemp_sim", wanted, makers, shared=not chosen.unseen_test_names)
