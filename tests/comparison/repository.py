@@ -24,118 +24,118 @@ PARAMS = {
     "data_seed": 0,
     "train": {"epochs": 2},
 }
-#: Which stage's lock records which parameter.
-STAGES = {
-    "prepare": ("dataset", "data_seed"),
-    "build-sft": ("trace_mode", "corruption", "seed"),
-    "train": ("model", "seed", "train"),
-    "analyze": ("model", "dataset", "trace_mode", "corruption", "seed"),
-}
+GONE = "0" * 32
 
 
 def scores(
     answers: Iterable[bool],
-    traces: Iterable[bool] | None = None,
+    traces: list[bool] | None = None,
     classes: Iterable[str] | None = None,
 ) -> pl.DataFrame:
     """A table of scores for these verdicts; without traces, of a regime that teaches no step."""
     answers = list(answers)
     n = len(answers)
-    verdicts = list(traces) if traces is not None else None
-    some = {
-        "class_correct": verdicts,
-        "facts_precision": verdicts and [float(verdict) for verdict in verdicts],
-        "facts_recall": verdicts and [float(verdict) for verdict in verdicts],
-        "facts_f1": verdicts and [float(verdict) for verdict in verdicts],
-        "facts_exact": verdicts,
-        "trace_correct": verdicts,
-    }
+    nothing: list[None] = [None] * n
     columns: dict[str, Any] = {
+        **dict.fromkeys(records.SCORES, nothing),
+        **dict.fromkeys(("class_correct", "facts_exact", "trace_correct"), traces or nothing),
+        "facts_f1": (traces and [float(verdict) for verdict in traces]) or nothing,
         "id": [f"worlds/test/{index:04}" for index in range(n)],
         "question_class": list(classes) if classes is not None else ["where"] * n,
         "parse_status": ["strict"] * n,
         "finish_reason": ["stop"] * n,
         "completion_tokens": [9] * n,
-        "answer_correct": answers,
         "trace_tokens": [4.0] * n,
-        **{name: values or [None] * n for name, values in some.items()},
+        "answer_correct": answers,
     }
-    rest = {name: [None] * n for name in records.SCORES if name not in columns}
-    return pl.DataFrame({**columns, **rest}, schema_overrides=dict(records.SCORES)).select(
-        list(records.SCORES)
-    )
+    return pl.DataFrame(columns, schema=dict(records.SCORES))
 
 
 def lock(
-    params: Mapping[str, Any],
-    md5: str,
+    scores_md5: str = GONE,
+    *,
     questions: str = "q" * 32,
     code: str = "c1",
     card: str = "",
-    train_entry: Mapping[str, Any] | None = None,
+    entry: Mapping[str, Any] | None = None,
+    **params: Any,
 ) -> str:
-    """A dvc.lock of a whole run with these parameters, entries of other files and scores."""
-    stages: dict[str, Any] = {
-        name: {
-            "cmd": f"python stages/{name}.py",
-            "deps": [{"path": f"stages/{name}.py", "hash": "md5", "md5": code, "size": 1}],
-            "params": {"params.yaml": {key: params[key] for key in keys}},
-            "outs": [{"path": f"out/{name}", "md5": f"{name}-{params['seed']}"}],
-        }
-        for name, keys in STAGES.items()
+    """A dvc.lock of a whole run with these parameters, and entries of other settings files."""
+    params = {**PARAMS, **params}
+    outs = [{"path": "data/scores.parquet", "md5": scores_md5}]
+    outs += [{"path": "metrics/run.json", "md5": card}] if card else []
+    shared = {name: params[name] for name in ("model", "seed")}
+    stages = {
+        "train": {
+            "deps": [{"path": "stages/train.py", "md5": code}],
+            "params": {"params.yaml": params, **(entry or {})},
+            "outs": [{"path": "models/student", "md5": "student"}],
+        },
+        "analyze": {
+            "deps": [
+                {"path": "models/student", "md5": "student"},
+                {"path": "data/decomposed/test.parquet", "md5": questions},
+            ],
+            "params": {"params.yaml": shared},
+            "outs": outs,
+        },
     }
-    stages["analyze"]["deps"] += [
-        {"path": "out/train", "md5": f"train-{params['seed']}"},
-        {"path": "data/decomposed/test.parquet", "md5": questions},
-    ]
-    stages["analyze"]["outs"] = [{"path": "data/scores.parquet", "md5": md5}]
-    stages["analyze"]["outs"] += [{"path": "metrics/run.json", "md5": card}] if card else []
-    stages["train"]["params"].update(train_entry or {})
     return yaml.safe_dump({"schema": "2.0", "stages": stages}, sort_keys=False)
 
 
-def experiment(
-    name: str, *, time: int = 0, questions: str = "q" * 32, **changes: Any
-) -> Experiment:
-    """An experiment whose scores are not needed; a later one has a greater time."""
-    run = read_lock(lock({**PARAMS, **changes}, "0" * 32, questions))
+def experiment(name: str, time: int = 0, **options: Any) -> Experiment:
+    """An experiment whose scores are not needed; options are those of `lock`."""
+    run = read_lock(lock(**options))
     assert isinstance(run, Run)
     return Experiment(name, time, run)
 
 
 @dataclass
 class Repository:
-    """A DVC project in a temporary git repository, with a cache.
-
-    Experiments are collected and written all at once by `save`.
-    """
+    """A DVC project in a new git repository; what is added is written by `save`."""
 
     path: Path
     _stream: list[str] = field(default_factory=list)
     _time: int = 1_700_000_000
 
     def __post_init__(self) -> None:
-        self.git("init", "-q", "-b", "main")
+        self._git("init", "-q", "-b", "main")
         (self.path / ".dvc").mkdir()
         (self.path / ".dvc/config").touch()
-        self._commit("refs/heads/main", {"params.yaml": yaml.safe_dump(PARAMS)})
+        self._commit("refs/heads/main", "params.yaml", yaml.safe_dump(PARAMS))
 
     @property
     def cache(self) -> Path:
         return self.path / ".dvc" / "cache"
 
-    def git(self, *arguments: str, stdin: str | None = None) -> str:
-        return subprocess.run(
-            ["git", *arguments],
-            cwd=self.path,
-            input=stdin,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
+    def experiment(self, name: str, table: pl.DataFrame | str, **options: Any) -> None:
+        """Add a successful experiment.
+
+        Args:
+            name: what DVC would call it.
+            table: its scores, or their MD5 where they are not in the cache.
+            options: of `lock`, but `card` is the content of the run card.
+        """
+        if "card" in options:
+            options["card"] = self._put(json.dumps(options["card"]).encode())
+        md5 = table if isinstance(table, str) else self.keep(table)
+        self.add(f"ab/{'0' * 38}/{name}", lock(md5, **options))
+
+    def add(self, experiment_ref: str, text: str) -> None:
+        """Add a commit with this dvc.lock under refs/exps."""
+        self._commit(f"refs/exps/{experiment_ref}", "dvc.lock", text)
+
+    def commit(self, table: pl.DataFrame, **options: Any) -> None:
+        """Add a run committed to the branch."""
+        self._commit("refs/heads/main", "dvc.lock", lock(self.keep(table), **options))
+
+    def save(self) -> "Repository":
+        self._git("fast-import", "--quiet", stdin="".join(self._stream))
+        self._stream.clear()
+        return self
 
     def keep(self, table: pl.DataFrame) -> str:
-        """Put a table into the cache; return its address."""
+        """Put a table into the cache; return its MD5."""
         scratch = self.path / "scratch.parquet"
         records.write(table, scratch, records.SCORES, extra=True)
         content = scratch.read_bytes()
@@ -149,57 +149,12 @@ class Repository:
         target.write_bytes(content)
         return md5
 
-    def experiment(
-        self, name: str, table: pl.DataFrame | str, *, text: str | None = None, **changes: Any
-    ) -> None:
-        """Add a successful experiment.
+    def _git(self, *arguments: str, stdin: str | None = None) -> None:
+        command = ["git", *arguments]
+        subprocess.run(command, cwd=self.path, input=stdin, check=True, text=True)
 
-        Args:
-            name: what DVC would call it.
-            table: its scores, or their address where they are not in the cache.
-            text: its dvc.lock, if not that of a whole run.
-            changes: parameters; `questions`, `code` and `train_entry` for the lock; and `card`,
-                the content of its run card.
-        """
-        self._commit(f"refs/exps/ab/{'0' * 38}/{name}", self._files(table, text, changes))
-
-    def commit(self, table: pl.DataFrame | str, **changes: Any) -> None:
-        """Add a run committed to the branch."""
-        self._commit("refs/heads/main", self._files(table, None, changes))
-
-    def failed(self, name: str) -> None:
-        """Add what DVC keeps of queued and failed experiments."""
-        self._commit(f"refs/exps/celery/{name}", {"dvc.lock": "stages: {}\n"})
-        self._commit(f"refs/exps/exec/{name}", {"dvc.lock": "stages: {}\n"})
-
-    def save(self) -> "Repository":
-        """Write everything that was added."""
-        self.git("fast-import", "--quiet", stdin="".join(self._stream))
-        self._stream.clear()
-        return self
-
-    def _files(
-        self, table: pl.DataFrame | str, text: str | None, changes: dict[str, Any]
-    ) -> dict[str, str]:
-        names = ("questions", "code", "train_entry", "card")
-        extra = {key: changes.pop(key) for key in names if key in changes}
-        if "card" in extra:
-            extra["card"] = self._put(json.dumps(extra["card"]).encode())
-        params = {**PARAMS, **changes}
-        md5 = table if isinstance(table, str) else self.keep(table)
-        return {
-            "params.yaml": yaml.safe_dump(params),
-            "dvc.lock": lock(params, md5, **extra) if text is None else text,
-        }
-
-    def _commit(self, ref: str, files: Mapping[str, str]) -> None:
+    def _commit(self, ref: str, name: str, content: str) -> None:
         self._time += 60
-        self._stream.append(
-            f"commit {ref}\ncommitter T <t@example.org> {self._time} +0000\n{_data('made')}"
-        )
-        for name, content in files.items():
-            self._stream.append(f"M 100644 inline {name}\n{_data(content)}")
-
-
-def _data(text: str) -> str:
-    return f"data {len(text.encode())}\n{text}\n"
+        who = f"committer T <t@example.org> {self._time} +0000"
+        self._stream.append(f"commit {ref}\n{who}\ndata 4\nmade\n")
+        self._stream.append(f"M 100644 inline {name}\ndata {len(content.encode())}\n{content}\n")

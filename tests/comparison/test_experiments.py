@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from repository import PARAMS, Repository, experiment, lock, scores
+from repository import GONE, Repository, experiment, lock, scores
 
 from tracekd.comparison import experiments
 from tracekd.comparison.experiments import (
@@ -26,8 +26,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     repository = Repository(tmp_path_factory.mktemp("repository"))
     repository.commit(TABLE, seed=8)
     repository.experiment("calm-newt", TABLE, trace_mode="none")
-    repository.experiment("half-done", TABLE, text="stages: {}\n")
-    repository.failed("stash")
+    repository.add(f"ab/{'0' * 38}/half-done", "stages: {}\n")
+    # What DVC keeps of queued and failed experiments.
+    repository.add("celery/stash", lock(GONE))
+    repository.add("exec/EXEC_HEAD", lock(GONE))
     repository.commit(TABLE, seed=9)
     repository.commit(TABLE, seed=9)
     return repository.save()
@@ -60,13 +62,12 @@ def test_runs_of_earlier_commits_are_found_on_request(repository: Repository) ->
 def test_an_uncommitted_run_is_found_once(repository: Repository) -> None:
     file = repository.path / "dvc.lock"
     try:
-        file.write_text(lock({**PARAMS, "seed": 5}, "0" * 32))
+        file.write_text(lock(GONE, seed=5))
         assert found(repository)[0] == ("workspace", "correct", 5)
         assert len(found(repository)) == 3
         # The state after `dvc exp run`, and after a checkout.
         for seed, mode in ((0, "none"), (9, "correct")):
-            md5 = repository.keep(TABLE)
-            file.write_text(lock({**PARAMS, "seed": seed, "trace_mode": mode}, md5))
+            file.write_text(lock(repository.keep(TABLE), seed=seed, trace_mode=mode))
             assert len(found(repository)) == 2
     finally:
         file.unlink()

@@ -1,11 +1,9 @@
 """What may be compared with what, and what has not been run."""
 
 import pytest
-from repository import PARAMS, experiment, lock
+from repository import experiment
 
-from tracekd.comparison.experiments import Experiment
 from tracekd.comparison.grid import Cell, Grid, arrange, missing, not_paired
-from tracekd.comparison.locks import read_lock
 
 
 def keys(grid: Grid) -> dict[str, list[tuple[str, int]]]:
@@ -74,13 +72,13 @@ def test_a_number_is_one_value_however_it_is_written(
 
 
 def test_the_hash_of_a_path_makes_a_cell_but_not_the_path_itself() -> None:
-    def at(path: str, sha256: str, seed: int) -> Experiment:
-        entry = {"models.yaml": {"small": {"path": path, "sha256": sha256}}}
-        run = read_lock(lock({**PARAMS, "seed": seed}, "0", train_entry=entry))
-        assert not isinstance(run, str)
-        return Experiment(f"{path} {sha256}", 0, run)
-
-    grid = arrange([at("/a", "12", 0), at("/b", "12", 1), at("/a", "34", 2)])
+    made = [
+        experiment(
+            "x", seed=seed, entry={"models.yaml": {"small": {"path": path, "sha256": hash_}}}
+        )
+        for seed, (path, hash_) in enumerate([("/a", "12"), ("/b", "12"), ("/a", "34")])
+    ]
+    grid = arrange(made)
     assert {cell.rest: len(runs) for cell, runs in grid.items()} == {
         (("models.yaml:small.sha256", '"12"'),): 2,
         (("models.yaml:small.sha256", '"34"'),): 1,

@@ -5,31 +5,36 @@ from typing import Any
 
 import pytest
 import yaml
-from repository import PARAMS, lock
+from repository import lock
 
 from tracekd.comparison.locks import Run, canonical, read_lock
 
 
 def changed(change: Callable[[dict[str, Any]], Any]) -> Run | str:
     """What is read from the lock of a whole run after a change to its stages."""
-    content = yaml.safe_load(lock({**PARAMS, "seed": 1}, "abc"))
+    content = yaml.safe_load(lock(seed=1))
     change(content["stages"])
-    return read_lock(yaml.safe_dump(content))
+    return read_lock(yaml.safe_dump(content, sort_keys=False))
 
 
 def test_a_lock_gives_parameters_scores_questions_and_code() -> None:
-    entry = {"models.yaml": {"small": {"options": {"hops": 2}, "rate": 1e-5}}}
-    run = read_lock(lock({**PARAMS, "seed": 3}, "abc", questions="def", train_entry=entry))
+    entry = {"models.yaml": {"small": {"options": {"hops": 2}}}}
+    run = read_lock(lock("abc", seed=3, questions="def", entry=entry))
     assert isinstance(run, Run)
     assert (run.scores, run.questions, run.card) == ("abc", "def", "")
-    assert run.params["seed"] == 3
+    assert (run.model, run.dataset, run.regime, run.seed) == (
+        "small",
+        "worlds",
+        ("correct", None),
+        3,
+    )
     assert run.params["train.epochs"] == 2
     assert run.params["models.yaml:small.options.hops"] == 2
-    assert run.code["stages/train.py"] == "c1"
+    assert run.code == {"stages/train.py": "c1"}
 
 
 def test_numbers_as_dvc_writes_them_are_numbers() -> None:
-    run = read_lock(lock(PARAMS, "abc").replace("corruption: 0.5", "corruption: 1e-05"))
+    run = read_lock(lock().replace("corruption: 0.5", "corruption: 1e-05"))
     assert isinstance(run, Run)
     assert run.params["corruption"] == 1e-5
 
@@ -38,23 +43,23 @@ def test_numbers_as_dvc_writes_them_are_numbers() -> None:
     ("change", "fault"),
     [
         (
-            lambda stages: stages["train"]["params"]["params.yaml"].update(seed=7),
-            "stage train was run with seed=7, another with 1",
+            lambda stages: stages["analyze"]["params"]["params.yaml"].update(seed=7),
+            "stage analyze was run with seed=7, another with 1",
         ),
         (
-            lambda stages: stages["train"]["params"]["params.yaml"].update(seed=True),
-            "stage train was run with seed=True, another with 1",
+            lambda stages: stages["analyze"]["params"]["params.yaml"].update(seed=True),
+            "stage analyze was run with seed=True, another with 1",
         ),
         (
             lambda stages: stages["train"]["outs"][0].update(md5="newer"),
-            "stage analyze was not run again after out/train changed",
+            "stage analyze was not run again after models/student changed",
         ),
         (
             lambda stages: stages.pop("analyze"),
             "dvc.lock has no data/scores.parquet: the analyze stage was not run",
         ),
         (
-            lambda stages: stages["prepare"]["params"]["params.yaml"].pop("data_seed"),
+            lambda stages: stages["train"]["params"]["params.yaml"].pop("data_seed"),
             "dvc.lock records no data_seed",
         ),
     ],

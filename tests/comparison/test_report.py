@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from repository import Repository, scores
+from repository import GONE, Repository, scores
 
 from tracekd.comparison import markdown, report
 from tracekd.comparison.effects import BASELINES
@@ -50,9 +50,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
         code="c2",
         card=card("cuda", 2),
     )
-    repository.experiment("gone", "0" * 32, trace_mode="incorrect", seed=1)
+    repository.experiment("gone", GONE, trace_mode="incorrect", seed=1)
     repository.experiment("long-gone", "1" * 32, train={"epochs": 9})
-    repository.experiment("half", scores(RIGHT), text="stages: {}\n")
+    repository.add(f"ab/{'0' * 38}/half", "stages: {}\n")
     repository.experiment("dose", scores(RIGHT), trace_mode="mixed", corruption=0.2, model="large")
     return repository.save()
 
@@ -77,8 +77,7 @@ def test_the_report_accounts_for_every_experiment(whole: Compared) -> None:
 
 def test_other_code_and_other_machines_are_one_warning_each(whole: Compared) -> None:
     assert whole.found["warnings"] == [
-        "small on worlds: different versions of stages/analyze.py, stages/build-sft.py, "
-        "stages/prepare.py, stages/train.py",
+        "small on worlds: different versions of stages/train.py",
         "small on worlds: different machines: train device cpu / cuda; infer device cpu / cuda",
     ]
 
