@@ -1,4 +1,4 @@
-"""Generations that were made elsewhere."""
+"""Texts generated elsewhere."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from tables import BABI, completion, question, questions
 from tracekd import records
 from tracekd.audit.generations import read_sets
 from tracekd.audit.rescore import audit
-from tracekd.config import DatasetSpec
+from tracekd.config import DatasetSpec, load_dataset
 from tracekd.errors import TracekdError
 from tracekd.report.summary import audit_summary
 
@@ -75,7 +75,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     return written
 
 
-def test_records_are_scored_against_their_own_question(
+def test_published_records_are_scored_against_their_own_question(
     write: Callable[..., Path], cotemp: DatasetSpec
 ) -> None:
     wrong = record(1, prediction="<think>The relation is: mix.</think> <answer>Yale</answer>")
@@ -94,7 +94,7 @@ def test_records_are_scored_against_their_own_question(
     assert "truncated" not in metrics["format"]
 
 
-def test_where_the_released_reading_differs_is_counted_and_named(
+def test_questions_on_which_the_grammar_reads_another_answer_are_named(
     write: Callable[..., Path], cotemp: DatasetSpec
 ) -> None:
     facts = ["Ann Lee holds the position of assistant professor in 1993."]
@@ -106,7 +106,7 @@ def test_where_the_released_reading_differs_is_counted_and_named(
     assert differs == {"count": 1, "names": ["equal.jsonl:1"]}
 
 
-def test_repeated_and_missing_questions_are_counted_and_named(
+def test_duplicate_and_missing_questions_are_counted_and_named(
     write: Callable[..., Path], cotemp: DatasetSpec
 ) -> None:
     one = write("one/equal.jsonl", record(0), record(1), record(0, prediction="x"))
@@ -118,20 +118,18 @@ def test_repeated_and_missing_questions_are_counted_and_named(
         "missing": {"count": 1, "names": ["two/equal.jsonl:2"]},
         "unknown": {"count": 0, "names": []},
     }
-    # The first of two generations counts.
+    # Of duplicates, the first counts.
     assert found["one"]["metrics"]["answer"]["accuracy"] == 1
     assert found["two"]["questions"]["missing"]["names"] == ["equal.jsonl:1"]
+    assert "equal.jsonl:1" in audit_summary("two", found["two"])
 
 
-def test_folders_of_one_name_are_sets_of_their_own_named_by_as_much_path_as_tells_them_apart(
-    write: Callable[..., Path], cotemp: DatasetSpec
+def test_sets_are_named_by_as_much_of_their_path_as_distinguishes_them(
+    write: Callable[..., Path],
 ) -> None:
-    right, wrong = record(0), record(0, prediction="<answer>Yale</answer>")
-    rows = {"a/x/out": right, "b/x/out": wrong, "b/y/out": right, "said": right}
-    folders = [write(f"{name}/equal.jsonl", row).parent for name, row in rows.items()]
-    found = audit(read_sets(folders), cotemp)
-    accuracy = {name: report["metrics"]["answer"]["accuracy"] for name, report in found.items()}
-    assert accuracy == {"a/x/out": 1, "b/x/out": 0, "y/out": 1, "said": 1}
+    names = ("a/x/out", "b/x/out", "b/y/out", "said")
+    folders = [write(f"{name}/equal.jsonl", record(0)).parent for name in names]
+    assert [found.name for found in read_sets(folders)] == ["a/x/out", "b/x/out", "y/out", "said"]
 
 
 def test_a_file_named_more_than_once_is_read_once(
@@ -140,29 +138,20 @@ def test_a_file_named_more_than_once_is_read_once(
     one = write("model/equal.jsonl", record(0))
     two = write("model/during.jsonl", record(1))
     monkeypatch.chdir(two.parent)
-    paths = [one.parent, one, Path("during.jsonl"), Path(), one]
-    (found,) = read_sets(paths)
+    (found,) = read_sets([one.parent, one, Path("during.jsonl"), Path(), one])
     assert (found.name, len(found.items), found.duplicated) == ("model", 2, ())
 
 
-@pytest.mark.parametrize("key", [7, "a"])
-def test_a_record_may_have_an_id_and_a_text_of_its_own(
-    write: Callable[..., Path], cotemp: DatasetSpec, key: Any
-) -> None:
-    path = write("model/equal.jsonl", record(0, id=key, text="x"), record(1, id=key))
-    found = audit(read_sets([path]), cotemp)["model"]
-    assert found["questions"]["scored"] == 2
-    assert found["answer_read"] == "as released"
-    assert found["metrics"]["answer"]["accuracy"] == 1
-
-
-def test_a_plain_generation_may_have_some_fields_of_a_record(write: Callable[..., Path]) -> None:
+def test_further_fields_do_not_change_the_format(write: Callable[..., Path]) -> None:
+    path = write("model/equal.jsonl", record(0, id=7, text="x"), record(1, id="a"))
+    (found,) = read_sets([path])
+    assert [item.format for item in found.items.values()] == ["cotemp", "cotemp"]
     path = write("student/said.jsonl", {"id": "a", "text": "x", "question": "?", "gold": []})
     (found,) = read_sets([path])
     assert list(found.items) == [("a",)]
 
 
-def test_plain_generations_are_matched_by_id(write: Callable[..., Path]) -> None:
+def test_plain_texts_are_matched_by_id(write: Callable[..., Path]) -> None:
     text = completion("where", ["Mary went home."], "home")
     path = write(
         "student/said.jsonl",
@@ -170,8 +159,8 @@ def test_plain_generations_are_matched_by_id(write: Callable[..., Path]) -> None
         {"id": "z", "text": text},
         {"id": "a", "text": ""},
     )
-    asked = questions(question("a"), question("b"))
-    found = audit(read_sets([path]), BABI, questions=asked)["student"]
+    known = questions(question("a"), question("b"))
+    found = audit(read_sets([path]), BABI, questions=known)["student"]
     assert found["questions"] == {
         "scored": 1,
         "duplicated": {"count": 1, "names": ["a"]},
@@ -192,34 +181,29 @@ def test_a_given_trace_mode_decides_which_steps_are_scored(
         audit(sets, cotemp, trace_mode="corect")
 
 
-def test_a_rule_of_the_facts_beside_questions_that_have_theirs_is_refused(
-    write: Callable[..., Path],
-) -> None:
+def test_options_that_do_not_fit_are_refused(write: Callable[..., Path]) -> None:
     sets = read_sets([write("student/said.jsonl", {"id": "a", "text": "x"})])
-    with pytest.raises(TracekdError, match="--facts: the table of --questions already has gold facts"):
+    with pytest.raises(TracekdError, match="--facts: the table of --questions already has gold"):
         audit(sets, BABI, facts="paper", questions=questions(question("a")))
+    with pytest.raises(TracekdError, match="need the questions: add --questions"):
+        audit(sets, BABI)
+    with pytest.raises(TracekdError, match="student: none of its texts belongs to a known"):
+        audit(sets, BABI, questions=questions(question("b")))
 
 
-def test_the_output_says_where_the_gold_facts_came_from(
+def test_the_command_writes_where_questions_and_gold_facts_came_from(
     write: Callable[..., Path], tmp_path: Path
 ) -> None:
-    def written(*options: str) -> dict[str, Any]:
-        out = tmp_path / "audit.json"
-        call = [sys.executable, ROOT / "stages/audit.py", folder, "--dataset", "cotemp"]
-        subprocess.run([*call, "--out", out, *options], check=True, capture_output=True, cwd=ROOT)
-        found: dict[str, Any] = json.loads(out.read_text())
-        return found
-
     row = record(0)
-    folder = write("model/equal.jsonl", row).parent
-    found = written()
-    assert (found["facts"], found["questions"]) == ("paper", None)
-    asked = {"question": row["question"], "context": FACTS, "subtype": row["triple_element"]}
-    table = tmp_path / "test.parquet"
-    whole = questions(question("a", **asked, question_class="equal"))
-    records.write(whole, table, records.DECOMPOSED)
-    found = written("--questions", str(table))
+    folder, out, table = write("model/equal.jsonl", row).parent, tmp_path / "a", tmp_path / "q"
+    expected = {"question": row["question"], "context": FACTS, "subtype": row["triple_element"]}
+    known = questions(question("a", **expected, question_class="equal"))
+    records.write(known, table, records.DECOMPOSED)
+    call = [sys.executable, ROOT / "stages/audit.py", folder, "--dataset", "cotemp", "--out", out]
+    subprocess.run([*call, "--questions", table], check=True, capture_output=True, cwd=ROOT)
+    found = json.loads(out.read_text())
     assert (found["facts"], found["questions"]) == (None, str(table))
+    assert found["sets"]["model"]["questions"]["scored"] == 1
 
 
 @pytest.mark.parametrize(
@@ -240,7 +224,7 @@ def test_the_output_says_where_the_gold_facts_came_from(
         (babi_record(answer_passage="['Ann left.']"), "answer_passage has 'Ann left.', which"),
     ],
 )
-def test_a_faulty_record_is_told_with_file_line_and_field(
+def test_a_faulty_record_is_reported_with_file_line_and_field(
     write: Callable[..., Path], row: dict[str, Any], fault: str
 ) -> None:
     path = write("model/equal.jsonl", record(0), row)
@@ -249,29 +233,11 @@ def test_a_faulty_record_is_told_with_file_line_and_field(
     assert f"{path}:2: {fault}" in str(error.value)
 
 
-def test_a_path_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
+def test_a_path_without_files_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TracekdError, match="no such file or folder"):
         read_sets([tmp_path / "none"])
     with pytest.raises(TracekdError, match=r"contains no \*\.jsonl file"):
         read_sets([tmp_path])
-
-
-def test_plain_generations_need_the_questions(write: Callable[..., Path]) -> None:
-    sets = read_sets([write("student/said.jsonl", {"id": "a", "text": "x"})])
-    with pytest.raises(TracekdError, match="--questions"):
-        audit(sets, BABI)
-    with pytest.raises(TracekdError, match="student: none of its texts"):
-        audit(sets, BABI, questions=questions(question("b")))
-
-
-def test_the_summary_names_what_is_missing(write: Callable[..., Path], cotemp: DatasetSpec) -> None:
-    one = write("one/equal.jsonl", record(0))
-    two = write("two/equal.jsonl", record(0), record(1))
-    found = audit(read_sets([one, two]), cotemp)
-    text = audit_summary("one", found["one"])
-    assert "missing                               1  equal.jsonl:2" in text
-    assert "  1 / 0 / 0 / 0" in text
-    assert "equal                      1  100.0 %  100.0 %" in text
 
 
 def test_each_file_of_the_release_for_babi_is_a_set_with_all_classes(
@@ -292,7 +258,7 @@ def test_each_file_of_the_release_for_babi_is_a_set_with_all_classes(
     assert found["none"]["questions"]["missing"]["names"] == ["correct.jsonl:2"]
 
 
-#: Table of the paper's release (Llama-3.2-1B-Instruct): class -> accuracy in %.
+#: As published for Llama-3.2-1B-Instruct: regime -> class -> accuracy in %.
 PUBLISHED = {
     "none": {"equal": 72.4, "overlap": 41.2, "during": 51.7, "mix": 14.2},
     "correct": {"equal": 62.1, "overlap": 38.2, "during": 47.5, "mix": 4.4},
@@ -304,58 +270,39 @@ PUBLISHED = {
 def published(shared: Path) -> dict[str, Any]:
     folders = [shared / f"published_outputs/llama_{regime}" for regime in PUBLISHED]
     if not all(folder.is_dir() for folder in folders):
-        pytest.skip("the published generations are not beside this checkout")
-    sentence = "The temporal relation between the event in question and the event in context is: "
-    spec = DatasetSpec(
-        name="cotemp",
-        reader="cotemp",
-        answer_metric="cotemp",
-        class_sentence=sentence + "{class}.",
-        facts={"paper": "answer_string"},
-    )
-    return audit(read_sets(folders), spec)
+        pytest.skip("the published outputs are not beside this checkout")
+    return audit(read_sets(folders), load_dataset(ROOT / "datasets.yaml", "cotemp"))
 
 
-@pytest.mark.parametrize("regime", PUBLISHED)
-def test_published_generations_have_their_published_accuracy(
-    published: dict[str, Any], regime: str
-) -> None:
-    found = published[f"llama_{regime}"]
-    for kind in ("duplicated", "missing", "unknown"):
-        assert found["questions"][kind]["count"] == 0
-    by_class = found["metrics"]["by_class"]
-    accuracy = {name: round(100 * g["answer"]["accuracy"], 1) for name, g in by_class.items()}
-    assert accuracy == PUBLISHED[regime]
+def test_published_answers_have_their_published_accuracy(published: dict[str, Any]) -> None:
+    for regime, expected in PUBLISHED.items():
+        found = published[f"llama_{regime}"]
+        for kind in ("duplicated", "missing", "unknown"):
+            assert found["questions"][kind]["count"] == 0
+        by_class = found["metrics"]["by_class"]
+        accuracy = {name: round(100 * g["answer"]["accuracy"], 1) for name, g in by_class.items()}
+        assert accuracy == expected
 
 
-@pytest.mark.parametrize(
-    ("regime", "counts"),
-    [("correct", [231, 2, 172, 545]), ("incorrect", [0, 6, 371, 573])],
-)
-def test_published_traces_against_their_own_question(
-    published: dict[str, Any], regime: str, counts: list[int]
-) -> None:
-    link = published[f"llama_{regime}"]["metrics"]["link"]["trace"]
+def test_published_traces_against_their_own_question(published: dict[str, Any]) -> None:
     names = ("right_right", "right_wrong", "wrong_right", "wrong_wrong")
-    assert [link[name] for name in names] == counts
-
-
-def test_published_answers_without_a_trace_have_no_link(published: dict[str, Any]) -> None:
+    for regime, counts in {"correct": [231, 2, 172, 545], "incorrect": [0, 6, 371, 573]}.items():
+        link = published[f"llama_{regime}"]["metrics"]["link"]["trace"]
+        assert [link[name] for name in names] == counts
     assert published["llama_none"]["steps"] == []
     assert "link" not in published["llama_none"]["metrics"]
 
 
-#: The same release for bAbI: regime -> questions with answer right, of 376.
-PUBLISHED_BABI = {"correct": 0.944, "incorrect": 0.862}
-
-
-def test_published_generations_for_babi_have_their_published_accuracy(shared: Path) -> None:
-    folder = shared / "published_outputs/babi"
-    if not folder.is_dir():
-        pytest.skip("the published generations are not beside this checkout")
-    files = [folder / f"llama_{regime}.jsonl" for regime in PUBLISHED_BABI]
-    for regime, report in zip(PUBLISHED_BABI, audit(read_sets(files), BABI).values(), strict=True):
-        # One question occurs twice, with the same verdict.
+def test_published_answers_of_babi_have_their_published_accuracy(shared: Path) -> None:
+    files = {
+        accuracy: shared / f"published_outputs/babi/llama_{regime}.jsonl"
+        for regime, accuracy in {"correct": 0.944, "incorrect": 0.862}.items()
+    }
+    if not all(file.is_file() for file in files.values()):
+        pytest.skip("the published outputs are not beside this checkout")
+    for accuracy, report in zip(
+        files, audit(read_sets(list(files.values())), BABI).values(), strict=True
+    ):
+        # One of 376 questions occurs twice.
         assert report["questions"]["scored"] == 375
-        accuracy = report["metrics"]["answer"]["accuracy"]
-        assert accuracy == pytest.approx(PUBLISHED_BABI[regime], abs=0.001)
+        assert report["metrics"]["answer"]["accuracy"] == pytest.approx(accuracy, abs=0.001)
