@@ -4,11 +4,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tracekd.datasets import Loaded, Wanted
+from tracekd.datasets import Loaded
 from tracekd.datasets.readers import babi
 from tracekd.errors import TracekdError
 
-ALL = Wanted(data_seed=0, train=None, test=None)
 STORY = """\
 1 Mary took the milk.
 2 Where is Mary? \tkitchen\t1

@@ -2,14 +2,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 
-from tracekd.datasets import Loaded, Wanted
+from tracekd.datasets import Loaded
 from tracekd.datasets.readers import cotemp
 from tracekd.errors import TracekdError
 
-ALL = Wanted(data_seed=0, train=None, test=None)
 RECORD = {
     "index": 3,
     "triple_element": "S1_R1_O2",
@@ -62,10 +60,10 @@ def test_a_duplicate_answer_is_removed_and_noted(tmp_path: Path) -> None:
         ({"answer": [["B"]]}, "answer is a nested list"),
         ({"answer": "B"}, "answer is not a list"),
         ({"answer": [" "]}, "answer is blank"),
-        ({"answer": [1]}, "answer holds something that is not a string"),
+        ({"answer": [1]}, "answer contains something that is not a string"),
         ({"facts": []}, "facts is empty: a context without facts"),
-        ({"facts": ["", "x"]}, "facts holds a blank text"),
-        ({"question": "\ud800"}, "question holds half a surrogate pair"),
+        ({"facts": ["", "x"]}, "facts contains a blank text"),
+        ({"question": "\ud800"}, "question contains half a surrogate pair"),
         ({"index": 7}, "index is a duplicate within the file"),
         ({"index": "4"}, "index is not a whole number"),
         ({"triple_element": "s2_r1_o1"}, "triple_element is not of the form S1_R2_O2"),
@@ -144,7 +142,6 @@ def test_a_rejected_record_moves_no_other_to_another_split(tmp_path: Path) -> No
     records[7] = records[7] | {"answer": "B"}
     damaged = read(folder_of(tmp_path, *records), "equal")
     for split, rows in whole.splits.items():
-        assert isinstance(rows, pl.DataFrame)
         assert damaged.splits[split]["id"].to_list() == [
             key for key in rows["id"] if key != "cotemp/all/equal:7"
         ]

@@ -146,26 +146,13 @@ def check(row: dict[str, Any]) -> None:
         assert answer not in row["question"]
 
 
-@settings(max_examples=15, deadline=None)
-@given(SEEDS)
-def test_class_answers_and_facts_can_be_read_from_the_text(seed: int) -> None:
-    for row in questions(seed, 100, {}):
-        check(row)
-
-
-@settings(max_examples=20, deadline=None)
-@given(SEEDS, OPTIONS)
-def test_class_answers_and_facts_can_be_read_from_the_text_whatever_the_options(
+@settings(max_examples=25, deadline=None)
+@given(SEEDS, st.one_of(st.just({}), OPTIONS))
+def test_class_answers_and_facts_follow_from_the_text_and_distractors_are_apart_in_time(
     seed: int, options: dict[str, Any]
 ) -> None:
-    for row in questions(seed, 20, options):
+    for row in questions(seed, 24, options):
         check(row)
-
-
-@settings(max_examples=5, deadline=None)
-@given(SEEDS)
-def test_the_gold_facts_suffice_and_distractors_share_no_day_with_the_event(seed: int) -> None:
-    for row in questions(seed, 100, {}):
         gold = [row["context"][index] for index in sorted(row["gold_facts"])]
         kind, answers, *_ = solve(gold, row["question"])
         assert (kind, answers) == (row["question_class"], row["answers"])
@@ -175,21 +162,19 @@ def test_the_gold_facts_suffice_and_distractors_share_no_day_with_the_event(seed
                 assert relate(fact, facts[row["gold_facts"][0]]) is None
 
 
-def test_mix_has_two_answers_at_least_and_all_patterns_occur() -> None:
+def test_mix_has_two_answers_at_least_and_all_patterns_and_granularities_occur() -> None:
     rows = questions(0, 400, {})
+    assert len({(row["question"], *row["context"]) for row in rows}) == len(rows)
     assert min(len(row["answers"]) for row in rows if row["question_class"] == "mix") == 2
     for kind in CLASSES:
         patterns = {row["subtype"] for row in rows if row["question_class"] == kind}
         assert patterns == {"S1_R1_O2", "S1_R2_O2", "S2_R1_O1", "S2_R1_O2", "S2_R2_O2"}
-
-
-def test_dates_come_as_points_and_intervals_of_every_granularity() -> None:
-    facts = " ".join(fact for row in questions(0, 40, {}) for fact in row["context"])
-    day, month, year = r"[A-Z]\w+ \d+, \d{4}", r"[A-Z]\w+, \d{4}", r"\d{4}"
-    for date_pattern in (day, month, year):
-        assert re.search(rf" in {date_pattern}\.", facts)
-        for end in (day, month, year):
-            assert re.search(rf" from {date_pattern} to {end}\.", facts)
+    facts = " ".join(fact for row in rows for fact in row["context"])
+    dates = (r"[A-Z]\w+ \d+, \d{4}", r"[A-Z]\w+, \d{4}", r"\d{4}")
+    for start in dates:
+        assert re.search(rf" in {start}\.", facts)
+        for end in dates:
+            assert re.search(rf" from {start} to {end}\.", facts)
 
 
 def test_tables_have_the_same_number_of_each_class_and_fit_the_schema() -> None:
@@ -223,12 +208,6 @@ def test_names_of_the_test_split_are_unseen() -> None:
     for split, names in (("train", TEST), ("test", TRAIN)):
         lines = [line for context in splits[split]["context"].to_list() for line in context]
         assert set(re.findall(r"\w+", " ".join(lines))).isdisjoint(words(names))
-
-
-def test_there_are_no_duplicates_within_or_across_splits() -> None:
-    for unseen in (True, False):
-        rows = questions(5, 400, {"unseen_test_names": unseen})
-        assert max(Counter((row["question"], *row["context"]) for row in rows).values()) == 1
 
 
 def test_facts_and_questions_are_worded_as_upstream(shared: Path) -> None:

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracekd.datasets.intervals import (
-    Granularity,
     Period,
     Relation,
     Stamp,
@@ -51,22 +50,14 @@ def test_a_coarse_date_covers_all_the_days_it_names(text: str, first: date, last
 def test_text_that_is_not_a_date_is_an_error_that_shows_one(text: str) -> None:
     with pytest.raises(TracekdError, match="is not a date; expected one like"):
         Stamp.parse(text)
-
-
-@given(STAMPS)
-def test_a_date_survives_writing_and_reading(stamp: Stamp) -> None:
-    assert Stamp.parse(str(stamp)) == stamp
+    with pytest.raises(TracekdError, match=r"does not end in \"in DATE\.\""):
+        split_fact(f"Ada Moor works for Orlo Mill {text}.")
 
 
 @given(PERIODS)
 def test_a_fact_survives_writing_and_reading(when: Period) -> None:
     statement = "Ada Moor holds the position of mayor of York in May from 1999"
     assert split_fact(f"{statement} {when}.") == (statement, when)
-
-
-def test_a_fact_without_a_date_is_an_error() -> None:
-    with pytest.raises(TracekdError, match=r"does not end in \"in DATE\.\""):
-        split_fact("Ada Moor works for Orlo Mill.")
 
 
 @pytest.mark.parametrize(
@@ -120,13 +111,6 @@ def test_the_class_is_the_one_relation_or_mix() -> None:
     assert relation_class(["during", "overlap"]) == "mix"
     with pytest.raises(ValueError, match="no class"):
         relation_class([])
-
-
-@pytest.mark.parametrize("granularity", ["year", "month", "day"])
-def test_a_stamp_contains_the_day_it_was_made_from(granularity: Granularity) -> None:
-    day = date(2016, 2, 29).toordinal()
-    stamp = Stamp.of(day, granularity)
-    assert stamp.first <= day <= stamp.last
 
 
 EVENT = re.compile(
