@@ -9,14 +9,8 @@ from _stage import run
 
 
 def main(
-    params: Annotated[Path, typer.Option(help="Settings.")] = Path("params.yaml"),
-    models: Annotated[Path, typer.Option(help="Model entries.")] = Path("models.yaml"),
-    sft: Annotated[Path, typer.Option(help="Folder to read.")] = Path("data/sft"),
-    adapter: Annotated[Path, typer.Option(help="Folder to write.")] = Path("models/student"),
-    log: Annotated[Path, typer.Option(help="Folder of the live log.")] = Path("plots/train"),
-    card: Annotated[Path, typer.Option(help="Run card to write.")] = Path("metrics/run_train.json"),
     pin: Annotated[
-        str, typer.Option(metavar="NAME", help="Only write NAME's folder hash to the entries.")
+        str, typer.Option(metavar="NAME", help="Only write NAME's folder hash to models.yaml.")
     ] = "",
     path: Annotated[
         str, typer.Option(help="With --pin: the folder of model files; written to the entry too.")
@@ -30,31 +24,30 @@ def main(
     answer, step by step) and metrics/run_train.json (time, memory, machine).
     Params: model, seed, train.
     """
-    from tracekd import config, errors, records, tables
-    from tracekd.models import devices, runcard
-    from tracekd.models import sources as model_sources
-    from tracekd.training import run as training
+    from tracekd import config, records
+    from tracekd.errors import TracekdError
+    from tracekd.models import sources
+    from tracekd.models.runcard import RunCard
+    from tracekd.training.run import train
 
+    models = Path("models.yaml")
     if path and not pin:
-        raise errors.TracekdError("--path: goes with --pin NAME; see --help")
+        raise TracekdError("--path: needs --pin NAME; see --help")
     if pin:
-        print(f"{pin}: sha256 {model_sources.pin(pin, models, path or None)} written to {models}")
+        sha256 = sources.pin(pin, models, path or None)
+        print(f"{pin}: sha256 {sha256} written to {models}")
         return
-    clock = runcard.RunCard()
-    settings = config.load_params(params)
+    card = RunCard()
+    params = config.load_params(Path("params.yaml"))
     rows = {
-        split: tables.read(sft / f"{split}.parquet", records.SFT).to_dicts()
+        split: records.read(Path(f"data/sft/{split}.parquet"), records.SFT).to_dicts()
         for split in ("train", "validation")
     }
-    name = settings.model
-    spec = config.load_model(models, name)
-    facts = training.train_adapter(
-        name, spec, settings.train, settings.seed, rows, adapter, log, Path.cwd()
-    )
-    if devices.process_rank() == 0:
-        clock.add(facts)
-        clock.write(card)
-        print(f"{name}: adapter in {adapter}, losses in {log}")
+    student, log = Path("models/student"), Path("plots/train")
+    spec = config.load_model(models, params.model)
+    card.add(train(spec, rows, params.train, params.seed, student, log))
+    card.write(Path("metrics/run_train.json"))
+    print(f"{spec.name}: adapter in {student}, losses in {log}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Which device and number format to compute in, chosen by what the machine does well."""
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ def choose_device() -> Device:
     if torch.backends.mps.is_available():
         return Device(torch.device("mps"), torch.float32)
     # Older releases of torch cannot say: fp32 there.
-    found = getattr(torch.cpu, "get_capabilities", dict)()
+    found: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     fast = found.get("amx_bf16") or found.get("avx512_bf16")
     return Device(torch.device("cpu"), torch.bfloat16 if fast else torch.float32)
 

@@ -1,0 +1,103 @@
+"""What a killed or stopped training run leaves, and how the next one resumes from it.
+
+    step-120/state.safetensors   the adapter's weights and the optimizer's tensors
+             state.json          everything else
+             log/                the live log so far
+
+No pickle: a checkpoint holds numbers and text only, so that reading one runs no code.
+"""
+
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracekd.errors import TracekdError
+from tracekd.files import atomic_directory, read_json, write_json
+
+if TYPE_CHECKING:
+    import torch
+
+#: Seconds of training that a kill may cost: a checkpoint is written this often.
+_SECONDS = 60.0
+_TENSORS, _STATE, _LOG = "state.safetensors", "state.json", "log"
+
+
+def checkpoint_seconds() -> float:
+    """Return the time between checkpoints: TRACEKD_CHECKPOINT_SECONDS or a minute."""
+    chosen = os.environ.get("TRACEKD_CHECKPOINT_SECONDS")
+    try:
+        seconds = _SECONDS if chosen is None else float(chosen)
+    except ValueError:
+        seconds = math.nan
+    if math.isnan(seconds):
+        raise TracekdError(
+            f"TRACEKD_CHECKPOINT_SECONDS: must be a number of seconds, found {chosen!r}"
+        )
+    return seconds
+
+
+def save(
+    progress: Path,
+    step: int,
+    model: "torch.nn.Module",
+    optimizer: "torch.optim.Optimizer",
+    state: dict[str, Any],
+    log: Path,
+) -> None:
+    """Write the checkpoint of a step into `progress`, then delete older ones.
+
+    Args:
+        progress: the run's folder for partial results.
+        step: number of steps taken.
+        model: its trained weights are saved.
+        optimizer: over those weights.
+        state: what else to restore, as JSON can hold it.
+        log: folder of the live log.
+    """
+    from safetensors.torch import save_file
+
+    current = optimizer.state_dict()
+    tensors = {f"weight.{name}": weight.detach() for name, weight in _trained(model)}
+    for index, entries in current["state"].items():
+        tensors |= {f"optimizer.{index}.{key}": tensor for key, tensor in entries.items()}
+    with atomic_directory(progress / f"step-{step}") as folder:
+        save_file(tensors, folder / _TENSORS)
+        shutil.copytree(log, folder / _LOG)
+        write_json(folder / _STATE, {"groups": current["param_groups"], **state})
+    for older in progress.glob("step-*"):
+        if older.name != f"step-{step}":
+            shutil.rmtree(older)
+
+
+def restore(
+    progress: Path, model: "torch.nn.Module", optimizer: "torch.optim.Optimizer", log: Path
+) -> dict[str, Any] | None:
+    """Load the latest checkpoint into model, optimizer and log; return what else was saved.
+
+    Returns None, and changes nothing, if there is none.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    found = progress.glob("step-*")
+    folder = max(found, key=lambda path: int(path.name.removeprefix("step-")), default=None)
+    if folder is None:
+        return None
+    tensors, state = load_file(folder / _TENSORS), read_json(folder / _STATE)
+    with torch.no_grad():
+        for name, weight in _trained(model):
+            weight.copy_(tensors.pop(f"weight.{name}"))
+    entries: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in tensors.items():
+        _, index, key = name.split(".")
+        entries.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": entries, "param_groups": state.pop("groups")})
+    shutil.rmtree(log, ignore_errors=True)
+    shutil.copytree(folder / _LOG, log)
+    return dict(state)
+
+
+def _trained(model: "torch.nn.Module") -> "list[tuple[str, torch.nn.Parameter]]":
+    return [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
