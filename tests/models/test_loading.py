@@ -6,25 +6,12 @@ import pytest
 from tracekd.config import ModelSpec, TrainParams, load_model
 from tracekd.errors import TracekdError
 from tracekd.models.devices import Device, choose_device
-from tracekd.models.loading import (
-    add_adapter,
-    base_reference,
-    load_base,
-    load_encoder,
-    load_student,
-    save_adapter,
-)
+from tracekd.models.loading import add_adapter, load_base, load_student, save_student
 
 ROOT = Path(__file__).resolve().parents[2]
 LORA = TrainParams(
-    epochs=1,
-    batch_size=2,
-    learning_rate=1e-3,
-    warmup=0,
-    lora_rank=4,
-    lora_alpha=8,
-    lora_dropout=0.0,
-)
+    epochs=1, batch_size=2, learning_rate=1e-3, warmup=0, lora_rank=4, lora_alpha=8, lora_dropout=0
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +28,15 @@ def cache(monkeypatch, tmp_path_factory):
     return folder
 
 
+def spec(name="tiny_llama"):
+    return load_model(ROOT / "models.yaml", name)
+
+
 def test_adapter_covers_all_linear_layers_but_the_head_and_changes_nothing_yet(exact):
     import torch
 
-    spec = load_model(ROOT / "models.yaml", "tiny_llama")
     ids = torch.arange(20)[None]
-    base = load_base("tiny_llama", spec, exact)
+    base = load_base(spec(), exact)
     before = base(input_ids=ids).logits
     model = add_adapter(base, LORA, seed=1)
     adapted = {name.rsplit(".", 1)[-1] for name in model.targeted_module_names}
@@ -57,13 +47,24 @@ def test_adapter_covers_all_linear_layers_but_the_head_and_changes_nothing_yet(e
     assert torch.equal(model(input_ids=ids).logits, before)
 
 
+def test_adapter_is_in_fp32_on_a_base_in_bf16_and_drawn_from_the_seed():
+    import torch
+
+    half = Device(torch.device("cpu"), torch.bfloat16)
+    made = [add_adapter(load_base(spec(), half), LORA, seed).state_dict() for seed in (1, 1, 2)]
+    drawn = [key for key in made[0] if "lora_A" in key]
+    assert {made[0][key].dtype for key in drawn} == {torch.float32}
+    assert made[0]["base_model.model.model.embed_tokens.weight"].dtype == torch.bfloat16
+    assert all(torch.equal(made[0][key], made[1][key]) for key in drawn)
+    assert not any(torch.equal(made[0][key], made[2][key]) for key in drawn)
+
+
 @pytest.mark.parametrize("name", ["tiny_llama", "tiny_qwen3"])
 def test_saved_adapter_loads_by_peft_and_merges_to_the_same(name, exact, tmp_path, monkeypatch):
     import torch
     from peft import AutoPeftModelForCausalLM
 
-    spec = load_model(ROOT / "models.yaml", name)
-    model = add_adapter(load_base(name, spec, exact), LORA, seed=1)
+    model = add_adapter(load_base(spec(name), exact), LORA, seed=1)
     torch.manual_seed(0)
     for key, weight in model.named_parameters():
         if "lora_B" in key:
@@ -73,7 +74,7 @@ def test_saved_adapter_loads_by_peft_and_merges_to_the_same(name, exact, tmp_pat
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     adapter = tmp_path / "adapter"
     adapter.mkdir()
-    save_adapter(model, adapter, base_reference(name, spec, tmp_path))
+    save_student(model, adapter, spec(name))
     assert sorted(path.name for path in adapter.iterdir()) == [
         "adapter_config.json",
         "adapter_model.safetensors",
@@ -81,44 +82,50 @@ def test_saved_adapter_loads_by_peft_and_merges_to_the_same(name, exact, tmp_pat
     config = json.loads((adapter / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == f"models/base/{name}"
     ids = torch.arange(20)[None]
-    wanted = model.eval()(input_ids=ids).logits
+    expected = model.eval()(input_ids=ids).logits
     loaded = AutoPeftModelForCausalLM.from_pretrained("adapter", dtype=torch.float32)
-    torch.testing.assert_close(loaded(input_ids=ids).logits, wanted)
-    student = load_student(name, spec, adapter, exact)
-    torch.testing.assert_close(student(input_ids=ids).logits, wanted, atol=1e-5, rtol=1e-4)
-
-
-def test_adapter_of_another_model_is_refused(exact, tmp_path):
-    spec = load_model(ROOT / "models.yaml", "tiny_llama")
-    wide = spec.random.model_copy(
-        update={"config": {**spec.random.config, "hidden_size": 32, "head_dim": 8}}
-    )
-    other = spec.model_copy(update={"random": wide})
-    save_adapter(add_adapter(load_base("o", other, exact), LORA, seed=1), tmp_path, "o")
-    with pytest.raises(TracekdError, match="does not fit model tiny_llama"):
-        load_student("tiny_llama", spec, tmp_path, exact)
-
-
-def test_absent_adapter_names_the_stage_that_makes_it(exact, tmp_path):
-    spec = load_model(ROOT / "models.yaml", "tiny_llama")
-    with pytest.raises(TracekdError, match="holds no adapter; run the train stage"):
-        load_student("tiny_llama", spec, tmp_path / "none", exact)
+    torch.testing.assert_close(loaded(input_ids=ids).logits, expected)
+    student = load_student(spec(name), adapter, exact)
+    torch.testing.assert_close(student(input_ids=ids).logits, expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("source", "base", "revision"),
     [
-        ("gemma2", r"\(attn_logit_softcapping: 50.0 in its config.json\)"),
-        ("gpt_oss", r"\(model_type: gpt_oss, weights model.layers.0.self_attn.sinks\)"),
+        ({"hub": {"repo": "org/model", "revision": "a" * 40}}, "org/model", "a" * 40),
+        ({"path": "weights/mine", "sha256": "0" * 64}, "weights/mine", None),
     ],
 )
-def test_model_that_could_not_generate_is_refused_before_training(
-    exact, uncommon, tmp_path, monkeypatch, name, told
-):
+def test_adapter_names_its_base_as_models_yaml_does(exact, tmp_path, source, base, revision):
+    model = add_adapter(load_base(spec(), exact), LORA, seed=1)
+    entry = ModelSpec.model_validate({"name": "mine", "max_length": 64, **source})
+    save_student(model, tmp_path, entry)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert (config["base_model_name_or_path"], config["revision"]) == (base, revision)
+
+
+def test_adapter_of_another_model_is_refused(exact, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    llama = spec()
+    config = {**llama.random.config, "hidden_size": 32, "head_dim": 8}
+    wide = llama.random.model_copy(update={"config": config})
+    other = llama.model_copy(update={"random": wide})
+    save_student(add_adapter(load_base(other, exact), LORA, seed=1), tmp_path, other)
+    with pytest.raises(TracekdError, match="does not fit model tiny_llama"):
+        load_student(llama, tmp_path, exact)
+
+
+def test_absent_adapter_names_the_stage_that_makes_it(exact, tmp_path):
+    with pytest.raises(TracekdError, match="contains no adapter; run the train stage"):
+        load_student(spec(), tmp_path / "none", exact)
+
+
+@pytest.mark.parametrize("name", ["gemma2", "gpt_oss"])
+def test_models_with_unusual_attention_are_loaded_too(exact, uncommon, tmp_path, monkeypatch, name):
     uncommon(name).save_pretrained(tmp_path)
-    monkeypatch.setattr("tracekd.models.loading.locate", lambda *_: tmp_path)
-    with pytest.raises(TracekdError, match=f"model mine: .*{told}, which .*; choose a model"):
-        load_base("mine", ModelSpec(path="mine", max_length=64), exact)
+    monkeypatch.setattr("tracekd.models.loading.locate", lambda _: tmp_path)
+    model = load_base(ModelSpec(name="mine", path="mine", max_length=64), exact)
+    assert model.config.model_type == name
 
 
 def test_device_is_chosen_and_described():
@@ -126,4 +133,4 @@ def test_device_is_chosen_and_described():
     described = device.describe()
     assert described["device"] in {"cpu", "cuda", "mps"}
     assert described["dtype"] in {"float32", "bfloat16"}
-    assert device.peak_memory_bytes() >= 0
+    assert device.peak_memory_bytes() > 0

@@ -1,0 +1,53 @@
+import math
+
+import pytest
+from training_runs import encoded, exact
+
+from tracekd.training.losses import loss_sums, mean_losses, token_counts
+
+
+def one_by_one(model, examples):
+    """The losses of traces and of answers, each example by itself, from all logits."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    sums = [0.0, 0.0]
+    for example in examples:
+        ids = torch.tensor([example.prompt_ids + example.completion_ids])
+        first = len(example.prompt_ids) - 1
+        logits = model(input_ids=ids).logits[0, first:-1]
+        losses = cross_entropy(logits, ids[0, first + 1 :], reduction="none")
+        sums[0] += float(losses[: example.answer_index].sum())
+        sums[1] += float(losses[example.answer_index :].sum())
+    return sums
+
+
+@pytest.mark.parametrize("name", ["tiny_llama", "tiny_qwen3"])
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_loss_of_a_batch_is_that_of_its_rows(workshop, name, attention):
+    model, examples = workshop.student(name).eval(), encoded(6, name)
+    model.get_base_model().set_attn_implementation(attention)
+    found = loss_sums(model, examples, exact()).tolist()
+    assert found == pytest.approx(one_by_one(model, examples), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["gemma2", "gpt_oss"])
+def test_other_architectures_are_trained_as_they_are(uncommon, name):
+    examples = [type(e)(e.id, [i % 64 for i in e.prompt_ids], [i % 64 for i in e.completion_ids],
+                        e.answer_index) for e in encoded(3)]  # fmt: skip
+    model = uncommon(name)
+    found = loss_sums(model, examples, exact()).tolist()
+    assert found == pytest.approx(one_by_one(model, examples), rel=1e-4)
+
+
+def test_means_are_over_tokens_and_a_part_without_tokens_has_none():
+    assert mean_losses([6.0, 1.0], [3, 1]) == {"loss": 1.75, "loss_trace": 2, "loss_answer": 1}
+    assert mean_losses([0.0, 1.0], [0, 4]) == {"loss": 0.25, "loss_answer": 0.25}
+
+
+def test_tokens_are_counted_apart():
+    examples = encoded(4)
+    trace, answer = token_counts(examples)
+    assert trace + answer == sum(len(example.completion_ids) for example in examples)
+    assert trace == sum(example.answer_index for example in examples)
+    assert not math.isclose(trace, answer)
