@@ -185,7 +185,7 @@ def test_smollm2_supervises_completion_and_im_end():
         pytest.skip("smollm2 has not been fetched yet (dvc repro does)")
     from tracekd.models.loading import load_encoder
 
-    encoder = load_encoder("smollm2", load_model(ROOT / "models.yaml", "smollm2"))
+    encoder = load_encoder(load_model(ROOT / "models.yaml", "smollm2"))
     encoded = encoder.encode(row(system=HOSTILE))
     tokens = encoder.tokenizer.convert_ids_to_tokens(encoded.completion_ids)
     assert tokens[-1] == "<|im_end|>"

@@ -1,14 +1,24 @@
-from tracekd.files import read_json
-from tracekd.models.runcard import RunCard, versions
+import json
+
+from tracekd.models import runcard
 
 
-def test_an_extra_that_is_not_installed_has_no_version(tmp_path):
-    assert list(versions(["torch", "tracekd-no-such"])) == ["torch"]
-    RunCard().write(tmp_path / "card.json")
-    assert {"torch", "polars"} <= set(read_json(tmp_path / "card.json")["packages"])
+def test_card_has_facts_seconds_and_the_versions_of_what_is_installed(monkeypatch, tmp_path):
+    monkeypatch.setattr("tracekd.progress.version", lambda package: f"{package} 1")
+    card = runcard.RunCard()
+    card.add({"steps": 1})
+    card.add({"steps": 2})
+    card.write(tmp_path / "run_train.json")
+    written = json.loads((tmp_path / "run_train.json").read_text())
+    assert written["steps"] == 2
+    assert written["seconds"] >= 0
+    assert written["packages"]["torch"] == "torch 1"
+    assert written["packages"]["vllm"] == "vllm 1"
 
 
-def test_the_version_of_vllm_is_noted_where_it_is_installed(monkeypatch, tmp_path):
-    monkeypatch.setattr("tracekd.models.runcard.version", lambda package: f"1.0 of {package}")
-    RunCard().write(tmp_path / "card.json")
-    assert read_json(tmp_path / "card.json")["packages"]["vllm"] == "1.0 of vllm"
+def test_cards_of_all_stages_are_joined(tmp_path):
+    for stage in ("train", "infer"):
+        (tmp_path / f"run_{stage}.json").write_text(json.dumps({"made_by": stage}))
+    runcard.join(tmp_path)
+    joined = json.loads((tmp_path / "run.json").read_text())
+    assert joined == {"infer": {"made_by": "infer"}, "train": {"made_by": "train"}}
