@@ -37,7 +37,7 @@ def choose(options: Sequence[T], *key: str | int) -> T:
 
 
 def sample(options: Sequence[T], count: int, *key: str | int) -> list[T]:
-    """Return `count` of `options` without repetition, in the order they stand in `options`."""
+    """Return `count` of `options` without repetition, in the order of `options`."""
     return [options[index] for index in sorted(_ranked(len(options), key)[:count])]
 
 
@@ -48,10 +48,7 @@ def shuffled(options: Sequence[T], *key: str | int) -> list[T]:
 
 def _ranked(count: int, key: tuple[str | int, ...]) -> list[int]:
     """Return the integers below `count` in the order of `digest(*key, integer)`."""
-    # What json.dumps writes, but the key's part of it is written once.
-    opening = json.dumps([*key, 0])[: -len("0]")]
-    digests = [_digest(f"{opening}{index}]") for index in range(count)]
-    return sorted(range(count), key=digests.__getitem__)
+    return sorted(range(count), key=lambda index: digest(*key, index))
 
 
 def _digest(text: str) -> int:

@@ -7,8 +7,8 @@ from tracekd.report.examples import show_examples
 MODELS = Path(__file__).resolve().parents[2] / "models.yaml"
 
 
-def test_supervised_stretches_are_marked_and_control_tokens_spelt_out() -> None:
-    encoder = load_encoder("tiny_qwen3", load_model(MODELS, "tiny_qwen3"))
+def test_supervised_tokens_are_marked_and_control_tokens_spelled_out() -> None:
+    encoder = load_encoder(load_model(MODELS, "tiny_qwen3"))
     completion = "<think>\nA: b.\n</think>\n<answer>c</answer>"
     row = {
         "id": "q/1",
@@ -17,9 +17,10 @@ def test_supervised_stretches_are_marked_and_control_tokens_spelt_out() -> None:
         "completion": completion,
         "answer_start": completion.index("<answer>"),
         "regime": "correct",
-        "note": None,
+        "note": "no other class in the dataset",
     }
     shown = show_examples([row], encoder)
     assert shown.startswith("--- q/1 (correct; ")
+    assert " answer; no other class in the dataset)\n" in shown
     assert "<|im_start|>user\nP <|im_end|><|im_end|>" in shown
     assert shown.endswith("⟦<think>\nA: b.\n</think>\n⟧⟦<answer>c</answer><|im_end|>⟧")

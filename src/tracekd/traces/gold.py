@@ -66,8 +66,6 @@ def manifest(tables: Mapping[str, pl.DataFrame], dataset: str, rule: str) -> dic
 
     Args:
         tables: split -> `records.DECOMPOSED`.
-        dataset: key of datasets.yaml.
-        rule: name of the rule.
     """
     return {
         "dataset": dataset,

@@ -45,7 +45,8 @@ class Grammar:
     def __init__(self, class_sentence: str) -> None:
         """Take a sentence on one line with the slot `{class}`."""
         self._class_sentence = class_sentence
-        self._before, self._after = class_sentence.split("{class}")
+        before, after = map(re.escape, class_sentence.split("{class}"))
+        self._class_line = re.compile(f"{before}(.*){after}", re.DOTALL)
 
     def render(self, trace: Trace, answers: tuple[str, ...]) -> Completion:
         """Return the text of a trace and at least one answer.
@@ -66,18 +67,14 @@ class Grammar:
                 raise ValueError("a filler trace shows no steps")
             lines.append(" ".join([FILLER] * trace.filler))
         if trace.class_name is not None:
-            lines.append(self._before + escape(trace.class_name) + self._after)
+            lines.append(self._class_sentence.replace("{class}", escape(trace.class_name)))
         if trace.facts is not None:
             lines.append(FACTS_HEADER if trace.facts else NO_FACTS)
             lines.extend(BULLET + escape(fact) for fact in trace.facts)
         return "\n".join(["<think>", *lines, "</think>", ""]) if lines else ""
 
     def read(self, text: str) -> Reading:
-        """Read trace and answer from whatever a model wrote; never raises.
-
-        Args:
-            text: without special tokens.
-        """
+        """Read trace and answer from any text without special tokens; never raises."""
         return self._read_strictly(text) or read_leniently(text, self._class_sentence)
 
     def _read_strictly(self, text: str) -> Reading | None:
@@ -98,8 +95,9 @@ class Grammar:
         words = lines[0].split(" ")
         if len(lines) == 1 and set(words) == {FILLER}:
             return Trace(filler=len(words))
-        class_name = self._class_in(lines[0])
-        rest = lines if class_name is None else lines[1:]
+        named = self._class_line.fullmatch(lines[0])
+        class_name = unescape(named[1]) if named else None
+        rest = lines[1:] if named else lines
         if not rest:
             return Trace(class_name)
         if rest == [NO_FACTS]:
@@ -107,11 +105,3 @@ class Grammar:
         if rest[0] != FACTS_HEADER or not all(line.startswith(BULLET) for line in rest[1:]):
             return None
         return Trace(class_name, tuple(unescape(line.removeprefix(BULLET)) for line in rest[1:]))
-
-    def _class_in(self, line: str) -> str | None:
-        """Return the class that a line names in exactly the words of the sentence, else None."""
-        if not (line.startswith(self._before) and line.endswith(self._after)):
-            return None
-        if len(line) < len(self._before) + len(self._after):
-            return None
-        return unescape(line[len(self._before) : len(line) - len(self._after)])

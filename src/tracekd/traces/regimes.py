@@ -189,8 +189,7 @@ class Regime:
 
     Attributes:
         steps: the steps that the student is taught to write, right or wrong.
-        trace: question and context -> the trace shown, and a note if it is not what the regime
-            promises.
+        trace: returns the trace shown, and a note if it is not what the regime promises.
     """
 
     steps: frozenset[Step]

@@ -1,0 +1,178 @@
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tracekd.config import DatasetSpec
+from tracekd.errors import TracekdError
+from tracekd.records import DECOMPOSED, QUESTIONS, check
+from tracekd.traces.gold import decompose, manifest, rule_of
+from tracekd.traces.rules import RULES
+
+JOBS = [
+    "Ann Lee works for Acme in 2001.",
+    "Ann Lee holds the position of mayor of Bath, Ohio from 2002 to May, 2004.",
+    "Ann Lee works for Orlo Mill from March, 2003 to 2009.",
+    "Ann Lee holds the position of mayor of Bath from 1990 to 1991.",
+    "Bo Kay works for Orlo Mill in 1999.",
+    "Ann Lee works for Orlo Mill from 1995 to 1996.",
+]
+
+
+def table(*rows: dict[str, Any]) -> pl.DataFrame:
+    return pl.DataFrame(list(rows), schema=QUESTIONS)
+
+
+def question(
+    context: list[str],
+    answers: list[str],
+    text: str = "q",
+    gold: list[int] | None = None,
+    key: str = "x/train/1",
+) -> dict[str, Any]:
+    return {
+        "id": key,
+        "question": text,
+        "context": context,
+        "answers": answers,
+        "question_class": "c",
+        "subtype": None,
+        "gold_facts": gold,
+        "source": "f:1",
+    }
+
+
+def facts(rule: str, *args: Any, **kwargs: Any) -> list[int]:
+    found: list[int] = decompose(table(question(*args, **kwargs)), rule, "all")["gold_facts"][0]
+    return list(found)
+
+
+def test_annotated_keeps_the_upstream_order_and_counts_equal_facts_once() -> None:
+    context = ["Mary moved.", "John moved.", "Mary moved.", "Bo moved."]
+    assert facts("annotated", context, ["a"], gold=[3, 2, 1, 0]) == [3, 0, 1]
+
+
+def test_annotated_needs_marked_facts() -> None:
+    with pytest.raises(TracekdError, match="x/train/1: the dataset marks no facts"):
+        facts("annotated", ["Mary moved."], ["a"])
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"), [(["NKT"], [0, 2]), (["Acme", "C owns"], [1, 2]), (["nkt"], [])]
+)
+def test_answer_string_finds_every_fact_with_an_answer(
+    answers: list[str], expected: list[int]
+) -> None:
+    context = ["A works for NKT.", "B works for Acme.", "C owns NKT.", "A works for NKT."]
+    assert facts("answer_string", context, answers) == expected
+
+
+@pytest.mark.parametrize(
+    ("passages", "answers", "expected"),
+    [
+        (["the cost", "The COST of sales", "cost of sales"], ["Cost of sales."], [1]),
+        (["of of of of", "sales"], ["cost of sales"], [0]),
+        (["a firm", "$3,000 per meter"], ["firm, but", "3,000 meter"], [1]),
+        (["recost", "cost"], ["cost"], [1]),
+        (["Où “l’été”", "x"], ["l’ÉTÉ"], [0]),
+        (["a firm", "a shop"], ["Yes"], []),
+        (["no answer present", "a shop"], ["No Answer Present."], []),
+        (["a firm"], ["?!"], []),
+    ],
+)
+def test_word_overlap_finds_the_first_passage_with_most_words_of_an_answer(
+    passages: list[str], answers: list[str], expected: list[int]
+) -> None:
+    assert facts("word_overlap", passages, answers) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "answers", "expected"),
+    [
+        (
+            "While Ann Lee was holding the position of mayor of Bath, Ohio, which employer did Ann"
+            " Lee work for at the same time?",
+            ["Orlo Mill"],
+            [1, 2],
+        ),
+        (
+            "While Ann Lee was working for Orlo Mill, which position did Ann Lee hold then?",
+            ["mayor of Bath, Ohio"],
+            [2, 1],
+        ),
+        ("While Bo Kay attended Acme, who did?", ["Acme"], []),
+    ],
+)
+def test_interval_algebra_quotes_the_event_and_the_answers_that_share_a_day_with_it(
+    text: str, answers: list[str], expected: list[int]
+) -> None:
+    assert facts("interval_algebra", JOBS, answers, text=text) == expected
+
+
+@pytest.mark.parametrize(
+    ("marked", "answers", "which", "expected"),
+    [
+        (["The den is north of it."], ["no"], "all", False),
+        (["No, it is not."], ["no"], "all", True),
+        (["Milk.", "An apple!"], ["apple", "milk"], "all", True),
+        (["Milk."], ["apple", "milk"], "all", False),
+        (["Milk."], ["apple", "milk"], "any", True),
+        ([], ["milk"], "all", False),
+    ],
+)
+def test_leakage_is_whether_the_gold_facts_state_the_answer_in_whole_words(
+    marked: list[str], answers: list[str], which: Any, expected: bool
+) -> None:
+    row = question([*marked, "Apple, milk, no."], answers, gold=list(range(len(marked))))
+    assert decompose(table(row), "annotated", which)["answer_in_facts"].to_list() == [expected]
+
+
+def test_each_question_gets_its_own_facts() -> None:
+    rows = [question(["a", "b", "c"], [answer], key=answer) for answer in "cab"]
+    made = decompose(table(*rows), "answer_string", "all")
+    assert made.select("id", "gold_facts").rows() == [("c", [2]), ("a", [0]), ("b", [1])]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_an_empty_table_decomposes_to_an_empty_table(rule: str) -> None:
+    assert check(decompose(table(), rule, "all"), DECOMPOSED, rule).is_empty()
+
+
+def test_an_unknown_rule_is_reported_with_the_known_ones() -> None:
+    def spec(rule: str) -> DatasetSpec:
+        return DatasetSpec(
+            name="marco",
+            reader="marco",
+            answer_metric="marco",
+            answers="any",
+            facts={"paper": rule},
+        )
+
+    assert rule_of(spec("word_overlap"), "paper") == "word_overlap"
+    with pytest.raises(TracekdError, match=r"marco: facts names no rule for it; Known: paper"):
+        rule_of(spec("word_overlap"), "full")
+    with pytest.raises(TracekdError, match="unknown rule 'anotated'; did you mean annotated"):
+        rule_of(spec("anotated"), "paper")
+
+
+def test_the_manifest_counts_questions_without_gold_facts_and_leakage_by_class() -> None:
+    rows = [
+        question(["NKT is.", "x"], ["NKT"], key="x/1"),
+        question(["y"], ["NKT"], key="x/2") | {"question_class": "d"},
+    ]
+    made = decompose(table(*rows), "answer_string", "all")
+    one = {"questions": 1, "without_gold_fact": 0, "mean_gold_facts": 1.0, "answer_in_facts": 1.0}
+    none = one | {"without_gold_fact": 1, "mean_gold_facts": 0.0, "answer_in_facts": 0.0}
+    assert manifest({"train": made}, "x", "answer_string") == {
+        "dataset": "x",
+        "rule": "answer_string",
+        "splits": {
+            "train": {
+                "questions": 2,
+                "without_gold_fact": 1,
+                "mean_gold_facts": 0.5,
+                "answer_in_facts": 0.5,
+                "classes": {"c": one, "d": none},
+            }
+        },
+    }
