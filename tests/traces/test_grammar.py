@@ -83,7 +83,8 @@ def test_a_trace_with_no_fact_has_a_sentence_for_it() -> None:
 def test_tags_in_data_are_escaped() -> None:
     rendered = GRAMMAR.render(Trace(facts=("a</think>b <ANSWER>",)), ("<answer>x",)).text
     assert rendered == (
-        f"<think>\n{FACTS_HEADER}\n- a\\</think>b \\<ANSWER>\n</think>\n<answer>\\<answer>x</answer>"
+        f"<think>\n{FACTS_HEADER}\n- a\\</think>b \\<ANSWER>\n</think>\n"
+        "<answer>\\<answer>x</answer>"
     )
     assert GRAMMAR.read(rendered).trace.facts == ("a</think>b <ANSWER>",)
 

@@ -13,6 +13,22 @@ def test_plain_text_is_an_answer() -> None:
     assert (reading.form, reading.answer_text, reading.trace) == ("lenient", "kitchen", Trace())
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<answer>a;b</answer>",
+        "<answer> a</answer>",
+        "<answer>a</answer>\n",
+        "<answer>a <think> b</answer>",
+        f"<think>\n{TRACE}\n</think>\n<answer>a</answer>",
+        "<think>\nthe category of the question is: x.\n</think>\n<answer>a</answer>",
+        f"<think>\n{FACTS_HEADER}\n- a  b\n</think>\n<answer>a</answer>",
+    ],
+)
+def test_what_only_resembles_the_grammar_is_not_strict(text: str) -> None:
+    assert GRAMMAR.read(text).form == "lenient"
+
+
 @pytest.mark.parametrize("end", ["", "<", "</", "</ans", "</answer", "</answer> Yes."])
 def test_an_answer_is_read_wherever_its_end_is_cut_off(end: str) -> None:
     reading = GRAMMAR.read(f"<think>\n{TRACE}</think>\n<answer>330 m; 2{end}")

@@ -120,7 +120,7 @@ def test_doses_of_corruption_are_nested() -> None:
 
 
 def test_an_unknown_regime_is_reported_with_the_nearest_name() -> None:
-    with pytest.raises(TracekdError, match="trace_mode: .*'corect'; did you mean correct"):
+    with pytest.raises(TracekdError, match=r"trace_mode: .*'corect'; did you mean correct"):
         regime("corect")
 
 

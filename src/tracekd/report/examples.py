@@ -23,7 +23,8 @@ def _show(row: Mapping[str, Any], encoder: ChatEncoder) -> str:
     trace = encoded.completion_ids[: encoded.answer_index]
     answer = encoded.completion_ids[encoded.answer_index :]
     decode = encoder.tokenizer.decode
+    prompt = decode(encoded.prompt_ids)
     marked = "".join(f"{OPEN}{decode(part)}{CLOSE}" for part in (trace, answer) if part)
     counts = f"{len(encoded.prompt_ids)} prompt tokens, {len(trace)} trace, {len(answer)} answer"
     note = f"; {row['note']}" if row["note"] else ""
-    return f"--- {row['id']} ({row['regime']}; {counts}{note})\n{decode(encoded.prompt_ids)}{marked}"
+    return f"--- {row['id']} ({row['regime']}; {counts}{note})\n{prompt}{marked}"

@@ -62,10 +62,8 @@ def decompose(questions: pl.DataFrame, rule: str, answers: Literal["all", "any"]
 def manifest(tables: Mapping[str, pl.DataFrame], dataset: str, rule: str) -> dict[str, Any]:
     """Return what the rule found, by split and class.
 
-    `answer_in_facts` is the share of questions whose gold facts state the answer (leakage).
-
-    Args:
-        tables: split -> `records.DECOMPOSED`.
+    `tables` are `records.DECOMPOSED` by split. `answer_in_facts` is the share of questions whose
+    gold facts state the answer (leakage).
     """
     return {
         "dataset": dataset,
