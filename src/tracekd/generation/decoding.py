@@ -13,14 +13,15 @@ from tracekd.generation.plain import up_to_stop
 _TOKENS_PER_PASS = {"cpu": 2048, "cuda": 16384}
 
 
-class Decoder:
-    """Greedy decoding with a packed model, several tokens of a row in each forward pass.
+class PackedDecoder:
+    """Greedy decoding that may gain several tokens of a row in each forward pass.
 
     The tokens are those of decoding one by one: in exact arithmetic always, in bf16 except for near
     ties, as between any two batch sizes.
 
     Attributes:
         model: reads the rows.
+        draft: most tokens to guess at once; 0 decodes one by one.
     """
 
     def __init__(
@@ -28,36 +29,24 @@ class Decoder:
         model: PackedModel,
         stops: frozenset[int],
         examples: Sequence[Sequence[int]] = (),
-        draft: int = DRAFT,
     ) -> None:
-        """Decode with `model`.
-
-        Args:
-            model: reads rows.
-            stops: tokens that end an answer.
-            examples: token sequences like those to be expected, to take guesses from.
-            draft: most tokens to guess at once; 0 decodes one by one.
-        """
-        self.model, self._stops, self._draft = model, stops, draft
+        """Decode with `model` until a token of `stops`; guess what comes next from `examples`."""
+        self.model, self._stops, self.draft = model, stops, DRAFT
         self._examples = Followers(examples)
 
     @torch.inference_mode()
     def generate(self, prompts: Sequence[Sequence[int]], limits: Sequence[int]) -> list[list[int]]:
         """Return the new tokens of each prompt; see `Backend`."""
         longest = max(len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True))
-        cache = self.model.cache(len(prompts), longest)
+        cache = RowCache(len(prompts), longest)
         answers = [[token] for token in self.read_prompts(cache, prompts)]
         self.finish(cache, prompts, answers, limits)
         return answers
 
     def read_prompts(self, cache: RowCache, prompts: Sequence[Sequence[int]]) -> list[int]:
-        """Fill the first columns of an empty cache; return the first token of each answer.
+        """Read prompts, none of them empty, into an empty cache; return each answer's first token.
 
         The tokens that all prompts begin with are read once.
-
-        Args:
-            cache: one row per prompt.
-            prompts: none of them empty.
         """
         budget = _TOKENS_PER_PASS.get(self.model.device.type, _TOKENS_PER_PASS["cpu"])
         shared = _common_prefix(prompts) if len(prompts) > 1 else 0
@@ -89,11 +78,11 @@ class Decoder:
             answers: changed in place; at least one token each.
             limits: most tokens of each.
         """
-        drafters = [Drafter(prompt, self._examples) for prompt in prompts]
-        for drafter, answer in zip(drafters, answers, strict=True):
-            drafter.add(answer)
-        #: Row of the cache -> index of its answer. In place of an answer that has ended comes the
-        #: last row.
+        drafters = [
+            Drafter([*prompt, *answer], self._examples)
+            for prompt, answer in zip(prompts, answers, strict=True)
+        ]
+        #: Row of the cache -> index of its answer. The last row replaces one that has ended.
         active = list(range(len(prompts)))
         while True:
             for place in reversed(range(len(active))):
@@ -106,7 +95,7 @@ class Decoder:
             if not active:
                 return
             drafts = [
-                drafters[row].guess(min(self._draft, limits[row] - len(answers[row]) - 1))
+                drafters[row].guess(min(self.draft, limits[row] - len(answers[row]) - 1))
                 for row in active
             ]
             news = [[answers[row][-1], *draft] for row, draft in zip(active, drafts, strict=True)]
@@ -128,25 +117,16 @@ def greedy(logits: torch.Tensor) -> list[int]:
 
 def agreement(own: Sequence[int], draft: Sequence[int]) -> int:
     """Return how many tokens at the start of a draft are the model's own ones."""
-    for place, token in enumerate(draft):
-        if own[place] != token:
-            return place
-    return len(draft)
+    return next((i for i, token in enumerate(draft) if own[i] != token), len(draft))
 
 
 def ends(parts: Sequence[Sequence[int]]) -> list[int]:
-    """Return where each part ends if they follow one another.
-
-    >>> ends([[5, 5], [7]])
-    [2, 3]
-    """
+    """Return where each part ends if they follow one another: [[5, 5], [7]] -> [2, 3]."""
     return list(accumulate(map(len, parts)))
 
 
 def _common_prefix(prompts: Sequence[Sequence[int]]) -> int:
     """Return how many tokens all prompts begin with; every prompt has at least one more."""
     shortest = min(map(len, prompts)) - 1
-    for place in range(shortest):
-        if any(prompt[place] != prompts[0][place] for prompt in prompts):
-            return place
-    return shortest
+    columns = enumerate(zip(*(prompt[:shortest] for prompt in prompts), strict=True))
+    return next((place for place, tokens in columns if len(set(tokens)) > 1), shortest)

@@ -1,10 +1,9 @@
-"""Guesses at the next tokens of an answer: what followed the same few tokens earlier.
+"""Guesses at the next tokens of an answer: what followed the last few tokens before.
 
-A trace quotes its context word for word and keeps to the form of the training completions, so the
-tokens that followed the last few ones in the prompt, or in training, are often the next ones. A
-guess never changes an answer: the model reads it in one pass and keeps only the tokens that it
-would have generated itself. A wrong guess costs the time spent on it, so a guess ends where it
-becomes doubtful.
+A trace quotes its context word for word and keeps to the form of the training completions, so
+guesses come from the prompt, the answer so far and training examples. They never change an answer:
+the model reads a guess in one pass and keeps only the tokens that it would have generated itself. A
+wrong guess costs the time spent on it, so a guess ends where it becomes doubtful.
 
 Sources: Leviathan et al. 2023 (arXiv 2211.17192) on verifying drafts; Saxena 2023 (prompt lookup
 decoding) on looking them up in the prompt.
@@ -45,27 +44,24 @@ class Followers:
 class Drafter:
     """Guesses for one row."""
 
-    def __init__(self, prompt: Sequence[int], examples: Followers) -> None:
-        """Look guesses up in the prompt, in the answer so far, and in training examples."""
+    def __init__(self, tokens: Sequence[int], examples: Followers) -> None:
+        """Read the row so far."""
         self._tokens: list[int] = []
-        self._tables = (Followers(), examples)
-        self.add(prompt)
+        self._own, self._examples = Followers(), examples
+        self.add(tokens)
 
     def add(self, tokens: Sequence[int]) -> None:
         """Append tokens to the row."""
         first = len(self._tokens)
         self._tokens += tokens
-        self._tables[0].count(self._tokens, first)
+        self._own.count(self._tokens, first)
 
     def guess(self, most: int) -> list[int]:
         """Return up to `most` tokens that may come next."""
         known = self._tokens[-max(CONTEXTS) :]
         guessed: list[int] = []
         confidence = 1.0
-        while len(guessed) < most:
-            counts = self._followers([*known, *guessed])
-            if counts is None:
-                break
+        while len(guessed) < most and (counts := self._followers([*known, *guessed])):
             token, count = counts.most_common(1)[0]
             confidence *= count / counts.total()
             if confidence < _CONFIDENCE:
@@ -75,8 +71,6 @@ class Drafter:
 
     def _followers(self, tokens: list[int]) -> Counter[int] | None:
         """Return what followed the longest known context, in the row itself before the examples."""
-        for size in CONTEXTS:
-            for table in self._tables:
-                if counts := table.of(tokens[-size:]):
-                    return counts
-        return None
+        contexts = [tokens[-size:] for size in CONTEXTS]
+        found = (table.of(c) for c in contexts for table in (self._own, self._examples))
+        return next((counts for counts in found if counts), None)

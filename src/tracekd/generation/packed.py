@@ -9,8 +9,8 @@ Norms, products with weights and the output head see the T tokens and nothing el
 knows of rows. Rejected draft tokens need no care: the next tokens overwrite their columns.
 
 The model's own forward pass is used; its attention function is replaced through the interface that
-transformers has for it. `pack` tries this on a short batch first, as not every architecture allows
-it: some keep state outside attention or compute attention in their own way.
+transformers has for it. Not every architecture allows that: some keep state outside attention or
+compute attention in their own way. `pack` tries it on a short batch.
 """
 
 import sys
@@ -26,33 +26,39 @@ if TYPE_CHECKING:
 
 #: The name under which transformers knows `_attend`.
 _ATTENTION = "tracekd_packed"
-#: Kinds of layer that `_attend` computes, as `layer_types` in a model's configuration calls them.
+#: What `_attend` computes, in the words of a configuration's `layer_types`.
 _LAYER_TYPES = {"full_attention", "sliding_attention"}
-#: Largest relative difference of logits by which a packed pass may differ from a plain one.
-_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}
-_TOLERANCE_IN_HALF_PRECISION = 0.1
+#: Rows to try a model on, of tokens that every vocabulary has, and how many the first pass reads.
+_TRIAL = ((5, 1, 4, 2, 3, 5, 2), (3, 1, 2))
+_FIRST_PASS = (4, 1)
+#: By how much, relative to their spread, logits of a packed and of a plain pass may differ.
+_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.1}
 
 
 class RowCache:
-    """Keys and values of all rows and layers; a layer's memory is allocated at its first use."""
+    """Keys and values of all rows and layers; a layer's memory is allocated at its first use.
+
+    Attributes:
+        layers: layer -> keys and values, each [rows, key heads, columns, width].
+    """
 
     def __init__(self, rows: int, columns: int) -> None:
         """Make room for `rows` rows of at most `columns` tokens each."""
         self._rows, self._columns = rows, columns
-        #: Layer -> keys and values, each [rows, key heads, columns, width].
         self.layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def layer(
         self, number: int, key: torch.Tensor, value: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return all keys and values of a layer; the arguments are [1, key heads, T, width]."""
+        """Return all keys and values of a layer; `key` and `value` are as in `_attend`."""
         if number not in self.layers:
             # Zeros, since masked columns are still multiplied, and must be finite.
-            self.layers[number] = (self._room(key), self._room(value))
+            keys, values = (
+                like.new_zeros(self._rows, like.shape[1], self._columns, like.shape[3])
+                for like in (key, value)
+            )
+            self.layers[number] = keys, values
         return self.layers[number]
-
-    def _room(self, like: torch.Tensor) -> torch.Tensor:
-        return like.new_zeros(self._rows, like.shape[1], self._columns, like.shape[3])
 
     def copy(self, source: int, target: int, columns: int) -> None:
         """Overwrite the first columns of one row with those of another."""
@@ -60,25 +66,20 @@ class RowCache:
             for part in pair:
                 part[target, :, :columns] = part[source, :, :columns]
 
-    def rows(self, rows: Sequence[int], columns: int) -> "RowCache":
-        """Return a new cache that starts with the first columns of these rows of this one.
-
-        It may be narrower than this one, if none of the rows has more columns filled.
-        """
-        chosen = RowCache(len(rows), columns)
-        shared = min(columns, self._columns)
-        for number, (keys, values) in self.layers.items():
-            for old, new in zip(
-                (keys, values), chosen.layer(number, keys[:1], values[:1]), strict=True
-            ):
-                new[:, :, :shared] = old[torch.tensor(rows, device=old.device), :, :shared]
-        return chosen
-
     def spread(self, columns: int) -> None:
         """Give all rows the first columns of row 0."""
         for pair in self.layers.values():
             for part in pair:
                 part[1:, :, :columns] = part[:1, :, :columns]
+
+    def rows(self, rows: Sequence[int], columns: int) -> "RowCache":
+        """Return a new cache that starts with these rows; it may be narrower if they are."""
+        chosen = RowCache(len(rows), columns)
+        shared = min(columns, self._columns)
+        for number, old in self.layers.items():
+            for part, copied in zip(old, chosen.layer(number, *old), strict=True):
+                copied[:, :, :shared] = part[list(rows), :, :shared]
+        return chosen
 
 
 class PackedModel:
@@ -94,12 +95,7 @@ class PackedModel:
 
         AttentionInterface.register(_ATTENTION, _attend)
         model.set_attn_implementation(_ATTENTION)
-        self._model = model
-        self.device = model.device
-
-    def cache(self, rows: int, columns: int) -> RowCache:
-        """Return room for `rows` rows of at most `columns` tokens each."""
-        return RowCache(rows, columns)
+        self._model, self.device = model, model.device
 
     def logits(
         self,
@@ -113,15 +109,14 @@ class PackedModel:
 
         Args:
             cache: grows by the new tokens.
-            first: the first of the rows; the others follow it.
+            first: the first of the rows.
             news: what each row adds, at least one token.
             starts: the position of each row's first new token; the columns before it are filled.
             kept: which of the packed tokens to return logits for, as indexes into them.
         """
         layout = _Layout(cache, first, [len(new) for new in news], starts, self.device)
-        ids = torch.tensor([[token for new in news for token in new]], device=self.device)
         output = self._model(
-            input_ids=ids,
+            input_ids=torch.tensor([[token for new in news for token in new]], device=self.device),
             position_ids=layout.positions[None],
             use_cache=False,
             logits_to_keep=torch.tensor(kept, device=self.device),
@@ -132,24 +127,23 @@ class PackedModel:
 
 
 def pack(model: "PreTrainedModel") -> PackedModel | None:
-    """Return the model for packed decoding; None, with its own attention, if that does not fit it.
-
-    Whether it fits is tried on a short batch of two rows. If it does not, the reason is printed.
-    """
+    """Return the model for packed decoding, or None and print why that does not fit the model."""
     from tracekd.models.sources import quiet_transformers
 
     try:
         plain = torch.cat([row_logits(model, row) for row in _TRIAL])
         with quiet_transformers():
             packed = PackedModel(model)
-        reason = _layers_outside_attention(model) or _difference(plain, packed)
+        types = getattr(model.config.get_text_config(), "layer_types", None) or ()
+        others = ", ".join(sorted(set(types) - _LAYER_TYPES))
+        reason = f"layers of type {others}" if others else _difference(plain, packed)
     except Exception as error:  # an unknown architecture may raise anything
         reason = f"{type(error).__name__}: {error}"
     if not reason:
         return packed
     print(
-        f"{type(model).__name__} does not allow packed decoding ({reason}); using the slower "
-        "`generate` of transformers",
+        f"{type(model).__name__}: no packed decoding ({reason}); using `generate` of transformers, "
+        "which is slower",
         file=sys.stderr,
     )
     with quiet_transformers():
@@ -157,33 +151,22 @@ def pack(model: "PreTrainedModel") -> PackedModel | None:
     return None
 
 
-#: Two rows of tokens that every vocabulary has, and how many of each the first pass reads.
-_TRIAL = ([5, 1, 4, 2, 3, 5, 2], [3, 1, 2])
-_READ_FIRST = (4, 1)
-
-
-def _layers_outside_attention(model: "PreTrainedModel") -> str:
-    types = getattr(model.config.get_text_config(), "layer_types", None) or ()
-    others = sorted(set(types) - _LAYER_TYPES)
-    return f"its layer_types are {', '.join(others)}" if others else ""
-
-
 @torch.inference_mode()
 def _difference(plain: torch.Tensor, packed: PackedModel) -> str:
-    """Return how packed passes over `_TRIAL` differ from `plain` logits; "" if they are close."""
-    cache = packed.cache(len(_TRIAL), max(map(len, _TRIAL)))
-    begun = [row[:count] for row, count in zip(_TRIAL, _READ_FIRST, strict=True)]
-    rest = [row[count:] for row, count in zip(_TRIAL, _READ_FIRST, strict=True)]
-    found = []
-    for news, starts in ((begun, [0, 0]), (rest, list(_READ_FIRST))):
-        made = packed.logits(cache, 0, news, starts, range(sum(map(len, news))))
-        found.append(torch.split(made, [len(new) for new in news]))
-    got = torch.cat([part for row in zip(*found, strict=True) for part in row]).double()
+    """Return how two packed passes over `_TRIAL` differ from `plain`; "" if they are close."""
+    cache = RowCache(len(_TRIAL), max(map(len, _TRIAL)))
+    begun = [row[:count] for row, count in zip(_TRIAL, _FIRST_PASS, strict=True)]
+    rest = [row[count:] for row, count in zip(_TRIAL, _FIRST_PASS, strict=True)]
+    passes = []
+    for news, starts in ((begun, (0, 0)), (rest, _FIRST_PASS)):
+        logits = packed.logits(cache, 0, news, starts, range(sum(map(len, news))))
+        passes.append(torch.split(logits, [len(new) for new in news]))
+    found = torch.cat([part for row in zip(*passes, strict=True) for part in row]).double()
     expected = plain.double()
     spread = expected - expected.mean(dim=-1, keepdim=True)  # a constant changes no prediction
-    relative = float((got - expected).norm() / spread.norm())
-    tolerance = _TOLERANCE.get(plain.dtype, _TOLERANCE_IN_HALF_PRECISION)
-    return "" if relative <= tolerance else f"its logits differ by {relative:.1%}"
+    difference = float((found - expected).norm() / spread.norm())
+    close = difference <= _TOLERANCE.get(plain.dtype, 1e-6)
+    return "" if close else f"its logits differ by {difference:.1%}"
 
 
 class _Layout:
@@ -191,11 +174,10 @@ class _Layout:
 
     Attributes:
         cache: of all rows.
-        rows: the rows that take part.
+        rows: those that take part.
         width: most new tokens of a row.
         columns: columns of the cache that any of the rows has filled afterwards.
-        slots: each token's row, [T].
-        positions: each token's position, [T].
+        slots, positions: each token's row and position, [T].
         places: each token's index in [rows * width].
     """
 
@@ -209,11 +191,10 @@ class _Layout:
     ) -> None:
         self.cache, self.rows, self.width = cache, slice(first, first + len(counts)), max(counts)
         self.columns = max(start + count for start, count in zip(starts, counts, strict=True))
-        count, start = torch.tensor(counts), torch.tensor(starts)
         offset = torch.arange(self.width)
-        places = (offset < count[:, None]).flatten().nonzero().squeeze(1)
-        positions = start[:, None] + offset
-        self._positions = positions.to(device)  # [rows, width]
+        places = (offset < torch.tensor(counts)[:, None]).flatten().nonzero().squeeze(1)
+        positions = torch.tensor(starts)[:, None] + offset
+        self._positions = positions.to(device)
         self.positions = positions.flatten()[places].to(device)
         self.slots = (first + places // self.width).to(device)
         self.places = places.to(device)
@@ -254,21 +235,20 @@ def _attend(
         if options.get(unknown) is not None:
             raise NotImplementedError(f"{type(module).__name__} has {unknown}")
     layout: _Layout = options["packed"]
-    heads, width = query.shape[1], query.shape[3]
-    key_heads = key.shape[1]
     keys, values = layout.cache.layer(module.layer_idx, key, value)
     keys[layout.slots, :, layout.positions] = key[0].transpose(0, 1)
     values[layout.slots, :, layout.positions] = value[0].transpose(0, 1)
-    part = (layout.rows, slice(None), slice(layout.columns))
-    rows, groups = len(keys[layout.rows]), heads // key_heads
+    keys, values = (part[layout.rows, :, : layout.columns] for part in (keys, values))
+    heads, width, rows, key_heads = query.shape[1], query.shape[3], *keys.shape[:2]
     padded = query.new_zeros(rows * layout.width, heads, width)
     padded[layout.places] = query[0].transpose(0, 1)
     # Heads that share keys follow one another, as further queries: [rows, key heads, G * w, width].
-    shared = padded.view(rows, layout.width, key_heads, groups, width).permute(0, 2, 3, 1, 4)
+    shared = padded.view(rows, layout.width, key_heads, -1, width).permute(0, 2, 3, 1, 4)
+    groups = shared.shape[2]
     attended = torch.nn.functional.scaled_dot_product_attention(
         shared.reshape(rows, key_heads, -1, width),
-        keys[part],
-        values[part],
+        keys,
+        values,
         attn_mask=layout.mask(groups, options.get("sliding_window"), query),
         scale=options.get("scaling"),
     )

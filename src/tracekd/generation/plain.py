@@ -9,46 +9,41 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def generate(
-    model: "PreTrainedModel",
-    prompts: Sequence[Sequence[int]],
-    limits: Sequence[int],
-    stops: frozenset[int],
-) -> list[list[int]]:
-    """Return the greedy answer to each prompt, as `Backend.generate` does.
+class PlainDecoder:
+    """Greedy decoding of batches that are padded on the left."""
 
-    The batch is padded on the left.
+    def __init__(self, model: "PreTrainedModel", stops: frozenset[int]) -> None:
+        """Decode with `model` until a token of `stops`, of which there is at least one.
 
-    Args:
-        model: its generation settings are replaced by greedy ones; many models come with settings
-            for sampling and with penalties.
-        prompts: not empty, none of them empty.
-        limits: how many new tokens each may have, at least one.
-        stops: tokens that end an answer; at least one.
-    """
-    from transformers import GenerationConfig
+        The model's generation settings are replaced: many come with sampling and penalties.
+        """
+        from transformers import GenerationConfig
 
-    model.generation_config = GenerationConfig(
-        do_sample=False, eos_token_id=sorted(stops), pad_token_id=min(stops)
-    )
-    width = max(map(len, prompts))
-    ids = torch.tensor([[min(stops)] * (width - len(row)) + list(row) for row in prompts])
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts])
-    with torch.inference_mode():
-        output = model.generate(
-            input_ids=ids.to(model.device),
-            attention_mask=mask.to(model.device),
+        self.model, self._stops = model, stops
+        model.generation_config = GenerationConfig(
+            do_sample=False, eos_token_id=sorted(stops), pad_token_id=min(stops)
+        )
+
+    @torch.inference_mode()
+    def generate(self, prompts: Sequence[Sequence[int]], limits: Sequence[int]) -> list[list[int]]:
+        """Return the new tokens of each prompt; see `Backend`."""
+        width = max(map(len, prompts))
+        ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in prompts])
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts])
+        output = self.model.generate(
+            input_ids=ids.to(self.model.device),
+            attention_mask=mask.to(self.model.device),
             max_new_tokens=max(limits),
         )
-    made = output[:, width:].tolist()
-    return [up_to_stop(row[:most], stops) for row, most in zip(made, limits, strict=True)]
+        new = output[:, width:].tolist()
+        return [up_to_stop(row[:most], self._stops) for row, most in zip(new, limits, strict=True)]
 
 
+@torch.inference_mode()
 def row_logits(model: "PreTrainedModel", row: Sequence[int]) -> torch.Tensor:
     """Return the logits after each token of one row, [tokens, vocabulary], from a plain pass."""
-    with torch.inference_mode():
-        ids = torch.tensor([list(row)], device=model.device)
-        logits: torch.Tensor = model(input_ids=ids, use_cache=False).logits[0]
+    ids = torch.tensor([list(row)], device=model.device)
+    logits: torch.Tensor = model(input_ids=ids, use_cache=False).logits[0]
     return logits
 
 

@@ -60,6 +60,7 @@ def predict(
     given = Student(
         load=lambda where: load_student(spec, student, where),
         device=device,
+        encoder=encoder,
         stops=stop_ids(locate(spec), encoder),
         max_length=spec.max_length,
         examples=[_example_ids(encoder, row) for row in examples],
@@ -68,9 +69,8 @@ def predict(
     with progress_folder("infer", key) as folder, PartialResults(folder / "answers.jsonl") as kept:
         backend = module.make(given)
         started = time.perf_counter()
-        predictions = generate(
-            backend, encoder, given, rows, params.model_copy(update={"batch_size": size}), kept
-        )
+        sized = params.model_copy(update={"batch_size": size})
+        predictions = generate(backend, given, rows, sized, kept)
         seconds = time.perf_counter() - started
     tokens = sum(row["completion_tokens"] for row in predictions)
     return predictions, {
@@ -106,7 +106,6 @@ def student_key(
 
 def generate(
     backend: Backend,
-    encoder: ChatEncoder,
     student: Student,
     rows: Sequence[Row],
     params: InferParams,
@@ -117,6 +116,7 @@ def generate(
     A prompt that leaves no room within the model's length is not run ("prompt_too_long"); an answer
     ends at a stop token ("stop") or at the limit of new tokens or of the model ("length").
     """
+    encoder = student.encoder
     prompts = [encoder.prompt_ids(row["system"], row["prompt"]) for row in rows]
     room = [min(params.max_new_tokens, student.max_length - len(prompt)) for prompt in prompts]
     fitting = [row for row, new_tokens in enumerate(room) if new_tokens > 0]

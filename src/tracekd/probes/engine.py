@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from tracekd.generation.decoding import Decoder
+    from tracekd.generation.decoding import PackedDecoder
     from tracekd.generation.packed import PackedModel, RowCache
+    from tracekd.generation.plain import PlainDecoder
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,14 @@ class ProbeEngine:
             stops: tokens that end an answer.
             batch_size: traces that are answered together.
         """
-        from tracekd.generation.decoding import Decoder
+        from tracekd.generation.decoding import PackedDecoder
         from tracekd.generation.packed import pack
+        from tracekd.generation.plain import PlainDecoder
 
-        self._model, self.stops, self._batch_size = model, stops, batch_size
+        self.stops, self._batch_size = stops, batch_size
         packed = pack(model)
-        self._decoder = Decoder(packed, stops) if packed else None
+        self._packed = PackedDecoder(packed, stops) if packed else None
+        self._plain = PlainDecoder(model, stops)
 
     def answer(
         self,
@@ -98,10 +101,10 @@ class ProbeEngine:
         def compute(batch: list[int]) -> list[list[Any]]:
             chosen = [requests[place] for place in batch]
             with torch.inference_mode():
-                if self._decoder is None:
-                    replies = self._plain(prompts, chosen)
+                if self._packed is None:
+                    replies = _plain_replies(self._plain, prompts, chosen)
                 else:
-                    replies = self._packed(self._decoder, prompts, chosen)
+                    replies = self._packed_replies(self._packed, prompts, chosen)
             return [[reply.ids, reply.gold_logprob] for reply in replies]
 
         found = in_batches(self._batches(prompts, requests), compute, partial, "probes")
@@ -122,26 +125,17 @@ class ProbeEngine:
             for batch in length_batches(lengths, together)
         ]
 
-    def _plain(
-        self, prompts: Sequence[Sequence[int]], requests: list[ProbeRequest]
+    def _packed_replies(
+        self,
+        decoder: "PackedDecoder",
+        prompts: Sequence[Sequence[int]],
+        requests: list[ProbeRequest],
     ) -> list[ProbeReply]:
-        from tracekd.generation import plain
+        from tracekd.generation.packed import RowCache
 
-        given = [[*prompts[request.prompt], *request.forced] for request in requests]
-        limits = [request.limit for request in requests]
-        answers = plain.generate(self._model, given, limits, self.stops)
-        replies = []
-        for row, request, ids in zip(given, requests, answers, strict=True):
-            logits = plain.row_logits(self._model, [*row, *request.gold])[len(row) - 1 :]
-            replies.append(ProbeReply(ids, _logprob(logits, request.gold)))
-        return replies
-
-    def _packed(
-        self, decoder: "Decoder", prompts: Sequence[Sequence[int]], requests: list[ProbeRequest]
-    ) -> list[ProbeReply]:
         needed = list(dict.fromkeys(request.prompt for request in requests))
         read = [prompts[index] for index in needed]
-        cache = decoder.model.cache(len(read), max(map(len, read)))
+        cache = RowCache(len(read), max(map(len, read)))
         decoder.read_prompts(cache, read)
         found: dict[int, ProbeReply] = {}
         for part in length_batches([len(request.forced) for request in requests], self._batch_size):
@@ -157,6 +151,20 @@ class ProbeEngine:
             decoder.finish(copied, given, answers, [request.limit for request in chosen])
             found.update(zip(part, replies, strict=True))
         return [found[place] for place in range(len(requests))]
+
+
+def _plain_replies(
+    decoder: "PlainDecoder", prompts: Sequence[Sequence[int]], requests: list[ProbeRequest]
+) -> list[ProbeReply]:
+    from tracekd.generation.plain import row_logits
+
+    given = [[*prompts[request.prompt], *request.forced] for request in requests]
+    answers = decoder.generate(given, [request.limit for request in requests])
+    replies = []
+    for row, request, ids in zip(given, requests, answers, strict=True):
+        logits = row_logits(decoder.model, [*row, *request.gold])[len(row) - 1 :]
+        replies.append(ProbeReply(ids, _logprob(logits, request.gold)))
+    return replies
 
 
 def _verify_gold(

@@ -34,6 +34,7 @@ class Student:
     Attributes:
         load: loads the student, adapter merged, onto a device, ready for generation.
         device: where to compute, and in which number format.
+        encoder: turns text into the model's tokens and back.
         stops: tokens that end an answer.
         max_length: longest prompt and answer together, in tokens.
         examples: token sequences like those to be expected; they may save time, and change nothing.
@@ -41,6 +42,7 @@ class Student:
 
     load: "Callable[[Device], PreTrainedModel]"
     device: "Device"
+    encoder: "ChatEncoder"
     stops: frozenset[int]
     max_length: int
     examples: Sequence[Sequence[int]] = ()

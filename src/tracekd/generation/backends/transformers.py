@@ -1,29 +1,15 @@
-"""A model of transformers in this process: packed decoding, or `generate` if that does not fit."""
+"""A model of transformers in this process, on any device."""
 
-from collections.abc import Sequence
-
-from tracekd.generation.backends import Student
+from tracekd.generation.backends import Backend, Student
 
 
-class TransformersBackend:
-    """The student in this process, on any device."""
+def make(student: Student) -> Backend:
+    """Load the student; return packed decoding, or `generate` if the model does not allow that."""
+    from tracekd.generation.decoding import PackedDecoder
+    from tracekd.generation.packed import pack
+    from tracekd.generation.plain import PlainDecoder
 
-    def __init__(self, student: Student) -> None:
-        """Load the student and find out how it can generate."""
-        from tracekd.generation.decoding import Decoder
-        from tracekd.generation.packed import pack
-
-        self._model, self._stops = student.load(student.device), student.stops
-        packed = pack(self._model)
-        self._decoder = Decoder(packed, self._stops, student.examples) if packed else None
-
-    def generate(self, prompts: Sequence[Sequence[int]], limits: Sequence[int]) -> list[list[int]]:
-        """Return the new tokens of each prompt; see `Backend`."""
-        from tracekd.generation import plain
-
-        if self._decoder is not None:
-            return self._decoder.generate(prompts, limits)
-        return plain.generate(self._model, prompts, limits, self._stops)
-
-
-make = TransformersBackend
+    model = student.load(student.device)
+    if packed := pack(model):
+        return PackedDecoder(packed, student.stops, student.examples)
+    return PlainDecoder(model, student.stops)
