@@ -1,42 +1,55 @@
-from pathlib import Path
-
 import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
-from tracekd.config import load_model
-from tracekd.models.devices import Device
-from tracekd.models.loading import load_base, load_encoder
+from tracekd.models.encoding import ChatEncoder
+from tracekd.models.tiny import tiny_tokenizer
 
-ROOT = Path(__file__).resolve().parents[2]
+SIZES = {
+    "vocab_size": 800,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "initializer_range": 0.5,  # less, and greedy answers repeat one token
+}
+#: Small models by what is special about their attention.
+KINDS = {
+    "llama": ("llama", {}),
+    "qwen3": ("qwen3", {"head_dim": 16}),
+    "sliding window": (
+        "qwen2",
+        {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1},
+    ),
+    "soft cap": ("gemma2", {"head_dim": 16}),
+    "sinks": ("gpt_oss", {"head_dim": 16, "num_local_experts": 2, "num_experts_per_tok": 1}),
+    "state outside attention": ("lfm2", {"layer_types": ["conv", "full_attention"]}),
+    "attention of its own": ("bloom", {"n_layer": 2, "n_head": 4}),
+}
 
 
 @pytest.fixture(autouse=True)
-def cache(monkeypatch, tmp_path_factory):
-    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path_factory.getbasetemp() / "model-cache"))
-
-
-@pytest.fixture
-def student():
-    """Return a function that makes the same talkative tiny model each time, and its encoder."""
-    import torch
-
+def one_thread():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-
-    def make(name="tiny_llama", dtype=torch.float32):
-        spec = load_model(ROOT / "models.yaml", name)
-        model = load_base(name, spec, Device(torch.device("cpu"), dtype))
-        torch.manual_seed(0)
-        for key, weight in model.named_parameters():
-            if "proj" in key:  # as built, the layers are too weak to say anything but one token
-                torch.nn.init.normal_(weight, std=0.3)
-        return model, load_encoder(name, spec)
-
-    yield make
+    yield
     torch.set_num_threads(threads)
 
 
 @pytest.fixture
-def cpu():
-    import torch
+def tiny():
+    """Return a function that makes the same small random model of a kind each time."""
 
-    return Device(torch.device("cpu"), torch.float32)
+    def make(kind="llama", dtype=torch.float32):
+        name, settings = KINDS[kind]
+        config = AutoConfig.for_model(name, **{**SIZES, "pad_token_id": 0, **settings})
+        torch.manual_seed(1)
+        return AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def encoder():
+    return ChatEncoder(tiny_tokenizer("llama"))

@@ -1,54 +1,23 @@
+import os
+import signal
 import sys
-from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import polars as pl
 import pytest
+import torch
 
-from tracekd import records, tables
-from tracekd.config import InferParams, TrainParams, load_model
-from tracekd.generation.backends import BACKENDS, Student, make_backend, stop_ids
-from tracekd.generation.run import answer_rows, generate
+from tracekd import records
+from tracekd.config import InferParams, ModelSpec
+from tracekd.generation import run
+from tracekd.generation.backends import Student, stop_ids
+from tracekd.generation.run import generate, predict
 from tracekd.models.devices import Device
-from tracekd.models.loading import load_base, load_encoder
-from tracekd.progress import Journal
-from tracekd.training.run import train_adapter
+from tracekd.progress import PartialResults, Stopped
 
-ROOT = Path(__file__).resolve().parents[2]
-PARAMS = InferParams(batch_size=4, max_new_tokens=12)
-
-
-@pytest.fixture(autouse=True)
-def cache(monkeypatch, tmp_path_factory):
-    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path_factory.getbasetemp() / "model-cache"))
-
-
-def spec(name):
-    return load_model(ROOT / "models.yaml", name)
-
-
-@pytest.fixture
-def tiny(request):
-    import torch
-
-    name = getattr(request, "param", "tiny_llama")
-    device = Device(torch.device("cpu"), torch.float32)
-    model, encoder = load_base(name, spec(name), device), load_encoder(name, spec(name))
-    torch.manual_seed(0)
-    for key, weight in model.named_parameters():
-        if "proj" in key:  # as built, the layers are too weak to say anything but the last token
-            torch.nn.init.normal_(weight, std=0.3)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    given = Student(model, encoder, stop_ids(model, encoder), device, 4096)
-    yield model, encoder, make_backend("transformers", given)
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def journal(tmp_path):
-    with Journal(tmp_path / "journal") as opened:
-        yield opened
+PARAMS = InferParams(backend="transformers", batch_size=4, max_new_tokens=12)
+SPEC = ModelSpec(name="tiny", path="nowhere", max_length=4096)
+CPU = Device(torch.device("cpu"), torch.float32)
 
 
 def rows(count):
@@ -58,145 +27,196 @@ def rows(count):
             "system": "You are helpful.",
             "prompt": "Mary is here. " * (number % 5) + f"Where is number {number}?",
             "completion": "<answer>no</answer>",
-            "answer_start": 0,
         }
         for number in range(count)
     ]
 
 
 class Scripted:
-    """A backend that says the same to everything."""
+    """A backend that answers every prompt alike, or as `answer` does."""
 
-    def __init__(self, said, batches=1):
-        self.said, self.sizes, self.batches = said, [], batches
+    def __init__(self, answer):
+        self.answer, self.sizes = answer, []
 
     def generate(self, prompts, limits):
         self.sizes.append(len(prompts))
-        return [self.said[:limit] for limit in limits]
+        answer = self.answer if callable(self.answer) else lambda _: self.answer
+        return [answer(prompt)[:limit] for prompt, limit in zip(prompts, limits, strict=True)]
 
 
-def test_answers_come_back_in_the_order_of_the_rows(tiny, journal):
-    model, encoder, backend = tiny
-    stops = stop_ids(model, encoder)
-    made = generate(backend, encoder, rows(9), PARAMS, 4096, stops, journal)
-    for row, answer in zip(rows(9), made, strict=True):
-        assert answer == generate(backend, encoder, [row], PARAMS, 4096, stops, journal)[0]
-        assert answer.prompt_tokens == len(encoder.prompt_ids(row["system"], row["prompt"]))
+@pytest.fixture
+def answers(encoder, tmp_path):
+    """Return a function that lets a scripted backend answer some rows."""
+
+    def answers(backend, count=1, max_length=4096, **params):
+        student = Student(None, CPU, encoder, frozenset({encoder.end_of_turn}), max_length)
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.jsonl"
+        settings = PARAMS.model_copy(update=params)
+        with PartialResults(path) as kept:
+            return generate(backend, student, rows(count), settings, kept)
+
+    return answers
 
 
-def test_end_of_turn_stops_and_is_neither_counted_nor_shown(tiny, journal):
-    model, encoder, _ = tiny
-    said = [*encoder.plain_ids("yes </think>"), encoder.end_of_turn]
-    answer = generate(
-        Scripted(said), encoder, rows(1), PARAMS, 4096, stop_ids(model, encoder), journal
-    )[0]
-    assert (answer.text, answer.finish_reason) == ("yes </think>", "stop")
-    assert answer.completion_tokens == len(said) - 1
+def test_predictions_come_in_the_order_of_the_rows(encoder, answers):
+    backend = Scripted(lambda prompt: [*prompt[-3:], encoder.end_of_turn])
+    for row, found in zip(rows(9), answers(backend, 9), strict=True):
+        prompt = encoder.prompt_ids(row["system"], row["prompt"])
+        assert found["id"] == row["id"]
+        assert found["prompt_tokens"] == len(prompt)
+        assert found["text"] == encoder.decode(prompt[-3:])
+    assert backend.sizes == [4, 4, 1]
 
 
-def test_text_is_byte_faithful(tiny, journal):
-    model, encoder, _ = tiny
-    text = " a , b 's  .\n caf\u00e9 "
-    said = [*encoder.plain_ids(text), encoder.end_of_turn]
-    params = InferParams(batch_size=1, max_new_tokens=99)
-    stops = stop_ids(model, encoder)
-    assert generate(Scripted(said), encoder, rows(1), params, 4096, stops, journal)[0].text == text
+def test_end_of_turn_stops_and_is_neither_counted_nor_shown(encoder, answers):
+    text = " a , b 's  .\n caf\u00e9 </think>"
+    ids = encoder.plain_ids(text)
+    (found,) = answers(Scripted([*ids, encoder.end_of_turn]), max_new_tokens=99)
+    assert found["text"] == text
+    assert (found["finish_reason"], found["completion_tokens"]) == ("stop", len(ids))
 
 
-def test_answer_without_end_is_cut_at_the_limit(tiny, journal):
-    model, encoder, _ = tiny
-    stops = stop_ids(model, encoder)
-    answer = generate(Scripted([5] * 99), encoder, rows(1), PARAMS, 4096, stops, journal)[0]
-    assert (answer.finish_reason, answer.completion_tokens) == ("length", 12)
+def test_an_answer_without_end_is_cut_at_the_limit(answers):
+    (found,) = answers(Scripted([5] * 99))
+    assert (found["finish_reason"], found["completion_tokens"]) == ("length", 12)
 
 
-def test_prompt_longer_than_the_model_is_not_run_and_says_so(tiny, journal):
-    model, encoder, _ = tiny
+def test_a_prompt_that_is_too_long_for_the_model_is_not_run(encoder, answers):
     lengths = [len(encoder.prompt_ids(row["system"], row["prompt"])) for row in rows(5)]
-    limit = lengths[3]
     backend = Scripted([5] * 99)
-    made = generate(backend, encoder, rows(5), PARAMS, limit, stop_ids(model, encoder), journal)
-    assert [answer.finish_reason for answer in made] == ["length"] * 3 + ["prompt_too_long"] * 2
-    assert made[4].text == ""
-    assert (made[4].prompt_tokens, made[4].completion_tokens) == (lengths[4], 0)
-    assert made[0].completion_tokens == min(12, limit - lengths[0])
+    found = answers(backend, 5, max_length=lengths[3])
+    assert [one["finish_reason"] for one in found] == ["length"] * 3 + ["prompt_too_long"] * 2
+    assert (found[4]["text"], found[4]["prompt_tokens"], found[4]["completion_tokens"]) == (
+        *("", lengths[4]),
+        0,
+    )
+    assert found[0]["completion_tokens"] == min(12, lengths[3] - lengths[0])
     assert backend.sizes == [3]
 
 
-def test_backend_is_given_as_many_batches_at_once_as_it_wants(tiny, journal):
-    model, encoder, _ = tiny
-    stops = stop_ids(model, encoder)
-    for batches, sizes in ((1, [4, 4, 1]), (2, [8, 1]), (64, [9])):
-        backend = Scripted([5] * 99, batches)
-        generate(backend, encoder, rows(9), PARAMS, 4096, stops, journal)
-        assert backend.sizes == sizes
+@pytest.mark.parametrize("own", [7, [7, 8], None])
+def test_answers_end_at_the_templates_end_of_turn_and_the_models_own_eos(encoder, tmp_path, own):
+    from transformers import GenerationConfig, LlamaConfig
+
+    others = own if isinstance(own, list) else [own] if own else []
+    expected = {encoder.end_of_turn, encoder.tokenizer.eos_token_id, *others}
+    LlamaConfig(eos_token_id=own).save_pretrained(tmp_path)
+    assert stop_ids(tmp_path, encoder) == expected
+    LlamaConfig(eos_token_id=99).save_pretrained(tmp_path)
+    GenerationConfig(eos_token_id=own).save_pretrained(tmp_path)
+    assert stop_ids(tmp_path, encoder) == expected
 
 
-def trained(folder):
-    """Train the tiny Llama for a step; return its adapter."""
-    params = TrainParams(
-        epochs=1,
-        batch_size=2,
-        learning_rate=1e-3,
-        warmup=0,
-        lora_rank=2,
-        lora_alpha=4,
-        lora_dropout=0,
-        evaluations=1,
-    )
-    data = {"train": rows(2), "validation": rows(1)}
-    adapter, tiny_llama = folder / "adapter", spec("tiny_llama")
-    train_adapter("tiny_llama", tiny_llama, params, 0, data, adapter, folder / "l", folder)
-    return adapter
+@pytest.fixture
+def project(monkeypatch, tmp_path, tiny, encoder):
+    """A student of random weights, without a models folder."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    (tmp_path / "student").mkdir()
+    monkeypatch.setattr(run, "student_hash", lambda folder: folder.name)
+    monkeypatch.setattr(run, "choose_device", lambda: CPU)
+    monkeypatch.setattr(run, "load_encoder", lambda spec: encoder)
+    monkeypatch.setattr(run, "locate", lambda spec: None)
+    monkeypatch.setattr(run, "stop_ids", lambda *_: frozenset({encoder.end_of_turn}))
+    monkeypatch.setattr(run, "load_student", lambda spec, folder, device: tiny())
+    return tmp_path
 
 
-def test_trained_adapter_answers_and_the_table_fits_its_schema(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    adapter = trained(tmp_path)
-    with answer_rows("tiny_llama", spec("tiny_llama"), PARAMS, rows(5), adapter) as answers:
-        table = pl.DataFrame(answers.predictions, schema=records.PREDICTIONS)
-    tables.write(table, tmp_path / "p.parquet", records.PREDICTIONS)
-    assert tables.read(tmp_path / "p.parquet", records.PREDICTIONS)["id"].to_list() == [
-        row["id"] for row in rows(5)
-    ]
-    assert sum(answers.facts["finish_reasons"].values()) == 5
+@pytest.fixture
+def own_backend(monkeypatch):
+    """Put a module `own` among the backends; its `generate` can be replaced."""
+    module = ModuleType("tracekd.generation.backends.own")
+    module.made, module.sizes = [], []
+
+    def generate(prompts, limits):
+        module.sizes.append(len(prompts))
+        return [[5] * limit for limit in limits]
+
+    def make(student):
+        module.made.append(student)
+        return SimpleNamespace(generate=lambda *given: module.generate(*given))
+
+    module.generate, module.make = generate, make
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module
 
 
-class Elsewhere(Device):
-    """Stands for a GPU: what is moved there is not on the CPU."""
+def test_predictions_fit_their_schema_and_examples_change_nothing(project):
+    found, facts = predict(SPEC, PARAMS, rows(9), project / "student")
+    records.check(pl.DataFrame(found, schema=records.PREDICTIONS), records.PREDICTIONS, "p")
+    assert [row["id"] for row in found] == [row["id"] for row in rows(9)]
+    assert len({row["text"] for row in found}) > 3
+    assert sum(facts["finish_reasons"].values()) == 9
+    examples = [row | {"completion": row["prompt"]} for row in rows(3)]
+    assert predict(SPEC, PARAMS, rows(9), project / "student", examples)[0] == found
 
-    def describe(self):
-        return {"device_name": "elsewhere"}
 
-    def peak_memory_bytes(self):
-        return 0
+def test_a_backend_of_your_own_is_a_module(project, own_backend):
+    own_backend.PACKAGES, own_backend.BATCHES = ("pytest",), 2
+    params = PARAMS.model_copy(update={"backend": "own"})
+    found, facts = predict(SPEC, params, rows(9), project / "student")
+    assert own_backend.sizes == [8, 1]
+    assert found[0]["completion_tokens"] == 12
+    assert facts["made_from"]["packages"]["pytest"] == pytest.__version__
+    (student,) = own_backend.made
+    assert (student.device, student.max_length) == (CPU, 4096)
+    assert student.load(CPU).device.type == "cpu"
 
 
-def test_backend_of_ones_own_has_the_student_on_the_cpu_and_its_packages_in_the_run_card(
-    monkeypatch, tmp_path
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("swallowed", [False, True])
+def test_a_signal_stops_at_once_and_a_rerun_continues(
+    project, own_backend, capsys, number, swallowed
 ):
-    import torch
+    params = PARAMS.model_copy(update={"backend": "own"})
+    expected = predict(SPEC, params, rows(14), project / "student")[0]
+    del own_backend.sizes[:]
+    finish = own_backend.generate
 
-    class Own(Scripted):
-        on_cpu, packages = True, ("pytest",)
+    def stopped(prompts, limits):
+        if len(own_backend.sizes) == 2:
+            try:
+                os.kill(os.getpid(), number)
+            except Stopped:
+                if not swallowed:  # as Python does in a finalizer
+                    raise
+        return finish(prompts, limits)
 
-        def __init__(self, student):
-            assert student.model.device.type == "cpu"
-            assert student.device.device.type == "meta"
-            super().__init__(student.encoder.plain_ids("no"))
+    own_backend.generate = stopped
+    with pytest.raises(Stopped) as left:
+        predict(SPEC, params, rows(14), project / "student")
+    assert left.value.code == 128 + number
+    kept = 2 + swallowed
+    assert f"{number.name}: {kept} of 4 batches kept; run again" in capsys.readouterr().err
+    own_backend.generate = finish
+    assert predict(SPEC, params, rows(14), project / "student")[0] == expected
+    assert own_backend.sizes == [4, 4, 4, 2]
+    assert list((project / ".checkpoints").iterdir()) == []
 
-        def crew_memory(self):
-            return 0
 
-    monkeypatch.chdir(tmp_path)
-    module = ModuleType("own_backend")
-    module.BACKEND = Own
-    monkeypatch.setitem(sys.modules, "own_backend", module)
-    monkeypatch.setitem(BACKENDS, "own", "own_backend")
-    params, adapter = PARAMS.model_copy(update={"backend": "own"}), trained(tmp_path)
-    device = Elsewhere(torch.device("meta"), torch.float32)
-    monkeypatch.setattr("tracekd.generation.run.choose_device", lambda: device)
-    with answer_rows("tiny_llama", spec("tiny_llama"), params, rows(2), adapter) as answers:
-        assert [said["text"] for said in answers.predictions] == ["no", "no"]
-    packages = answers.facts["made_from"]["model"]["packages"]
-    assert packages["pytest"] == pytest.__version__
+def test_predictions_of_another_student_or_setting_are_not_resumed(project, own_backend):
+    params = PARAMS.model_copy(update={"backend": "own"})
+    finish = own_backend.generate
+
+    def killed(prompts, limits):
+        if own_backend.sizes:
+            raise KeyboardInterrupt
+        return finish(prompts, limits)
+
+    own_backend.generate = killed
+    with pytest.raises(KeyboardInterrupt):
+        predict(SPEC, params, rows(8), project / "student")
+    own_backend.generate = finish
+    changed = rows(8)
+    changed[0]["prompt"] += "?"
+    for spec, settings, questions, student in (
+        (SPEC.model_copy(update={"max_length": 99}), params, rows(8), "student"),
+        (SPEC, params.model_copy(update={"max_new_tokens": 3}), rows(8), "student"),
+        (SPEC, params, changed, "student"),
+        (SPEC, params, rows(8), "another"),
+    ):
+        del own_backend.sizes[:]
+        predict(spec, settings, questions, project / student)
+        assert own_backend.sizes == [4, 4]
+    del own_backend.sizes[:]
+    predict(SPEC, params, rows(8), project / "student")
+    assert own_backend.sizes == [4]

@@ -1,57 +1,62 @@
 import importlib.util
 
 import pytest
+import torch
 
 from tracekd.errors import TracekdError
-from tracekd.generation.backends import Student, make_backend, stop_ids
-from tracekd.generation.backends.transformers import TransformersBackend
-from tracekd.generation.backends.vllm import VllmBackend, engine, sampling, up_to_stop
-from tracekd.models.devices import choose_device
+from tracekd.generation.backends import Student, choose_backend
+from tracekd.generation.backends.vllm import make, sampling_arguments
+from tracekd.models.devices import Device, choose_device
 
 INSTALLED = importlib.util.find_spec("vllm") is not None
+CPU, GPU = (Device(torch.device(kind), torch.bfloat16) for kind in ("cpu", "cuda"))
 
 
-def test_without_a_gpu_it_says_what_to_choose_instead(student, cpu):
-    model, encoder = student()
+def student(device):
+    return Student(lambda where: pytest.fail("loaded"), device, None, frozenset({1}), 64)
+
+
+def test_without_a_gpu_or_the_package_the_error_says_what_to_do():
     with pytest.raises(TracekdError, match=r"needs an NVIDIA GPU.*computes on cpu; use auto or"):
-        make_backend("vllm", Student(model, encoder, frozenset(), cpu, 64))
+        make(student(CPU))
+    if not INSTALLED:
+        with pytest.raises(TracekdError, match=r"pip install -e '\.\[vllm\]'"):
+            make(student(GPU))
 
 
-@pytest.mark.skipif(INSTALLED, reason="vllm is installed")
-def test_without_the_package_it_says_how_to_get_it():
-    import torch
-
-    from tracekd.models.devices import Device
-
-    gpu = Device(torch.device("cuda"), torch.bfloat16)
-    with pytest.raises(TracekdError, match=r"pip install -e '\.\[vllm\]'"):
-        VllmBackend(Student(None, None, frozenset({1}), gpu, 64))
-
-
-def test_room_is_asked_for_as_many_tokens_as_the_entry_says():
-    assert engine("folder", "bfloat16", 64)["max_model_len"] == 64
+def test_auto_is_vllm_only_for_a_large_job_on_a_gpu_where_it_is_installed(monkeypatch):
+    assert choose_backend("vllm", CPU, 1) == "vllm"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert choose_backend("auto", CPU, 10**9) == "transformers"
+    assert choose_backend("auto", GPU, 220 * 256) == "transformers"
+    assert choose_backend("auto", GPU, 10_000 * 256) == "vllm"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert choose_backend("auto", GPU, 10**9) == "transformers"
 
 
 def test_answers_end_at_our_stop_tokens_only_and_are_greedy():
-    arguments = sampling(5, [2, 7])
-    assert arguments["temperature"] == 0.0
-    assert (arguments["max_tokens"], arguments["stop_token_ids"]) == (5, [2, 7])
-    assert arguments["ignore_eos"] is True
-    assert up_to_stop([4, 7, 3, 2], [2, 7]) == [4, 7]
-    assert up_to_stop([4, 5], [2, 7]) == [4, 5]
+    assert sampling_arguments(5, frozenset({7, 2})) == {
+        "temperature": 0.0,
+        "max_tokens": 5,
+        "stop_token_ids": [2, 7],
+        "ignore_eos": True,
+        "detokenize": False,
+    }
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not INSTALLED, reason="vllm is not installed")
-def test_it_says_what_the_other_backend_says(student):
+def test_answers_are_those_of_transformers_except_for_near_ties(tiny):
+    from tracekd.generation.backends import transformers
+
     device = choose_device()
     if device.device.type != "cuda":
         pytest.skip("no NVIDIA GPU")
-    said = []
-    for kind in (TransformersBackend, VllmBackend):
-        model, encoder = student("tiny_qwen3", device.dtype)
-        prompts = [encoder.prompt_ids("", f"Where is number {number}?") for number in range(16)]
-        stops = stop_ids(model, encoder)
-        backend = kind(Student(model.to(device.device), encoder, stops, device, 4096))
-        said.append(backend.generate(prompts, [8] * 16))
-    assert sum(a == b for a, b in zip(*said, strict=True)) >= 12
+    answers = []
+    for backend in (transformers.make, make):
+        given = Student(
+            lambda where: tiny("qwen3", where.dtype).to(where.device),
+            *(device, None, frozenset({799}), 4096),
+        )
+        answers.append(backend(given).generate([[5, number] for number in range(16)], [8] * 16))
+    assert sum(a == b for a, b in zip(*answers, strict=True)) >= 12

@@ -1,35 +1,45 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+import polars as pl
 import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from tracekd import records
-from tracekd.config import ProbeParams, load_model, load_params
-from tracekd.models.loading import load_encoder
-from tracekd.probes.asking import PROMPT_TOO_LONG, TOO_LONG, ask_plans, probe_rows
-from tracekd.probes.engine import Reply
+from tracekd.config import InferParams, ModelSpec, ProbeParams, load_params
+from tracekd.models.devices import Device
+from tracekd.models.encoding import ChatEncoder
+from tracekd.models.tiny import tiny_tokenizer
+from tracekd.probes import asking
+from tracekd.probes.asking import PROMPT_TOO_LONG, TOO_LONG, ask_plans, probe
+from tracekd.probes.engine import ProbeEngine, ProbeReply
 from tracekd.probes.plans import Probe
-from tracekd.progress import Journal
+from tracekd.progress import PartialResults, Stopped
+from tracekd.traces.grammar import Grammar
 
 ROOT = Path(__file__).resolve().parents[2]
 TRACE = "<think>\nMary.\n</think>\n"
 
 
-@pytest.fixture
-def encoder(monkeypatch, tmp_path_factory):
-    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path_factory.getbasetemp() / "model-cache"))
-    return load_encoder("tiny_llama", load_model(ROOT / "models.yaml", "tiny_llama"))
+@pytest.fixture(scope="module")
+def encoder():
+    return ChatEncoder(tiny_tokenizer("llama"))
 
 
 class Scripted:
-    """An engine that says the same to everything, and keeps what it was asked."""
+    """An engine that gives every request the same answer, and keeps the requests."""
 
-    def __init__(self, said):
-        self.said, self.asked = said, []
+    def __init__(self, ids, stops):
+        self.ids, self.stops = ids, stops
 
-    def ask(self, prompts, asked, *_):
-        self.prompts, self.asked = prompts, asked
-        return [Reply(self.said[: one.limit], -1.5) for one in asked]
+    def answer(self, prompts, requests, _partial):
+        self.requests = requests
+        return [ProbeReply(self.ids[: request.limit], -1.5) for request in requests]
 
 
 def row(number=0, answer="home", prompt="Where is Mary?"):
@@ -40,35 +50,33 @@ def row(number=0, answer="home", prompt="Where is Mary?"):
         "prompt": prompt,
         "completion": completion,
         "answer_start": len(TRACE),
+        "text": completion,
     }
 
 
-def ask(encoder, rows, plans, said, limits=(50, 4096)):
-    engine = Scripted(said)
-    stops = frozenset({encoder.end_of_turn})
-    with TemporaryDirectory() as folder, Journal(Path(folder) / "probes") as journal:
-        table = ask_plans(engine, encoder, rows, plans, limits, stops, journal)
-    return records.check(table, records.PROBES, "probes").to_dicts(), engine
+def ask(encoder, rows, plans, ids, limits=(50, 4096)):
+    engine = Scripted(ids, frozenset({encoder.end_of_turn}))
+    made = pl.DataFrame(
+        ask_plans(engine, encoder, rows, plans, limits, None), schema=records.PROBES
+    )
+    return records.check(made, records.PROBES, "probes").to_dicts(), engine.requests
 
 
 def test_the_answer_begins_with_the_forced_tag_and_end_of_turn_is_not_counted(encoder):
-    said = [*encoder.plain_ids("barn</answer>"), encoder.end_of_turn]
-    (found,), engine = ask(encoder, [row()], [[Probe("gold", TRACE, "a note")]], said)
+    ids = [*encoder.plain_ids("barn</answer>"), encoder.end_of_turn]
+    (found,), (request,) = ask(encoder, [row()], [[Probe("gold", TRACE, "a note")]], ids)
     assert (found["text"], found["finish_reason"]) == ("<answer>barn</answer>", "stop")
-    assert found["completion_tokens"] == len(said) - 1
+    assert found["completion_tokens"] == len(ids) - 1
     assert found["trace_tokens"] == len(encoder.plain_ids(TRACE))
     assert (found["gold_logprob"], found["trace"], found["note"]) == (-1.5, TRACE, "a note")
-    (one,) = engine.asked
-    assert encoder.decode(one.forced) == TRACE + "<answer>"
-    assert encoder.decode(one.gold) == "home</answer>"
-    assert [*one.forced, *one.gold] == [
-        *encoder.plain_ids(TRACE),
-        *encoder.plain_ids("<answer>home</answer>"),
-    ]
-    assert found["gold_tokens"] == len(one.gold)
+    assert encoder.decode(request.forced) == TRACE + "<answer>"
+    assert encoder.decode(request.gold) == "home</answer>"
+    assert found["gold_tokens"] == len(request.gold)
+    spelt = [*encoder.plain_ids(TRACE), *encoder.plain_ids("<answer>home</answer>")]
+    assert [*request.forced, *request.gold] == spelt
 
 
-def test_an_answer_whose_first_token_spans_the_tag_in_training_is_spelt_behind_it(encoder):
+def test_an_answer_whose_first_token_spans_the_tag_in_training_is_spelt_after_it(encoder):
     class Merging:
         end_of_turn = encoder.end_of_turn
         prompt_ids, decode = encoder.prompt_ids, encoder.decode
@@ -76,14 +84,14 @@ def test_an_answer_whose_first_token_spans_the_tag_in_training_is_spelt_behind_i
         def plain_ids(self, text):
             return [0] if text.startswith("<answer>?") else encoder.plain_ids(text)
 
-    _, engine = ask(Merging(), [row(answer="?")], [[Probe("empty", "")]], [5])
-    assert engine.asked[0].gold == encoder.plain_ids("?</answer>")
+    _, (request,) = ask(Merging(), [row(answer="?")], [[Probe("empty", "")]], [5])
+    assert request.gold == encoder.plain_ids("?</answer>")
 
 
-def test_probes_of_a_question_that_show_the_same_trace_are_asked_once(encoder):
+def test_probes_of_a_question_that_show_the_same_trace_are_answered_once(encoder):
     plans = [[Probe("own", TRACE), Probe("gold", TRACE), Probe("empty", "")]] * 2
-    found, engine = ask(encoder, [row(0), row(1)], plans, [5] * 99)
-    assert len(engine.asked) == 4
+    found, requests = ask(encoder, [row(0), row(1)], plans, [5] * 99)
+    assert len(requests) == 4
     assert [(one["id"][-1], one["probe"]) for one in found] == [
         (number, probe) for number in "01" for probe in ("own", "gold", "empty")
     ]
@@ -91,16 +99,15 @@ def test_probes_of_a_question_that_show_the_same_trace_are_asked_once(encoder):
     assert {one["completion_tokens"] for one in found} == {50}
 
 
-def test_what_does_not_apply_or_fit_is_a_row_with_its_reason(encoder):
+def test_a_probe_that_does_not_apply_or_fit_is_a_row_with_its_reason(encoder):
     prompt = len(encoder.prompt_ids("", row()["prompt"]))
     tag = len(encoder.plain_ids("<answer>"))
     rows = [row(0), row(1, prompt="Mary is here. " * 40)]
     plans = [[Probe("own", None, "no trace"), Probe("gold", TRACE), Probe("empty", "")]] * 2
     room = prompt + tag + len(encoder.plain_ids("home</answer>"))
-    found, engine = ask(encoder, rows, plans, [5] * 99, (50, room))
-    told = [(one["finish_reason"], one["note"]) for one in found]
+    found, requests = ask(encoder, rows, plans, [5] * 99, (50, room))
     absent = "not_applicable"
-    assert told == [
+    assert [(one["finish_reason"], one["note"]) for one in found] == [
         (absent, "no trace"),
         (absent, TOO_LONG),
         ("length", None),
@@ -109,13 +116,117 @@ def test_what_does_not_apply_or_fit_is_a_row_with_its_reason(encoder):
         (absent, PROMPT_TOO_LONG),
     ]
     assert found[0]["gold_logprob"] is None
-    assert [one.limit for one in engine.asked] == [room - prompt - tag]
+    assert [request.limit for request in requests] == [room - prompt - tag]
 
 
-def test_probes_that_are_off_load_nothing_and_give_an_empty_table():
-    settings = load_params(ROOT / "params.yaml").model_copy(update={"probes": ProbeParams()})
-    nowhere = Path("nowhere")
-    spec = load_model(ROOT / "models.yaml", "tiny_llama")
-    table, facts = probe_rows(settings, spec, "{class}", nowhere, [], [], nowhere, nowhere)
-    assert records.check(table, records.PROBES, "probes").is_empty()
-    assert facts == {}
+class Job:
+    """The probe stage's work on a few questions and a student of random weights."""
+
+    def __init__(self, monkeypatch, folder, encoder):
+        self.folder = folder
+        monkeypatch.setenv("DVC_ROOT", str(folder))
+        for name, value in {
+            "choose_device": lambda: Device(torch.device("cpu"), torch.float32),
+            "load_encoder": lambda spec: encoder,
+            "locate": lambda spec: None,
+            "stop_ids": lambda *_: frozenset({encoder.end_of_turn}),
+            "load_student": lambda *_: student(len(encoder.tokenizer)),
+            "student_key": lambda spec, folder, device: {"student": folder.name},
+        }.items():
+            monkeypatch.setattr(asking, name, value)
+        places = ("kitchen", "garden", "office", "hallway")
+        self.rows = [row(number, places[number % 4], f"Where is {number}?") for number in range(9)]
+        columns = {
+            "question": "Where?",
+            "answers": ["x"],
+            "subtype": None,
+            "gold_facts": [0],
+            "source": "t:1",
+            "answer_in_facts": True,
+        }
+        table = pl.DataFrame(
+            [
+                {
+                    "id": one["id"],
+                    "context": [f"Mary went to the {places[n % 4]}.", f"John left {n} times."],
+                    "question_class": ("moves", "stays")[n % 2],
+                    **columns,
+                }
+                for n, one in enumerate(self.rows)
+            ],
+            schema=records.DECOMPOSED,
+        )
+        self.questions = dict.fromkeys(records.SPLITS, table)
+        original, self.sizes, self.stop_at = ProbeEngine._packed_replies, [], None
+
+        def replies(engine, decoder, prompts, requests):
+            self.sizes.append(len(requests))
+            if len(self.sizes) == self.stop_at:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return original(engine, decoder, prompts, requests)
+
+        monkeypatch.setattr(ProbeEngine, "_packed_replies", replies)
+
+    def run(self, stop_at=None, student="one", seed=0, limit=6, batch_size=20):
+        """Return the probes and the requests in each batch; or stop in the batch `stop_at`."""
+        self.sizes, self.stop_at = [], stop_at
+        settings = load_params(ROOT / "params.yaml").model_copy(
+            update={
+                "seed": seed,
+                "infer": InferParams(batch_size=batch_size, max_new_tokens=6),
+                "probes": ProbeParams(enabled=True, limit=limit),
+            }
+        )
+        spec = ModelSpec(name="tiny", path="nowhere", max_length=4096)
+        grammar = Grammar("It is: {class}.")
+        made, facts = probe(
+            settings, spec, grammar, self.questions, self.rows, self.folder / student
+        )
+        assert facts["probes"] == len(made) == limit * 14
+        return made, self.sizes
+
+
+def student(vocabulary):
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+    heads = {"num_attention_heads": 4, "initializer_range": 0.5}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=vocabulary, **sizes, **heads)).eval()
+
+
+@pytest.fixture
+def job(monkeypatch, tmp_path, encoder):
+    return Job(monkeypatch, tmp_path, encoder)
+
+
+def test_a_stopped_run_keeps_its_batches_and_a_rerun_continues(job, capsys):
+    expected, whole = job.run()
+    assert len(whole) == 3
+    with pytest.raises(Stopped):
+        job.run(stop_at=3)
+    assert "SIGTERM: 2 of 3 batches kept; run again to resume" in capsys.readouterr().err
+    assert job.run() == (expected, whole[2:])
+    assert list((job.folder / ".checkpoints").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "other", [{"student": "other"}, {"seed": 1}, {"limit": 7}, {"batch_size": 25}], ids=str
+)
+def test_replies_of_another_student_or_setting_are_not_resumed(job, other):
+    expected = job.run(**other)
+    with pytest.raises(Stopped):
+        job.run(stop_at=3)
+    assert job.run(**other) == expected
+
+
+def test_without_probes_the_stage_writes_an_empty_table_and_loads_no_model(tmp_path):
+    for file in ("params.yaml", "models.yaml", "datasets.yaml"):
+        shutil.copy(ROOT / file, tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "metrics").mkdir()
+    command = [sys.executable, "-X", "importtime", str(ROOT / "stages/probe.py")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "no probes in data/probes.parquet (params.yaml: probes.enabled)\n"
+    assert records.read(tmp_path / "data/probes.parquet", records.PROBES).is_empty()
+    assert (tmp_path / "metrics/run_probe.json").exists()
+    assert "| polars" in done.stderr.replace("  ", "")
+    assert "| torch\n" not in done.stderr.replace("  ", "")

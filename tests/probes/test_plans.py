@@ -18,13 +18,21 @@ from tracekd.probes.plans import (
     own_trace,
     plan,
 )
-from tracekd.traces.grammar import Trace, render_trace
-from tracekd.traces.regimes import NO_OTHER_CLASS, NO_OTHER_TRACE, Gold, Ring, Setting, show
+from tracekd.traces.form import Trace
+from tracekd.traces.grammar import Grammar
+from tracekd.traces.regimes import (
+    NO_OTHER_CLASS,
+    NO_OTHER_TRACE,
+    Donors,
+    Gold,
+    RegimeContext,
+    show,
+)
 
-SENTENCE = "The category of the question is: {class}."
+GRAMMAR = Grammar("The category of the question is: {class}.")
 GOLD = Gold("q/1", "where", ("Mary went home.", "John left.", "Sue slept."), (0,))
 OTHER = Gold("q/2", "who", ("Bill ran.",), (0,))
-RIGHT = render_trace(Trace("where", ("Mary went home.",)), SENTENCE)
+RIGHT = GRAMMAR.render_trace(Trace("where", ("Mary went home.",)))
 
 
 class Words:
@@ -54,24 +62,23 @@ class Bytes:
         return bytes(ids).decode(errors="replace")
 
 
-def setting(*golds, classes=("where", "who"), seed=3):
-    return Setting(seed, 1.0, classes, SENTENCE, Ring(golds or (GOLD, OTHER), seed))
+def context(*golds, classes=("where", "who"), seed=3):
+    return RegimeContext(seed, 1.0, classes, GRAMMAR, Donors(golds or (GOLD, OTHER), seed))
 
 
-def planned(said, gold=GOLD, **settings):
-    where = setting(**settings) if settings else setting()
-    return {probe.name: probe for probe in plan(gold, said, where, Words())}
+def planned(text, gold=GOLD, **settings):
+    return {probe.name: probe for probe in plan(gold, text, context(**settings), Words())}
 
 
 def test_every_probe_is_planned_in_the_order_of_their_names():
-    assert [probe.name for probe in plan(GOLD, "", setting(), Words())] == list(PROBES)
+    assert [probe.name for probe in plan(GOLD, "", context(), Words())] == list(PROBES)
 
 
 def test_given_traces_are_what_the_regimes_show_for_the_same_seed_and_question():
     found = planned("<answer>home</answer>")
     for name, regime in (("gold", "correct"), ("incorrect", "incorrect"), ("shuffled", "shuffled")):
-        shown = show(regime, GOLD, setting())
-        assert found[name].trace == render_trace(shown.trace, SENTENCE)
+        shown = show(regime, GOLD, context())
+        assert found[name].trace == GRAMMAR.render_trace(shown.trace)
     assert found["gold"].trace == RIGHT
     assert "Bill ran." in found["shuffled"].trace
     assert found["empty"].trace == EMPTY
@@ -95,19 +102,19 @@ def test_a_text_without_answer_part_has_no_own_trace():
 
 def test_right_steps_are_corrupted_as_the_incorrect_regime_would_and_not_corrected():
     found = planned(RIGHT + "<answer>home</answer>")
-    wrong = show("incorrect", GOLD, setting()).trace
+    wrong = show("incorrect", GOLD, context()).trace
     assert found["own"].trace == RIGHT
-    assert found["corrupted_class"].trace == render_trace(
-        Trace(wrong.class_name, ("Mary went home.",)), SENTENCE
+    assert found["corrupted_class"].trace == GRAMMAR.render_trace(
+        Trace(wrong.class_name, ("Mary went home.",))
     )
-    assert found["corrupted_facts"].trace == render_trace(Trace("where", wrong.facts), SENTENCE)
+    assert found["corrupted_facts"].trace == GRAMMAR.render_trace(Trace("where", wrong.facts))
     for step in ("class", "facts"):
         assert found[f"corrected_{step}"].note == RIGHT_ALREADY
         assert found[f"corrected_{step}"].trace is None
 
 
 def test_wrong_steps_are_corrected_one_at_a_time():
-    own = render_trace(Trace("who", ("John left.",)), SENTENCE)
+    own = GRAMMAR.render_trace(Trace("who", ("John left.",)))
     found = planned(own + "<answer>home</answer>")
     assert found["corrected_class"].trace == own.replace("who", "where")
     assert found["corrected_facts"].trace == own.replace("John left.", "Mary went home.")
@@ -117,23 +124,23 @@ def test_wrong_steps_are_corrected_one_at_a_time():
 
 def test_facts_in_another_order_are_right():
     gold = Gold("q/1", "where", GOLD.context, (0, 1))
-    own = render_trace(Trace("where", ("John left.", "Mary went home.")), SENTENCE)
+    own = GRAMMAR.render_trace(Trace("where", ("John left.", "Mary went home.")))
     found = planned(own + "<answer>home</answer>", gold)
     assert found["corrected_facts"].note == RIGHT_ALREADY
 
 
-def test_a_trace_that_is_not_in_form_is_not_edited():
+def test_a_trace_that_is_not_strict_is_not_edited():
     found = planned("I need to think.<answer>home</answer>")
     assert found["own"].trace == "I need to think."
     for name in PROBES[-4:]:
         assert (found[name].trace, found[name].note) == (None, NOT_READABLE)
 
 
-def test_what_the_data_do_not_allow_is_said():
+def test_a_probe_that_the_data_do_not_allow_has_a_note():
     found = planned(RIGHT + "<answer>home</answer>", classes=("where",))
     assert (found["corrupted_class"].trace, found["corrupted_class"].note) == (None, NO_OTHER_CLASS)
     assert NO_OTHER_CLASS in found["incorrect"].note
-    alone = plan(GOLD, "", setting(GOLD), Words())[PROBES.index("shuffled")]
+    alone = plan(GOLD, "", context(GOLD), Words())[PROBES.index("shuffled")]
     assert (alone.trace, alone.note) == (None, NO_OTHER_TRACE)
 
 
@@ -156,12 +163,12 @@ def test_a_cut_inside_a_character_leaves_the_character_out():
 @given(st.integers(1, 300))
 def test_filler_is_as_long_as_it_can_be_made(tokens):
     words = Words()
-    length = len(words.plain_ids(filler(tokens, words)))
-    assert abs(length - tokens) <= 1 or length == len(words.plain_ids(filler(1, words)))
+    length = len(words.plain_ids(filler(tokens, GRAMMAR, words)))
+    assert abs(length - tokens) <= 1 or length == len(words.plain_ids(filler(1, GRAMMAR, words)))
 
 
 @pytest.mark.parametrize(
-    ("said", "trace"),
+    ("text", "trace"),
     [
         ("<answer>x", ""),
         ("abc\n<ANSWER>x</ANSWER>", "abc\n"),
@@ -169,8 +176,8 @@ def test_filler_is_as_long_as_it_can_be_made(tokens):
         ("no tag", None),
     ],
 )
-def test_own_trace_ends_where_the_answer_part_begins(said, trace):
-    assert own_trace(said) == trace
+def test_own_trace_ends_where_the_answer_part_begins(text, trace):
+    assert own_trace(text) == trace
 
 
 def test_the_same_questions_are_chosen_whatever_the_order_and_more_with_a_higher_limit():

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from tracekd.config import InferParams, ModelSpec
-from tracekd.files import combined_hash, hash_files
 from tracekd.generation.backends import (
     Backend,
     Student,
@@ -19,7 +18,7 @@ from tracekd.generation.batches import in_batches, length_batches
 from tracekd.generation.drafts import CONTEXTS
 from tracekd.models.devices import Device, choose_device
 from tracekd.models.encoding import ChatEncoder
-from tracekd.models.loading import load_encoder, load_student
+from tracekd.models.loading import load_encoder, load_student, student_hash
 from tracekd.models.sources import locate
 from tracekd.progress import PartialResults, code_hash, digest, progress_folder, versions
 
@@ -94,10 +93,9 @@ def student_key(
         device: where it computes, and in which format.
         packages: those that decide its output besides the usual ones.
     """
-    files = (path for path in student.rglob("*") if path.is_file())
     return {
         "model": spec.model_dump(),
-        "student": combined_hash(hash_files(student, files)),
+        "student": student_hash(student),
         "code": code_hash(),
         "packages": versions([*_PACKAGES, *packages]),
         "computed": [device.device.type, str(device.dtype)],
