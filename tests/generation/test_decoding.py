@@ -132,7 +132,8 @@ def test_a_model_that_does_not_allow_packed_decoding_gets_generate(tiny, capsys,
     expected = alone(tiny(kind))
     made = backend(tiny(kind))
     printed = capsys.readouterr().err
-    assert f"ForCausalLM: no packed decoding ({reason}" in printed.replace("NotImplementedError: ", "")
+    assert "ForCausalLM: no packed decoding (" in printed
+    assert reason in printed
     assert "using `generate` of transformers" in printed
     assert made.generate(PROMPTS, [LIMIT] * 5) == expected
     limits = [3, 12, 1, 5, 7]

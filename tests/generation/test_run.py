@@ -111,13 +111,14 @@ def test_answers_end_at_the_templates_end_of_turn_and_the_models_own_eos(encoder
 def project(monkeypatch, tmp_path, tiny, encoder):
     """A student of random weights, without a models folder."""
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    (tmp_path / "student").mkdir()
-    monkeypatch.setattr(run, "student_hash", lambda folder: folder.name)
+    for name in ("student", "another"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights").write_text(name)
     monkeypatch.setattr(run, "choose_device", lambda: CPU)
-    monkeypatch.setattr(run, "load_encoder", lambda spec: encoder)
-    monkeypatch.setattr(run, "locate", lambda spec: None)
+    monkeypatch.setattr(run, "load_encoder", lambda _spec: encoder)
+    monkeypatch.setattr(run, "locate", lambda _spec: None)
     monkeypatch.setattr(run, "stop_ids", lambda *_: frozenset({encoder.end_of_turn}))
-    monkeypatch.setattr(run, "load_student", lambda spec, folder, device: tiny())
+    monkeypatch.setattr(run, "load_student", lambda *_: tiny())
     return tmp_path
 
 

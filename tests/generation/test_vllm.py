@@ -13,7 +13,7 @@ CPU, GPU = (Device(torch.device(kind), torch.bfloat16) for kind in ("cpu", "cuda
 
 
 def student(device):
-    return Student(lambda where: pytest.fail("loaded"), device, None, frozenset({1}), 64)
+    return Student(lambda _: pytest.fail("loaded"), device, None, frozenset({1}), 64)
 
 
 def test_without_a_gpu_or_the_package_the_error_says_what_to_do():
@@ -30,7 +30,7 @@ def test_auto_is_vllm_only_for_a_large_job_on_a_gpu_where_it_is_installed(monkey
     assert choose_backend("auto", CPU, 10**9) == "transformers"
     assert choose_backend("auto", GPU, 220 * 256) == "transformers"
     assert choose_backend("auto", GPU, 10_000 * 256) == "vllm"
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert choose_backend("auto", GPU, 10**9) == "transformers"
 
 

@@ -19,7 +19,7 @@ from tracekd.probes import asking
 from tracekd.probes.asking import PROMPT_TOO_LONG, TOO_LONG, ask_plans, probe
 from tracekd.probes.engine import ProbeEngine, ProbeReply
 from tracekd.probes.plans import Probe
-from tracekd.progress import PartialResults, Stopped
+from tracekd.progress import Stopped
 from tracekd.traces.grammar import Grammar
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,7 @@ class Scripted:
     def __init__(self, ids, stops):
         self.ids, self.stops = ids, stops
 
-    def answer(self, prompts, requests, _partial):
+    def answer(self, _prompts, requests, _partial):
         self.requests = requests
         return [ProbeReply(self.ids[: request.limit], -1.5) for request in requests]
 
@@ -127,11 +127,11 @@ class Job:
         monkeypatch.setenv("DVC_ROOT", str(folder))
         for name, value in {
             "choose_device": lambda: Device(torch.device("cpu"), torch.float32),
-            "load_encoder": lambda spec: encoder,
-            "locate": lambda spec: None,
+            "load_encoder": lambda _spec: encoder,
+            "locate": lambda _spec: None,
             "stop_ids": lambda *_: frozenset({encoder.end_of_turn}),
             "load_student": lambda *_: student(len(encoder.tokenizer)),
-            "student_key": lambda spec, folder, device: {"student": folder.name},
+            "student_key": lambda _spec, folder, _device: {"student": folder.name},
         }.items():
             monkeypatch.setattr(asking, name, value)
         places = ("kitchen", "garden", "office", "hallway")

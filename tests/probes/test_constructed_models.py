@@ -9,17 +9,20 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
-from tracekd import records, tables
-from tracekd.config import DatasetSpec, PromptParams, load_model
-from tracekd.models.loading import load_encoder
+from tracekd import records
+from tracekd.config import DatasetSpec, PromptParams, load_params
+from tracekd.models.encoding import ChatEncoder
+from tracekd.models.tiny import tiny_tokenizer
 from tracekd.probes.asking import ask_plans, plan_probes
 from tracekd.probes.engine import ProbeEngine
 from tracekd.probes.verdicts import report
-from tracekd.progress import Journal
-from tracekd.traces.examples import build, prompted
+from tracekd.progress import PartialResults
+from tracekd.traces.examples import build
+from tracekd.traces.grammar import Grammar
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = DatasetSpec(
+    name="t",
     reader="babi",
     answer_metric="exact_match",
     answers="all",
@@ -32,10 +35,10 @@ PEOPLE = ("Mary", "John", "Sandra")
 
 
 class Constructed(torch.nn.Module):
-    """A causal model in transformers' manner that says what a rule makes of the text before it.
+    """A causal model in transformers' manner that answers by a rule from the text before.
 
-    It remembers its tokens as a transformer does its keys, in the cache that it is given, and sees
-    only those of its own row and from before.
+    It keeps its tokens in the cache, as a transformer its keys, and sees only earlier ones of its
+    own row.
     """
 
     config = LlamaConfig(num_hidden_layers=1)
@@ -48,28 +51,35 @@ class Constructed(torch.nn.Module):
     def set_attn_implementation(self, name):
         self.config._attn_implementation = name
 
-    def forward(self, *, input_ids, position_ids, use_cache, logits_to_keep, packed):
+    def forward(self, input_ids, use_cache, position_ids=None, logits_to_keep=None, packed=None):
         assert not use_cache
-        assert torch.equal(position_ids[0], packed.positions)
-        tokens, _ = packed.cache.layer(0, input_ids[:, None, :, None].float())
-        tokens[packed.slots, :, packed.positions] = input_ids[0, :, None, None].float()
-        size = len(self.encoder.tokenizer)
-        logits = torch.full((1, len(logits_to_keep), size), -9.0)
-        for place, column in enumerate(logits_to_keep.tolist()):
-            row, end = packed.slots[column], packed.positions[column] + 1
-            logits[0, place, self.next(tokens[row, 0, :end, 0].long().tolist())] = 9.0
+        ids = input_ids[0].tolist()
+        if packed is None:
+            texts = [ids[: end + 1] for end in range(len(ids))]
+        else:
+            assert torch.equal(position_ids[0], packed.positions)
+            like = input_ids[:, None, :, None].float()
+            tokens, _ = packed.cache.layer(0, like, like)
+            tokens[packed.slots, :, packed.positions] = input_ids[0, :, None, None].float()
+            texts = [
+                tokens[packed.slots[kept], 0, : packed.positions[kept] + 1, 0].long().tolist()
+                for kept in logits_to_keep.tolist()
+            ]
+        logits = torch.full((1, len(texts), len(self.encoder.tokenizer)), -9.0)
+        for place, text in enumerate(texts):
+            logits[0, place, self.next(text)] = 9.0
         return SimpleNamespace(logits=logits)
 
     def next(self, ids):
-        before, tag, said = self.encoder.decode(ids).rpartition("<answer>")
-        wanted = self.rule(before) + "</answer>" if tag else ""
-        if said == wanted or not wanted.startswith(said):
+        before, tag, begun = self.encoder.decode(ids).rpartition("<answer>")
+        answer = self.rule(before) + "</answer>" if tag else ""
+        if begun == answer or not answer.startswith(begun):
             return self.encoder.end_of_turn
-        return self.encoder.plain_ids(wanted[len(said) :])[0]
+        return self.encoder.plain_ids(answer[len(begun) :])[0]
 
 
 def from_prompt(text):
-    """Answer from the context in the prompt; whatever the trace says is not looked at."""
+    """Answer from the context in the prompt; ignore the trace."""
     prompt = text.partition("<think>")[0]
     person = re.search(r"Where is (\w+)\?", prompt)[1]
     return re.search(rf"{person} went to the (\w+)\.", prompt)[1]
@@ -98,56 +108,46 @@ def questions():
                 "subtype": None,
                 "gold_facts": [right],
                 "source": "file:1",
-                "gold_facts": [right],
                 "answer_in_facts": True,
             }
         )
-    return pl.DataFrame(rows, schema=dict(records.DECOMPOSED))
+    return pl.DataFrame(rows, schema=records.DECOMPOSED)
 
 
-def metrics_of(rule, trace_mode, monkeypatch, tmp_path_factory):
-    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path_factory.getbasetemp() / "model-cache"))
-    encoder = load_encoder("tiny_llama", load_model(ROOT / "models.yaml", "tiny_llama"))
-    folder, table = tmp_path_factory.mktemp("decomposed"), questions()
-    for split in records.SPLITS:
-        tables.write(table, folder / f"{split}.parquet", records.DECOMPOSED)
-    classes = ("counting", "where")
-    sft = build(
-        prompted(table, PROMPT),
-        trace_mode=trace_mode,
-        seed=0,
-        corruption=0.5,
-        classes=classes,
-        spec=SPEC,
-    ).to_dicts()
-    said = [{"text": row["completion"]} for row in sft]
-    plans = plan_probes(folder, 0, SPEC.class_sentence, list(zip(sft, said, strict=True)), encoder)
-    stops = frozenset({encoder.end_of_turn})
-    engine = ProbeEngine(Constructed(encoder, rule), stops, 5)
-    with Journal(folder / "probes") as journal:
-        asked = ask_plans(engine, encoder, sft, plans, (20, 4096), stops, journal)
-    records.check(asked, records.PROBES, "probes")
-    predicted = [
-        {
-            "id": row["id"],
-            **one,
-            "finish_reason": "stop",
-            "prompt_tokens": 9,
-            "completion_tokens": 9,
-        }
-        for row, one in zip(sft, said, strict=True)
-    ]
-    section, notes = report(
-        asked, pl.DataFrame(predicted, schema=dict(records.PREDICTIONS)), table, SPEC
-    )
-    return section["probes"], notes
+@pytest.fixture(scope="module")
+def encoder():
+    return ChatEncoder(tiny_tokenizer("llama"))
+
+
+@pytest.fixture
+def metrics_of(encoder, tmp_path):
+    """Return a function that probes a model with a rule, its own text being the completion."""
+
+    def metrics_of(rule, trace_mode):
+        params = load_params(ROOT / "params.yaml").model_copy(
+            update={"trace_mode": trace_mode, "seed": 0, "prompt": PROMPT}
+        )
+        table = questions()
+        train = table.with_columns(pl.col("id").str.replace("test", "train"), question=pl.lit("?"))
+        sft = build({"train": train, "test": table}, params, SPEC)["test"].to_dicts()
+        rows = [row | {"text": row["completion"]} for row in sft]
+        plans = plan_probes({"test": table}, 0, Grammar(SPEC.class_sentence), rows, encoder)
+        engine = ProbeEngine(Constructed(encoder, rule), frozenset({encoder.end_of_turn}), 5)
+        with PartialResults(tmp_path / "probes") as partial:
+            made = ask_plans(engine, encoder, rows, plans, (20, 4096), partial)
+        probes = records.check(pl.DataFrame(made, schema=records.PROBES), records.PROBES, "probes")
+        counts = {"finish_reason": "stop", "prompt_tokens": 9, "completion_tokens": 9}
+        predicted = [{"id": row["id"], "text": row["text"], **counts} for row in rows]
+        predictions = pl.DataFrame(predicted, schema=records.PREDICTIONS)
+        section, reasons = report(probes, predictions, table, SPEC)
+        return section["probes"], reasons
+
+    return metrics_of
 
 
 @pytest.mark.parametrize("trace_mode", ["correct", "incorrect"])
-def test_a_model_that_ignores_its_trace_has_effects_of_zero(
-    trace_mode, monkeypatch, tmp_path_factory
-):
-    found, _ = metrics_of(from_prompt, trace_mode, monkeypatch, tmp_path_factory)
+def test_a_model_that_ignores_its_trace_has_effects_of_zero(trace_mode, metrics_of):
+    found, _ = metrics_of(from_prompt, trace_mode)
     for probe in found["by_probe"].values():
         assert probe["accuracy"] in (1, None)
     for effect in found["effects"].values():
@@ -160,8 +160,8 @@ def test_a_model_that_ignores_its_trace_has_effects_of_zero(
     assert (found["early_answering"]["n"], found["early_answering"]["area"]) == (12, 0)
 
 
-def test_a_model_that_copies_its_trace_has_effects_of_one(monkeypatch, tmp_path_factory):
-    found, notes = metrics_of(from_trace, "correct", monkeypatch, tmp_path_factory)
+def test_a_model_that_copies_its_trace_has_effects_of_one(metrics_of):
+    found, notes = metrics_of(from_trace, "correct")
     accuracy = {name: probe["accuracy"] for name, probe in found["by_probe"].items()}
     assert accuracy == {
         "own": 1,
@@ -196,18 +196,18 @@ def test_a_model_that_copies_its_trace_has_effects_of_one(monkeypatch, tmp_path_
     assert notes[f"{path}.not_applicable"] == "12: the step is right already"
 
 
-def test_correcting_a_wrong_step_turns_a_copied_answer_right(monkeypatch, tmp_path_factory):
-    found, _ = metrics_of(from_trace, "incorrect", monkeypatch, tmp_path_factory)
+def test_correcting_a_wrong_step_turns_a_copied_answer_right(metrics_of):
+    found, _ = metrics_of(from_trace, "incorrect")
     assert found["by_probe"]["own"]["accuracy"] == 0
-    # What stands for the student's text is the gold answer behind the incorrect trace.
+    # Here the student's text is the gold answer after the incorrect trace.
     assert found["own_repeats_prediction"]["share"] == 0
     assert found["effects"]["own_to_corrected_facts"]["accuracy_change"] == 1
     assert found["effects"]["own_to_corrected_class"]["accuracy_change"] == 0
     assert found["effects"]["own_to_corrupted_facts"]["n"] == 0
 
 
-def test_a_student_taught_no_trace_is_probed_all_the_same(monkeypatch, tmp_path_factory):
-    found, notes = metrics_of(from_trace, "none", monkeypatch, tmp_path_factory)
+def test_a_student_taught_no_trace_is_probed_too(metrics_of):
+    found, notes = metrics_of(from_trace, "none")
     assert found["by_probe"]["own"]["n"] == 12
     assert (found["by_probe"]["filler"]["n"], found["effects"]["gold_to_filler"]["n"]) == (0, 0)
     assert "own trace is empty" in notes["probes.by_probe.filler.not_applicable"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tracekd.config import InferParams, ModelSpec
+from tracekd.files import combined_hash, hash_files
 from tracekd.generation.backends import (
     Backend,
     Student,
@@ -18,7 +19,7 @@ from tracekd.generation.batches import in_batches, length_batches
 from tracekd.generation.drafts import CONTEXTS
 from tracekd.models.devices import Device, choose_device
 from tracekd.models.encoding import ChatEncoder
-from tracekd.models.loading import load_encoder, load_student, student_hash
+from tracekd.models.loading import load_encoder, load_student
 from tracekd.models.sources import locate
 from tracekd.progress import PartialResults, code_hash, digest, progress_folder, versions
 
@@ -95,7 +96,7 @@ def student_key(
     """
     return {
         "model": spec.model_dump(),
-        "student": student_hash(student),
+        "student": combined_hash(hash_files(student, filter(Path.is_file, student.rglob("*")))),
         "code": code_hash(),
         "packages": versions([*_PACKAGES, *packages]),
         "computed": [device.device.type, str(device.dtype)],
