@@ -32,7 +32,7 @@ def test_the_published_data_agree_with_themselves() -> None:
 
 
 def test_a_class_is_compared_with_an_interval() -> None:
-    found = published.beside(results(0.5, 100))["cotemp, Llama-3.2-1B-Instruct, none"]
+    found = published.beside(results(0.5, 100))["accuracy"]["cotemp, Llama-3.2-1B-Instruct, none"]
     ours = found["equal"]["ours"]["llama on cotemp"]
     assert found["equal"]["published"] == pytest.approx(0.724)
     assert ours["difference"] == pytest.approx(-0.224)
@@ -42,12 +42,12 @@ def test_a_class_is_compared_with_an_interval() -> None:
 
 
 def test_a_dataset_without_classes_is_compared_as_a_whole() -> None:
-    found = published.beside(results(0.95, 100))["babi, Llama-3.2-1B-Instruct, correct"]
+    found = published.beside(results(0.95, 100))["accuracy"]["babi, Llama-3.2-1B-Instruct, correct"]
     assert not found["all"]["ours"]["llama on babi"]["differs"]
 
 
 def test_what_was_not_run_has_no_numbers_of_ours() -> None:
-    found = published.beside({})["cotemp, Qwen3-8B, correct"]
+    found = published.beside({})["accuracy"]["cotemp, Qwen3-8B, correct"]
     assert list(found) == ["equal", "overlap", "mix"]
     assert found["mix"] == {
         "published": pytest.approx(0.549),
@@ -57,7 +57,7 @@ def test_what_was_not_run_has_no_numbers_of_ours() -> None:
 
 
 def test_published_counts_of_trace_and_answer_are_measured_as_ours_are() -> None:
-    found = published.associations_beside(results(0.5, 9))
+    found = published.beside(results(0.5, 9))["trace_answer"]
     llama = found["cotemp, Llama-3.2-1B-Instruct, correct"]["published"]
     assert llama["chi_square"] == pytest.approx(
         950 * (174 * 345 - 187 * 244) ** 2 / (361 * 589 * 418 * 532)

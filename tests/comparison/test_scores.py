@@ -35,7 +35,7 @@ def test_verdicts_are_seeds_by_questions_in_the_order_of_ids(repository: Reposit
     assert correct.measures["answer"].tolist() == [[1, 0], [0, 1]]
     assert correct.measures["trace"].tolist() == [[1, 1], [0, 1]]
     assert list(none.measures) == ["answer"]
-    assert [one.name for one in next(iter(found.used.values()))] == ["c", "a", "b"]
+    assert [one.name for one in cell.used] == ["c", "a", "b"]
 
 
 def test_the_newest_readable_run_is_used_and_the_others_are_named(repository: Repository) -> None:

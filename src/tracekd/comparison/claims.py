@@ -12,11 +12,13 @@ from tracekd.comparison.markdown import percent
 from tracekd.statistics.values import Undefined
 
 Verdict = Literal["supports", "contradicts", "cannot decide"]
+#: A verdict and the numbers that it is based on.
+Judged = tuple[Verdict, str]
 
 #: "28 %": how far off still counts as the same.
 SHARE, SHARE_MARGIN = 0.28, 0.05
 #: "nearly independent": largest difference of P(answer right) that is negligible.
-LINK_MARGIN = 0.10
+DIFFERENCE_MARGIN = 0.10
 #: 95 % point of chi-square with one degree of freedom: the paper's own criterion.
 CHI_SQUARE = 3.841
 #: "do not hurt": largest loss of accuracy that is negligible.
@@ -28,7 +30,7 @@ class Claim:
     """A claim and the rule that judges it in one cell.
 
     Attributes:
-        judge: one cell's results -> verdict and the numbers that it is based on.
+        judge: takes the results of one cell.
         universal: whether one contradicting cell contradicts the claim as a whole; a claim that
             something is "not consistently" so is contradicted only by two cells or more, if no
             cell supports it.
@@ -36,7 +38,7 @@ class Claim:
 
     text: str
     rule: str
-    judge: Callable[[Mapping[str, Any]], tuple[Verdict, str]]
+    judge: Callable[[Mapping[str, Any]], Judged]
     universal: bool = True
 
 
@@ -44,15 +46,12 @@ def judge_all(cells: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
     """Return claim -> rule, verdict over all cells, and the verdict and numbers of each."""
     found = {}
     for name, claim in CLAIMS.items():
-        verdicts = {label: claim.judge(results) for label, results in cells.items()}
+        judged = {label: claim.judge(results) for label, results in cells.items()}
         found[name] = {
             "claim": claim.text,
             "rule": claim.rule,
-            "verdict": overall([verdict for verdict, _ in verdicts.values()], claim.universal),
-            "cells": {
-                label: {"verdict": verdict, "because": because}
-                for label, (verdict, because) in verdicts.items()
-            },
+            "verdict": overall([verdict for verdict, _ in judged.values()], claim.universal),
+            "cells": {label: {"verdict": v, "because": why} for label, (v, why) in judged.items()},
         }
     return found
 
@@ -60,67 +59,70 @@ def judge_all(cells: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
 def overall(verdicts: list[Verdict], universal: bool) -> Verdict:
     """Return the verdict over cells (see `Claim.universal`); undecided cells do not count."""
     against, in_favour = verdicts.count("contradicts"), verdicts.count("supports")
-    if universal:
-        if against and in_favour:
-            return "cannot decide"
-        return "contradicts" if against else "supports" if in_favour else "cannot decide"
+    if universal and against and in_favour:
+        return "cannot decide"
     if in_favour:
         return "supports"
-    return "contradicts" if against >= 2 else "cannot decide"
+    return "contradicts" if against >= (1 if universal else 2) else "cannot decide"
 
 
-def _share(of: str) -> Callable[[Mapping[str, Any]], tuple[Verdict, str]]:
-    def judge(results: Mapping[str, Any]) -> tuple[Verdict, str]:
-        link = _link(results)
-        if link is None:
+def _share(of: str) -> Callable[[Mapping[str, Any]], Judged]:
+    def judge(results: Mapping[str, Any]) -> Judged:
+        found = results["regimes"].get("correct", {}).get("link")
+        if found is None:
             return "cannot decide", "no run of the correct regime"
-        return _near(link[of], SHARE, SHARE_MARGIN)
+        estimate = found[of]
+        low, high = estimate["low"], estimate["high"]
+        if isinstance(low, Undefined):
+            return "cannot decide", "no trace is right (or hardly any)"
+        because = percent(estimate, "value")
+        if high < SHARE - SHARE_MARGIN or low > SHARE + SHARE_MARGIN:
+            return "contradicts", because
+        if low >= SHARE - SHARE_MARGIN and high <= SHARE + SHARE_MARGIN:
+            return "supports", because
+        return "cannot decide", because
 
     return judge
 
 
-def _independent(results: Mapping[str, Any]) -> tuple[Verdict, str]:
-    link = _link(results)
-    if link is None:
+def _independent(results: Mapping[str, Any]) -> Judged:
+    found = results["regimes"].get("correct", {}).get("link")
+    if found is None:
         return "cannot decide", "no run of the correct regime"
-    difference = link["risk_difference"]
-    if isinstance(difference["low"], Undefined) or isinstance(difference["value"], Undefined):
-        return "cannot decide", "traces are (nearly) all right or all wrong"
-    statistics = [seed["chi_square"] for seed in link["by_seed"].values()]
-    known = [value for value in statistics if not isinstance(value, Undefined)]
-    beyond = sum(value >= CHI_SQUARE for value in known)
-    because = (
-        f"difference {percent(difference, 'value')}; "
-        f"chi-square {', '.join(f'{value:.1f}' for value in known) or 'undefined'}"
-    )
+    difference = found["risk_difference"]
     low, high = difference["low"], difference["high"]
+    if isinstance(low, Undefined):
+        return "cannot decide", "traces are (nearly) all right or all wrong"
+    statistics = [seed["chi_square"] for seed in found["by_seed"].values()]
+    known = [value for value in statistics if not isinstance(value, Undefined)]
+    listed = ", ".join(f"{value:.1f}" for value in known) or "undefined"
+    because = f"difference {percent(difference, 'value')}; chi-square {listed}"
+    beyond = sum(value >= CHI_SQUARE for value in known)
     if (low > 0 or high < 0) and beyond > len(statistics) / 2:
         return "contradicts", because
-    if low > -LINK_MARGIN and high < LINK_MARGIN:
+    if low > -DIFFERENCE_MARGIN and high < DIFFERENCE_MARGIN:
         return "supports", because
     return "cannot decide", because
 
 
-def _harmless(results: Mapping[str, Any]) -> tuple[Verdict, str]:
-    pairs = results["paired"]
-    if "incorrect - correct" in pairs:
-        found, sign = pairs["incorrect - correct"], 1
-    elif "correct - incorrect" in pairs:
-        found, sign = pairs["correct - incorrect"], -1
-    else:
+def _harmless(results: Mapping[str, Any]) -> Judged:
+    sign = 1 if "incorrect - correct" in results["paired"] else -1
+    name = "incorrect - correct" if sign == 1 else "correct - incorrect"
+    if name not in results["paired"]:
         return "cannot decide", "no pair of the incorrect and the correct regime"
+    found = results["paired"][name]
     low, high = sorted((sign * found["low"], sign * found["high"]))
-    p_value = found["p_holm"]
-    p_text = "undefined" if isinstance(p_value, Undefined) else f"{p_value:.2g}"
     change = {"value": sign * found["difference"], "low": low, "high": high}
-    because = f"incorrect - correct {percent(change, 'value')}, p (Holm) {p_text}"
-    seeds = found["over_seeds"]
+    p_value, seeds = found["p_holm"], found["over_seeds"]
+    significant = not isinstance(p_value, Undefined) and p_value < 0.05
+    p_text = "undefined" if isinstance(p_value, Undefined) else f"{p_value:.2g}"
+    because = f"incorrect - correct {percent(change, 'value')}, p (Holm) {p_text}; across seeds "
     if isinstance(seeds["low"], Undefined):
-        because += "; across seeds unknown"
+        because += "unknown"
     else:
         ends = sorted((sign * seeds["low"], sign * seeds["high"]))
-        because += f"; across seeds {100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
-        if high < 0 and ends[1] < 0 and not isinstance(p_value, Undefined) and p_value < 0.05:
+        because += f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
+        if high < 0 and ends[1] < 0 and significant:
             return "contradicts", because
     return ("supports" if low > -HURT_MARGIN else "cannot decide"), because
 
@@ -157,20 +159,3 @@ CLAIMS = {
         universal=False,
     ),
 }
-
-
-def _link(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    found: Mapping[str, Any] | None = results["regimes"].get("correct", {}).get("link")
-    return found
-
-
-def _near(estimate: Mapping[str, Any], target: float, margin: float) -> tuple[Verdict, str]:
-    low, high = estimate["low"], estimate["high"]
-    if isinstance(low, Undefined) or isinstance(estimate["value"], Undefined):
-        return "cannot decide", "no trace is right (or hardly any)"
-    because = percent(estimate, "value")
-    if high < target - margin or low > target + margin:
-        return "contradicts", because
-    if low >= target - margin and high <= target + margin:
-        return "supports", because
-    return "cannot decide", because

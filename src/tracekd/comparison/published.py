@@ -1,6 +1,6 @@
 """Our numbers beside those that the paper published."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -23,68 +23,60 @@ def load_published() -> dict[str, Any]:
 
 
 def beside(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return "dataset, model, regime" -> class -> the published accuracy and ours by cell.
+    """Return the published numbers of each "dataset, model, regime", and ours by cell.
 
-    `difference` is ours - published with Newcombe's interval for two independent samples of
-    questions, ours counted once however many seeds there are; it `differs` if the interval excludes
-    0.
+    `accuracy` has classes. `difference` is ours - published with Newcombe's interval for two
+    independent samples of questions, ours counted once however many seeds there are; it `differs`
+    if the interval excludes 0. `trace_answer` has the 2x2 of trace and answer.
+
+    Args:
+        results: section `results` of compare.json.
     """
     content = load_published()
-    found: dict[str, Any] = {}
-    for dataset, models in content["accuracy"].items():
-        sizes = content["questions"][dataset]
-        for model, regimes in models.items():
-            ours = _ours(results, dataset, model)
-            for regime, classes in regimes.items():
-                found[f"{dataset}, {content['models'][model]}, {regime}"] = {
-                    name: {
-                        "published": percent / 100,
-                        "published_n": sizes[name],
-                        "ours": {
-                            label: _against(percent / 100, sizes[name], cell, regime, name)
-                            for label, cell in ours.items()
-                            if regime in cell["regimes"]
-                        },
-                    }
-                    for name, percent in classes.items()
-                }
-    return found
+    accuracy = {
+        f"{dataset}, {content['models'][model]}, {regime}": {
+            name: {
+                "published": percent / 100,
+                "published_n": content["questions"][dataset][name],
+                "ours": {
+                    label: _against(percent / 100, content["questions"][dataset][name], one, name)
+                    for label, one in _ours(results, dataset, model, regime).items()
+                },
+            }
+            for name, percent in classes.items()
+        }
+        for dataset, model, regime, classes in _entries(content["accuracy"])
+    }
+    trace_answer: dict[str, Any] = {}
+    for dataset, model, regime, cells in _entries(content["trace_answer"]):
+        measured = association(Counts(*cells), "trace")
+        chosen = {name: measured[name] for name in _ASSOCIATIONS}
+        ours = _ours(results, dataset, model, regime)
+        trace_answer[f"{dataset}, {content['models'][model]}, {regime}"] = {
+            "published": {**Counts(*cells)._asdict(), **chosen},
+            "ours": {label: one["link"] for label, one in ours.items() if "link" in one},
+        }
+    return {"source": content["source"], "accuracy": accuracy, "trace_answer": trace_answer}
 
 
-def associations_beside(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return "dataset, model, regime" -> the published 2x2 of trace and answer, and ours."""
-    content = load_published()
-    found: dict[str, Any] = {}
-    for dataset, models in content["trace_answer"].items():
+def _entries(section: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Any]]:
+    for dataset, models in section.items():
         for model, regimes in models.items():
-            for regime, cells in regimes.items():
-                measured = association(Counts(*cells), "trace")
-                found[f"{dataset}, {content['models'][model]}, {regime}"] = {
-                    "published": {
-                        **Counts(*cells)._asdict(),
-                        **{name: measured[name] for name in _ASSOCIATIONS},
-                    },
-                    "ours": {
-                        label: cell["regimes"][regime]["link"]
-                        for label, cell in _ours(results, dataset, model).items()
-                        if "link" in cell["regimes"].get(regime, {})
-                    },
-                }
-    return found
+            for regime, numbers in regimes.items():
+                yield dataset, model, regime, numbers
 
 
 def _ours(
-    results: Mapping[str, Mapping[str, Any]], dataset: str, model: str
+    results: Mapping[str, Mapping[str, Any]], dataset: str, model: str, regime: str
 ) -> dict[str, Mapping[str, Any]]:
     return {
-        label: cell
+        label: cell["regimes"][regime]
         for label, cell in results.items()
-        if cell["dataset"] == dataset and cell["model"] == model
+        if (cell["dataset"], cell["model"]) == (dataset, model) and regime in cell["regimes"]
     }
 
 
-def _against(theirs: float, their_n: int, cell: Mapping[str, Any], regime: str, name: str) -> Tree:
-    figures = cell["regimes"][regime]
+def _against(theirs: float, their_n: int, figures: Mapping[str, Any], name: str) -> Tree:
     if name == ALL:
         ours, n = figures["answer"], figures["n"]
     elif name in figures["by_class"]:

@@ -6,23 +6,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tracekd.comparison import claims, published
+from tracekd.comparison.claims import judge_all
 from tracekd.comparison.effects import adjust, effect, pairs
 from tracekd.comparison.estimates import regime_figures
 from tracekd.comparison.experiments import Experiment, FoundExperiments, queue_states
 from tracekd.comparison.grid import Cell, arrange, missing, not_paired
+from tracekd.comparison.published import beside
 from tracekd.comparison.scores import CellScores, cached_file, find_tables, load_scores
 from tracekd.statistics.values import settle
 
 _SHOWN = 5
 #: Facts in a stage's run card that can change scores, by their section of `made_from`: auto may
 #: choose another backend, and another device another dtype. Threads favour no run.
-_FACTS = (
-    ("infer", "backend"),
-    ("machine", "device"),
-    ("machine", "device_name"),
-    ("machine", "dtype"),
-)
+_FACTS = {"infer": ("backend",), "machine": ("device", "device_name", "dtype")}
 
 
 def compare(
@@ -37,7 +33,7 @@ def compare(
     """Return the content of compare.json, and why each null in it is undefined (path -> reason).
 
     Args:
-        root: the root of the DVC project.
+        root: of the DVC project.
         cache: the folder of DVC's cache.
         found: all experiments of the repository.
         chosen: those to compare.
@@ -51,7 +47,7 @@ def compare(
     report: dict[str, Any] = {
         "experiments": {
             "found": len(found.experiments) + len(found.rejected),
-            "used": sum(map(len, loaded.used.values())),
+            "used": sum(len(scores.used) for scores in loaded.cells.values()),
             "superseded": loaded.superseded,
             "rejected": {**found.rejected, **loaded.unusable},
             "scores_absent": [one.name for one in chosen if one.run.scores not in tables],
@@ -59,16 +55,11 @@ def compare(
         },
         "results": results,
         "not_paired": not_paired(loaded.cells),
-        "warnings": list(_warnings(loaded.used, cache)),
+        "warnings": list(_warnings(loaded.cells, cache)),
         "missing": missing(grid),
     }
     if paper:
-        report["paper"] = {
-            "source": published.load_published()["source"],
-            "claims": claims.judge_all(results),
-            "accuracy": published.beside(results),
-            "trace_answer": published.associations_beside(results),
-        }
+        report["paper"] = {**beside(results), "claims": judge_all(results)}
     return settle(report)
 
 
@@ -104,14 +95,14 @@ def evaluate(
     return results
 
 
-def _warnings(used: Mapping[Cell, Iterable[Experiment]], cache: Path) -> Iterator[str]:
+def _warnings(cells: Mapping[Cell, CellScores], cache: Path) -> Iterator[str]:
     """Yield what else differs between the experiments of a cell: code, device, dtype, backend."""
-    for cell, experiments in used.items():
-        code = _values(pair for one in experiments for pair in one.run.code.items())
+    for cell, scores in cells.items():
+        code = _values(pair for one in scores.used for pair in one.run.code.items())
         if paths := sorted(code):
             more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
             yield f"{cell.label}: different versions of {', '.join(paths[:_SHOWN])}{more}"
-        cards = {one.run.card for one in experiments if one.run.card}
+        cards = {one.run.card for one in scores.used if one.run.card}
         facts = _values(fact for card in cards for fact in _facts(cached_file(cache, card)))
         if parts := [f"{name} {' / '.join(sorted(seen))}" for name, seen in facts.items()]:
             yield f"{cell.label}: different machines: {'; '.join(parts)}"
@@ -129,6 +120,6 @@ def _facts(card: Path) -> Iterator[tuple[str, str]]:
     stages = json.loads(card.read_bytes()) if card.is_file() else {}
     for stage in ("train", "infer"):
         made_from = stages.get(stage, {}).get("made_from", {})
-        for section, name in _FACTS:
-            if name in made_from.get(section, {}):
-                yield f"{stage} {name}", str(made_from[section][name])
+        for section, names in _FACTS.items():
+            facts = made_from.get(section, {})
+            yield from ((f"{stage} {name}", str(facts[name])) for name in names if name in facts)

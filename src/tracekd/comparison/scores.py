@@ -1,9 +1,9 @@
 """The verdicts of experiments on each question, read from DVC's cache or the workspace."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -27,8 +27,7 @@ MEASURES = {
 }
 
 
-@dataclass(frozen=True)
-class RegimeScores:
+class RegimeScores(NamedTuple):
     """The verdicts of one regime in one cell.
 
     Attributes:
@@ -41,32 +40,30 @@ class RegimeScores:
     measures: Mapping[str, Matrix]
 
 
-@dataclass(frozen=True)
-class CellScores:
+class CellScores(NamedTuple):
     """The verdicts of all regimes of a cell on the same questions.
 
     Attributes:
         classes: (questions,) the class of each question; questions in the order of their ids.
+        used: the experiments whose verdicts these are.
     """
 
     classes: NDArray[np.str_]
     regimes: Mapping[DosedRegime, RegimeScores]
+    used: Sequence[Experiment]
 
 
-@dataclass
-class LoadedScores:
+class LoadedScores(NamedTuple):
     """What could be read.
 
     Attributes:
-        used: the experiments whose verdicts these are.
         superseded: name of an older experiment with the same key -> the one used in its place.
         unusable: experiment name -> what is wrong with its scores.
     """
 
-    cells: dict[Cell, CellScores] = field(default_factory=dict)
-    used: dict[Cell, list[Experiment]] = field(default_factory=dict)
-    superseded: dict[str, str] = field(default_factory=dict)
-    unusable: dict[str, str] = field(default_factory=dict)
+    cells: dict[Cell, CellScores]
+    superseded: dict[str, str]
+    unusable: dict[str, str]
 
 
 def cached_file(cache: Path, md5: str) -> Path:
@@ -96,9 +93,10 @@ def load_scores(grid: Grid, tables: Mapping[str, Path]) -> LoadedScores:
         grid: experiments with a table.
         tables: see `find_tables`.
     """
-    loaded = LoadedScores()
+    loaded = LoadedScores({}, {}, {})
     for cell, runs in grid.items():
         verdicts: dict[RunKey, pl.DataFrame] = {}
+        used = []
         for key, candidates in runs.items():
             for place, one in enumerate(candidates):
                 try:
@@ -107,11 +105,14 @@ def load_scores(grid: Grid, tables: Mapping[str, Path]) -> LoadedScores:
                     loaded.unusable[one.name] = str(error)
                     continue
                 verdicts[key] = table
-                loaded.used.setdefault(cell, []).append(one)
-                loaded.superseded |= {older.name: one.name for older in candidates[place + 1 :]}
+                used.append(one)
+                loaded.superseded.update(
+                    (older.name, one.name) for older in candidates[place + 1 :]
+                )
                 break
         if verdicts:
-            loaded.cells[cell] = _stack(verdicts)
+            classes = next(iter(verdicts.values()))["question_class"].to_numpy().astype(str)
+            loaded.cells[cell] = CellScores(classes, _stack(verdicts), used)
     return loaded
 
 
@@ -126,17 +127,14 @@ def _read(path: Path, first: pl.DataFrame | None) -> pl.DataFrame:
     return table
 
 
-def _stack(tables: Mapping[RunKey, pl.DataFrame]) -> CellScores:
-    first = next(iter(tables.values()))
+def _stack(tables: Mapping[RunKey, pl.DataFrame]) -> dict[DosedRegime, RegimeScores]:
     regimes = {}
     for regime in dict.fromkeys(key.regime for key in tables):
         runs = {key.seed: table for key, table in tables.items() if key.regime == regime}
         measures = {
-            measure: np.stack(
-                [table[column].cast(pl.Float64).to_numpy() for table in runs.values()]
-            )
+            measure: np.stack([run[column].cast(pl.Float64).to_numpy() for run in runs.values()])
             for measure, column in MEASURES.items()
-            if not any(table[column].null_count() for table in runs.values())
+            if not any(run[column].null_count() for run in runs.values())
         }
         regimes[regime] = RegimeScores(tuple(runs), measures)
-    return CellScores(first["question_class"].to_numpy().astype(str), regimes)
+    return regimes
