@@ -528,6 +528,34 @@ FAULTS = (
         '"asked": len(',
         ("probes/test_asking.py",),
     ),
+    Fault(
+        "paired difference with the wrong sign",
+        "comparison/effects.py",
+        "changes = after.sum(axis=0) * len(before) - before.sum(axis=0) * len(after)",
+        "changes = before.sum(axis=0) * len(after) - after.sum(axis=0) * len(before)",
+        ("comparison/test_effects.py",),
+    ),
+    Fault(
+        "regimes compared on seeds that they do not share",
+        "comparison/effects.py",
+        "[scores.seeds.index(seed) for seed in seeds] if seeds else slice(None)",
+        "slice(None)",
+        ("comparison/test_effects.py",),
+    ),
+    Fault(
+        "an older run compared in place of the newest",
+        "comparison/grid.py",
+        "key=lambda one: -one.time",
+        "key=lambda one: one.time",
+        ("comparison/test_grid.py",),
+    ),
+    Fault(
+        "the last of two texts on a question audited, not the first",
+        "audit/generations.py",
+        "first.setdefault(item.key, item) is not item",
+        "first.update({item.key: item})",
+        ("audit/test_rescore.py",),
+    ),
 )
 
 
