@@ -3,12 +3,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tracekd.config import load_dataset
 from tracekd.datasets import Loaded, Wanted, sources
-from tracekd.datasets.fields import is_blank
 from tracekd.datasets.readers import jsonl
 from tracekd.errors import TracekdError
 
@@ -138,51 +135,3 @@ def test_a_dataset_needs_one_entry_and_a_pin(
     loaded = sources.load(spec, ALL)
     assert {split: len(table) for split, table in loaded.splits.items()} == {"train": 1, "test": 1}
     assert list(loaded.raw) == ["mine.jsonl"]
-
-
-SEEN = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(
-    lambda text: not is_blank(text) and text == text.strip()
-)
-RECORDS = st.lists(
-    st.tuples(
-        st.lists(SEEN, min_size=1, max_size=4),
-        SEEN,
-        st.lists(SEEN, min_size=1, max_size=3, unique=True),
-        SEEN,
-    ),
-    min_size=3,
-    max_size=6,
-)
-
-
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(RECORDS, st.booleans(), st.sampled_from(["\n", "\r\n", "\n\n"]))
-def test_any_text_survives_writing_and_reading(
-    tmp_path: Path, records: list[Any], ascii_only: bool, end: str
-) -> None:
-    lines = [
-        json.dumps(
-            {
-                "id": f"q{n}",
-                "question": question,
-                "context": context,
-                "answers": answers,
-                "class": kind,
-                "gold_facts": context[-1:],
-                "split": "test" if n == 0 else "train",
-            },
-            ensure_ascii=ascii_only,
-        )
-        for n, (context, question, answers, kind) in enumerate(records)
-    ]
-    (tmp_path / "mine.jsonl").write_bytes(end.join(lines).encode())
-    loaded = read(tmp_path / "mine.jsonl")
-    assert loaded.rejected == []
-    found = [row for split in ("test", "train") for row in loaded.splits[split].to_dicts()]
-    assert [
-        (row["context"], row["question"], row["answers"], row["question_class"]) for row in found
-    ] == records
-    for row in found:
-        assert [row["context"][i] for i in row["gold_facts"]] == row["context"][-1:]

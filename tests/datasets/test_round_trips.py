@@ -1,4 +1,4 @@
-"""Any records, of any script, rendered in a raw format and read: the same questions come out."""
+"""Any questions, in any script, written in a raw format and read: the same questions come out."""
 
 import json
 from collections.abc import Callable
@@ -9,20 +9,30 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tracekd.datasets import UNANSWERABLE, Loaded, Wanted
+from tracekd.datasets import UNANSWERABLE, Loaded
 from tracekd.datasets.fields import is_blank
-from tracekd.datasets.readers import babi, cotemp, marco
+from tracekd.datasets.readers import babi, cotemp, jsonl, marco
 
-WANTED = Wanted(data_seed=0, train=None, test=None)
 #: All planes, right-to-left and zero-width characters, but no half of a surrogate pair.
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 SEEN = TEXT.map(str.strip).filter(lambda text: not is_blank(text))
-#: A bAbI file has no way to write a tab or a line end.
+#: A bAbI file cannot contain a tab or a line break within a line.
 LINE = SEEN.filter(lambda text: not set(text) & set("\t\r\n"))
 ITEM = LINE.map(lambda text: text.replace(",", "").strip()).filter(lambda text: not is_blank(text))
 
+
+def questions(fact: st.SearchStrategy[str], answer: st.SearchStrategy[str]) -> Any:
+    """Context, question and answers of some questions."""
+    facts, answers = (
+        st.lists(fact, min_size=1, max_size=4),
+        st.lists(answer, min_size=1, max_size=3),
+    )
+    return st.lists(st.tuples(facts, fact, answers), min_size=2, max_size=4)
+
+
+ENDS = st.sampled_from(["\n", "\r\n"])
 quickly = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -32,17 +42,7 @@ def rows(loaded: Loaded) -> list[dict[str, Any]]:
 
 
 @quickly
-@given(
-    st.lists(
-        st.tuples(
-            st.lists(LINE, min_size=1, max_size=4), LINE, st.lists(ITEM, min_size=1, max_size=3)
-        ),
-        min_size=1,
-        max_size=3,
-    ),
-    st.sampled_from(["\n", "\r\n"]),
-    st.booleans(),
-)
+@given(questions(LINE, ITEM), ENDS, st.booleans())
 def test_babi(tmp_path: Path, stories: list[Any], end: str, mark: bool) -> None:
     text = "\ufeff" * mark
     for facts, question, answers in stories:
@@ -51,42 +51,57 @@ def test_babi(tmp_path: Path, stories: list[Any], end: str, mark: bool) -> None:
     for split in ("train", "test"):
         path = tmp_path / f"qa1_single-supporting-fact_{split}.txt"
         path.write_bytes(text.encode())
-    found = rows(babi.read(tmp_path, {"tasks": [1]}, WANTED))
+    found = rows(babi.read(tmp_path, {"tasks": [1]}))
     assert [(row["context"], row["question"], row["answers"]) for row in found] == 2 * stories
-    assert [row["gold_facts"] for row in found] == 2 * [[len(facts) - 1] for facts, _, _ in stories]
+    assert [row["gold_facts"] for row in found] == 2 * [[len(facts) - 1] for facts, *_ in stories]
 
 
-RECORDS = st.lists(
-    st.tuples(st.lists(SEEN, min_size=1, max_size=4), SEEN, st.lists(SEEN, min_size=1, max_size=3)),
-    min_size=1,
-    max_size=4,
-)
-
-
-@pytest.mark.parametrize("ascii_only", [True, False])
 @quickly
-@given(RECORDS, st.sampled_from(["\n", "\r\n", "\n\n"]))
-def test_cotemp(tmp_path: Path, ascii_only: bool, records: list[Any], end: str) -> None:
-    lines = [
-        json.dumps(
-            {
-                "index": n,
-                "triple_element": "S1_R1_O1",
-                "question": question,
-                "facts": facts,
-                "answer": gold,
-            },
-            ensure_ascii=ascii_only,
-        )
-        for n, (facts, question, gold) in enumerate(records)
+@given(questions(SEEN, SEEN), ENDS, st.booleans())
+def test_cotemp(tmp_path: Path, records: list[Any], end: str, ascii_only: bool) -> None:
+    raw = [
+        {
+            "index": n,
+            "triple_element": "S1_R1_O1",
+            "question": question,
+            "facts": facts,
+            "answer": a,
+        }
+        for n, (facts, question, a) in enumerate(records)
     ]
+    lines = [json.dumps(record, ensure_ascii=ascii_only) for record in raw]
     (tmp_path / "equal.json").write_bytes(end.join(lines).encode())
-    found = {row["id"]: row for row in rows(cotemp.read(tmp_path, {"classes": ["equal"]}, WANTED))}
+    found = {row["id"]: row for row in rows(cotemp.read(tmp_path, {"classes": ["equal"]}))}
     assert len(found) == len(records)
-    for number, (facts, question, gold) in enumerate(records):
+    for number, (facts, question, answers) in enumerate(records):
         row = found[f"cotemp/all/equal:{number}"]
         assert (row["context"], row["question"]) == (facts, question)
-        assert row["answers"] == list(dict.fromkeys(gold))
+        assert row["answers"] == list(dict.fromkeys(answers))
+
+
+@quickly
+@given(questions(SEEN, SEEN), ENDS, st.booleans())
+def test_jsonl(tmp_path: Path, records: list[Any], end: str, ascii_only: bool) -> None:
+    raw = [
+        {
+            "question": question,
+            "context": facts,
+            "answers": answers,
+            "class": question[::-1].strip() or "c",
+            "gold_facts": facts[-1:],
+            "split": "train" if n else "test",
+        }
+        for n, (facts, question, answers) in enumerate(records)
+    ]
+    lines = [json.dumps(record, ensure_ascii=ascii_only) for record in raw]
+    (tmp_path / "mine.jsonl").write_bytes(end.join(lines).encode())
+    found = {row["source"]: row for row in rows(jsonl.read(tmp_path / "mine.jsonl", {}))}
+    assert len(found) == len(records)
+    for number, (facts, question, answers) in enumerate(records, 1):
+        row = found[f"mine.jsonl:{number}"]
+        assert (row["context"], row["question"]) == (facts, question)
+        assert row["answers"] == list(dict.fromkeys(answers))
+        assert [facts[index] for index in row["gold_facts"]] == facts[-1:]
 
 
 def as_lines(records: list[dict[str, Any]]) -> str:
@@ -94,14 +109,13 @@ def as_lines(records: list[dict[str, Any]]) -> str:
 
 
 def as_columns(records: list[dict[str, Any]]) -> str:
-    return json.dumps(
-        {key: {str(n): record[key] for n, record in enumerate(records)} for key in records[0]}
-    )
+    columns = {key: {str(n): record[key] for n, record in enumerate(records)} for key in records[0]}
+    return json.dumps(columns)
 
 
 @pytest.mark.parametrize("written", [as_lines, as_columns, json.dumps])
 @quickly
-@given(RECORDS, st.booleans())
+@given(questions(SEEN, SEEN), st.booleans())
 def test_marco(
     tmp_path: Path, written: Callable[..., str], records: list[Any], parallel: bool
 ) -> None:
@@ -120,7 +134,7 @@ def test_marco(
         )
     for split in ("train", "dev"):
         (tmp_path / f"{split}.json").write_text(written(raw), encoding="utf-8")
-    found = rows(marco.read(tmp_path, {}, WANTED))
+    found = rows(marco.read(tmp_path, {}))
     assert len(found) == 2 * len(records)
     for number, row in enumerate(found):
         texts, query, answers = records[number % len(records)]

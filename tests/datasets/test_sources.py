@@ -163,5 +163,5 @@ def test_readers_read_the_files_of_the_hub(tmp_path: Path, monkeypatch: pytest.M
         assert row["source"] == f"en-qa1/{split}:3"
         assert row["context"] == ["Mary moved to the den.", "John left."]
         assert (row["answers"], row["gold_facts"]) == (["den"], [0])
-    with pytest.raises(TracekdError, match=r"a/b at revision 0{12} has no file mix\.json; choose"):
+    with pytest.raises(TracekdError, match=r"a/b@0{12} has no file mix\.json; choose"):
         cotemp.read_hub(hub, {"classes": ["mix"]})

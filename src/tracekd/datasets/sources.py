@@ -85,12 +85,12 @@ def hub_folder(hub: HubDataset, patterns: Sequence[str]) -> Path:
     Raises:
         TracekdError: if the hub, the repository, the revision or a file cannot be reached.
     """
-    entry = f"datasets.yaml: {hub.repo}"
+    entry = "datasets.yaml: hub"
     folder = fetch_repository("dataset", hub, entry, patterns)
     for pattern in patterns:
         if not rawfiles.files(folder, pattern):
             raise TracekdError(
-                f"{entry} at revision {hub.revision[:12]} has no file {pattern}; choose another "
+                f"{entry}: {hub.repo}@{hub.revision[:12]} has no file {pattern}; choose another "
                 f"revision from {hub_page('dataset', hub)}/commits/main, or set path to a folder "
                 "with the raw files"
             )
