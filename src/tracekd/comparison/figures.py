@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracekd.report.figures import ANSWER, QUIET, TRACE, picture, say
+from tracekd.report.style import ANSWER, QUIET, TRACE, picture, say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
