@@ -1,5 +1,6 @@
 """Question and regime -> what the student is shown: system message, prompt, completion."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -23,10 +24,7 @@ def render_prompt(template: str, question: str, context: Sequence[str]) -> str:
         "{context}": "\n".join(f"- {one_line(fact)}" for fact in context),
         "{question}": one_line(question),
     }
-    first, second = sorted(slots, key=template.index)
-    head, _, rest = template.partition(first)
-    middle, _, tail = rest.partition(second)
-    return f"{head}{slots[first]}{middle}{slots[second]}{tail}"
+    return re.sub("|".join(map(re.escape, slots)), lambda slot: slots[slot[0]], template)
 
 
 def gold_steps(table: pl.DataFrame) -> list[Gold]:
@@ -40,24 +38,18 @@ def gold_steps(table: pl.DataFrame) -> list[Gold]:
 
 def classes_of(tables: Iterable[pl.DataFrame]) -> tuple[str, ...]:
     """Return every class of the dataset, given the tables of all splits."""
-    found: set[str] = set().union(*(table["question_class"].to_list() for table in tables))
-    return tuple(sorted(found))
+    return tuple(sorted({name for table in tables for name in table["question_class"]}))
 
 
 def build(
     tables: Mapping[str, pl.DataFrame], params: Params, spec: DatasetSpec
 ) -> dict[str, pl.DataFrame]:
-    """Return the examples of each split: `records.SFT`.
+    """Return the examples of each split, `records.SFT`, given its `records.DECOMPOSED`.
 
-    Args:
-        tables: split -> `records.DECOMPOSED`; wrong classes are drawn from all splits, traces of
-            other questions from the same split.
-        params: regime, corruption, seed and prompt.
-        spec: the dataset's entry.
+    Wrong classes are drawn from all splits, traces of other questions from the same split.
 
     Raises:
-        TracekdError: if an answer cannot be rendered, or a question of the test split is in
-            another split too.
+        TracekdError: if an answer is blank, or a test question is in another split too.
     """
     classes, grammar = classes_of(tables.values()), Grammar(spec.class_sentence)
     made = {}

@@ -25,10 +25,7 @@ _ANSWER_PIECE = re.compile(r"(?:\\.|[^\\;])+|;", re.DOTALL)
 class Trace:
     """The steps shown before an answer; None means that a step is not shown.
 
-    Attributes:
-        class_name: the class.
-        facts: the facts, each as one line of text.
-        filler: number of "..." words of a trace without content; only without other steps.
+    `filler` is the number of "..." words in a trace without content, which has no other steps.
     """
 
     class_name: str | None = None
@@ -38,12 +35,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Completion:
-    """A rendered trace and answer.
-
-    Attributes:
-        text: what the student is taught to write, without EOS.
-        answer_start: character offset of the answer part (its tag) in `text`.
-    """
+    """A rendered trace and answer, without EOS; the answer's tag begins at `answer_start`."""
 
     text: str
     answer_start: int
@@ -51,13 +43,9 @@ class Completion:
 
 @dataclass(frozen=True)
 class Reading:
-    """What could be read from a text.
+    """What could be read from a text; `failed` if it contains no answer.
 
-    Attributes:
-        form: `strict`, `lenient`, or `failed` if it contains no answer.
-        trace: the steps found.
-        answer_text: the answer part, unescaped, as one string; None if there is none.
-        answers: the same, split at the separators.
+    `answer_text` is the answer part, unescaped, as one string; `answers` is the same, split.
     """
 
     form: Literal["strict", "lenient", "failed"]

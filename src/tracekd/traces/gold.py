@@ -16,11 +16,7 @@ from tracekd.traces.rules import RULES
 
 
 def rule_of(spec: DatasetSpec, wanted: Literal["paper", "full"]) -> str:
-    """Return the name of a dataset's rule for `decompose.facts: wanted`.
-
-    Raises:
-        TracekdError: if the dataset has no such rule, or the rule does not exist.
-    """
+    """Return the name of a dataset's rule for `decompose.facts: wanted`, which must exist."""
     where = f"datasets.yaml: {spec.name}: facts"
     if wanted not in spec.facts:
         raise TracekdError(
@@ -37,12 +33,9 @@ def decompose(questions: pl.DataFrame, rule: str, answers: Literal["all", "any"]
     """Return a `records.QUESTIONS` table with the gold steps of its traces: `records.DECOMPOSED`.
 
     Args:
-        questions: their `gold_facts` are what the dataset marks.
+        questions: their `gold_facts`, if any, are what the dataset marks.
         rule: a name in `RULES`.
         answers: whether the answers together make the answer, or are alternatives.
-
-    Raises:
-        TracekdError: if the rule does not suit the questions.
     """
     find = RULES[rule]
     facts, stated = [], []

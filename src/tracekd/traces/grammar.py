@@ -84,9 +84,8 @@ class Grammar:
         trace, answers = self._strict_trace(match["trace"]), split_answers(match["answer"])
         if trace is None or not all(map(one_line, answers)):
             return None
-        if self.render(trace, answers).text != text:
-            return None
-        return Reading("strict", trace, SEPARATOR.join(answers), answers)
+        same = self.render(trace, answers).text == text
+        return Reading("strict", trace, SEPARATOR.join(answers), answers) if same else None
 
     def _strict_trace(self, block: str | None) -> Trace | None:
         if block is None:

@@ -1,10 +1,8 @@
 """Regimes: which trace goes before the answer. The answer taught is always the right one.
 
 A regime is one small function from a question's gold steps to the trace shown. To add one, write
-the function and enter it in `REGIMES`. Every draw is a pure function of (seed, id), so a question
-gets the same wrong trace in every run (`shuffled`: as long as the split is the same, see `Donors`).
-Whether a step shown is right is not assumed from the regime's name but found by comparing it with
-gold.
+the function and enter it in `REGIMES`. Every draw is a pure function of (seed, id); for `shuffled`,
+of the split too (see `Donors`). Whether a step shown is right is found by comparing it with gold.
 """
 
 from bisect import bisect_right
@@ -30,11 +28,7 @@ NO_OTHER_TRACE = "no other question with another trace"
 
 @dataclass(frozen=True)
 class Gold:
-    """A question and the steps of its correct trace.
-
-    Attributes:
-        facts: indexes into `context`.
-    """
+    """A question and the steps of its correct trace; `facts` are indexes into `context`."""
 
     id: str
     class_name: str
@@ -80,11 +74,8 @@ class Donors:
 class RegimeContext:
     """What a regime may use besides the question.
 
-    Attributes:
-        corruption: fraction of incorrect traces in the regime `mixed`.
-        classes: every class of the dataset.
-        grammar: renders traces.
-        donors: the questions of the same split.
+    `corruption` is the fraction of incorrect traces in the regime `mixed`, `classes` are all
+    classes of the dataset, `donors` the questions of the same split.
     """
 
     seed: int
@@ -96,11 +87,9 @@ class RegimeContext:
 
 @dataclass(frozen=True)
 class Shown:
-    """The trace that a regime shows, and what is true of it.
+    """The trace that a regime shows, and whether its steps are right (None: not shown).
 
-    Attributes:
-        class_right, facts_right: None if the step is not shown.
-        note: why the regime could not do what its name promises, if so.
+    `note` is the reason if the trace is not what the regime promises.
     """
 
     trace: Trace
@@ -185,12 +174,7 @@ def _other_facts(gold: Gold, context: RegimeContext) -> tuple[tuple[str, ...], s
 
 @dataclass(frozen=True)
 class Regime:
-    """One value of `trace_mode`.
-
-    Attributes:
-        steps: the steps that the student is taught to write, right or wrong.
-        trace: returns the trace shown, and a note if it is not what the regime promises.
-    """
+    """The steps that a regime teaches, right or wrong, and what makes its trace and its note."""
 
     steps: frozenset[Step]
     trace: Callable[[Gold, RegimeContext], tuple[Trace, str | None]]
@@ -214,11 +198,7 @@ REGIMES: dict[str, Regime] = {
 
 
 def regime(name: str, named_by: str = "params.yaml: trace_mode") -> Regime:
-    """Return the regime of that name; error messages cite `named_by`.
-
-    Raises:
-        TracekdError: naming the nearest regimes.
-    """
+    """Return the regime of that name; the error for an unknown one cites `named_by`."""
     if name not in REGIMES:
         raise TracekdError(
             f"{named_by}: unknown regime {name!r}; {nearest(name, REGIMES)} "

@@ -30,11 +30,7 @@ _WORD = re.compile(r"\w+")
 
 
 def annotated(question: Question) -> list[int]:
-    """Return the facts that the dataset itself marks.
-
-    Raises:
-        TracekdError: if it marks none.
-    """
+    """Return the facts that the dataset itself marks; it is an error if it marks none."""
     if question["gold_facts"] is None:
         raise TracekdError(
             f"rule annotated: {question['id']}: the dataset marks no facts; name another "
