@@ -11,7 +11,7 @@ published, each record brings its question along:
 """
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -127,19 +127,20 @@ def _item(record: Any, stem: str, place: str) -> AuditItem:
     row: dict[str, Any] = {"id": place, "source": place}
     if form == "babi":
         context = fields.context(_python_list(found, "passage"), "passage")
+        gold = _python_list(found, "answer_passage")
+        if outside := [fact for fact in gold if fact not in context]:
+            raise fields.RejectedError(f"answer_passage has {outside[0]!r}, which passage has not")
         row["answers"] = [fields.text(found["gold"], "gold")]
         row["question_class"] = fields.text(found["query_type"], "query_type")
-        row["subtype"] = None
-        row["gold_facts"] = _indexes(_python_list(found, "answer_passage"), context)
+        row |= {"subtype": None, "gold_facts": [context.index(fact) for fact in gold]}
     else:
         context = fields.context(found["facts"], "facts")
         row["answers"] = fields.texts(found["gold"], "gold")
-        row["question_class"] = stem
-        row["subtype"] = fields.text(found["triple_element"], "triple_element")
-        row["gold_facts"] = None
+        subtype = fields.text(found["triple_element"], "triple_element")
+        row |= {"question_class": stem, "subtype": subtype, "gold_facts": None}
     if not row["answers"]:
         raise fields.RejectedError("gold is empty")
-    row["context"], row["question"] = context, fields.text(found["question"], "question")
+    row |= {"context": context, "question": fields.text(found["question"], "question")}
     key = (row["question_class"], row["question"], *context)
     return AuditItem(key, place, _generated(record, "prediction"), row, form)
 
@@ -155,20 +156,14 @@ def _format(record: Any) -> Format:
     return "babi" if names & {"passage", "query_type"} else "cotemp"
 
 
-def _python_list(record: Any, field: str) -> list[str]:
+def _python_list(record: Mapping[str, Any], field: str) -> list[str]:
     """Return a list that the release wrote as Python source."""
+    source = fields.text(record[field], field)
     try:
-        return fields.texts(ast.literal_eval(fields.text(record[field], field)), field)
-    except (ValueError, SyntaxError) as error:
-        if isinstance(error, fields.RejectedError):
-            raise
+        value = ast.literal_eval(source)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
         raise fields.RejectedError(f"{field} is not a list in Python's notation") from error
-
-
-def _indexes(gold: Sequence[str], context: Sequence[str]) -> list[int]:
-    if outside := [fact for fact in gold if fact not in context]:
-        raise fields.RejectedError(f"answer_passage has {outside[0]!r}, which passage does not")
-    return [context.index(fact) for fact in gold]
+    return fields.texts(value, field)
 
 
 def _generated(record: Any, field: str) -> str:

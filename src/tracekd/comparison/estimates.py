@@ -16,13 +16,7 @@ _PER_SEED = ("phi", "chi_square", "p_value", "exact_test")
 
 
 def regime_figures(scores: RegimeScores, classes: NDArray[np.str_], key: str) -> Tree:
-    """Return the figures of a regime in one cell.
-
-    Args:
-        scores: verdicts, (seeds, questions) each.
-        classes: (questions,).
-        key: seeds the bootstrap.
-    """
+    """Return the figures of a regime in one cell; `key` seeds the bootstrap."""
     answer = scores.measures["answer"]
     figures: dict[str, Any] = {"seeds": list(scores.seeds), "n": answer.shape[1]}
     for measure, matrix in scores.measures.items():

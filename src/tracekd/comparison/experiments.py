@@ -41,9 +41,7 @@ class FoundExperiments(NamedTuple):
 def collect(root: Path, *, all_commits: bool = False) -> FoundExperiments:
     """Return every successful DVC experiment, the run committed last, and that in the workspace.
 
-    Args:
-        root: the root of the DVC project.
-        all_commits: also return the runs of earlier commits of this branch.
+    With `all_commits`, also return the runs of earlier commits of this branch.
 
     Raises:
         TracekdError: if `root` is not in a git repository that has a commit.

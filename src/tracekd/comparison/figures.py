@@ -33,15 +33,7 @@ Row = tuple[str, Mapping[str, Mapping[str, Any]]]
 
 
 def write_all(folder: Path, results: Mapping[str, Any]) -> list[Path]:
-    """Write compare_regimes.png, compare_effects.png and compare_association.png into a folder.
-
-    Args:
-        folder: where to.
-        results: section `results` of compare.json.
-
-    Returns:
-        Their paths.
-    """
+    """Draw section `results` of compare.json into a folder; return the paths of the files."""
     paths = [folder / f"compare_{name}.png" for name in _TITLES]
     for path, (name, title) in zip(paths, _TITLES.items(), strict=True):
         found = {label: list(rows_of(name, cell)) for label, cell in results.items()}

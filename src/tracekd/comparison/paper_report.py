@@ -7,7 +7,7 @@ from tracekd.comparison.markdown import NONE, number, points, table
 
 _OVERALL = (
     "Each claim is judged by its rule, separately for each model and dataset, then overall: "
-    "undecided ones do not count, and if the others disagree, so is the claim."
+    "undecided ones do not count, and the claim is undecided if the others disagree."
 )
 _COUNTS = ("right_right", "right_wrong", "wrong_right", "wrong_wrong")
 

@@ -23,14 +23,11 @@ def load_published() -> dict[str, Any]:
 
 
 def beside(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the published numbers of each "dataset, model, regime", and ours by cell.
+    """Return the published numbers, and ours of section `results` of compare.json by cell.
 
     `accuracy` has classes. `difference` is ours - published with Newcombe's interval for two
     independent samples of questions, ours counted once however many seeds there are; it `differs`
     if the interval excludes 0. `trace_answer` has the 2x2 of trace and answer.
-
-    Args:
-        results: section `results` of compare.json.
     """
     content = load_published()
     accuracy = {

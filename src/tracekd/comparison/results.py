@@ -32,13 +32,7 @@ def compare(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the content of compare.json, and why each null in it is undefined (path -> reason).
 
-    Args:
-        root: of the DVC project.
-        cache: the folder of DVC's cache.
-        found: all experiments of the repository.
-        chosen: those to compare.
-        baselines: the regimes that every other regime is compared with.
-        paper: whether to add the published numbers and claims.
+    Every regime is compared with the baselines; with `paper`, also with the published numbers.
     """
     tables = find_tables(chosen, root, cache)
     grid = arrange(one for one in chosen if one.run.scores in tables)
@@ -66,7 +60,7 @@ def compare(
 def evaluate(
     cells: Mapping[Cell, CellScores], baselines: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Return the figures of each cell by regime, and its paired comparisons with the baselines."""
+    """Return the figures of each cell by regime, and its paired comparisons."""
     results: dict[str, dict[str, Any]] = {
         cell.label: {
             "model": cell.model,

@@ -87,12 +87,7 @@ def find_tables(experiments: Iterable[Experiment], root: Path, cache: Path) -> d
 
 
 def load_scores(grid: Grid, tables: Mapping[str, Path]) -> LoadedScores:
-    """Read the scores of the newest usable experiment of each key.
-
-    Args:
-        grid: experiments with a table.
-        tables: see `find_tables`.
-    """
+    """Read the scores of the newest usable experiment of each key, given `find_tables`."""
     loaded = LoadedScores({}, {}, {})
     for cell, runs in grid.items():
         verdicts: dict[RunKey, pl.DataFrame] = {}
