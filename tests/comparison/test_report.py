@@ -157,9 +157,11 @@ def test_tables_are_aligned_and_undefined_numbers_are_a_dash() -> None:
     assert markdown.table(["a", "long"], [["bbb", "c"]]) == (
         "| a   | long |\n| --- | ---- |\n| bbb | c    |"
     )
-    assert markdown.percent(None) == "-"
-    assert markdown.percent({"mean": 0.5, "low": None, "high": None}) == "50.0"
-    assert markdown.percent({"mean": 0.5, "low": 0.25, "high": 0.755}) == "50.0 (25.0 to 75.5)"
+    assert markdown.with_interval(None) == "-"
+    assert markdown.with_interval({"mean": 0.5, "low": None, "high": None}) == "50.0"
+    assert (
+        markdown.with_interval({"mean": 0.5, "low": 0.25, "high": 0.755}) == "50.0 (25.0 to 75.5)"
+    )
     assert markdown.points(None) == markdown.number(None, ".1f") == markdown.p_value(None) == "-"
     assert markdown.p_value(0.00001) == "< 0.0001"
     assert markdown.p_value(0.0312) == "0.031"

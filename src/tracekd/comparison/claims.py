@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tracekd.comparison.markdown import percent
+from tracekd.comparison.markdown import with_interval
 from tracekd.statistics.values import Undefined
 
 Verdict = Literal["supports", "contradicts", "cannot decide"]
@@ -75,7 +75,7 @@ def _share(of: str) -> Callable[[Mapping[str, Any]], Judged]:
         low, high = estimate["low"], estimate["high"]
         if isinstance(low, Undefined):
             return "cannot decide", "no trace is right (or hardly any)"
-        because = percent(estimate, "value")
+        because = with_interval(estimate, "value")
         if high < SHARE - SHARE_MARGIN or low > SHARE + SHARE_MARGIN:
             return "contradicts", because
         if low >= SHARE - SHARE_MARGIN and high <= SHARE + SHARE_MARGIN:
@@ -96,7 +96,7 @@ def _independent(results: Mapping[str, Any]) -> Judged:
     statistics = [seed["chi_square"] for seed in found["by_seed"].values()]
     known = [value for value in statistics if not isinstance(value, Undefined)]
     listed = ", ".join(f"{value:.1f}" for value in known) or "undefined"
-    because = f"difference {percent(difference, 'value')}; chi-square {listed}"
+    because = f"difference {with_interval(difference, 'value')}; chi-square {listed}"
     beyond = sum(value >= CHI_SQUARE for value in known)
     if (low > 0 or high < 0) and beyond > len(statistics) / 2:
         return "contradicts", because
@@ -116,7 +116,9 @@ def _harmless(results: Mapping[str, Any]) -> Judged:
     p_value, seeds = found["p_holm"], found["over_seeds"]
     significant = not isinstance(p_value, Undefined) and p_value < 0.05
     p_text = "undefined" if isinstance(p_value, Undefined) else f"{p_value:.2g}"
-    because = f"incorrect - correct {percent(change, 'value')}, p (Holm) {p_text}; across seeds "
+    because = (
+        f"incorrect - correct {with_interval(change, 'value')}, p (Holm) {p_text}; across seeds "
+    )
     if isinstance(seeds["low"], Undefined):
         because += "unknown"
     else:

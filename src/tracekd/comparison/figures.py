@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracekd.report.style import ANSWER, QUIET, TRACE, picture, say
+from tracekd.report.style import ANSWER, PALE, QUIET, TRACE, picture, say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -116,7 +116,9 @@ def _draw_estimate(
 ) -> None:
     low, high = estimate["low"], estimate["high"]
     if (limit := estimate.get("detectable")) is not None:
-        axes.barh(place, 200 * limit, left=-100 * limit, height=0.7, color="#eef0f2", zorder=0)
+        axes.barh(
+            place, 200 * limit, left=-100 * limit, height=0.7, color=PALE, alpha=0.6, zorder=0
+        )
     if low is not None and high is not None:
         axes.plot([100 * low, 100 * high], [place, place], color=color, linewidth=2, alpha=0.55)
     axes.plot(100 * estimate[middle], place, "o", color=color, markersize=5)

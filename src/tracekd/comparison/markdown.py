@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-#: Printed for a number that is undefined, or whose step the regime does not teach.
-NONE = "-"
+from tracekd.report.style import NONE
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -20,7 +19,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     )
 
 
-def percent(estimate: Mapping[str, Any] | None, mean: str = "mean") -> str:
+def with_interval(estimate: Mapping[str, Any] | None, mean: str = "mean") -> str:
     """Return "61.2 (55.1 to 67.0)" for an estimate with its interval, in percent."""
     if estimate is None or estimate.get(mean) is None:
         return NONE

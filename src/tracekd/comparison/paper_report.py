@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tracekd.comparison.markdown import NONE, number, points, table
+from tracekd.comparison.markdown import number, points, table
+from tracekd.report.style import NONE
 
 _OVERALL = (
     "Each claim is judged by its rule, separately for each model and dataset, then overall: "

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tracekd.comparison.markdown import NONE, number, p_value, percent, points, table
+from tracekd.comparison.markdown import number, p_value, points, table, with_interval
 from tracekd.comparison.paper_report import paper_sections
 from tracekd.files import atomic_file, write_json
+from tracekd.report.style import NONE
 
 #: Marks an interval that is not across seeds although there are several.
 _MARK = "†"
@@ -100,8 +101,8 @@ def _mean(measure: str) -> Callable[[Mapping[str, Any]], str]:
     def show(figures: Mapping[str, Any]) -> str:
         found: Mapping[str, Any] | None = figures.get(measure)
         if found is None or len(figures["seeds"]) == 1 or found["interval"].startswith("t "):
-            return percent(found)
-        return f"{percent(found)} {_MARK}"
+            return with_interval(found)
+        return f"{with_interval(found)} {_MARK}"
 
     return show
 
@@ -129,16 +130,16 @@ _REGIMES: Columns = {
     "interval (answer)": lambda figures: str(figures["answer"]["interval"]),
 }
 _ASSOCIATIONS: Columns = {
-    "trace right": lambda figures: percent(figures["link"]["p_answer_if_right"], "value"),
-    "trace wrong": lambda figures: percent(figures["link"]["p_answer_if_wrong"], "value"),
-    "difference": lambda figures: percent(figures["link"]["risk_difference"], "value"),
+    "trace right": lambda figures: with_interval(figures["link"]["p_answer_if_right"], "value"),
+    "trace wrong": lambda figures: with_interval(figures["link"]["p_answer_if_wrong"], "value"),
+    "difference": lambda figures: with_interval(figures["link"]["risk_difference"], "value"),
     "within classes": lambda figures: points(figures["link"]["risk_difference_within_classes"]),
     "phi by seed": _by_seed("phi", ".2f"),
     "chi-square by seed": _by_seed("chi_square", ".1f"),
 }
 _PAIRED: Columns = {
     "seeds": lambda pair: ", ".join(map(str, pair["seeds"])) or "none shared",
-    "difference in accuracy, points": lambda pair: percent(pair, "difference"),
+    "difference in accuracy, points": lambda pair: with_interval(pair, "difference"),
     "across seeds": lambda pair: _ends(pair["over_seeds"]),
     "p": lambda pair: p_value(pair["p_value"]),
     "p (Holm)": lambda pair: p_value(pair["p_holm"]),
