@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tracekd.errors import TracekdError
+from tracekd.traces import regimes
 from tracekd.traces.form import Trace
 from tracekd.traces.grammar import Grammar
 from tracekd.traces.regimes import REGIMES, Donors, Gold, RegimeContext, Shown, regime, show
@@ -129,3 +132,13 @@ def test_a_regime_shows_the_steps_that_its_entry_lists(mode: str) -> None:
     trace = show(mode, GOLD, context()).trace
     steps = {"class": trace.class_name, "facts": trace.facts}
     assert {step for step, shown in steps.items() if shown is not None} == REGIMES[mode].steps
+
+
+def test_the_regime_in_the_docs_works_as_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    guide = Path(__file__).resolve().parents[2] / "docs/extending.md"
+    code = guide.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    monkeypatch.setattr(regimes, "REGIMES", dict(REGIMES))
+    exec(code, dict(vars(regimes)))  # noqa: S102
+    facts = ("Mary went home.", "Mary took the apple.")
+    expected = Shown(Trace("two-supporting-facts", facts), True, True, None)
+    assert show("reversed_facts", GOLD, context()) == expected
