@@ -20,16 +20,15 @@ class Relation:
         ask_subject: asks for other subjects with the object `{o}`.
     """
 
-    subjects: str
     objects: str
     fact: str
     event: str
-    ask_object: str | None
     ask_subject: str
+    ask_object: str | None = None
+    subjects: str = "person"
 
 
 POSITION = Relation(
-    subjects="person",
     objects="position",
     fact="{s} holds the position of {o}",
     event="{s} was holding the position of {o}",
@@ -37,7 +36,6 @@ POSITION = Relation(
     ask_subject="who also held the position of {o}",
 )
 PARTY = Relation(
-    subjects="person",
     objects="party",
     fact="{s} is a member of the {o}",
     event="{s} was a member of {o}",
@@ -45,7 +43,6 @@ PARTY = Relation(
     ask_subject="who was also a member of {o}",
 )
 EMPLOYER = Relation(
-    subjects="person",
     objects="employer",
     fact="{s} works for {o}",
     event="{s} was working for {o}",
@@ -53,7 +50,6 @@ EMPLOYER = Relation(
     ask_subject="who also worked for {o}",
 )
 SCHOOL = Relation(
-    subjects="person",
     objects="school",
     fact="{s} attended {o}",
     event="{s} attended {o}",
@@ -61,11 +57,9 @@ SCHOOL = Relation(
     ask_subject="who also attended {o}",
 )
 TEAM = Relation(
-    subjects="person",
     objects="team",
     fact="{s} plays for {o}",
     event="{s} was playing for {o}",
-    ask_object=None,
     ask_subject="who was also playing for {o}",
 )
 OWNER = Relation(
@@ -73,7 +67,6 @@ OWNER = Relation(
     objects="owner",
     fact="{s} is owned by {o}",
     event="{s} was owned by {o}",
-    ask_object=None,
     ask_subject="who was also owned by {o}",
 )
 
