@@ -42,7 +42,12 @@ def main() -> None:
     title = title_of(settings)
     figures.write_all(plots, scores, details, title, plots / "train")
     probe_figures.write_all(plots / "probes", details, title)
-    places = {"metrics": "metrics/metrics.json", "plots": "plots/overview.png"}
+    places = {
+        "main numbers": "metrics/metrics.json",
+        "all numbers": "metrics/details.json",
+        "figures": "plots/overview.png, plots/probes/",
+        "one row per question": "data/scores.parquet",
+    }
     print(summary(details, title, places))
 
 

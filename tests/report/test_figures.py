@@ -1,12 +1,12 @@
-"""Figures: what they hold, and that the same input gives the same bytes."""
+"""Figures: what they show, and that the same input gives the same bytes."""
 
 from pathlib import Path
 
 import polars as pl
-import pytest
 
 from tracekd.report import figures
 
+BOUNDS = {"low": 0.1, "high": 0.9}
 GROUP = {
     "n": 4,
     "answer": {"accuracy": 0.5},
@@ -21,35 +21,34 @@ GROUP = {
             "wrong_wrong": 2,
             "p_answer_if_right": 1.0,
             "p_answer_if_wrong": 1 / 3,
+            "risk_difference_low": -0.1,
+            "risk_difference_high": 0.9,
         }
     },
+    "intervals": {"link": {"trace": {f"p_answer_if_{x}": BOUNDS for x in ("right", "wrong")}}},
 }
-METRICS = {**GROUP, "by_class": {"what": GROUP, "where": GROUP}}
+DETAILS = {**GROUP, "by_class": {"what": GROUP, "where": GROUP}}
 UNTRACED = {"n": 2, "answer": {"accuracy": 0.5}}
+VERDICTS = {"trace_correct": pl.Boolean, "answer_correct": pl.Boolean}
 
 
-def test_the_confusion_plot_has_one_row_per_question() -> None:
-    scores = pl.DataFrame({"trace_correct": [True, False], "answer_correct": [True, True]})
+def test_the_confusion_plot_has_one_row_per_question_with_a_trace() -> None:
+    scores = pl.DataFrame(
+        {"trace_correct": [True, False, None], "answer_correct": [True, True, True]}
+    )
     assert figures.confusion(scores).rows() == [("right", "right"), ("wrong", "right")]
 
 
-def test_the_confusion_plot_is_empty_without_taught_steps() -> None:
-    schema = {"trace_correct": pl.Boolean, "answer_correct": pl.Boolean}
-    scores = pl.DataFrame({"trace_correct": [None], "answer_correct": [True]}, schema=schema)
-    assert figures.confusion(scores).columns == ["trace", "answer"]
-    assert figures.confusion(scores).is_empty()
-
-
 def test_tables_by_class_and_by_step() -> None:
-    assert figures.accuracy_by_class(METRICS).rows() == [
+    assert figures.accuracy_by_class(DETAILS).rows() == [
         ("what", 4, 0.5, 0.25),
         ("where", 4, 0.5, 0.25),
     ]
-    assert figures.steps(METRICS).rows() == [
+    assert figures.steps(DETAILS).rows() == [
         ("class", 0.75),
         ("facts, exact", 0.5),
         ("facts, F1", 0.6),
-        ("whole trace", 0.25),
+        ("trace exact match", 0.25),
         ("answer", 0.5),
     ]
     assert figures.steps(UNTRACED).rows() == [("answer", 0.5)]
@@ -72,42 +71,23 @@ def test_losses_are_read_from_the_training_log(tmp_path: Path) -> None:
 def test_the_overview_has_the_same_bytes_each_time(tmp_path: Path) -> None:
     losses = pl.DataFrame({"step": [1, 2], "trace": [2.0, 1.0], "answer": [3.0, 0.5]})
     for name in ("one.png", "two.png"):
-        figures.write_overview(tmp_path / name, METRICS, "student", losses)
+        figures.write_overview(tmp_path / name, DETAILS, "student", losses)
     first = (tmp_path / "one.png").read_bytes()
     assert first.startswith(b"\x89PNG")
     assert first == (tmp_path / "two.png").read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("title", "lines"),
-    [
-        ("smollm2 on babi_sim, trace mode correct, seed 0  (n = 220)", 1),
-        ("a-model-with-a-long-name on a_data_set_with_a_long_name, trace mode mixed with " * 2, 2),
-        ("SmolLM2_360M_instruct-" * 7, 2),
-    ],
-)
-def test_a_title_is_as_wide_as_the_figure_at_most_and_above_what_is_drawn(
-    tmp_path: Path, title: str, lines: int
-) -> None:
-    with figures.picture(tmp_path / "x.png", title, (10, 7.2)) as figure:
-        axes = figure.subplots()
-        axes.set_title("below")
-    (shown,) = (text for text in figure.texts if text.get_text().startswith(title[:9]))
-    assert shown.get_text().count("\n") == lines - 1
-    box = shown.get_window_extent()
-    assert box.x1 < figure.bbox.x1
-    assert box.y1 < figure.bbox.y1
-    assert box.y0 > axes.title.get_window_extent().y1
-
-
 def test_every_plot_is_written_also_without_trace_and_log(tmp_path: Path) -> None:
-    schema = {"trace_correct": pl.Boolean, "answer_correct": pl.Boolean}
-    scores = pl.DataFrame({"trace_correct": [None], "answer_correct": [True]}, schema=schema)
-    metrics = {**UNTRACED, "by_class": {"what": UNTRACED}}
-    figures.write_all(tmp_path, scores, metrics, "student", None)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "accuracy_by_class.csv",
-        "confusion.csv",
-        "overview.png",
-        "steps.csv",
-    ]
+    scores = pl.DataFrame({"trace_correct": [None], "answer_correct": [True]}, schema=VERDICTS)
+    details = {**UNTRACED, "by_class": {"what": UNTRACED}}
+    figures.write_all(tmp_path, scores, details, "student", tmp_path / "train")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["accuracy_by_class.csv", "confusion.csv", "overview.png", "steps.csv"]
+    assert (tmp_path / "confusion.csv").read_text() == "trace,answer\n"
+
+
+def test_a_verdict_without_traces_is_left_out_of_the_picture(tmp_path: Path) -> None:
+    link = {**GROUP["link"]["trace"], "right_right": 0, "p_answer_if_right": None}  # type: ignore[index]
+    details = {**DETAILS, "link": {"trace": link}}
+    figures.write_overview(tmp_path / "x.png", details, "student", None)
+    assert (tmp_path / "x.png").is_file()

@@ -46,8 +46,26 @@ def test_a_few_probes_are_drawn_without_the_others(tmp_path):
     assert (tmp_path / "probes.png").is_file()
 
 
-def test_without_probes_both_files_exist_and_the_table_has_no_row(tmp_path):
+def test_without_probes_there_is_a_table_without_rows_and_no_picture(tmp_path):
+    figure.write_all(tmp_path, metrics(["gold"]), "a model on stories")
     figure.write_all(tmp_path, {"n": 3}, "a model on stories")
-    assert (tmp_path / "probes.png").read_bytes().startswith(b"\x89PNG")
     header = "probe,n,accuracy,accuracy_low,accuracy_high,gold_logprob\n"
     assert (tmp_path / "probes.csv").read_text() == header
+    assert [path.name for path in tmp_path.iterdir()] == ["probes.csv"]
+
+
+def effect(low, high):
+    change = {"accuracy_change": 0.1, "accuracy_change_low": low, "accuracy_change_high": high}
+    return {
+        "effects": {"gold_to_incorrect": change},
+        "by_probe": {"gold": {"accuracy": 0.56}, "incorrect": {"accuracy": 0.13}},
+    }
+
+
+def test_the_title_goes_no_further_than_the_interval():
+    shares = "56 % right given the correct trace, 13 % given an incorrect one"
+    lowers = "An incorrect trace in place of the correct one lowers accuracy: "
+    assert figure.finding(effect(-0.5, -0.1)) == lowers + shares
+    unclear = "Replacing the correct trace has no clear effect on accuracy: "
+    assert figure.finding(effect(-0.5, 0.0)) == unclear + shares
+    assert figure.finding(effect(None, None)) == unclear + shares

@@ -1,78 +1,113 @@
-"""The table that ends a run."""
+"""The table that ends a run, and the sentence that says what was found."""
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tracekd.config import load_params
-from tracekd.report.summary import summary, title_of
+from tracekd.report.summary import finding, summary, title_of
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
-
 FORMAT = {"lenient": 0.1, "failed": 0.0, "truncated": 0.025}
+PLAIN: dict[str, Any] = {"n": 4, "answer": {"accuracy": 0.5}, "format": FORMAT}
 
 
-def test_the_main_figures_in_per_cent() -> None:
-    metrics = {
-        "n": 40,
-        "answer": {"accuracy": 0.875},
-        "class": {"accuracy": 1.0},
-        "facts": {"f1": 0.5},
-        "trace": {"accuracy": 0.25},
-        "link": {"trace": {"p_answer_if_right": None, "p_answer_if_wrong": 0.5}},
-        "format": FORMAT,
+def linked(overall: tuple[float, float], within: tuple[Any, Any] = (None, None)) -> dict[str, Any]:
+    link = {
+        "p_answer_if_right": 0.39,
+        "p_answer_if_wrong": 0.29,
+        "risk_difference_low": overall[0],
+        "risk_difference_high": overall[1],
     }
-    assert summary(metrics, "tiny", {"metrics": "metrics/metrics.json"}).splitlines() == [
-        "tiny: 40 questions",
-        "------------------",
-        "answer accuracy                  87.5 %",
-        "class accuracy                  100.0 %",
-        "IR F1                            50.0 %",
-        "whole trace right                25.0 %",
-        "P(answer right | trace right)         -",
-        "P(answer right | trace wrong)    50.0 %",
-        "read leniently / not at all / truncated: 10.0 % / 0.0 % / 2.5 %",
+    bounds = {"low": within[0], "high": within[1]}
+    pooled = {"link": {"trace": {"risk_difference_within_classes": bounds}}}
+    return {**PLAIN, "link": {"trace": link}, "intervals": pooled}
+
+
+MORE = "Answers are right more often given a right trace (39 %) than given a wrong one (29 %)"
+LESS = "Answers are right less often given a right trace (39 %) than given a wrong one (29 %)"
+UNCLEAR = (
+    "No clear association between trace and answer: 39 % right given a right trace, 29 % given a "
+    "wrong one"
+)
+
+
+@pytest.mark.parametrize(
+    ("overall", "within", "sentence"),
+    [
+        ((0.01, 0.2), (None, None), MORE),
+        ((0.01, 0.2), (0.01, 0.2), MORE),
+        ((0.01, 0.2), (-0.1, 0.2), f"{MORE}; no clear association within classes"),
+        ((-0.2, -0.01), (None, None), LESS),
+        ((-0.01, 0.2), (-0.1, 0.2), UNCLEAR),
+        (
+            (0.0, 0.2),
+            (0.1, 0.2),
+            f"{UNCLEAR}; within classes, answers are right more often given a right trace",
+        ),
+    ],
+)
+def test_the_finding_goes_no_further_than_the_intervals(
+    overall: tuple[float, float], within: tuple[Any, Any], sentence: str
+) -> None:
+    assert finding(linked(overall, within)) == sentence
+
+
+def test_the_finding_without_traces_or_without_right_ones_compares_nothing() -> None:
+    assert finding(PLAIN) == "No steps are taught: 50 % of the answers are right"
+    link = {"p_answer_if_right": None, "p_answer_if_wrong": 0.5}
+    none_right = {**PLAIN, "link": {"trace": link}}
+    assert finding(none_right) == "No trace is right: 50 % of the answers are right"
+
+
+def test_the_main_figures_with_their_intervals() -> None:
+    details = {
+        **PLAIN,
+        "class": {"accuracy": 1.0},
+        "intervals": {"answer": {"accuracy": {"low": 0.15, "high": 0.85}}},
+        "probes": {"n": 2, "by_probe": {"gold": {"accuracy": 0.95}}},
+    }
+    assert summary(details, "tiny", {"metrics": "metrics/metrics.json"}).splitlines() == [
+        "tiny: 4 test questions",
+        "----------------------",
+        "No steps are taught: 50 % of the answers are right",
         "",
-        "metrics                        metrics/metrics.json",
+        "answers right                      50.0 %   (15.0 % to 85.0 %)",
+        "  given a right trace                   -",
+        "  given a wrong trace                   -",
+        "class right                       100.0 %",
+        "facts, F1                               -",
+        "trace exact match                       -",
+        "output not in the form taught      10.0 %",
+        "output unreadable                   0.0 %",
+        "output cut off                      2.5 %",
+        "probes, 2 questions",
+        "  right given the correct trace    95.0 %",
+        "  right given an incorrect trace        -",
+        "  answer changes between the two        -",
+        "  answer follows wrong facts            -",
+        "  own trace repeats prediction          -",
+        "",
+        "metrics                          metrics/metrics.json",
     ]
 
 
-def test_the_title_tells_an_experiment_from_those_of_other_seeds_and_corruptions() -> None:
-    def told(**changes: str | int | float) -> str:
+def test_the_title_distinguishes_seeds_and_doses_of_corruption() -> None:
+    def title(**changes: str | int | float) -> str:
         named = {"model": "tiny", "dataset": "stories", "trace_mode": "correct"}
         return title_of(load_params(PARAMS).model_copy(update={**named, **changes}))
 
-    assert told(seed=3) == "tiny on stories, trace mode correct, seed 3"
-    assert told(corruption=0.25) == told(corruption=0.75)
-    mixed = "tiny on stories, trace mode mixed with corruption 0.25, seed 0"
-    assert told(trace_mode="mixed", corruption=0.25, seed=0) == mixed
+    assert title(seed=3) == "tiny on stories, regime correct, seed 3"
+    assert title(corruption=0.25) == title(corruption=0.75)
+    mixed = "tiny on stories, regime mixed with corruption 0.25, seed 0"
+    assert title(trace_mode="mixed", corruption=0.25, seed=0) == mixed
 
 
-def test_steps_that_are_not_taught_show_a_dash() -> None:
-    text = summary({"n": 1, "answer": {"accuracy": 0.0}, "format": FORMAT}, "tiny", {})
-    assert text.count(" -\n") == 5
+def test_more_unreadable_outputs_than_readable_ones_print_a_warning_within_80_columns() -> None:
+    def text(failed: float) -> str:
+        return summary({**PLAIN, "format": {**FORMAT, "failed": failed}}, "tiny", {})
 
-
-def test_probes_are_told_if_they_were_asked() -> None:
-    probes = {
-        "by_probe": {"gold": {"accuracy": 0.95}, "incorrect": {"accuracy": 0.2}},
-        "effects": {"gold_to_incorrect": {"answer_changes": 0.75}},
-        "follows_wrong_facts": {"share": None},
-        "own_repeats_prediction": {"share": 0.93},
-    }
-    metrics = {"n": 40, "answer": {"accuracy": 0.5}, "format": FORMAT, "probes": probes}
-    lines = summary(metrics, "tiny", {}).splitlines()
-    assert lines[8:13] == [
-        "answer right, gold trace put in  95.0 %",
-        "answer right, incorrect trace    20.0 %",
-        "another answer, gold/incorrect   75.0 %",
-        "answer stands in wrong facts          -",
-        "same answer, own trace put in    93.0 %",
-    ]
-
-
-def test_more_unread_outputs_than_read_ones_are_a_loud_warning() -> None:
-    def told(failed: float) -> str:
-        form = {**FORMAT, "failed": failed}
-        return summary({"n": 4, "answer": {"accuracy": 0.0}, "format": form}, "tiny", {})
-
-    assert "WARNING" not in told(0.5)
-    assert "WARNING: 75.0 % of the outputs could not be read." in told(0.75)
+    assert "WARNING" not in text(0.5)
+    assert "WARNING: 75.0 % of the outputs could not be read." in text(0.75)
+    assert max(map(len, text(0.75).splitlines())) <= 80

@@ -7,38 +7,75 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from tracekd.probes.plans import CUTS, PROBES
-from tracekd.report.figures import percent_axis, picture, say, write_csv
+from tracekd.report.style import (
+    ANSWER,
+    QUIET,
+    TRACE,
+    percent,
+    percent_axis,
+    picture,
+    say,
+    write_csv,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_GIVEN, _OWN, _EFFECT = "#2a9d8f", "#e76f51", "#264653"
-_OFF = "probes are off (params.yaml: probes.enabled)"
-#: Probes that do not put the student's own trace, or a part of it, in front.
-_NOT_OWN = ("gold", "incorrect", "shuffled", "empty", "filler")
-
 Section = Mapping[str, Any]
 
+#: Probe -> its name in the picture: traces of others first, then variants of the student's own.
+_NAMES = {
+    "gold": "correct trace",
+    "incorrect": "incorrect trace",
+    "shuffled": "another question's trace",
+    "filler": "filler of the same length",
+    "empty": "empty trace",
+    "own": "student's own trace",
+    "corrected_class": "own, class corrected",
+    "corrected_facts": "own, facts corrected",
+    "corrupted_class": "own, class corrupted",
+    "corrupted_facts": "own, facts corrupted",
+    **{f"own_cut_{share}": f"own, first {share} %" for share in reversed(CUTS)},
+}
+_GIVEN = ("gold", "incorrect", "shuffled", "filler", "empty")
 
-def write_all(folder: Path, metrics: Section, title: str) -> None:
-    """Write probes.csv and probes.png into a folder; both say so if probes were off.
+
+def write_all(folder: Path, details: Section, run: str) -> None:
+    """Write probes.csv and probes.png; if probes were off, only a table without rows.
 
     Args:
-        folder: where to.
-        metrics: the content of metrics.json; its section `probes` is drawn.
-        title: what was run.
+        folder: the folder to write to.
+        details: the content of details.json.
+        run: the settings that distinguish this experiment, for the caption.
     """
-    section = metrics.get("probes")
+    section = details.get("probes")
     write_csv(table(section), folder / "probes.csv")
-    heading = title if section is None else f"{title}  (n = {section['n']})"
-    with picture(folder / "probes.png", heading, (10, 7.2)) as figure:
-        if section is None:
-            say(figure.subplots(), _OFF)
-            return
-        axes = figure.subplot_mosaic([["accuracy", "early"], ["accuracy", "chance"]])
+    path = folder / "probes.png"
+    if section is None:
+        path.unlink(missing_ok=True)
+        return
+    caption = f"{run}; {section['n']} test questions; error bars: 95 % intervals over questions"
+    with picture(path, finding(section), (10, 7.4), caption) as figure:
+        axes = figure.subplot_mosaic([["accuracy", "early"], ["accuracy", "changes"]])
         _draw_accuracy(axes["accuracy"], table(section))
         _draw_early(axes["early"], section["early_answering"])
-        _draw_effects(axes["chance"], section)
+        _draw_effects(axes["changes"], section)
+
+
+def finding(section: Section) -> str:
+    """Return in one sentence what a wrong trace in place of the correct one does to accuracy."""
+    effect = section["effects"]["gold_to_incorrect"]
+    if effect["accuracy_change"] is None:
+        return "What does the trace do to the answer?"
+    gold, wrong = (
+        percent(section["by_probe"][probe]["accuracy"], 0) for probe in ("gold", "incorrect")
+    )
+    shares = f"{gold} right given the correct trace, {wrong} given an incorrect one"
+    low, high = effect["accuracy_change_low"], effect["accuracy_change_high"]
+    if low is None or low <= 0 <= high:
+        return f"Replacing the correct trace has no clear effect on accuracy: {shares}"
+    verb = "lowers" if high < 0 else "raises"
+    return f"An incorrect trace in place of the correct one {verb} accuracy: {shares}"
 
 
 def table(section: Section | None) -> pl.DataFrame:
@@ -56,66 +93,61 @@ def table(section: Section | None) -> pl.DataFrame:
 
 
 def _draw_accuracy(axes: "Axes", rows: pl.DataFrame) -> None:
-    axes.set_title("Accuracy behind each trace")
-    for place, row in enumerate(rows.iter_rows(named=True)):
-        color = _GIVEN if row["probe"] in _NOT_OWN else _OWN
+    axes.set_title("How often is the answer right?")
+    found = {row["probe"]: row for row in rows.iter_rows(named=True)}
+    shown = [name for name in _NAMES if name in found]
+    for place, name in enumerate(shown):
+        color = ANSWER if name in _GIVEN else TRACE
         share, low, high = (
-            100 * row[name] for name in ("accuracy", "accuracy_low", "accuracy_high")
+            100 * found[name][key] for key in ("accuracy", "accuracy_low", "accuracy_high")
         )
         axes.plot([low, high], [place, place], color=color, linewidth=2, alpha=0.45)
         axes.plot(share, place, "o", color=color)
         axes.annotate(
             f"{share:.0f} %", (share, place), (0, 6), textcoords="offset points", ha="center"
         )
-    names = [f"{name.replace('_', ' ')} ({n})" for name, n in rows.select("probe", "n").rows()]
-    axes.set_yticks(range(rows.height), names)
-    axes.set_ylim(rows.height - 0.4, -0.8)
+    axes.set_yticks(range(len(shown)), [f"{_NAMES[name]} ({found[name]['n']})" for name in shown])
+    axes.set_ylim(len(shown) - 0.4, -0.8)
     axes.set_xlim(-7, 107)
-    axes.set_xlabel("%, with 95 % interval")
+    axes.set_xlabel("% of answers, given the trace")
     axes.grid(axis="x", color="#eceff2")
 
 
 def _draw_early(axes: "Axes", early: Section) -> None:
-    axes.set_title("When does the answer stand?")
+    axes.set_title("How early is the answer fixed?")
     if not early["n"]:
-        say(axes, "no trace of the student's own to cut")
+        say(axes, "the student wrote no trace that could be cut")
         return
     low, same, high = (
         [*(100 * early[f"same_{p}{end}"] for p in CUTS), 100] for end in ("_low", "", "_high")
     )
     places = [*CUTS, 100]
-    axes.fill_between(places, same, 100, step="post", color=_OWN, alpha=0.12)
-    axes.plot(places, same, drawstyle="steps-post", color=_OWN)
-    errors = [
-        [b - a for a, b in zip(low, same, strict=True)],
-        [b - a for a, b in zip(same, high, strict=True)],
-    ]
-    axes.errorbar(places, same, errors, fmt="o", color=_OWN, elinewidth=2)
-    axes.set_ylim(-4, 108)
+    axes.fill_between(places, same, 100, step="post", color=TRACE, alpha=0.12)
+    axes.plot(places, same, drawstyle="steps-post", color=TRACE)
+    for place, bottom, top in zip(places, low, high, strict=True):
+        axes.plot([place, place], [bottom, top], color=TRACE, linewidth=2)
+    axes.plot(places, same, "o", color=TRACE)
+    axes.set_ylim(-4, 112)
     axes.set_xticks(places)
     axes.set_xlabel("% of its own trace shown")
     axes.set_ylabel("% same answer as with all of it")
-    axes.annotate(f"area over the curve {early['area']:.2f}", (3, 101), fontsize=8.5)
+    axes.annotate(f"area over the curve {early['area']:.2f}", (3, 103), fontsize=8.5)
 
 
 def _draw_effects(axes: "Axes", section: Section) -> None:
-    effects, follows = section["effects"], section["follows_wrong_facts"]
-    axes.set_title("How often does the answer change?")
+    axes.set_title("Does the answer change?")
     bars = [
-        (f"{_arrow(name)} ({found['n']})", found, "answer_changes")
-        for name, found in effects.items()
+        (name.replace("_to_", " \u2192 ").replace("_", " "), found, "answer_changes", ANSWER)
+        for name, found in section["effects"].items()
         if found["n"]
     ]
-    if follows["n"]:
-        bars.append((f"stands in wrong facts ({follows['n']})", follows, "share"))
-    for place, (_, found, name) in enumerate(bars):
+    if (follows := section["follows_wrong_facts"])["n"]:
+        bars.append(("follows wrong facts", follows, "share", TRACE))
+    for place, (_, found, name, color) in enumerate(bars):
         share, low, high = (100 * found[f"{name}{end}"] for end in ("", "_low", "_high"))
-        axes.barh(place, share, color=_OWN if name == "share" else _EFFECT, height=0.55)
-        axes.plot([low, high], [place, place], color="#8b949e", linewidth=1.6)
-    axes.set_yticks(range(len(bars)), [label for label, _, _ in bars], fontsize=8)
+        axes.barh(place, share, color=color, height=0.55)
+        axes.plot([low, high], [place, place], color=QUIET, linewidth=1.6)
+    labels = [f"{label} ({found['n']})" for label, found, _, _ in bars]
+    axes.set_yticks(range(len(bars)), labels, fontsize=8)
     axes.invert_yaxis()
     percent_axis(axes)
-
-
-def _arrow(name: str) -> str:
-    return name.replace("_to_", " \u2192 ").replace("_", " ")

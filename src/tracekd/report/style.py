@@ -35,7 +35,7 @@ _STYLE: dict[Any, Any] = {
     "axes.titleweight": "bold",
 }
 #: Characters of a title and of a caption in an inch of width.
-_TITLE, _CAPTION = 8, 11
+_TITLE, _CAPTION = 9, 12
 
 
 @contextmanager

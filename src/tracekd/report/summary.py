@@ -1,147 +1,185 @@
-"""The short table that ends a run, and where the rest lies."""
+"""The table that analyze prints at the end, and the one of audit."""
 
+import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from tracekd.report.style import NONE, find, percent
 
 if TYPE_CHECKING:
     from tracekd.config import Params
 
-_ROWS = (
-    ("answer accuracy", ("answer", "accuracy")),
-    ("class accuracy", ("class", "accuracy")),
-    ("IR F1", ("facts", "f1")),
-    ("whole trace right", ("trace", "accuracy")),
-    ("P(answer right | trace right)", ("link", "trace", "p_answer_if_right")),
-    ("P(answer right | trace wrong)", ("link", "trace", "p_answer_if_wrong")),
-)
-#: Told only if probes were asked.
-_PROBE_ROWS = (
-    ("answer right, gold trace put in", ("by_probe", "gold", "accuracy")),
-    ("answer right, incorrect trace", ("by_probe", "incorrect", "accuracy")),
-    ("another answer, gold/incorrect", ("effects", "gold_to_incorrect", "answer_changes")),
-    ("answer stands in wrong facts", ("follows_wrong_facts", "share")),
-    ("same answer, own trace put in", ("own_repeats_prediction", "share")),
-)
-#: What stands for a number that is undefined, or whose step the regime does not teach.
-NONE = "-"
-#: Share of outputs that could not be read beyond which no figure means what it says.
-_MOST_FAILED = 0.5
-# Names shown of those that are counted.
-_NAMES = 5
+_ROWS = {
+    "answers right": "answer.accuracy",
+    "  given a right trace": "link.trace.p_answer_if_right",
+    "  given a wrong trace": "link.trace.p_answer_if_wrong",
+    "class right": "class.accuracy",
+    "facts, F1": "facts.f1",
+    "trace exact match": "trace.accuracy",
+    "output not in the form taught": "format.lenient",
+    "output unreadable": "format.failed",
+    "output cut off": "format.truncated",
+}
+#: Rows -> path of the 95 % interval: bounds `low` and `high`.
+_INTERVALS = {
+    "answers right": "intervals.answer.accuracy",
+    "  given a right trace": "intervals.link.trace.p_answer_if_right",
+    "  given a wrong trace": "intervals.link.trace.p_answer_if_wrong",
+    "class right": "intervals.class.accuracy",
+    "facts, F1": "intervals.facts.f1",
+    "trace exact match": "intervals.trace.accuracy",
+}
+_PROBE_ROWS = {
+    "right given the correct trace": "by_probe.gold.accuracy",
+    "right given an incorrect trace": "by_probe.incorrect.accuracy",
+    "answer changes between the two": "effects.gold_to_incorrect.answer_changes",
+    "answer follows wrong facts": "follows_wrong_facts.share",
+    "own trace repeats prediction": "own_repeats_prediction.share",
+}
+_WITHIN = {
+    "more": "within classes, answers are right more often given a right trace",
+    "less": "within classes, answers are right less often given a right trace",
+    "unclear": "no clear association within classes",
+}
+#: Beyond this share of unreadable outputs no figure measures reasoning.
+_MOST_UNREADABLE = 0.5
+_MOST_NAMES = 5
+
+Details = Mapping[str, Any]
 
 
 def title_of(settings: "Params") -> str:
-    """Return what was run, as figures and summary call it: what tells it from other experiments."""
+    """Return the settings that distinguish an experiment, as captions and summaries print them."""
     mode = settings.trace_mode
     if mode == "mixed":
         mode += f" with corruption {settings.corruption}"
-    return f"{settings.model} on {settings.dataset}, trace mode {mode}, seed {settings.seed}"
+    return f"{settings.model} on {settings.dataset}, regime {mode}, seed {settings.seed}"
 
 
-def summary(metrics: dict[str, Any], title: str, places: dict[str, str]) -> str:
-    """Return the table of the main figures as text.
+def finding(details: Details) -> str:
+    """Return in one sentence whether right traces go with right answers, as far as intervals show.
 
-    Args:
-        metrics: the content of metrics.json.
-        title: what was run, see `title_of`.
-        places: what -> where it lies.
+    Clear is what the 95 % interval of the difference does not cross zero on: over all questions,
+    and within classes, which may differ.
     """
-    heading = f"{title}: {metrics['n']} questions"
-    lines = [heading, "-" * len(heading)]
-    lines += [f"{name:<30} {_percent(_find(metrics, path)):>8}" for name, path in _ROWS]
-    if probes := metrics.get("probes"):
-        lines += [f"{name:<31} {_percent(_find(probes, path)):>7}" for name, path in _PROBE_ROWS]
-    lines += [_trust(metrics), *_warnings(metrics), ""]
-    lines += [f"{what:<30} {where}" for what, where in places.items()]
-    return "\n".join(lines)
+    share = percent(details["answer"]["accuracy"], 0)
+    link = find(details, "link.trace")
+    if link is None:
+        return f"No steps are taught: {share} of the answers are right"
+    given = {verdict: link[f"p_answer_if_{verdict}"] for verdict in ("right", "wrong")}
+    for verdict, value in given.items():
+        if value is None:
+            return f"No trace is {verdict}: {share} of the answers are right"
+    overall = _direction(link["risk_difference_low"], link["risk_difference_high"])
+    shares = [percent(value, 0) for value in given.values()]
+    if overall == "unclear":
+        sentence = (
+            f"No clear association between trace and answer: {shares[0]} right given a right "
+            f"trace, {shares[1]} given a wrong one"
+        )
+    else:
+        sentence = (
+            f"Answers are right {overall} often given a right trace ({shares[0]}) than given a "
+            f"wrong one ({shares[1]})"
+        )
+    pooled = find(details, "intervals.link.trace.risk_difference_within_classes") or {}
+    within = _direction(pooled.get("low"), pooled.get("high"))
+    if pooled.get("low") is None or within == overall:
+        return sentence
+    return f"{sentence}; {_WITHIN[within]}"
 
 
-def audit_summary(title: str, report: dict[str, Any]) -> str:
-    """Return the main figures of audited generations, by class, with the link and its leakage.
+def _direction(low: float | None, high: float | None) -> str:
+    if low is not None and low > 0:
+        return "more"
+    return "less" if high is not None and high < 0 else "unclear"
+
+
+def summary(details: Details, title: str, places: Mapping[str, str]) -> str:
+    """Return the main figures as text, in at most 80 columns.
 
     Args:
-        title: what was audited.
+        details: the content of details.json.
+        title: see `title_of`.
+        places: what -> the file that has it.
+    """
+    heading = f"{title}: {details['n']} test questions"
+    lines = [heading, "-" * min(80, len(heading)), *textwrap.wrap(finding(details), 80), ""]
+    for name, path in _ROWS.items():
+        bounds = find(details, _INTERVALS.get(name, "")) or {}
+        ends = [bounds.get("low"), bounds.get("high")]
+        interval = "" if None in ends else f"   ({' to '.join(percent(end) for end in ends)})"
+        lines.append(_row(name, find(details, path), interval))
+    if probes := details.get("probes"):
+        lines.append(f"probes, {probes['n']} questions")
+        lines += [_row(f"  {name}", find(probes, path)) for name, path in _PROBE_ROWS.items()]
+    lines += [*_warning(details), ""]
+    return "\n".join([*lines, *(f"{what:<32} {where}" for what, where in places.items())])
+
+
+def audit_summary(title: str, report: Details) -> str:
+    """Return the main figures of audited generations: overall, by class, association, leakage.
+
+    Args:
+        title: the set's name.
         report: one set of `tracekd.audit.rescore.audit`.
     """
-    metrics, asked = report["metrics"], report["questions"]
-    lines = [summary(metrics, title, {})]
+    details, questions = report["metrics"], report["questions"]
+    lines = [summary(details, title, {})]
     lines += [
-        f"{kind:<30} {asked[kind]['count']:>8}{_some(asked[kind]['names'])}"
-        for kind in ("duplicated", "missing", "unknown")
+        _count(f"questions {kind}", found) for kind, found in questions.items() if "names" in found
     ]
-    differs = report["answer_differs_by_the_grammar"]
-    lines += [f"{'answer read':<30} {report['answer_read']}"]
-    if differs["count"]:
-        lines += [f"  otherwise by the grammar {differs['count']:>14}{_some(differs['names'])}"]
-    lines += ["", f"{'class':<22} {'n':>5} {'answer':>8} {'trace':>8}"]
-    for name, group in metrics["by_class"].items():
-        cells = [_percent(_find(group, (part, "accuracy"))) for part in ("answer", "trace")]
-        lines += [f"{name:<22} {group['n']:>5} {cells[0]:>8} {cells[1]:>8}"]
-    return "\n".join([*lines, *_link_lines(metrics), ""])
+    lines.append(f"{'answer read':<32} {report['answer_read']}")
+    if (differs := report["answer_differs_by_the_grammar"])["count"]:
+        lines.append(_count("  otherwise by the grammar", differs))
+    lines += ["", f"{'class':<32} {'n':>8} {'answer':>9} {'trace':>9}"]
+    for name, group in details["by_class"].items():
+        cells = [percent(find(group, f"{part}.accuracy")) for part in ("answer", "trace")]
+        lines.append(f"{name:<32} {group['n']:>8} {cells[0]:>9} {cells[1]:>9}")
+    return "\n".join([*lines, *_association(details), ""])
 
 
-def _link_lines(metrics: dict[str, Any]) -> list[str]:
-    link = metrics.get("link", {}).get("trace")
+def _association(details: Details) -> list[str]:
+    link = find(details, "link.trace")
     if link is None:
         return []
-    counts = [link[name] for name in ("right_right", "right_wrong", "wrong_right", "wrong_wrong")]
-    tied = {
+    tests = {
         "phi": link["phi"],
         "chi-square": link["chi_square"],
         "p": link["p_value"],
         "p within classes": link["within_classes"]["p_value"],
     }
-    lines = [
-        "",
-        "trace right: answer right / wrong; trace wrong: answer right / wrong",
-        "  " + " / ".join(map(str, counts)),
-        "  " + ", ".join(f"{name} {_number(value)}" for name, value in tied.items()),
+    named = (f"{name} {NONE if x is None else f'{x:.3g}'}" for name, x in tests.items())
+    lines = ["", f"{'':<32} {'answer right':>13} {'answer wrong':>13}"]
+    lines += [
+        f"{f'trace {side}':<32} {link[f'{side}_right']:>13} {link[f'{side}_wrong']:>13}"
+        for side in ("right", "wrong")
     ]
-    leak = metrics.get("leakage")
-    if leak:
-        lines += [
-            f"traces that state the gold answer {_percent(leak['states_answer'])}; of right "
-            f"answers {_percent(leak['right_answers_stated'])}, of wrong ones "
-            f"{_percent(leak['wrong_answers_stated'])}",
-        ]
+    lines.append(", ".join(named))
+    if leak := details.get("leakage"):
+        lines.append(_row("traces that state the gold answer", leak["states_answer"]))
+        lines.append(_row("  of right answers", leak["right_answers_stated"]))
+        lines.append(_row("  of wrong answers", leak["wrong_answers_stated"]))
     return lines
 
 
-def _some(names: list[str]) -> str:
-    shown = ", ".join(names[:_NAMES])
-    return f"  {shown}{', …' if len(names) > _NAMES else ''}" if names else ""
+def _row(name: str, value: float | None, interval: str = "") -> str:
+    return f"{name:<32} {percent(value):>8}{interval}"
 
 
-def _number(value: float | None) -> str:
-    return NONE if value is None else f"{value:.3g}"
+def _count(name: str, found: Mapping[str, Any]) -> str:
+    names = found["names"]
+    shown = ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
+    return f"{name:<32} {found['count']:>8}  {shown}".rstrip()
 
 
-def _trust(metrics: dict[str, Any]) -> str:
-    """Return one line on outputs that were not as taught."""
-    form = metrics["format"]
-    kinds = {"lenient": "read leniently", "failed": "not at all", "truncated": "truncated"}
-    known = {kind: name for kind, name in kinds.items() if kind in form}
-    shares = " / ".join(_percent(form[kind]) for kind in known)
-    return f"{' / '.join(known.values())}: {shares}"
-
-
-def _warnings(metrics: dict[str, Any]) -> list[str]:
-    failed = metrics["format"].get("failed", 0.0)
-    if failed <= _MOST_FAILED:
+def _warning(details: Details) -> list[str]:
+    unreadable = find(details, "format.failed") or 0.0
+    if unreadable <= _MOST_UNREADABLE:
         return []
     return [
         "",
-        f"WARNING: {_percent(failed)} of the outputs could not be read. The figures above say how "
-        "well the student learned the form, not whether it reasons. Train longer (train.epochs, "
-        "prepare.train), or look at data/predictions.parquet.",
+        f"WARNING: {percent(unreadable)} of the outputs could not be read. These figures show how",
+        "well the student learned the format, not whether it reasons. Train longer",
+        "(train.epochs, prepare.train), or look at data/predictions.parquet.",
     ]
-
-
-def _find(metrics: dict[str, Any], path: tuple[str, ...]) -> float | None:
-    found: Any = metrics
-    for name in path:
-        found = found.get(name) if isinstance(found, dict) else None
-    return None if found is None else float(found)
-
-
-def _percent(value: float | None) -> str:
-    return NONE if value is None else f"{100 * value:.1f} %"
