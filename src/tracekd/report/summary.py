@@ -127,7 +127,8 @@ def audit_summary(title: str, report: Details) -> str:
     details, questions = report["metrics"], report["questions"]
     lines = [summary(details, title, {})]
     lines += [
-        _count(f"questions {kind}", found) for kind, found in questions.items() if "names" in found
+        _count(f"questions {kind}", questions[kind])
+        for kind in ("duplicated", "missing", "unknown")
     ]
     lines.append(f"{'answer read':<32} {report['answer_read']}")
     if (differs := report["answer_differs_by_the_grammar"])["count"]:
