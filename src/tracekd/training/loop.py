@@ -106,8 +106,10 @@ def fit(
         state["validations"].append(losses)
         return {f"validation/{name}": value for name, value in losses.items()}
 
-    # Memory is known to suffice after this, and code is compiled for the same shape in every run.
-    backward([max(range(len(training)), key=lengths.__getitem__)])
+    # A trial of the largest pass: too little memory shows at once, and layers are compiled for the
+    # same shape in every run.
+    longest = sorted(range(len(training)), key=lambda row: -lengths[row])[: params.batch_size]
+    backward(passes(longest, lengths, limit)[0])
     optimizer.zero_grad()
     if not resumed:
         accelerator.log(validated(), step=0)

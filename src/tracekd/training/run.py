@@ -4,16 +4,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracekd.config import ModelSpec, TrainParams
 from tracekd.errors import TracekdError
 from tracekd.files import atomic_directory, write_json
-from tracekd.models.devices import choose_device
+from tracekd.models.devices import Device, choose_device
 from tracekd.models.encoding import Encoded
 from tracekd.models.loading import add_adapter, load_base, load_encoder, save_student
 from tracekd.models.sources import quiet_transformers
 from tracekd.progress import code_hash, digest, progress_folder, versions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 #: Up to this length, eager attention is the faster one on a CPU (1.15 times SDPA at 170 tokens);
 #: its memory grows with the square of the length.
@@ -62,10 +65,7 @@ def train(
         "compiled": compiled,
     }
     base = load_base(spec, device)
-    longest = max(len(example) for part in encoded.values() for example in part)
-    if device.device.type == "cpu" and longest <= _EAGER_TOKENS:
-        with quiet_transformers():
-            base.set_attn_implementation("eager")
+    choose_attention(base, device, max(len(e) for part in encoded.values() for e in part))
     if compiled:
         compile_layers(base)
     model = add_adapter(base, params, seed)
@@ -96,6 +96,13 @@ def train(
         "tokens_per_second": round(tokens * params.epochs / result.seconds, 1),
         "peak_memory_bytes": device.peak_memory_bytes(),
     }
+
+
+def choose_attention(base: "PreTrainedModel", device: Device, longest: int) -> None:
+    """Switch a model on a CPU to eager attention if no example is long; else leave it."""
+    if device.device.type == "cpu" and longest <= _EAGER_TOKENS:
+        with quiet_transformers():
+            base.set_attn_implementation("eager")
 
 
 def within_length(
