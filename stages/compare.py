@@ -7,9 +7,7 @@ import typer
 
 from _stage import run
 
-Names = Annotated[
-    list[str] | None, typer.Option(help="Use only experiments with it; may be repeated.")
-]
+Names = Annotated[list[str] | None, typer.Option(help="Use only these; may be repeated.")]
 
 
 def main(

@@ -98,8 +98,8 @@ def test_questions_on_which_the_grammar_reads_another_answer_are_named(
     write: Callable[..., Path], cotemp: DatasetSpec
 ) -> None:
     facts = ["Ann Lee holds the position of assistant professor in 1993."]
-    said = "<answer>assistant professor</answer>"
-    row = record(0, facts=facts, gold=["assistant professor"], prediction=said)
+    text = "<answer>assistant professor</answer>"
+    row = record(0, facts=facts, gold=["assistant professor"], prediction=text)
     found = audit(read_sets([write("model/equal.jsonl", row)]), cotemp)["model"]
     assert found["metrics"]["answer"]["accuracy"] == 0
     differs = found["answer_differs_by_the_grammar"]
@@ -127,9 +127,9 @@ def test_duplicate_and_missing_questions_are_counted_and_named(
 def test_sets_are_named_by_as_much_of_their_path_as_distinguishes_them(
     write: Callable[..., Path],
 ) -> None:
-    names = ("a/x/out", "b/x/out", "b/y/out", "said")
+    names = ("a/x/out", "b/x/out", "b/y/out", "out2")
     folders = [write(f"{name}/equal.jsonl", record(0)).parent for name in names]
-    assert [found.name for found in read_sets(folders)] == ["a/x/out", "b/x/out", "y/out", "said"]
+    assert [found.name for found in read_sets(folders)] == ["a/x/out", "b/x/out", "y/out", "out2"]
 
 
 def test_a_file_named_more_than_once_is_read_once(
@@ -146,7 +146,7 @@ def test_further_fields_do_not_change_the_format(write: Callable[..., Path]) -> 
     path = write("model/equal.jsonl", record(0, id=7, text="x"), record(1, id="a"))
     (found,) = read_sets([path])
     assert [item.format for item in found.items.values()] == ["cotemp", "cotemp"]
-    path = write("student/said.jsonl", {"id": "a", "text": "x", "question": "?", "gold": []})
+    path = write("student/outputs.jsonl", {"id": "a", "text": "x", "question": "?", "gold": []})
     (found,) = read_sets([path])
     assert list(found.items) == [("a",)]
 
@@ -154,7 +154,7 @@ def test_further_fields_do_not_change_the_format(write: Callable[..., Path]) -> 
 def test_plain_texts_are_matched_by_id(write: Callable[..., Path]) -> None:
     text = completion("where", ["Mary went home."], "home")
     path = write(
-        "student/said.jsonl",
+        "student/outputs.jsonl",
         {"id": "a", "text": text},
         {"id": "z", "text": text},
         {"id": "a", "text": ""},
@@ -182,7 +182,7 @@ def test_a_given_trace_mode_decides_which_steps_are_scored(
 
 
 def test_options_that_do_not_fit_are_refused(write: Callable[..., Path]) -> None:
-    sets = read_sets([write("student/said.jsonl", {"id": "a", "text": "x"})])
+    sets = read_sets([write("student/outputs.jsonl", {"id": "a", "text": "x"})])
     with pytest.raises(TracekdError, match="--facts: the table of --questions already has gold"):
         audit(sets, BABI, facts="paper", questions=questions(question("a")))
     with pytest.raises(TracekdError, match="need the questions: add --questions"):
