@@ -556,6 +556,34 @@ FAULTS = (
         "first.update({item.key: item})",
         ("audit/test_rescore.py",),
     ),
+    Fault(
+        "an association is reported whose interval includes zero",
+        "report/summary.py",
+        "if low is not None and low > 0:",
+        "if low is not None and high is not None and low + high > 0:",
+        ("report/test_summary.py",),
+    ),
+    Fault(
+        "right and wrong traces exchanged in the finding",
+        "report/summary.py",
+        'for verdict in ("right", "wrong")}\n    for verdict, value',
+        'for verdict in ("wrong", "right")}\n    for verdict, value',
+        ("report/test_summary.py",),
+    ),
+    Fault(
+        "trace and answer exchanged in the confusion plot",
+        "report/figures.py",
+        '(("trace", "trace_correct"), ("answer", "answer_correct"))',
+        '(("answer", "trace_correct"), ("trace", "answer_correct"))',
+        ("report/test_figures.py",),
+    ),
+    Fault(
+        "an effect of the trace is reported whose interval includes zero",
+        "report/probes.py",
+        "if low is None or low <= 0 <= high:",
+        "if low is None:",
+        ("report/test_probes.py",),
+    ),
 )
 
 
