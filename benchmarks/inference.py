@@ -1,166 +1,172 @@
-"""Inference: ours against `generate` of transformers and the authors' loop, token by token."""
+"""Inference: our backends against `generate` of transformers and the authors' loop."""
 
-from functools import partial
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from _generators import Job, player
-from _pairing import ROOT, Round, conclude, gigabytes, medians, play, serve, show
-from tracekd.cli import run
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+from tracekd import config, records
+from tracekd.errors import TracekdError
+from tracekd.generation.backends import Student, backend_module, stop_ids
+from tracekd.generation.batches import length_batches
+from tracekd.generation.run import EXAMPLES, example_ids
+from tracekd.models.devices import choose_device
+from tracekd.models.loading import load_encoder, load_student
+from tracekd.models.sources import locate
+
+Answers = dict[int, list[int]]
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Folder with test.parquet (build-sft).")] = Path(
-        "data/sft"
-    ),
-    model: Annotated[str, typer.Option(help="An entry of the models file.")] = "smollm2",
-    models: Annotated[Path, typer.Option(help="Model entries.")] = ROOT / "models.yaml",
-    adapter: Annotated[
-        Path | None, typer.Option(help="A trained adapter; without one the student rambles on.")
-    ] = None,
-    backend: Annotated[
-        str, typer.Option(help="A name in tracekd.generation.backends.BACKENDS.")
-    ] = "transformers",
-    questions: Annotated[int, typer.Option(help="First so many of the test questions.")] = 128,
-    batch_size: Annotated[int, typer.Option(help="Of ours: as in params.yaml.")] = 64,
+    project: Annotated[
+        Path, typer.Option(help="Where the pipeline has run: data/sft and models/student are read.")
+    ] = Path(),
+    backend: Annotated[str, typer.Option(help="As infer.backend in params.yaml.")] = "transformers",
+    questions: Annotated[int, typer.Option(help="How many test questions.")] = 64,
+    batch_size: Annotated[int, typer.Option(help="Of our backend.")] = 64,
     peer_batch_size: Annotated[int, typer.Option(help="Of generate.")] = 32,
     new_tokens: Annotated[int, typer.Option(help="Most new tokens of an answer.")] = 256,
-    authors: Annotated[
-        int, typer.Option(help="Questions a round for the authors' loop; 0: leave it out.")
-    ] = 2,
+    authors: Annotated[int, typer.Option(help="Questions for the authors' loop; 0: none.")] = 2,
     rounds: Annotated[int, typer.Option(help="Rounds kept; one more warms up.")] = 3,
     fp32: Annotated[bool, typer.Option(help="In fp32, where all tokens must agree.")] = False,
-    tune_peer: Annotated[
-        bool, typer.Option(help="Give the peers' processes our settings of threads and allocator.")
-    ] = False,
-    contestant: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
-    """Answer test questions greedily, in rounds, and compare speed and tokens.
+    """Answer test questions greedily, contestants in turn, and compare speed and tokens.
 
-    Prints a table and, last, one JSON line. Seconds are from the prompts' text to the answers'
-    text; the first round (which may compile) warms up and stands apart. The authors' loop (a batch
-    of one, cache off) answers a few questions only; its seconds for all are extrapolated by new
-    tokens. Exit status 1 if tokens differ in fp32.
+    The authors' loop is a batch of one without a cache. Prints a table and, last, one JSON line.
+    Exit status 1 if tokens differ in fp32.
     """
-    precision: Literal["fp32", "bf16"] = "fp32" if fp32 else "bf16"
-    if contestant:
-        job = partial(
-            Job,
-            data,
-            model,
-            models,
-            adapter,
-            questions,
-            (batch_size, peer_batch_size),
-            new_tokens,
-            authors,
-            precision,
-        )
-        serve(lambda: player(contestant, job(), backend, tune_peer=tune_peer))
-        return
-    settings = {
-        "data": str(data),
-        "model": model,
-        "adapter": str(adapter) if adapter else None,
-        "backend": backend,
-        "questions": questions,
-        "batch_size": batch_size,
-        "peer_batch_size": peer_batch_size,
-        "new_tokens": new_tokens,
-        "authors": authors,
-        "rounds": rounds,
-        "precision": precision,
-        "tune_peer": tune_peer,
+    import torch
+
+    from tracekd.generation.plain import PlainDecoder
+
+    settings = config.load_params(project / "params.yaml")
+    spec = config.load_model(project / "models.yaml", settings.model)
+    tables = {
+        split: records.read(project / f"data/sft/{split}.parquet", records.SFT).to_dicts()
+        for split in ("train", "test")
     }
-    _compare(settings, ["generate", "authors"] if authors else ["generate"], rounds)
+    rows = tables["test"][:questions]
+    if len(rows) < questions:
+        raise TracekdError(f"{project}: only {len(rows)} test questions; lower --questions")
+    device, encoder = choose_device(), load_encoder(spec)
+    if fp32:
+        device = replace(device, dtype=torch.float32)
+    prompts = [encoder.prompt_ids(row["system"], row["prompt"]) for row in rows]
+    stops = stop_ids(locate(spec), encoder)
 
+    def load(where: Any) -> Any:
+        return load_student(spec, project / "models/student", where)
 
-def _compare(settings: dict[str, Any], peers: list[str], rounds: int) -> None:
-    played, _ = play(["ours", *peers, "matrix product"], rounds)
-    rate = medians(played.pop("matrix product"))["operations_per_second"]
-    rows = [_row(name, kept, rate) for name, kept in played.items()]
-    show(rows)
-    print(f"\n{settings['precision']} matrix products here: {rate / 1e9:,.0f} GFLOP/s")
-    ratios, agreements = {}, {}
-    for row in rows[1:]:
-        peer = row["contestant"]
-        ratios[peer] = rows[0]["new tokens/s"] / row["new tokens/s"]
-        agreements[peer] = agreement(played["ours"][0]["said"], played[peer][0]["said"])
-        print(f"ours / {peer}: {ratios[peer]:.2f} by new tokens/s; {_told(agreements[peer])}")
-    if "authors" in ratios:
-        all_tokens = medians(played["ours"])["new_tokens"]
-        seconds = all_tokens / rows[-1]["new tokens/s"]
-        print(
-            f"authors' loop: {settings['authors']} of {settings['questions']} questions measured; "
-            f"extrapolated by new tokens, all would take {seconds:,.0f} s"
+    ours = backend_module(backend).make(
+        Student(
+            load,
+            *(device, encoder, stops, spec.max_length),
+            [example_ids(encoder, row) for row in tables["train"][:EXAMPLES]],
         )
+    )
+    plain = PlainDecoder(load(device), stops)
+
+    def in_batches(decoder: Any, size: int) -> Answers:
+        answers: Answers = {}
+        for batch in length_batches([len(prompt) for prompt in prompts], size):
+            made = decoder.generate([prompts[row] for row in batch], [new_tokens] * len(batch))
+            answers.update(zip(batch, made, strict=True))
+        return answers
+
+    def authors_loop() -> Answers:
+        plain.model.generation_config.use_cache = False
+        chosen = range(0, questions, max(1, questions // authors))[:authors]
+        answers = {row: plain.generate([prompts[row]], [new_tokens])[0] for row in chosen}
+        plain.model.generation_config.use_cache = True
+        return answers
+
+    contestants: dict[str, Callable[[], Answers]] = {
+        "ours": lambda: in_batches(ours, batch_size),
+        "generate": lambda: in_batches(plain, peer_batch_size),
+    }
+    if authors:
+        contestants["authors' loop"] = authors_loop
+    measured, answers = in_turn(contestants, rounds, device.device.type == "cuda")
     results = {
-        "table": rows,
-        "matmul_per_second": rate,
-        "ratios": ratios,
-        "agreement": agreements,
+        name: {
+            "questions": len(answers[name]),
+            "seconds": round(statistics.median(seconds), 2),
+            "new_tokens_per_second": round(
+                sum(map(len, answers[name].values())) / statistics.median(seconds), 1
+            ),
+            **agreement(answers["ours"], answers[name]),
+        }
+        for name, seconds in measured.items()
     }
-    conclude("inference", settings, results)
-    if settings["precision"] == "fp32" and any(
-        found["equal_answers"] < found["answers"] for found in agreements.values()
-    ):
+    report(results)
+    machine = {
+        "device": device.describe(),
+        "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+    print(json.dumps({"benchmark": "inference", "results": results, "machine": machine}))
+    if fp32 and any(one["equal"] < one["compared"] for one in results.values()):
         raise typer.Exit(1)
 
 
-def _row(name: str, kept: list[Round], rate: float) -> dict[str, Any]:
-    median = medians(kept)
-    seconds = median["seconds"]
-    return {
-        "contestant": name,
-        "questions": kept[0]["questions"],
-        "seconds": seconds,
-        "first round": median["first_seconds"],
-        "new tokens/s": median["new_tokens"] / seconds,
-        "questions/s": median["questions"] / seconds,
-        "prompt and new tokens/s": (median["prompt_tokens"] + median["new_tokens"]) / seconds,
-        "peak GiB": gigabytes(median["peak_memory_bytes"]),
-        "% of matmul": 100 * median["operations"] / seconds / rate,
-    }
+def in_turn(
+    contestants: dict[str, Callable[[], Answers]], rounds: int, on_gpu: bool
+) -> tuple[dict[str, list[float]], dict[str, Answers]]:
+    """Return the seconds of each contestant's rounds, and its answers; the first round warms up."""
+    import torch
+
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    answers: dict[str, Answers] = {}
+    for number in range(rounds + 1):
+        names = list(contestants)
+        for name in names if number % 2 else reversed(names):
+            started = time.perf_counter()
+            answers[name] = contestants[name]()
+            if on_gpu:
+                torch.cuda.synchronize()
+            if number:
+                seconds[name].append(time.perf_counter() - started)
+            print(f"round {number} of {rounds}: {name}", file=sys.stderr)
+    return seconds, answers
 
 
-def agreement(ours: dict[str, list[int]], theirs: dict[str, list[int]]) -> dict[str, int]:
-    """Return how far answers agree, of the questions that both have.
+def agreement(ours: Answers, theirs: Answers) -> dict[str, int]:
+    """Return how many answers both have, and how many of these are equal.
 
-    Args:
-        ours: new tokens by question.
-        theirs: likewise.
-
-    Returns:
-        `answers` both have, `equal_answers` among them; `tokens` in ours, and of these
-        `equal_tokens` before the first difference of each.
-
-    >>> agreement({"a": [1, 2, 3], "b": [4]}, {"a": [1, 9, 3]})
-    {'answers': 1, 'equal_answers': 0, 'tokens': 3, 'equal_tokens': 1}
+    >>> agreement({0: [1, 2], 1: [4]}, {0: [1, 9]})
+    {'compared': 1, 'equal': 0}
     """
-    shared = [(said, theirs[key]) for key, said in ours.items() if key in theirs]
-    return {
-        "answers": len(shared),
-        "equal_answers": sum(one == other for one, other in shared),
-        "tokens": sum(len(one) for one, _ in shared),
-        "equal_tokens": sum(_alike(one, other) for one, other in shared),
-    }
+    shared = ours.keys() & theirs.keys()
+    return {"compared": len(shared), "equal": sum(ours[row] == theirs[row] for row in shared)}
 
 
-def _alike(one: list[int], other: list[int]) -> int:
-    for place, (mine, yours) in enumerate(zip(one, other, strict=False)):
-        if mine != yours:
-            return place
-    return min(len(one), len(other))
-
-
-def _told(found: dict[str, int]) -> str:
-    return (
-        f"{found['equal_answers']} of {found['answers']} answers the same, "
-        f"{found['equal_tokens'] / max(1, found['tokens']):.1%} of tokens before a difference"
-    )
+def report(results: dict[str, dict[str, Any]]) -> None:
+    """Print a table, and how many times as fast ours is."""
+    ours = results["ours"]["new_tokens_per_second"]
+    print(f"{'':16}{'questions':>10}{'seconds':>10}{'new tokens/s':>14}{'ours/it':>9}{'equal':>10}")
+    for name, one in results.items():
+        ratio = ours / one["new_tokens_per_second"]
+        equal = f"{one['equal']} of {one['compared']}"
+        print(
+            f"{name:16}{one['questions']:>10}{one['seconds']:>10.1f}"
+            f"{one['new_tokens_per_second']:>14.1f}{ratio:>9.2f}{equal:>10}"
+        )
 
 
 if __name__ == "__main__":
-    run(main)
+    try:
+        typer.run(main)
+    except TracekdError as error:
+        sys.exit(f"error: {error}")

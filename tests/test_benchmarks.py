@@ -146,7 +146,6 @@ def examples(tmp_path_factory):
     [
         "train.py --model tiny_llama --steps 2 --rounds 1",
         "train.py --model tiny_llama --steps 2 --reference",
-        "inference.py --model tiny_llama --questions 4 --rounds 1 --authors 1 --new-tokens 8",
         "data.py --sizes 100,200 --predictions 200",
         "pipeline.py --rounds 1",
     ],

@@ -63,7 +63,7 @@ def predict(
         encoder=encoder,
         stops=stop_ids(locate(spec), encoder),
         max_length=spec.max_length,
-        examples=[_example_ids(encoder, row) for row in examples],
+        examples=[example_ids(encoder, row) for row in examples],
     )
     size = params.batch_size * getattr(module, "BATCHES", 1)
     with progress_folder("infer", key) as folder, PartialResults(folder / "answers.jsonl") as kept:
@@ -144,7 +144,7 @@ def generate(
     return predictions
 
 
-def _example_ids(encoder: ChatEncoder, row: Row) -> list[int]:
+def example_ids(encoder: ChatEncoder, row: Row) -> list[int]:
     """Return a training completion as tokens, after the end of its prompt."""
     prompt = encoder.prompt_ids(row["system"], row["prompt"])
     completion = encoder.plain_ids(row["completion"])
