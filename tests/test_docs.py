@@ -10,6 +10,7 @@ import yaml
 
 from tracekd import config
 from tracekd.datasets import sources
+from tracekd.models import sources as model_sources
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTENDING = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
@@ -33,6 +34,30 @@ def test_questions_in_json_lines_need_an_entry_and_no_code(
     spec = config.load_dataset(entries, "mine")
     loaded = sources.load(spec, wanted=None)  # type: ignore[arg-type]  # no simulator
     assert {split: len(rows) for split, rows in loaded.splits.items()} == {"train": 2, "test": 2}
+
+
+def test_a_model_in_a_folder_needs_an_entry_and_no_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    folder = tmp_path / "FOLDER"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).write_text("{}")
+    entries = tmp_path / "models.yaml"
+    entries.write_text(example("entry: models.yaml"))
+    pinned = model_sources.pin("mine", entries, "FOLDER")
+    assert model_sources.locate(config.load_model(entries, "mine")) == folder
+    assert config.load_model(entries, "mine").sha256 == pinned
+
+
+def test_the_prompt_of_the_guide_is_read_as_it_is_given(tmp_path: Path) -> None:
+    value = re.search(r"'prompt\.template=\"(.*)\"'", example("prompt"))
+    assert value is not None
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["prompt"]["template"] = value[1]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    assert config.load_params(tmp_path / "params.yaml").prompt.template == "{context} {question}"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and the hashes that pin them."""
+"""Files that are either complete or absent, and the hashes that pin them."""
 
 import hashlib
 import json

@@ -1,7 +1,7 @@
 """Partial results of long stages, kept where a rerun of the same job finds them.
 
-DVC deletes a stage's outs before it runs the stage again, so partial results are kept apart from
-them, in `.checkpoints/STAGE-KEY` of the user's own checkout. KEY is a hash of everything that
+DVC deletes a stage's outs before it runs the stage again, so partial results are kept
+elsewhere, in `.checkpoints/STAGE-KEY` of the user's own checkout. KEY is a hash of everything that
 determines the result: a job with another seed, model, data or code never resumes this one. The
 folder is deleted on success.
 """
@@ -35,7 +35,7 @@ def progress_folder(stage: str, key: Mapping[str, Any]) -> Iterator[Path]:
 
     Args:
         stage: first part of the folder's name.
-        key: everything that the result depends on, as JSON can hold it.
+        key: everything that the result depends on, JSON-serializable.
 
     Raises:
         TracekdError: if another process is already running this job.
@@ -66,7 +66,7 @@ def progress_folder(stage: str, key: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def digest(content: Any) -> str:
-    """Return a SHA-256 of what JSON can hold."""
+    """Return a SHA-256 of a JSON-serializable value."""
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -190,7 +190,7 @@ def read(path: Path, schema: Schema, *, extra: bool = False) -> pl.DataFrame:
 
 
 def write(table: pl.DataFrame, path: Path, schema: Schema, *, extra: bool = False) -> None:
-    """Check a table and write it as Parquet, whole or not at all; see `check`."""
+    """Check a table and write it as Parquet, completely or not at all; see `check`."""
     checked = check(table, schema, str(path), extra=extra)
     with atomic_file(path) as temporary:
         checked.write_parquet(temporary, compression="zstd")

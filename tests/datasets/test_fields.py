@@ -9,7 +9,7 @@ from tracekd.datasets import fields
 def test_a_text_in_which_nothing_can_be_seen_is_blank(blank: str) -> None:
     with pytest.raises(fields.RejectedError, match="question is blank"):
         fields.text(blank, "question")
-    with pytest.raises(fields.RejectedError, match="facts holds a blank text"):
+    with pytest.raises(fields.RejectedError, match="facts contains a blank text"):
         fields.context(["a fact", blank], "facts")
 
 
@@ -19,5 +19,5 @@ def test_a_text_of_any_script_is_kept(seen: str) -> None:
 
 
 def test_half_a_surrogate_pair_is_rejected() -> None:
-    with pytest.raises(fields.RejectedError, match="answers holds half a surrogate pair"):
+    with pytest.raises(fields.RejectedError, match="answers contains half a surrogate pair"):
         fields.texts(["a", "\ud800"], "answers")

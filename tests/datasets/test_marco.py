@@ -72,7 +72,7 @@ def test_every_way_to_say_unanswerable_reads_the_same(tmp_path: Path, answers: A
         ({"passages": {"url": []}}, "passage_text is not a list"),
         (
             {"passages": [{"passage_text": None}]},
-            "passage_text holds something that is not a string",
+            "passage_text contains something that is not a string",
         ),
         ({"passages": "x"}, "passages is neither a list nor an object of lists"),
         (

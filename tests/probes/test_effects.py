@@ -74,7 +74,7 @@ def test_an_effect_without_questions_is_undefined_with_its_reason() -> None:
     settled, why = settle(found)
     assert settled["n"] == 0
     assert {value for name, value in settled.items() if name != "n"} == {None}
-    assert set(why.values()) == {"no question was asked with both traces"}
+    assert set(why.values()) == {"no question was run with both traces"}
 
 
 def test_following_is_counted_where_it_shows_beside_what_the_gold_trace_gives() -> None:
@@ -108,7 +108,7 @@ def test_repeated_predictions_are_counted_given_the_own_trace() -> None:
     assert found["share_high"] == pytest.approx(0.93851, abs=1e-5)
     nothing, why = settle(own_repeats_prediction(table(verdict("a", "gold"))))
     assert (nothing["n"], nothing["share"]) == (0, None)
-    assert why["share"] == "no question was asked with the student's own trace"
+    assert why["share"] == "no question was run with the student's own trace"
 
 
 def test_the_area_weighs_each_cut_by_what_is_shown_until_the_next() -> None:

@@ -129,7 +129,7 @@ def _item(record: Any, stem: str, place: str) -> AuditItem:
         context = fields.context(_python_list(found, "passage"), "passage")
         gold = _python_list(found, "answer_passage")
         if outside := [fact for fact in gold if fact not in context]:
-            raise fields.RejectedError(f"answer_passage has {outside[0]!r}, which passage has not")
+            raise fields.RejectedError(f"answer_passage: {outside[0]!r} is not in passage")
         row["answers"] = [fields.text(found["gold"], "gold")]
         row["question_class"] = fields.text(found["query_type"], "query_type")
         row |= {"subtype": None, "gold_facts": [context.index(fact) for fact in gold]}

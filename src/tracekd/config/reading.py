@@ -112,7 +112,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def write_entry(path: Path, name: str, values: Mapping[str, str]) -> None:
-    """Set values in one entry of a YAML file; comments, order and everything else stay."""
+    """Set values in one entry of a YAML file; comments, order and all else are kept."""
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 4096
     # The default writes null as an empty value.

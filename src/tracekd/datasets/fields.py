@@ -40,7 +40,7 @@ def texts(value: Any, field: str) -> list[str]:
         if isinstance(item, list):
             raise RejectedError(f"{field} is a nested list")
         if not isinstance(item, str):
-            raise RejectedError(f"{field} holds something that is not a string")
+            raise RejectedError(f"{field} contains something that is not a string")
         encodable(item, field)
     return value
 
@@ -51,7 +51,7 @@ def context(value: Any, field: str) -> list[str]:
     if not facts:
         raise RejectedError(f"{field} is empty: a context without facts")
     if any(map(is_blank, facts)):
-        raise RejectedError(f"{field} holds a blank text")
+        raise RejectedError(f"{field} contains a blank text")
     return facts
 
 
@@ -69,5 +69,5 @@ def encodable(value: str, field: str) -> str:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        raise RejectedError(f"{field} holds half a surrogate pair") from None
+        raise RejectedError(f"{field} contains half a surrogate pair") from None
     return value

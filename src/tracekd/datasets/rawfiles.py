@@ -20,7 +20,7 @@ from tracekd.errors import TracekdError
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _AGAIN = "the file is damaged or incomplete; fetch it again"
-#: Bytes at the start of a file that tell its form.
+#: Bytes at the start of a file that show its format.
 _START = 1 << 12
 #: No record is as long; a longer first line is an object of columns.
 _LONGEST_RECORD = 1 << 26

@@ -1,4 +1,4 @@
-"""Work in batches of like length, resumed after the batches that an earlier run has finished."""
+"""Work in batches of similar length, resumed after those that an earlier run has finished."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from tracekd.progress import PartialResults, StopRequest, progress_bar
 
 
 def length_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """Return all rows in batches of like length, longest first.
+    """Return all rows in batches of similar length, longest first.
 
     Longest first: if memory does not suffice, that shows at once, and the bar's estimate of the
     time left errs on the long side.
@@ -26,7 +26,7 @@ def in_batches(
 
     Args:
         batches: rows that are computed together; each row is in one batch.
-        compute: returns a batch's results in its order, as JSON can hold them.
+        compute: returns a batch's results in its order, JSON-serializable.
         partial: results of an earlier run, which are not computed again.
         title: of the progress bar.
     """

@@ -116,7 +116,7 @@ def greedy(logits: torch.Tensor) -> list[int]:
 
 
 def agreement(own: Sequence[int], draft: Sequence[int]) -> int:
-    """Return how many tokens at the start of a draft are the model's own ones."""
+    """Return how many tokens at the start of a draft the model itself would generate."""
     return next((i for i, token in enumerate(draft) if own[i] != token), len(draft))
 
 

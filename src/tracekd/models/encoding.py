@@ -5,8 +5,8 @@ r"""Prompt and completion as tokens: what the student reads, and which tokens te
     loss    .  .  .     .  .  .        .    .            x  x  x  x  x         x  x  x  x        x
                                                          ^ completion_ids[0]  ^ [answer_index]
 
-p comes from the model's own chat template, t (trace) and a (answer) are the completion as it
-stands, E is the end-of-turn token of that template. Training and inference share
+p comes from the model's own chat template, t (trace) and a (answer) are the completion
+unchanged, E is the end-of-turn token of that template. Training and inference share
 `ChatEncoder.prompt_ids`.
 
 Text from the data is always plain text: a passage that contains `<|im_end|>` or `</think>` is
@@ -102,7 +102,7 @@ class ChatEncoder:
 
         Raises:
             TracekdError: if the completion's tokens do not spell exactly the completion, or
-                `answer_start` lies outside it.
+                `answer_start` is outside it.
         """
         completion, start = row["completion"], row["answer_start"]
         if not 0 <= start <= len(completion):

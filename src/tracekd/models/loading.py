@@ -108,9 +108,9 @@ def load_student(spec: ModelSpec, folder: Path, device: "Device") -> "PreTrained
 def _base_reference(spec: ModelSpec) -> tuple[str, str | None]:
     """Return the base model's name and revision for an adapter's configuration.
 
-    A hub model goes by its hub name and a local one by its `path`, as in models.yaml. Others, and a
-    path from the home folder, which PEFT does not know, go by `models/base/NAME`, a link in the
-    project: an absolute path would make the adapter a function of whose machine it was trained on.
+    A hub model is named by its repository and a local one by its `path`, as in models.yaml. Others,
+    and a path in the home folder, which PEFT does not expand, are named by `models/base/NAME`, a
+    link in the project: an absolute path would make the adapter depend on the machine.
     """
     if spec.path is not None and not spec.path.startswith("~"):
         return spec.path, None

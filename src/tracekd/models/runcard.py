@@ -24,7 +24,7 @@ class RunCard:
         self._facts: dict[str, Any] = {}
 
     def add(self, facts: Mapping[str, Any]) -> None:
-        """Note facts that JSON can hold; later ones replace earlier ones of the same name."""
+        """Add JSON-serializable facts; later ones replace earlier ones of the same name."""
         self._facts.update(facts)
 
     def write(self, path: Path) -> None:

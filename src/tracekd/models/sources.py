@@ -1,8 +1,8 @@
 """Where a model's files come from: the hub, a wheel, a folder, or random weights.
 
 Each source ends as a local folder with safetensors, `config.json` and a tokenizer, so the rest of
-the package loads all models alike. Files are pinned: a hub model by its commit, those of a wheel or
-a folder by their SHA-256. What is converted or built is kept in the user's cache folder.
+the package loads all models in the same way. Files are pinned: a hub model by its commit, those of
+a wheel or a folder by their SHA-256. What is converted or built is kept in the user's cache folder.
 """
 
 import fnmatch

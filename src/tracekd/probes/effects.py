@@ -30,9 +30,9 @@ MAIN_EFFECT = "gold_to_incorrect"
 Interval = Callable[[NDArray[np.float64], np.random.Generator], tuple[Value, Value]]
 
 _NOT_RUN = "the probe was run on no question"
-_NOT_PAIRED = "no question was asked with both traces"
+_NOT_PAIRED = "no question was run with both traces"
 _NO_WRONG_FACTS = "no question shows wrong facts that could reveal what the answer follows"
-_NO_OWN = "no question was asked with the student's own trace"
+_NO_OWN = "no question was run with the student's own trace"
 _NO_TRACE = "no question has a trace of the student's own and all its cuts"
 
 
@@ -82,7 +82,7 @@ def reasons(verdicts: pl.DataFrame) -> dict[str, str]:
 
 
 def effect(verdicts: pl.DataFrame, name: str) -> Tree:
-    """Return what changes from one trace to the other, on the questions asked with both.
+    """Return what changes from one trace to the other, on the questions run with both.
 
     `answer_changes` is the share of questions that get another answer; `accuracy_change` and
     `gold_logprob_change` are means over questions of the second minus the first, the latter of the

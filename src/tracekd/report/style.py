@@ -82,7 +82,7 @@ def say(axes: "Axes", text: str) -> None:
 
 
 def write_csv(table: pl.DataFrame, path: Path) -> None:
-    """Write a table as CSV, whole or not at all."""
+    """Write a table as CSV, completely or not at all."""
     with atomic_file(path) as temporary:
         table.write_csv(temporary)
 

@@ -1,1 +1,1 @@
-"""What stands in front of the answer: gold steps, their text, and the regimes that vary them."""
+"""The trace before the answer: gold steps, their text, and the regimes that vary them."""

@@ -53,7 +53,7 @@ def save(
         step: number of steps taken.
         model: its trained weights are saved.
         optimizer: over those weights.
-        state: what else to restore, as JSON can hold it.
+        state: what else to restore, JSON-serializable.
         log: folder of the live log.
     """
     from safetensors.torch import save_file

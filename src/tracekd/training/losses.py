@@ -1,4 +1,4 @@
-"""The loss: cross entropy of the completion's tokens, apart for trace and answer."""
+"""The loss: cross entropy of the completion's tokens, trace and answer separately."""
 
 import math
 from collections.abc import Sequence

@@ -22,7 +22,7 @@ _HANDFULS = ((0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0))
 
 
 def single_supporting_fact(rng: random.Random, names: Inventory, options: Options) -> Story:
-    """Where is a person? The last move says so."""
+    """Where is a person? The last move decides."""
     people, places = rng.sample(names.people, 4), rng.sample(names.places, 6)
     length = 1 + options.draw_distractors(rng, 1)
     world = run_world(rng, [], length, lambda now: rng.choice(possible_moves(now, people, places)))

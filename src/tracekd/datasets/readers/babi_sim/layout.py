@@ -43,7 +43,7 @@ class Link(NamedTuple):
 
 
 def two_arg_relations(rng: random.Random, names: Inventory, options: Options) -> Story:
-    """Which room lies in a direction of another? One statement says so, maybe reversed."""
+    """Which room lies in a direction of another? One statement gives it, possibly reversed."""
     count = 1 + options.draw_distractors(rng, 1)
     rooms = rng.sample(names.places, count + 1)
     _, links = _lay_out(rng, rooms, _COMPASS, lambda placed: rng.randrange(placed))
