@@ -42,5 +42,5 @@ def shared() -> Path:
     """The folder of real data and published generations: TRACEKD_REAL_DATA, or ../shared."""
     folder = Path(os.environ.get("TRACEKD_REAL_DATA", ROOT.parent / "shared"))
     if not (folder / "datasets").is_dir():
-        pytest.skip(f"no real data sets in {folder / 'datasets'}; TRACEKD_REAL_DATA names a folder")
+        pytest.skip(f"no datasets in {folder / 'datasets'}; set TRACEKD_REAL_DATA")
     return folder

@@ -1,9 +1,9 @@
-"""Plants known faults in a copy of the project, one at a time, and tells which test finds each.
+"""Plants known faults in a copy of the project, one at a time, and prints which test finds each.
 
     python tests/mutations.py [NAME ...]
 
-A fault that no test finds is a result that could be wrong without a word. Each is a replacement of
-a text that must stand exactly once in its file, so that none of them silently stops being planted.
+A fault that no test finds is a result that could be wrong unnoticed. Each is a replacement of
+a text that must occur exactly once in its file, so that none of them silently stops being planted.
 """
 
 import os
@@ -28,7 +28,7 @@ class Fault:
     Attributes:
         name: what is wrong.
         file: under src/tracekd.
-        old: stands there exactly once.
+        old: occurs there exactly once.
         new: takes its place.
         tests: files under tests that should find it.
     """
@@ -601,8 +601,8 @@ def main(wanted: list[str]) -> int:
             sound.add(fault.tests)
             caught = plant(copy, fault)
             survivors += caught is None
-            told = f"`{caught}`" if caught else "**nothing**"
-            print(f"| {fault.name} | `{fault.file}` | {told} |", flush=True)
+            test = f"`{caught}`" if caught else "**nothing**"
+            print(f"| {fault.name} | `{fault.file}` | {test} |", flush=True)
     return int(survivors > 0)
 
 
@@ -626,7 +626,7 @@ def plant(copy: Path, fault: Fault) -> str | None:
     path = copy / SOURCE / fault.file
     before = path.read_text(encoding="utf-8")
     if (count := before.count(fault.old)) != 1:
-        raise SystemExit(f"{fault.name}: {fault.old!r} stands {count} times in {fault.file}")
+        raise SystemExit(f"{fault.name}: {fault.old!r} occurs {count} times in {fault.file}")
     path.write_text(before.replace(fault.old, fault.new), encoding="utf-8")
     try:
         return failing_test(copy, fault.tests)
