@@ -8,13 +8,7 @@ from typing import Any
 
 from tracekd.config import InferParams, ModelSpec
 from tracekd.files import combined_hash, hash_files
-from tracekd.generation.backends import (
-    Backend,
-    Student,
-    backend_module,
-    choose_backend,
-    stop_ids,
-)
+from tracekd.generation.backends import Backend, Student, backend_module, choose_backend, stop_ids
 from tracekd.generation.batches import in_batches, length_batches
 from tracekd.generation.drafts import CONTEXTS
 from tracekd.models.devices import Device, choose_device

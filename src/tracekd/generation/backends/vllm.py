@@ -43,8 +43,15 @@ class VllmBackend:
         with tempfile.TemporaryDirectory() as folder:
             model.save_pretrained(folder)
             del model
-            dtype = str(student.device.dtype).removeprefix("torch.")
-            self._llm: Any = LLM(**engine_arguments(folder, dtype, student.max_length))
+            self._llm: Any = LLM(
+                model=folder,
+                skip_tokenizer_init=True,
+                dtype=str(student.device.dtype).removeprefix("torch."),
+                # By default it reserves memory for an answer as long as the model allows.
+                max_model_len=student.max_length,
+                enable_prefix_caching=True,
+                seed=0,
+            )
 
     def generate(self, prompts: Sequence[Sequence[int]], limits: Sequence[int]) -> list[list[int]]:
         """Return the new tokens of each prompt; see `Backend`."""
@@ -56,23 +63,6 @@ class VllmBackend:
             use_tqdm=False,
         )
         return [up_to_stop(list(output.outputs[0].token_ids), self._stops) for output in outputs]
-
-
-def engine_arguments(folder: str, dtype: str, max_length: int) -> dict[str, Any]:
-    """Return the arguments of vLLM's `LLM`.
-
-    Without `max_model_len` it reserves room for one answer of the length in the model's own
-    configuration, 131072 tokens for Llama 3.
-    https://docs.vllm.ai/en/latest/configuration/engine_args.html
-    """
-    return {
-        "model": folder,
-        "skip_tokenizer_init": True,
-        "dtype": dtype,
-        "max_model_len": max_length,
-        "enable_prefix_caching": True,
-        "seed": 0,
-    }
 
 
 def sampling_arguments(limit: int, stops: frozenset[int]) -> dict[str, Any]:
