@@ -9,12 +9,11 @@ import pytest
 from checkout import checkout
 from typer.testing import CliRunner
 
-from tracekd.datasets import Wanted
 from tracekd.datasets.readers import marco
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "benchmarks"
-BENCHMARKS = ("train", "inference", "data", "pipeline")
+BENCHMARKS = ("train", "inference", "marco", "pipeline")
 
 
 @pytest.fixture
@@ -94,15 +93,15 @@ def test_last_line_is_json(load, capsys):
 
 @pytest.mark.parametrize("layout", ["columns", "lines"])
 def test_generated_files_are_read_without_a_rejection(load, tmp_path, layout):
-    data, generator = load("data"), load("_marco")
-    data._generate(layout, 60, tmp_path)
-    loaded = marco.read(tmp_path, {}, Wanted(data_seed=0, train=None, test=None))
+    benchmark = load("marco")
+    write = benchmark.write_columns if layout == "columns" else benchmark.write_lines
+    for name, count in (("train_v2.1.json", 60), ("dev_v2.1.json", 50)):
+        write(count, tmp_path / name)
+    loaded = marco.read(tmp_path, {})
     assert not loaded.rejected
-    assert {split: len(table) for split, table in loaded.splits.items()} == {
-        "train": 60,
-        "test": 50,
-    }
-    first = next(generator.records(60, "train_v2.1.json"))
+    sizes = {split: len(table) for split, table in loaded.splits.items()}
+    assert sizes == {"train": 60, "test": 50}
+    first = next(benchmark.records(60, "train_v2.1.json"))
     assert loaded.splits["train"]["context"][0].to_list() == first["passages"]["passage_text"]
 
 
@@ -146,7 +145,7 @@ def examples(tmp_path_factory):
     [
         "train.py --model tiny_llama --steps 2 --rounds 1",
         "train.py --model tiny_llama --steps 2 --reference",
-        "data.py --sizes 100,200 --predictions 200",
+        "marco.py --questions 200 --chosen 60",
         "pipeline.py --rounds 1",
     ],
 )

@@ -6,7 +6,7 @@ from tracekd.datasets import fields
 @pytest.mark.parametrize(
     "blank", ["", " \t", "\u200b", "\ufeff\u202e", "\x00\x1b", "\u2028 \u3000"]
 )
-def test_a_text_in_which_nothing_can_be_seen_is_blank(blank: str) -> None:
+def test_a_text_without_a_visible_character_is_blank(blank: str) -> None:
     with pytest.raises(fields.RejectedError, match="question is blank"):
         fields.text(blank, "question")
     with pytest.raises(fields.RejectedError, match="facts contains a blank text"):

@@ -1,21 +1,16 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tracekd import records, tables
-from tracekd.config import DatasetSpec, PrepareParams
-from tracekd.datasets import Rejection, Wanted, preparation, sources
-from tracekd.datasets.questions import Questions
+from tracekd.config import DatasetSpec, PrepareParams, parse_settings
+from tracekd.datasets import Loaded, Rejection, preparation, sources, table
 from tracekd.datasets.readers import babi
 from tracekd.errors import TracekdError
-from tracekd.files import combined_hash
+from tracekd.files import combined_hash, hash_files
 
-WANTED = Wanted(data_seed=0, train=None, test=None)
 LABEL = "single-supporting-fact"
-CLASSES = {"class_sentence": "{class}", "answers": "all", "answer_metric": "exact_match"}
 
 
 def story(n: int, support: int = 1) -> str:
@@ -27,21 +22,15 @@ def raw_folder(tmp_path: Path) -> Path:
     train = "".join(map(story, range(20))) + story(20, support=9)
     test = "".join(story(n) for n in (0, 101, 102, 103))
     for split, text in (("train", train), ("test", test)):
-        (tmp_path / f"qa1_single-supporting-fact_{split}.txt").write_text(text)
+        (tmp_path / f"qa1_{LABEL}_{split}.txt").write_text(text)
     return tmp_path
 
 
-def spec(folder: Path, options: dict[str, Any] | None = None) -> DatasetSpec:
-    chosen = options or {"tasks": [1]}
-    sha256 = combined_hash(sources.fingerprint(folder, babi.raw_files(folder, chosen)))
-    entry = {
-        "reader": "babi",
-        "facts": {"paper": "annotated"},
-        "path": str(folder),
-        "sha256": sha256,
-        "options": chosen,
-    }
-    return DatasetSpec.model_validate(CLASSES | entry)
+def spec(folder: Path, tasks: list[int]) -> DatasetSpec:
+    options = {"tasks": tasks}
+    sha256 = combined_hash(hash_files(folder, babi.raw_files(folder, options)))
+    entry = {"name": "mine", "reader": "babi", "path": str(folder), "sha256": sha256}
+    return parse_settings(DatasetSpec, entry | {"options": options}, "datasets.yaml: mine")
 
 
 def all_different(count: int) -> dict[str, Any]:
@@ -52,60 +41,61 @@ def sizes(train: int | None, validation: int | None, test: int | None) -> Prepar
     return PrepareParams(train=train, validation=validation, test=test)
 
 
+def row(number: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": f"x/{number}",
+        "question": f"{number}?",
+        "context": ["A fact.", "Another."],
+        "answers": ["a"],
+        "question_class": "c",
+        "subtype": None,
+        "gold_facts": [1],
+        "source": f"f:{number}",
+    } | changes
+
+
 def test_the_manifest_accounts_for_every_raw_record(tmp_path: Path) -> None:
-    entry = spec(raw_folder(tmp_path))
-    prepared = preparation.prepare("babi", entry, sizes(10, 5, 3), 0)
-    manifest = prepared.manifest
-    assert manifest["dataset"] == "babi"
-    assert manifest["source"] == {"folder": str(tmp_path), "sha256": entry.sha256}
-    assert combined_hash(manifest["raw"]) == entry.sha256
-    assert manifest["upstream"]["train"] == all_different(20)
-    assert manifest["splits"] == {
-        "train": all_different(10),
-        "validation": all_different(5),
-        "test": all_different(3),
-    }
-    assert manifest["rejected"] == {
-        "count": 1,
-        "reasons": {
-            "a support id points to no statement before the question": {
-                "count": 1,
-                "first": [f"{tmp_path.name}/qa1_{LABEL}_train.txt:42"],
-            }
+    entry = spec(raw_folder(tmp_path), [1])
+    prepared = preparation.prepare(entry, sizes(10, 5, 3), 0)
+    reason = "a support ID does not point to a statement before the question"
+    place = f"{tmp_path.name}/qa1_{LABEL}_train.txt:42"
+    raw = prepared.manifest.pop("raw")
+    assert combined_hash(raw) == entry.sha256
+    none = {"test_questions": 0, "first": []}
+    assert prepared.manifest == {
+        "dataset": "mine",
+        "reader": "babi",
+        "source": {"folder": str(tmp_path), "sha256": entry.sha256},
+        "options": {"tasks": [1]},
+        "data_seed": 0,
+        "upstream": {"train": all_different(20), "test": all_different(4)},
+        "splits": {
+            "train": all_different(10),
+            "validation": all_different(5),
+            "test": all_different(3),
+        },
+        "rejected": {"count": 1, "reasons": {reason: {"count": 1, "first": [place]}}},
+        "removed_from_train": {
+            "in_test": all_different(1),
+            "in_validation": {"questions": 0, "distinct": 0, "classes": {}},
+        },
+        "notes": {},
+        "near_duplicates_in_train": {
+            "shingle_words": 5,
+            "similarity": 0.8,
+            "same_question": none,
+            "same_context": none,
         },
     }
-    assert manifest["left_train"]["stands_in_test"] == all_different(1)
-
-
-def test_the_written_folder_is_whole_and_the_same_in_every_run(tmp_path: Path) -> None:
-    entry = spec(raw_folder(tmp_path))
-    written = []
-    for name in ("one", "two"):
-        out = tmp_path / name
-        preparation.write(preparation.prepare("babi", entry, sizes(10, 5, 3), 0), out)
-        written.append({path.name: path.read_bytes() for path in out.iterdir()})
-    assert written[0] == written[1]
-    assert sorted(written[0]) == [
-        "manifest.json",
-        "test.parquet",
-        "train.parquet",
-        "validation.parquet",
-    ]
-    table = tables.read(tmp_path / "one" / "train.parquet", records.QUESTIONS)
-    assert len(table) == 10
-    assert json.loads(written[0]["manifest.json"])["data_seed"] == 0
-
-
-def test_a_failure_leaves_the_earlier_folder_as_it_was(tmp_path: Path) -> None:
-    raw, out = raw_folder(tmp_path), tmp_path / "out"
-    good = preparation.prepare("babi", spec(raw), sizes(10, 5, 3), 0)
-    preparation.write(good, out)
-    unasked = Questions.of(good.splits["train"].table().drop("question"))
-    bad = preparation.Prepared({**good.splits, "validation": unasked}, {})
-    with pytest.raises(TracekdError, match="missing: \\['question'\\]"):
-        preparation.write(bad, out)
-    assert len(list(out.iterdir())) == 4
-    assert not list(tmp_path.glob(".out*"))
+    json.dumps(prepared.manifest)
+    assert preparation.messages(prepared) == [f"left out: 1 raw records: {reason} (first {place})"]
+    assert {name: len(rows) for name, rows in prepared.tables.items()} == {
+        "train": 10,
+        "validation": 5,
+        "test": 3,
+    }
+    again = preparation.prepare(entry, sizes(10, 5, 3), 0)
+    assert all(rows.equals(again.tables[name]) for name, rows in prepared.tables.items())
 
 
 def test_only_the_first_sources_of_a_reason_are_listed() -> None:
@@ -115,11 +105,10 @@ def test_only_the_first_sources_of_a_reason_are_listed() -> None:
     assert summary["torn"] == {"count": 30, "first": [f"f:{n}" for n in range(20)]}
 
 
-def test_real_babi_loses_what_stands_in_test_and_nothing_else(shared: Path) -> None:
-    entry = spec(shared / "datasets" / "babi", {"tasks": list(babi.TASKS)})
-    prepared = preparation.prepare("babi", entry, sizes(None, 2000, None), 0)
-    left = prepared.manifest["left_train"]
-    assert left["stands_in_test"] == {
+def test_real_babi_loses_what_occurs_in_test_and_nothing_else(shared: Path) -> None:
+    entry = spec(shared / "datasets" / "babi", list(range(1, 21)))
+    prepared = preparation.prepare(entry, sizes(100, 2000, 100), 0)
+    assert prepared.manifest["removed_from_train"]["in_test"] == {
         "questions": 280,
         "distinct": 178,
         "classes": {
@@ -131,36 +120,55 @@ def test_real_babi_loses_what_stands_in_test_and_nothing_else(shared: Path) -> N
             "two-arg-relations": 135,
         },
     }
-    kept = len(prepared.splits["train"]) + len(prepared.splits["validation"])
-    assert kept == 20000 - 280 - left["stands_in_validation"]["questions"]
 
 
 def test_near_duplicates_of_test_questions_in_train_are_reported(tmp_path: Path) -> None:
-    folder = raw_folder(tmp_path)
-    path = folder / f"qa1_{LABEL}_test.txt"
+    path = raw_folder(tmp_path) / f"qa1_{LABEL}_test.txt"
     path.write_text(path.read_text() + "1 Mary found, box 3!\n2 Which box? \t3\t1\n")
-    prepared = preparation.prepare("babi", spec(folder), sizes(None, 1, None), 0)
-    near = prepared.manifest["near_duplicates_in_train"]
-    assert near["same_question"]["test_questions"] == 1
-    assert near["same_question"]["first"] == [["babi/test/qa1:10", "babi/train/qa1:8", 1.0]]
+    prepared = preparation.prepare(spec(tmp_path, [1]), sizes(None, 1, None), 0)
+    near = prepared.manifest["near_duplicates_in_train"]["same_question"]
+    assert near == {
+        "test_questions": 1,
+        "first": [["babi/test/qa1:10", "babi/train/qa1:8", 1.0]],
+    }
 
 
-def test_an_id_in_two_splits_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = spec(raw_folder(tmp_path))
-    loaded = sources.load("babi", entry, WANTED)
-    train, test = loaded.splits["train"], loaded.splits["test"]
-    twice = test.with_columns(id=train["id"][: len(test)])
-    changed = replace(loaded, splits={"train": train, "test": twice})
-    monkeypatch.setattr(sources, "load", lambda *_: changed)
-    with pytest.raises(TracekdError, match=r"id 'babi/.*' stands in two splits"):
-        preparation.prepare("babi", entry, sizes(None, 1, None), 0)
+def test_an_id_in_both_splits_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = Loaded.of("babi", {"train": [row(1)], "test": [row(1, question="Else?")]})
+    monkeypatch.setattr(sources, "load", lambda *_: loaded)
+    with pytest.raises(TracekdError, match=r"datasets.yaml: mine: duplicate id 'x/1'"):
+        preparation.prepare(spec(raw_folder(tmp_path), [1]), sizes(None, 1, None), 0)
 
 
-def test_what_was_left_out_is_told_with_its_reason_and_first_place(tmp_path: Path) -> None:
-    folder = raw_folder(tmp_path)
-    sizes = PrepareParams(train=None, validation=2, test=None)
-    made = preparation.prepare("babi", spec(folder), sizes, 0)
-    assert preparation.told(made) == [
-        "left out: 1 raw records: a support id points to no statement before the question (first "
-        f"{folder.name}/qa1_single-supporting-fact_train.txt:42)"
-    ]
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"context": "A fact."}, "context is 'A fact.', expected List"),
+        ({"gold_facts": [2]}, "has gold facts outside its context"),
+        ({"gold_facts": [-1]}, "has gold facts outside its context"),
+        ({"context": []}, "has no context"),
+        ({"answers": []}, "has no answer"),
+        ({"answers": [1]}, r"answers is \[1\], expected List"),
+        ({"question": 5}, "question is 5, expected String"),
+        ({"question": None}, "row 1: question is null"),
+        ({"id": "x/0"}, "duplicate id 'x/0'"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_in_what_a_reader_returns_is_named(
+    change: dict[str, Any], fault: str
+) -> None:
+    with pytest.raises(TracekdError, match=r"^reader mine: train: .*" + fault):
+        Loaded.of("mine", {"train": [row(0), row(1, **change)], "test": []})
+
+
+def test_a_key_that_a_row_lacks_is_named_with_the_row() -> None:
+    with pytest.raises(TracekdError, match=r"^rows: f:0: x/0: answers is missing, expected List"):
+        table([{key: value for key, value in row(0).items() if key != "answers"}], "rows")
+
+
+def test_chosen_rows_are_fetched_in_order_and_keys_match_them() -> None:
+    loaded = Loaded.of("mine", {"train": [row(n) for n in range(5)], "test": [row(9)]})
+    assert loaded.keys["train"]["id"].to_list() == [f"x/{n}" for n in range(5)]
+    assert loaded.fetch("train", [1, 4]).to_dicts() == [row(1), row(4)]
+    assert loaded.splits["test"].to_dicts() == [row(9)]

@@ -1,12 +1,17 @@
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tracekd.datasets import rawfiles
-from tracekd.datasets.rawtext import text_lines
+from tracekd.datasets import json_columns, rawfiles
 from tracekd.errors import TracekdError
+
+RECORDS = [{"q": "x", "t": 1}, {"q": '"1": {\n', "t": 2}, {"q": "z\u00e9", "t": None}]
 
 
 def written(folder: Path, content: bytes, name: str = "raw.json") -> Path:
@@ -15,145 +20,150 @@ def written(folder: Path, content: bytes, name: str = "raw.json") -> Path:
     return path
 
 
+def columns(records: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {key: {str(n): row[key] for n, row in enumerate(records)} for key in records[0]}
+
+
+def records(path: Path, *chosen: int) -> list[Any]:
+    return [record for _, record in rawfiles.json_records(path, chosen or None)]
+
+
 def test_json_lines_are_read_with_lf_crlf_and_blank_lines(tmp_path: Path) -> None:
     path = written(tmp_path, b'{"a": 1}\r\n\n{"a": 2}')
     assert list(rawfiles.json_records(path)) == [("raw.json:1", {"a": 1}), ("raw.json:3", {"a": 2})]
 
 
-def test_an_array_and_a_gzipped_object_of_columns_give_the_same_records(tmp_path: Path) -> None:
-    array = written(tmp_path, b'\n [{"q": "x", "t": 1},\n {"q": "y"}]')
-    columns = json.dumps({"q": {"0": "x", "7": "y"}, "t": {"0": 1}}).encode()
-    zipped = written(tmp_path, gzip.compress(columns), "raw.json.gz")
-    assert [record for _, record in rawfiles.json_records(array)] == [
-        {"q": "x", "t": 1},
-        {"q": "y"},
-    ]
-    assert list(rawfiles.json_records(zipped)) == [
-        ("raw.json.gz:record 0", {"q": "x", "t": 1}),
-        ("raw.json.gz:record 7", {"q": "y"}),
-    ]
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("form", ["lines", "array", "columns", "indented columns"])
+def test_every_form_gives_the_same_records_and_the_chosen_ones(
+    tmp_path: Path, form: str, packed: bool
+) -> None:
+    text = {
+        "lines": "\n".join(map(json.dumps, RECORDS)),
+        "array": "\n " + json.dumps(RECORDS, ensure_ascii=False),
+        "columns": json.dumps(columns(RECORDS), ensure_ascii=False),
+        "indented columns": json.dumps(columns(RECORDS), indent=2) + "\n",
+    }[form].encode()
+    path = (
+        written(tmp_path, gzip.compress(text), "a.json.gz")
+        if packed
+        else written(tmp_path, b"\xef\xbb\xbf" + text)
+    )
+    assert records(path) == RECORDS
+    assert records(path, 0, 2) == [RECORDS[0], RECORDS[2]]
+    places = {"lines": "2", "array": "record 2"}.get(form, "record 1")
+    assert [place for place, _ in rawfiles.json_records(path)][1] == f"{path.name}:{places}"
+
+
+@given(
+    rows=st.lists(
+        st.fixed_dictionaries(
+            {
+                "q": st.text('"\\:{},0 1\n', max_size=12),
+                "p": st.lists(st.dictionaries(st.sampled_from("abc"), st.text("0\"'", max_size=3))),
+                "n": st.none() | st.integers(0, 20) | st.sampled_from(["0", "1", '"1":']),
+            }
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    piece=st.integers(4, 60),
+    indent=st.sampled_from([None, 1]),
+)
+def test_columns_are_read_right_wherever_the_file_is_cut_into_pieces(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[dict[str, Any]],
+    piece: int,
+    indent: int | None,
+) -> None:
+    path = tmp_path_factory.mktemp("columns") / "raw.json"
+    path.write_text(json.dumps(columns(rows), indent=indent))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_columns, "_PIECE", 40 + piece)
+        patch.setattr(json_columns, "_NAME", 40)
+        patch.setattr(json_columns, "_BLOCK", 1 + piece % 3)
+        assert records(path) == rows
 
 
 @pytest.mark.parametrize(
-    ("content", "place"),
+    "content",
+    [
+        b'{"q": {"0": "x", "7": "y"}, "t": {"0": 1}}',
+        b'{"q": {"0": "x", "7": "y"}, "t": {"7": 1, "0": 2}}',
+        b'{"q": {"0": "x", "7": "y"}, "t": {"0": 1, "7": 2',
+        b'{"q": {"0": "x"}, "q": {"0": "y"}}',
+    ],
+)
+def test_columns_with_different_keys_are_an_error(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(TracekdError, match=r"raw\.json:.*(same keys in the same order|not JSON)"):
+        records(written(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
     [
         (b'{"a": 1}\n{"a": "cut in the mid', "raw.json:2: not JSON"),
         (b'[{"a": 1},\n{"a": 2', "raw.json:2: not JSON"),
         (b'{"a": 1}\n{"a": "\xe9"}\n', "raw.json:2: byte 0xe9 is not UTF-8"),
-        (b'[\n\n{"a": "\xff"}]', "raw.json:3: byte 0xff is not UTF-8"),
-    ],
-)
-def test_damage_of_a_json_file_is_an_error_with_its_place(
-    tmp_path: Path, content: bytes, place: str
-) -> None:
-    with pytest.raises(TracekdError, match=place):
-        list(rawfiles.json_records(written(tmp_path, content)))
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        (b'{"a": 1}\n{"a": 1, "b": 2, "a": 3}', "raw.json:2: the key 'a' stands twice"),
-        (b'{"a": [{"\\ud800": 1, "\\ud800": 1}]}', r"raw.json:1: the key .*ud800' stands twice"),
-        (b'{"a": NaN}', "raw.json:1: NaN is not a JSON value"),
-        (b'{"a": -Infinity}', "raw.json:1: -Infinity is not a JSON value"),
-        (b'{"a": 1}\n' + b"[" * 100_000, "raw.json:2: JSON nested too deeply"),
-        (b'{"a": ' + b"1" * 5000 + b"}", "raw.json:1: a number with thousands of digits"),
-        (b'{"a": 1}\r{"a": 2}', r"raw.json:1: not JSON \(column 10: Extra data\)"),
         (b"\xff\xfe{\x00", "raw.json:1: byte 0xff is not UTF-8"),
+        (b'{"a": 1}\n{"a": 1, "b": 2, "a": 3}', "raw.json:2: duplicate key 'a' in an object"),
+        (b'{"a": [{"\\ud800": 1, "\\ud800": 1}]}', r"raw.json:1: duplicate key .*ud800' in"),
+        (b'{"a": NaN}', "raw.json:1: NaN is not a JSON value"),
+        (b'{"a": 1}\n' + b"[" * 100_000, "raw.json:2: JSON nested too deeply"),
+        (b'{"a": ' + b"1" * 5000 + b"}", "raw.json:1: Exceeds the limit"),
+        (b'{"a": 1}\r{"a": 2}', r"raw.json:1: not JSON \(column 10: Extra data\)"),
+        (gzip.compress(b"{}"), "raw.json: is gzipped; add .gz to its name"),
     ],
     ids=lambda value: repr(value[:24]),
 )
-def test_what_python_takes_for_json_but_the_standard_does_not_is_an_error(
-    tmp_path: Path, content: bytes, told: str
+def test_damage_of_a_json_file_is_an_error_with_its_place(
+    tmp_path: Path, content: bytes, message: str
 ) -> None:
-    with pytest.raises(TracekdError, match=told) as error:
-        list(rawfiles.json_records(written(tmp_path, content)))
+    with pytest.raises(TracekdError, match=message) as error:
+        records(written(tmp_path, content))
     assert str(error.value).encode()
 
 
-@pytest.mark.parametrize("content", [b'[{"a": 1}]', b'{"a": 1}\n'])
-def test_a_byte_order_mark_is_skipped(tmp_path: Path, content: bytes) -> None:
-    path = written(tmp_path, b"\xef\xbb\xbf" + content)
-    assert [record for _, record in rawfiles.json_records(path)] == [{"a": 1}]
-    text = written(tmp_path, b"\xef\xbb\xbf1 A.\n", "raw.txt")
-    assert text_lines(text) == ["1 A."]
-
-
-def test_a_line_of_ten_megabytes_is_one_record(tmp_path: Path) -> None:
-    long = "x\U0001f600" * 2_000_000
-    path = written(tmp_path, json.dumps({"a": long}, ensure_ascii=False).encode() + b'\n{"a": ""}')
-    assert [record["a"] for _, record in rawfiles.json_records(path)] == [long, ""]
-
-
-def test_a_column_key_is_shown_on_one_line_and_whole_unicode(tmp_path: Path) -> None:
-    content = b'{"q": {"\\ud800\\n": "x"}, "t": {"\\ud800\\n": 1}}'
-    [(place, _)] = rawfiles.json_records(written(tmp_path, content))
-    assert place == r"raw.json:record \ud800\n"
-
-
-def test_a_carriage_return_inside_a_line_is_an_error(tmp_path: Path) -> None:
-    path = written(tmp_path, b"1 A.\r\n2 B.\r3 C.\n", "raw.txt")
-    with pytest.raises(TracekdError, match=r"raw\.txt:2: a carriage return inside the line"):
-        text_lines(path)
-
-
-def test_a_gzip_file_that_unpacks_without_end_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rawfiles, "_ALWAYS_UNPACKED", 1_000_000)
-    path = written(tmp_path, gzip.compress(b'["' + b" " * 20_000_000), "raw.json.gz")
-    with pytest.raises(TracekdError, match="unpacks to more than 200 times its size"):
-        list(rawfiles.json_records(path))
-
-
-def test_a_bar_follows_the_bytes_on_disk_to_their_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(rawfiles, "_LARGE_PACKED", 1)
-    monkeypatch.setattr(rawfiles, "_MEGABYTE", 1000)
-    lines = b"".join(b'{"a": %d}\n' % (number**5) for number in range(3000))
-    path = written(tmp_path, gzip.compress(lines), "raw.json.gz")
-    assert len(list(rawfiles.json_records(path))) == 3000
-    size = round(path.stat().st_size / 1000)
-    assert f"{size}/{size}" in capsys.readouterr().err
-
-
-def test_damage_inside_a_gzip_file_is_an_error(tmp_path: Path) -> None:
-    whole = bytearray(gzip.compress(b'{"a": 1}\n' * 1000))
-    whole[20] ^= 0x55
-    with pytest.raises(TracekdError, match="not a whole gzip file"):
-        list(rawfiles.json_records(written(tmp_path, bytes(whole), "raw.json.gz")))
-
-
 def test_a_cut_gzip_file_is_an_error(tmp_path: Path) -> None:
-    whole = gzip.compress(b'{"a": 1}\n' * 1000)
-    with pytest.raises(TracekdError, match="not a whole gzip file"):
-        list(rawfiles.json_records(written(tmp_path, whole[:-20], "raw.json.gz")))
+    packed = gzip.compress(b'{"a": 1}\n' * 1000)
+    for raw in (packed[: len(packed) // 2], packed[:-8] + b"\0" * 8):
+        with pytest.raises(TracekdError, match="not a complete gzip file"):
+            records(written(tmp_path, raw, "raw.json.gz"))
 
 
-def test_text_without_a_last_line_end_counts_as_cut(tmp_path: Path) -> None:
-    with pytest.raises(TracekdError, match=r"raw\.txt:2: the last line has no line end"):
-        text_lines(written(tmp_path, b"1 a\n2 b", "raw.txt"))
-
-
-def test_text_that_is_not_utf8_names_line_and_byte(tmp_path: Path) -> None:
-    with pytest.raises(TracekdError, match=r"raw\.txt:2: byte 0xfc is not UTF-8"):
-        text_lines(written(tmp_path, b"1 a\n2 \xfc\n", "raw.txt"))
-
-
-def test_an_object_over_several_lines_is_one_object(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    columns = {"query": {"0": "a", "1": "b"}, "answers": {"0": [], "1": []}}
-    path.write_text(json.dumps(columns, indent=1))
-    assert [record for _, record in rawfiles.json_records(path)] == [
-        {"query": "a", "answers": []},
-        {"query": "b", "answers": []},
+def test_parquet_rows_have_their_number_and_damage_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pl.DataFrame({"a": [1, 2, 3]}).write_parquet(path)
+    assert list(rawfiles.parquet_records(path, {0, 2})) == [
+        ("a.parquet:row 1", {"a": 1}),
+        ("a.parquet:row 3", {"a": 3}),
     ]
+    path.write_bytes(b"PAR1")
+    with pytest.raises(TracekdError, match=r"a\.parquet: not a parquet file after row 0"):
+        list(rawfiles.parquet_records(path))
 
 
-def test_a_packed_file_that_is_not_named_so_is_an_error_that_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    path.write_bytes(gzip.compress(b"{}"))
-    with pytest.raises(TracekdError, match=r"a.json:1: packed by gzip"):
-        list(rawfiles.json_records(path))
+def test_text_lines_are_lf_or_crlf_in_utf8(tmp_path: Path) -> None:
+    path = written(tmp_path, b"\xef\xbb\xbf1 A.\r\n2 B.\n", "raw.txt")
+    assert rawfiles.text_lines(path) == ["1 A.", "2 B."]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"1 A.\r\n2 B.\r3 C.\n", r"raw\.txt:2: a carriage return inside the line"),
+        (b"1 a\n2 b", r"raw\.txt:2: the last line has no line end"),
+        (b"1 a\n2 \xfc\n", r"raw\.txt:2: byte 0xfc is not UTF-8"),
+    ],
+)
+def test_damage_of_a_text_file_is_an_error_with_its_line(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    with pytest.raises(TracekdError, match=message):
+        rawfiles.text_lines(written(tmp_path, content, "raw.txt"))
+
+
+def test_a_link_to_nothing_is_an_error_and_not_a_file_less(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").symlink_to(tmp_path / "gone")
+    with pytest.raises(TracekdError, match=r"a\.txt: a link to .*gone, which does not exist"):
+        rawfiles.files(tmp_path, "*.txt")

@@ -61,7 +61,7 @@ def is_blank(value: str) -> bool:
     >>> is_blank(" \u200b"), is_blank("\u202ea")
     (True, False)
     """
-    return all(unicodedata.category(character) in _INVISIBLE for character in value)
+    return all(map(_INVISIBLE.__contains__, map(unicodedata.category, value)))
 
 
 def encodable(value: str, field: str) -> str:

@@ -2,31 +2,47 @@ r"""One JSON object of columns, `{"query": {"0": …, "1": …}, "answers": {"0"
 
 This is how MS MARCO v2.1 is published: gigabytes on one line. Each column is read at its own
 position of the file, all in step, so that few records are in memory at a time. A column is found by
-its first key, and a value ends where the next key begins: inside a JSON string quotes are escaped,
-so that `"1":` is never a part of one.
+its first key, and a block of its values ends where the next block's first key begins: inside a JSON
+string quotes are escaped, so that `"50":` is never a part of one.
 """
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
+from json.encoder import encode_basestring_ascii
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from tracekd.errors import TracekdError
 
 #: The start of the file, up to the first key of the first column.
 OPENING = re.compile(rb'\s*\{\s*"[^"\\]*"\s*:\s*\{\s*("[^"\\]*")\s*:')
-_FIRST_NAME = re.compile(rb'^\s*\{\s*"([^"\\]*)"\s*:\s*$')
+_FIRST_NAME = re.compile(rb'^(?:\xef\xbb\xbf)?\s*\{\s*"([^"\\]*)"\s*:\s*$')
 _NEXT_NAME = re.compile(rb'\}\s*,\s*"([^"\\]*)"\s*:\s*$')
 _END = re.compile(rb"\}\s*\}\s*$")
 #: Bytes that are read at a time; bytes that hold a column's name; the longest value.
 _PIECE, _NAME, _LONGEST = 1 << 22, 200, 1 << 26
 
+#: Records that are parsed together.
+_BLOCK = 50
+
 _Column = tuple[str, int, int]
 
 
-def texts(path: Path, open_file: Callable[[Path], BinaryIO]) -> Iterator[tuple[str, bytes]]:
-    """Yield the JSON text of each record, with "record KEY" as its place.
+def records(
+    path: Path,
+    open_file: Callable[[Path], BinaryIO],
+    parse: Callable[[bytes, Path, str], Any],
+    chosen: Collection[int] | None,
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each record with "record KEY" as its place.
+
+    Args:
+        path: the file.
+        open_file: opens it.
+        parse: takes a JSON text, the file and the text's place, and returns its content.
+        chosen: numbers, from 0, of the records to yield; None yields all.
 
     Raises:
         TracekdError: if the columns do not have the same keys in the same order.
@@ -35,22 +51,33 @@ def texts(path: Path, open_file: Callable[[Path], BinaryIO]) -> Iterator[tuple[s
         columns = _columns(source, path)
         name, start, end = min(columns, key=lambda column: column[2] - column[1])
         source.seek(start)
-        try:
-            keys = list(json.loads(b"{%b}" % source.read(end - start)))
-        except ValueError as error:
-            raise _fault(path, f"column {name}: {error}") from error
-    opened = [(column, open_file(path)) for column in columns]
-    try:
-        values = [_values(source, path, column, keys) for column, source in opened]
-        for key, *record in zip(keys, *values, strict=True):
-            members = [
-                json.dumps(name).encode() + b":" + value
-                for (name, _, _), value in zip(columns, record, strict=True)
-            ]
-            yield f"record {json.dumps(key)[1:-1][:60]}", b"{" + b",".join(members) + b"}"
-    finally:
-        for _, source in opened:
-            source.close()
+        keys = list(parse(b"{%b}" % source.read(end - start), path, f"column {shown(name)}"))
+    blocks = [keys[first : first + _BLOCK] for first in range(0, len(keys), _BLOCK)]
+    with ExitStack() as stack:
+        opened = [(stack.enter_context(open_file(path)), column) for column in columns]
+        texts = [_texts(source, path, column, blocks) for source, column in opened]
+        for number, (block, *parts) in enumerate(zip(blocks, *texts, strict=True)):
+            numbers = range(number * _BLOCK, number * _BLOCK + len(block))
+            wanted = [n for n in numbers if chosen is None or n in chosen]
+            if not wanted:
+                continue
+            place = f"record {shown(block[0])}"
+            values = {
+                name: parse(b"{%b}" % text, path, place)
+                for (name, _, _), text in zip(columns, parts, strict=True)
+            }
+            for name, column in values.items():
+                if list(column) != block:
+                    raise _fault(path, f"column {shown(name)}: other keys after {shown(block[0])}")
+            for n in wanted:
+                key = block[n - numbers.start]
+                record = {name: column[key] for name, column in values.items()}
+                yield f"record {shown(key)}", record
+
+
+def shown(key: str) -> str:
+    """Return a key as a message shows it: short and on one line."""
+    return encode_basestring_ascii(key)[1:-1][:60] or '""'
 
 
 def _columns(source: BinaryIO, path: Path) -> list[_Column]:
@@ -65,13 +92,14 @@ def _columns(source: BinaryIO, path: Path) -> list[_Column]:
     # Searching for the brace is fast: braces are rarer than quotes.
     brace = re.compile(rb"\{\s*(?=" + re.escape(opening[1]) + rb"\s*:)")
     while True:
-        for match in brace.finditer(text, _NAME if starts else 0):
+        for match in brace.finditer(text, _NAME if position else 0):
             before = max(0, match.start() - _NAME)
             name = (_NEXT_NAME if starts else _FIRST_NAME).search(text[before : match.start()])
-            if name and name[1].decode() not in starts:
-                if starts:
-                    ends.append(position + before + name.start())
-                starts[name[1].decode()] = position + match.end()
+            if name is None or (key := name[1].decode(errors="replace")) in starts:
+                continue
+            if starts:
+                ends.append(position + before + name.start())
+            starts[key] = position + match.end()
         if not (piece := source.read(_PIECE)):
             break
         # What might have been cut off is searched again.
@@ -85,26 +113,27 @@ def _columns(source: BinaryIO, path: Path) -> list[_Column]:
     return [(name, start, end) for (name, start), end in zip(starts.items(), ends, strict=True)]
 
 
-def _values(source: BinaryIO, path: Path, column: _Column, keys: list[str]) -> Iterator[bytes]:
-    """Yield the JSON text of each value of a column."""
+def _texts(
+    source: BinaryIO, path: Path, column: _Column, blocks: list[list[str]]
+) -> Iterator[bytes]:
+    """Yield the JSON text of each block's members of a column."""
     name, start, end = column
-    spelled = [json.dumps(key).encode() for key in keys]
     source.seek(start)
     number, text, left = 0, b"", end - start
     while left and len(text) < _LONGEST:
         text += source.read(min(_PIECE, left))
         left = end - source.tell()
         place = 0
-        while number + 1 < len(keys):
-            found = _next(spelled[number + 1], text, place + len(spelled[number]))
+        while number + 1 < len(blocks):
+            found = _next(json.dumps(blocks[number + 1][0]).encode(), text, place)
             if found is None:
                 break
-            yield _value(text[place : found[0]], spelled[number])
+            yield text[place : found[0]]
             place, number = found[1], number + 1
         text = text[place:]
-    if number + 1 < len(keys):
-        raise _fault(path, f"column {name} has no key {keys[number + 1]!r} after {keys[number]!r}")
-    yield _value(text, spelled[number])
+    if number + 1 < len(blocks):
+        raise _fault(path, f"column {shown(name)}: no key {shown(blocks[number + 1][0])}")
+    yield text
 
 
 def _next(key: bytes, text: bytes, start: int) -> tuple[int, int] | None:
@@ -116,10 +145,6 @@ def _next(key: bytes, text: bytes, start: int) -> tuple[int, int] | None:
             return text.rindex(b",", 0, place), place
         start = place + len(key)
     return None
-
-
-def _value(member: bytes, key: bytes) -> bytes:
-    return member[len(key) :].lstrip().removeprefix(b":")
 
 
 def _fault(path: Path, what: str) -> TracekdError:

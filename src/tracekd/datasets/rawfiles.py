@@ -8,7 +8,6 @@ import json
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator
-from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -23,7 +22,7 @@ _AGAIN = "the file is damaged or incomplete; fetch it again"
 #: Bytes at the start of a file that show its format.
 _START = 1 << 12
 #: No record is as long; a longer first line is an object of columns.
-_LONGEST_RECORD = 1 << 26
+_LONGEST_RECORD = 1 << 24
 #: Rows of a parquet file that are in memory at a time.
 _ROWS = 5000
 
@@ -104,10 +103,10 @@ def json_records(path: Path, chosen: Collection[int] | None = None) -> Iterator[
                 return
             first = source.readline(_LONGEST_RECORD)
             if _is_columns(start, first):
-                texts = json_columns.texts(path, open_raw)
-            else:
-                texts = _lines(first, source)
-            for number, (place, text) in enumerate(texts):
+                for place, record in json_columns.records(path, open_raw, _parsed, chosen):
+                    yield f"{path.name}:{place}", record
+                return
+            for number, (place, text) in enumerate(_lines(first, source)):
                 if chosen is None or number in chosen:
                     yield f"{path.name}:{place}", _parsed(text, path, place)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -142,17 +141,12 @@ def open_raw(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
-def shown(key: str) -> str:
-    """Return a key as an error message shows it: short and on one line."""
-    return encode_basestring_ascii(key)[1:-1][:60] or '""'
-
-
 def _is_columns(start: bytes, first_line: bytes) -> bool:
     if not json_columns.OPENING.match(start):
         return False
     try:  # A record, too, may begin with an object: `{"passages": {"url": …`.
         return all(isinstance(value, dict) for value in json.loads(first_line).values())
-    except ValueError:
+    except (ValueError, RecursionError):
         return True
 
 
@@ -168,7 +162,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
         duplicate = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f"duplicate key {shown(duplicate)!r} in an object; keep one")
+        raise ValueError(f"duplicate key {json_columns.shown(duplicate)!r} in an object; keep one")
     return made
 
 
