@@ -42,7 +42,7 @@ class Constructed(torch.nn.Module):
     """
 
     config = LlamaConfig(num_hidden_layers=1)
-    device = torch.device("cpu")
+    device, dtype = torch.device("cpu"), torch.float32
 
     def __init__(self, encoder, rule):
         super().__init__()

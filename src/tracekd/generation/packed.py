@@ -86,7 +86,7 @@ class PackedModel:
     """A causal model of transformers that reads packed rows; made by `pack`.
 
     Attributes:
-        device: where it is.
+        device, dtype: where it is, and in which number format.
     """
 
     def __init__(self, model: "PreTrainedModel") -> None:
@@ -95,7 +95,7 @@ class PackedModel:
 
         AttentionInterface.register(_ATTENTION, _attend)
         model.set_attn_implementation(_ATTENTION)
-        self._model, self.device = model, model.device
+        self._model, self.device, self.dtype = model, model.device, model.dtype
 
     def logits(
         self,
@@ -165,7 +165,7 @@ def _difference(plain: torch.Tensor, packed: PackedModel) -> str:
     expected = plain.double()
     spread = expected - expected.mean(dim=-1, keepdim=True)  # a constant changes no prediction
     difference = float((found - expected).norm() / spread.norm())
-    close = difference <= _TOLERANCE.get(plain.dtype, 1e-6)
+    close = difference <= _TOLERANCE.get(packed.dtype, 1e-6)
     return "" if close else f"its logits differ by {difference:.1%}"
 
 
