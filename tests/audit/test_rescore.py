@@ -3,9 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tables import BABI, completion, question, questions
@@ -26,7 +24,7 @@ SENTENCE = "The relation is: {class}."
 
 
 @pytest.fixture
-def cotemp() -> DatasetSpec:
+def cotemp():
     return DatasetSpec(
         name="cotemp",
         reader="cotemp",
@@ -36,7 +34,7 @@ def cotemp() -> DatasetSpec:
     )
 
 
-def record(number: int = 0, **changes: Any) -> dict[str, Any]:
+def record(number=0, **changes):
     quoted = f"I need to use the following facts to answer the question: ['{FACTS[1]}']"
     made = {
         "question": f"While Ann Lee was working for Yale University, where else ({number})?",
@@ -49,7 +47,7 @@ def record(number: int = 0, **changes: Any) -> dict[str, Any]:
     return {**made, **changes}
 
 
-def babi_record(**changes: Any) -> dict[str, Any]:
+def babi_record(**changes):
     sentence = "The category of the question asked is: where."
     return {
         "question": "Where is Mary?",
@@ -65,8 +63,8 @@ def babi_record(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Path]:
-    def written(name: str, *rows: dict[str, Any]) -> Path:
+def write(tmp_path):
+    def written(name, *rows):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -75,9 +73,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     return written
 
 
-def test_published_records_are_scored_against_their_own_question(
-    write: Callable[..., Path], cotemp: DatasetSpec
-) -> None:
+def test_published_records_are_scored_against_their_own_question(write, cotemp):
     wrong = record(1, prediction="<think>The relation is: mix.</think> <answer>Yale</answer>")
     write("model/equal.jsonl", record(0), wrong)
     folder = write("model/during.jsonl", record(2)).parent
@@ -94,9 +90,7 @@ def test_published_records_are_scored_against_their_own_question(
     assert "truncated" not in metrics["format"]
 
 
-def test_questions_on_which_the_grammar_reads_another_answer_are_named(
-    write: Callable[..., Path], cotemp: DatasetSpec
-) -> None:
+def test_questions_on_which_the_grammar_reads_another_answer_are_named(write, cotemp):
     facts = ["Ann Lee holds the position of assistant professor in 1993."]
     text = "<answer>assistant professor</answer>"
     row = record(0, facts=facts, gold=["assistant professor"], prediction=text)
@@ -106,9 +100,7 @@ def test_questions_on_which_the_grammar_reads_another_answer_are_named(
     assert differs == {"count": 1, "names": ["equal.jsonl:1"]}
 
 
-def test_duplicate_and_missing_questions_are_counted_and_named(
-    write: Callable[..., Path], cotemp: DatasetSpec
-) -> None:
+def test_duplicate_and_missing_questions_are_counted_and_named(write, cotemp):
     one = write("one/equal.jsonl", record(0), record(1), record(0, prediction="x"))
     two = write("two/equal.jsonl", record(1), record(2))
     found = audit(read_sets([one, two]), cotemp)
@@ -124,17 +116,13 @@ def test_duplicate_and_missing_questions_are_counted_and_named(
     assert "equal.jsonl:1" in audit_summary("two", found["two"])
 
 
-def test_sets_are_named_by_as_much_of_their_path_as_distinguishes_them(
-    write: Callable[..., Path],
-) -> None:
+def test_sets_are_named_by_as_much_of_their_path_as_distinguishes_them(write):
     names = ("a/x/out", "b/x/out", "b/y/out", "out2")
     folders = [write(f"{name}/equal.jsonl", record(0)).parent for name in names]
     assert [found.name for found in read_sets(folders)] == ["a/x/out", "b/x/out", "y/out", "out2"]
 
 
-def test_a_file_named_more_than_once_is_read_once(
-    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_named_more_than_once_is_read_once(write, monkeypatch):
     one = write("model/equal.jsonl", record(0))
     two = write("model/during.jsonl", record(1))
     monkeypatch.chdir(two.parent)
@@ -142,7 +130,7 @@ def test_a_file_named_more_than_once_is_read_once(
     assert (found.name, len(found.items), found.duplicated) == ("model", 2, ())
 
 
-def test_further_fields_do_not_change_the_format(write: Callable[..., Path]) -> None:
+def test_further_fields_do_not_change_the_format(write):
     path = write("model/equal.jsonl", record(0, id=7, text="x"), record(1, id="a"))
     (found,) = read_sets([path])
     assert [item.format for item in found.items.values()] == ["cotemp", "cotemp"]
@@ -151,7 +139,7 @@ def test_further_fields_do_not_change_the_format(write: Callable[..., Path]) -> 
     assert list(found.items) == [("a",)]
 
 
-def test_plain_texts_are_matched_by_id(write: Callable[..., Path]) -> None:
+def test_plain_texts_are_matched_by_id(write):
     text = completion("where", ["Mary went home."], "home")
     path = write(
         "student/outputs.jsonl",
@@ -171,9 +159,7 @@ def test_plain_texts_are_matched_by_id(write: Callable[..., Path]) -> None:
     assert found["metrics"]["trace"]["accuracy"] == 1
 
 
-def test_a_given_trace_mode_decides_which_steps_are_scored(
-    write: Callable[..., Path], cotemp: DatasetSpec
-) -> None:
+def test_a_given_trace_mode_decides_which_steps_are_scored(write, cotemp):
     sets = read_sets([write("model/equal.jsonl", record(0))])
     assert audit(sets, cotemp, trace_mode="class_only")["model"]["steps"] == ["class"]
     assert audit(sets, cotemp, trace_mode="none")["model"]["steps"] == []
@@ -181,7 +167,7 @@ def test_a_given_trace_mode_decides_which_steps_are_scored(
         audit(sets, cotemp, trace_mode="corect")
 
 
-def test_options_that_do_not_fit_are_refused(write: Callable[..., Path]) -> None:
+def test_options_that_do_not_fit_are_refused(write):
     sets = read_sets([write("student/outputs.jsonl", {"id": "a", "text": "x"})])
     with pytest.raises(TracekdError, match="--facts: the table of --questions already has gold"):
         audit(sets, BABI, facts="paper", questions=questions(question("a")))
@@ -191,9 +177,7 @@ def test_options_that_do_not_fit_are_refused(write: Callable[..., Path]) -> None
         audit(sets, BABI, questions=questions(question("b")))
 
 
-def test_the_command_writes_where_questions_and_gold_facts_came_from(
-    write: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_the_command_writes_where_questions_and_gold_facts_came_from(write, tmp_path):
     row = record(0)
     folder, out, table = write("model/equal.jsonl", row).parent, tmp_path / "a", tmp_path / "q"
     expected = {"question": row["question"], "context": FACTS, "subtype": row["triple_element"]}
@@ -224,25 +208,21 @@ def test_the_command_writes_where_questions_and_gold_facts_came_from(
         (babi_record(answer_passage="['Ann left.']"), "answer_passage: 'Ann left.' is not in passage"),
     ],
 )
-def test_a_faulty_record_is_reported_with_file_line_and_field(
-    write: Callable[..., Path], row: dict[str, Any], fault: str
-) -> None:
+def test_a_faulty_record_is_reported_with_file_line_and_field(write, row, fault):
     path = write("model/equal.jsonl", record(0), row)
     with pytest.raises(TracekdError) as error:
         read_sets([path])
     assert f"{path}:2: {fault}" in str(error.value)
 
 
-def test_a_path_without_files_is_an_error(tmp_path: Path) -> None:
+def test_a_path_without_files_is_an_error(tmp_path):
     with pytest.raises(TracekdError, match="no such file or folder"):
         read_sets([tmp_path / "none"])
     with pytest.raises(TracekdError, match=r"contains no \*\.jsonl file"):
         read_sets([tmp_path])
 
 
-def test_each_file_of_the_release_for_babi_is_a_set_with_all_classes(
-    write: Callable[..., Path],
-) -> None:
+def test_each_file_of_the_release_for_babi_is_a_set_with_all_classes(write):
     wrong = babi_record(query_type="who", answer_passage='["John\'s cat left."]')
     write("babi/none.jsonl", babi_record(prediction="assistant\n\nHome"))
     folder = write("babi/correct.jsonl", babi_record(), wrong).parent
@@ -267,14 +247,14 @@ PUBLISHED = {
 
 
 @pytest.fixture(scope="module")
-def published(shared: Path) -> dict[str, Any]:
+def published(shared):
     folders = [shared / f"published_outputs/llama_{regime}" for regime in PUBLISHED]
     if not all(folder.is_dir() for folder in folders):
         pytest.skip("the published outputs are not beside this checkout")
     return audit(read_sets(folders), load_dataset(ROOT / "datasets.yaml", "cotemp"))
 
 
-def test_published_answers_have_their_published_accuracy(published: dict[str, Any]) -> None:
+def test_published_answers_have_their_published_accuracy(published):
     for regime, expected in PUBLISHED.items():
         found = published[f"llama_{regime}"]
         for kind in ("duplicated", "missing", "unknown"):
@@ -284,7 +264,7 @@ def test_published_answers_have_their_published_accuracy(published: dict[str, An
         assert accuracy == expected
 
 
-def test_published_traces_against_their_own_question(published: dict[str, Any]) -> None:
+def test_published_traces_against_their_own_question(published):
     names = ("right_right", "right_wrong", "wrong_right", "wrong_wrong")
     for regime, counts in {"correct": [231, 2, 172, 545], "incorrect": [0, 6, 371, 573]}.items():
         link = published[f"llama_{regime}"]["metrics"]["link"]["trace"]
@@ -293,7 +273,7 @@ def test_published_traces_against_their_own_question(published: dict[str, Any]) 
     assert "link" not in published["llama_none"]["metrics"]
 
 
-def test_published_answers_of_babi_have_their_published_accuracy(shared: Path) -> None:
+def test_published_answers_of_babi_have_their_published_accuracy(shared):
     files = {
         accuracy: shared / f"published_outputs/babi/llama_{regime}.jsonl"
         for regime, accuracy in {"correct": 0.944, "incorrect": 0.862}.items()

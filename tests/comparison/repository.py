@@ -28,9 +28,7 @@ GONE = "0" * 32
 
 
 def scores(
-    answers: Iterable[bool],
-    traces: list[bool] | None = None,
-    classes: Iterable[str] | None = None,
+    answers: Iterable[bool], traces: list[bool] | None = None, classes: Iterable[str] | None = None
 ) -> pl.DataFrame:
     """A table of scores for these verdicts; without traces, of a regime that teaches no step."""
     answers = list(answers)

@@ -1,7 +1,5 @@
 """Each claim is decided by its rule, never by a point estimate."""
 
-from typing import Any
-
 import pytest
 
 from tracekd.comparison.claims import CLAIMS, judge_all, overall
@@ -10,18 +8,12 @@ from tracekd.statistics.values import Undefined
 NONE = Undefined("no trace is right")
 
 
-def estimate(low: Any, high: Any) -> dict[str, Any]:
+def estimate(low, high):
     value = low if isinstance(low, Undefined) else (low + high) / 2
     return {"value": value, "low": low, "high": high}
 
 
-def cell(
-    share: tuple[Any, Any] = (0.2, 0.4),
-    link: tuple[Any, Any] = (-0.2, 0.2),
-    chi_square: tuple[Any, ...] = (1.0,),
-    hurt: tuple[float, float, Any] = (-0.1, 0.1, 0.5),
-    seeds: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+def cell(share=(0.2, 0.4), link=(-0.2, 0.2), chi_square=(1.0,), hurt=(-0.1, 0.1, 0.5), seeds=None):
     section = {
         "both_right": estimate(*share),
         "p_answer_if_right": estimate(*share),
@@ -49,7 +41,7 @@ def cell(
     ],
 )
 @pytest.mark.parametrize("name", ["28_percent_of_questions", "28_percent_of_right_traces"])
-def test_28_percent(name: str, share: tuple[Any, Any], verdict: str) -> None:
+def test_28_percent(name, share, verdict):
     assert CLAIMS[name].judge(cell(share=share))[0] == verdict
 
 
@@ -66,7 +58,7 @@ def test_28_percent(name: str, share: tuple[Any, Any], verdict: str) -> None:
         ((NONE, NONE), (NONE,), "cannot decide"),
     ],
 )
-def test_independence(link: tuple[Any, Any], chi_square: tuple[Any, ...], verdict: str) -> None:
+def test_independence(link, chi_square, verdict):
     judged = CLAIMS["nearly_independent"].judge(cell(link=link, chi_square=chi_square))
     assert judged[0] == verdict
 
@@ -81,12 +73,12 @@ def test_independence(link: tuple[Any, Any], chi_square: tuple[Any, ...], verdic
         ((-0.04, 0.04, Undefined("the two agree on every question")), "supports"),
     ],
 )
-def test_harm(hurt: tuple[float, float, Any], verdict: str) -> None:
+def test_harm(hurt, verdict):
     claim = CLAIMS["incorrect_does_not_consistently_hurt"]
     assert claim.judge(cell(hurt=hurt))[0] == verdict
 
 
-def test_harm_is_read_from_the_pair_the_other_way_round_too() -> None:
+def test_harm_is_read_from_the_pair_the_other_way_round_too():
     results = cell(hurt=(0.1, 0.3, 0.001))
     results["paired"] = {"correct - incorrect": results["paired"]["incorrect - correct"]}
     verdict, because = CLAIMS["incorrect_does_not_consistently_hurt"].judge(results)
@@ -98,18 +90,18 @@ def test_harm_is_read_from_the_pair_the_other_way_round_too() -> None:
 
 
 @pytest.mark.parametrize("ends", [(-0.6, 0.2), (NONE, NONE)])
-def test_harm_is_not_claimed_from_one_unlucky_seed(ends: tuple[Any, Any]) -> None:
+def test_harm_is_not_claimed_from_one_unlucky_seed(ends):
     claim = CLAIMS["incorrect_does_not_consistently_hurt"]
     results = cell(hurt=(-0.3, -0.1, 0.001), seeds={"low": ends[0], "high": ends[1]})
     assert claim.judge(results)[0] == "cannot decide"
 
 
-def test_a_cell_without_the_regime_cannot_decide() -> None:
+def test_a_cell_without_the_regime_cannot_decide():
     for claim in CLAIMS.values():
         assert claim.judge({"regimes": {"none": {}}, "paired": {}})[0] == "cannot decide"
 
 
-def test_verdicts_of_cells_are_combined() -> None:
+def test_verdicts_of_cells_are_combined():
     for_it, against, silent = "supports", "contradicts", "cannot decide"
     assert overall([for_it, silent], universal=True) == for_it
     assert overall([against, silent], universal=True) == against
@@ -120,12 +112,9 @@ def test_verdicts_of_cells_are_combined() -> None:
     assert overall([against, against, silent], universal=False) == against
 
 
-def test_every_claim_has_its_rule_and_a_verdict_for_each_cell() -> None:
+def test_every_claim_has_its_rule_and_a_verdict_for_each_cell():
     found = judge_all({"one": cell(), "two": cell(share=(0.5, 0.6))})
     assert set(found) == set(CLAIMS)
     first = found["28_percent_of_questions"]
     assert first["verdict"] == "contradicts"
-    assert first["cells"]["one"] == {
-        "verdict": "cannot decide",
-        "because": "30.0 (20.0 to 40.0)",
-    }
+    assert first["cells"]["one"] == {"verdict": "cannot decide", "because": "30.0 (20.0 to 40.0)"}

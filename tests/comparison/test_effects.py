@@ -11,12 +11,12 @@ from tracekd.comparison.scores import RegimeScores
 from tracekd.statistics.values import Undefined
 
 
-def regime(**answers: list[int]) -> RegimeScores:
+def regime(**answers):
     seeds = tuple(int(name[1:]) for name in answers)
     return RegimeScores(seeds, {"answer": np.array(list(answers.values()), dtype=float)})
 
 
-def test_each_pair_is_compared_once_and_a_regime_with_doses_is_a_baseline_with_each() -> None:
+def test_each_pair_is_compared_once_and_a_regime_with_doses_is_a_baseline_with_each():
     regimes = [DosedRegime("none"), DosedRegime("correct"), DosedRegime("mixed", 0.2)]
     none, correct, mixed = regimes
     expected = [(none, correct), (none, mixed), (correct, mixed)]
@@ -25,7 +25,7 @@ def test_each_pair_is_compared_once_and_a_regime_with_doses_is_a_baseline_with_e
     assert pairs(regimes, ["mixed 0.2"]) == pairs(regimes, ["mixed"])
 
 
-def test_one_seed_is_compared_by_mcnemar() -> None:
+def test_one_seed_is_compared_by_mcnemar():
     before = regime(s0=[1] * 6 + [0] * 4)
     after = regime(s0=[1] * 5 + [0] + [1] * 3 + [0])
     found = effect(before, after, "k")
@@ -41,7 +41,7 @@ def test_one_seed_is_compared_by_mcnemar() -> None:
     }
 
 
-def test_several_seeds_are_pooled_by_question() -> None:
+def test_several_seeds_are_pooled_by_question():
     before = regime(s0=[1, 0, 0, 0], s1=[1, 0, 1, 0])
     after = regime(s0=[1, 1, 1, 0], s1=[0, 1, 1, 1])
     found = effect(before, after, "k")
@@ -55,13 +55,13 @@ def test_several_seeds_are_pooled_by_question() -> None:
     assert list(found["by_seed"]) == ["0", "1"]
 
 
-def test_only_shared_seeds_are_compared() -> None:
+def test_only_shared_seeds_are_compared():
     found = effect(regime(s0=[1, 0], s1=[0, 0]), regime(s1=[1, 0], s2=[0, 0]), "k")
     assert found["seeds"] == [1]
     assert found["difference"] == 0.5
 
 
-def test_without_shared_seeds_all_are_used() -> None:
+def test_without_shared_seeds_all_are_used():
     found = effect(regime(s0=[1, 0], s1=[0, 0]), regime(s2=[1, 1]), "k")
     assert found["seeds"] == []
     assert found["difference"] == pytest.approx(1 - 0.25)
@@ -69,7 +69,7 @@ def test_without_shared_seeds_all_are_used() -> None:
     assert found["test"] == "sign-flip, exact"
 
 
-def test_regimes_that_agree_still_have_an_interval() -> None:
+def test_regimes_that_agree_still_have_an_interval():
     found = effect(regime(s0=[1] * 36), regime(s0=[1] * 36), "k")
     assert found["difference"] == 0
     assert (found["low"], found["high"]) == pytest.approx((-0.0974, 0.0974), abs=1e-3)
@@ -77,7 +77,7 @@ def test_regimes_that_agree_still_have_an_interval() -> None:
     assert isinstance(found["detectable"], Undefined)
 
 
-def test_holm_counts_the_comparisons_of_all_cells_that_have_a_p_value() -> None:
+def test_holm_counts_the_comparisons_of_all_cells_that_have_a_p_value():
     nothing = Undefined("the two agree on every question")
     effects: list[dict[str, Any]] = [{"p_value": p} for p in (0.01, nothing, 0.04, 0.03)]
     adjust(effects)

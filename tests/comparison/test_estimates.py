@@ -11,7 +11,7 @@ from tracekd.statistics.values import Undefined
 ONE = np.array([[1, 1, 1, 0]], dtype=float)
 
 
-def test_one_seed_has_an_interval_over_questions() -> None:
+def test_one_seed_has_an_interval_over_questions():
     low, high = wilson_interval(3, 4)
     assert estimate(ONE, "k") == {
         "mean": 0.75,
@@ -21,27 +21,27 @@ def test_one_seed_has_an_interval_over_questions() -> None:
     }
 
 
-def test_several_seeds_have_an_interval_over_seeds() -> None:
+def test_several_seeds_have_an_interval_over_seeds():
     found = estimate(np.array([[1, 1, 1, 0, 0], [1, 1, 0, 0, 0]], dtype=float), "k")
     assert found["mean"] == pytest.approx(0.5)
     assert found["interval"] == "t over 2 seeds"
     assert (found["low"], found["high"]) == (0, 1)
 
 
-def test_seeds_that_agree_have_an_interval_over_questions() -> None:
+def test_seeds_that_agree_have_an_interval_over_questions():
     found = estimate(np.zeros((3, 10)), "k")
     assert found["interval"] == "Wilson over 10 questions"
     assert found["high"] == pytest.approx(0.2775, abs=1e-4)
 
 
-def test_what_is_no_verdict_is_resampled() -> None:
+def test_what_is_no_verdict_is_resampled():
     found = estimate(np.array([[0.5, 1, 0.25, 0.75] * 20]), "k")
     assert found["interval"] == "bootstrap over 80 questions"
     assert found["low"] < 0.625 < found["high"]
     assert found == estimate(np.array([[0.5, 1, 0.25, 0.75] * 20]), "k")
 
 
-def test_the_association_of_one_seed_by_hand() -> None:
+def test_the_association_of_one_seed_by_hand():
     trace = np.array([[1] * 8 + [0] * 12], dtype=float)
     answer = np.array([[1] * 6 + [0] * 2 + [1] * 3 + [0] * 9], dtype=float)
     found = pooled_association(
@@ -65,7 +65,7 @@ def test_the_association_of_one_seed_by_hand() -> None:
     assert found["by_seed"]["7"]["chi_square"] == pytest.approx(20 * 48**2 / (8 * 12 * 9 * 11))
 
 
-def test_a_seed_that_repeats_another_adds_no_certainty_to_the_association() -> None:
+def test_a_seed_that_repeats_another_adds_no_certainty_to_the_association():
     trace = np.array([[1, 1, 1, 0, 0, 0]], dtype=float)
     answer = np.array([[1, 1, 0, 1, 0, 0]], dtype=float)
     classes = np.array(["c"] * 6)
@@ -76,7 +76,7 @@ def test_a_seed_that_repeats_another_adds_no_certainty_to_the_association() -> N
     assert again["risk_difference"] == once["risk_difference"]
 
 
-def test_traces_that_are_all_wrong_have_no_association() -> None:
+def test_traces_that_are_all_wrong_have_no_association():
     scores = RegimeScores((0,), {"answer": ONE, "trace": np.zeros_like(ONE)})
     found = pooled_association(scores, np.array(["c"] * 4))
     assert found["p_answer_if_right"]["value"] == Undefined("no trace is right")
@@ -84,7 +84,7 @@ def test_traces_that_are_all_wrong_have_no_association() -> None:
     assert found["p_answer_if_wrong"]["value"] == 0.75
 
 
-def test_figures_of_a_regime_without_steps_have_no_association() -> None:
+def test_figures_of_a_regime_without_steps_have_no_association():
     found = regime_figures(RegimeScores((0,), {"answer": ONE}), np.array(["a", "a", "b", "b"]), "k")
     assert set(found) == {"seeds", "n", "answer", "by_class"}
     assert found["by_class"]["a"]["mean"] == 1

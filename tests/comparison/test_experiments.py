@@ -1,7 +1,5 @@
 """Which experiments are found, and which of them are chosen."""
 
-from pathlib import Path
-
 import pytest
 from repository import GONE, Repository, experiment, lock, scores
 
@@ -21,7 +19,7 @@ TABLE = scores([True, False])
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+def repository(tmp_path_factory):
     """Two commits with the same run after another one, experiments, and what others left."""
     repository = Repository(tmp_path_factory.mktemp("repository"))
     repository.commit(TABLE, seed=8)
@@ -35,23 +33,21 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     return repository.save()
 
 
-def found(repository: Repository, *, all_commits: bool = False) -> list[tuple[str, str, int]]:
+def found(repository, *, all_commits=False):
     return [
         (one.name.split()[0], one.run.regime.label, one.run.seed)
         for one in collect(repository.path, all_commits=all_commits).experiments
     ]
 
 
-def test_experiments_and_the_run_of_the_current_commit_are_found_newest_first(
-    repository: Repository,
-) -> None:
+def test_experiments_and_the_run_of_the_current_commit_are_found_newest_first(repository):
     assert found(repository) == [("commit", "correct", 9), ("calm-newt", "none", 0)]
     assert collect(repository.path).rejected == {
         "half-done": "dvc.lock has no data/scores.parquet: the analyze stage was not run"
     }
 
 
-def test_runs_of_earlier_commits_are_found_on_request(repository: Repository) -> None:
+def test_runs_of_earlier_commits_are_found_on_request(repository):
     assert found(repository, all_commits=True) == [
         ("commit", "correct", 9),
         ("calm-newt", "none", 0),
@@ -59,7 +55,7 @@ def test_runs_of_earlier_commits_are_found_on_request(repository: Repository) ->
     ]
 
 
-def test_an_uncommitted_run_is_found_once(repository: Repository) -> None:
+def test_an_uncommitted_run_is_found_once(repository):
     file = repository.path / "dvc.lock"
     try:
         file.write_text(lock(GONE, seed=5))
@@ -73,20 +69,20 @@ def test_an_uncommitted_run_is_found_once(repository: Repository) -> None:
         file.unlink()
 
 
-def test_a_folder_that_is_no_project_is_an_error(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_project_is_an_error(tmp_path):
     with pytest.raises(TracekdError, match="not a git repository"):
         collect(tmp_path)
     with pytest.raises(TracekdError, match="dvc cache dir"):
         find_cache(tmp_path)
 
 
-def test_the_cache_is_where_the_configuration_puts_it(tmp_path: Path) -> None:
+def test_the_cache_is_where_the_configuration_puts_it(tmp_path):
     repository = Repository(tmp_path)
     (tmp_path / ".dvc/config").write_text("[cache]\n    dir = ../../elsewhere\n")
     assert find_cache(repository.path) == tmp_path.resolve().parent / "elsewhere"
 
 
-def test_the_queue_is_counted_by_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_queue_is_counted_by_state(tmp_path, monkeypatch):
     assert queue_states(tmp_path) == {}
     (tmp_path / ".dvc/tmp/exps/celery").mkdir(parents=True)
     status = """Task     Name       Created    Status
@@ -101,7 +97,7 @@ Worker status: 0 active, 0 idle
     assert queue_states(tmp_path) == {"queued": 2, "failed": 1}
 
 
-def test_filters_choose_and_name_what_there_is() -> None:
+def test_filters_choose_and_name_what_there_is():
     ones = [
         experiment("a", trace_mode="none"),
         experiment("b", trace_mode="mixed", corruption=0.2),

@@ -1,6 +1,5 @@
 """Figures across experiments."""
 
-from pathlib import Path
 from typing import Any
 
 from tracekd.comparison import figures
@@ -23,7 +22,7 @@ RESULTS: dict[str, Any] = {
 }
 
 
-def test_the_same_results_give_the_same_files(tmp_path: Path) -> None:
+def test_the_same_results_give_the_same_files(tmp_path):
     first = figures.write_all(tmp_path / "one", RESULTS)
     second = figures.write_all(tmp_path / "two", RESULTS)
     assert [path.name for path in first] == [
@@ -36,7 +35,7 @@ def test_the_same_results_give_the_same_files(tmp_path: Path) -> None:
         assert one.read_bytes() == two.read_bytes()
 
 
-def test_undefined_estimates_are_left_out() -> None:
+def test_undefined_estimates_are_left_out():
     (cell,) = RESULTS.values()
     ((regime, estimates),) = figures.rows_of("association", cell)
     assert (regime, list(estimates)) == ("correct", ["wrong"])
@@ -46,6 +45,6 @@ def test_undefined_estimates_are_left_out() -> None:
     ]
 
 
-def test_without_pairs_and_without_results_there_are_figures_too(tmp_path: Path) -> None:
+def test_without_pairs_and_without_results_there_are_figures_too(tmp_path):
     single = {"x": {"regimes": {"none": {"answer": ESTIMATE}}, "paired": {}}}
     assert all(path.is_file() for path in figures.write_all(tmp_path / "one", single))

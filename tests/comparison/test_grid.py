@@ -3,16 +3,16 @@
 import pytest
 from repository import experiment
 
-from tracekd.comparison.grid import Cell, Grid, arrange, missing, not_paired
+from tracekd.comparison.grid import Cell, arrange, missing, not_paired
 
 
-def keys(grid: Grid) -> dict[str, list[tuple[str, int]]]:
+def keys(grid):
     return {
         cell.label: [(regime.label, seed) for regime, seed in runs] for cell, runs in grid.items()
     }
 
 
-def test_experiments_are_sorted_into_cells_with_regimes_and_doses_in_order() -> None:
+def test_experiments_are_sorted_into_cells_with_regimes_and_doses_in_order():
     grid = arrange(
         [
             experiment("a", trace_mode="mixed", corruption=1.0),
@@ -33,14 +33,14 @@ def test_experiments_are_sorted_into_cells_with_regimes_and_doses_in_order() -> 
     }
 
 
-def test_experiments_with_the_same_key_are_newest_first() -> None:
+def test_experiments_with_the_same_key_are_newest_first():
     grid = arrange([experiment("older", time=1), experiment("newer", time=2)])
     assert [[one.name for one in same] for same in grid[Cell("worlds", "small")].values()] == [
         ["newer", "older"]
     ]
 
 
-def test_every_other_parameter_that_differs_makes_another_cell() -> None:
+def test_every_other_parameter_that_differs_makes_another_cell():
     grid = arrange(
         [
             experiment("a"),
@@ -62,16 +62,14 @@ def test_every_other_parameter_that_differs_makes_another_cell() -> None:
 @pytest.mark.parametrize(
     ("one", "other", "cells"), [(2, 2.0, 1), ([1, 0], [1.0, 0], 1), (1, True, 2)]
 )
-def test_a_number_is_one_value_however_it_is_written(
-    one: object, other: object, cells: int
-) -> None:
+def test_a_number_is_one_value_however_it_is_written(one, other, cells):
     grid = arrange(
         [experiment("a", train={"epochs": one}), experiment("b", train={"epochs": other}, seed=1)]
     )
     assert len(grid) == cells
 
 
-def test_the_hash_of_a_path_makes_a_cell_but_not_the_path_itself() -> None:
+def test_the_hash_of_a_path_makes_a_cell_but_not_the_path_itself():
     made = [
         experiment(
             "x", seed=seed, entry={"models.yaml": {"small": {"path": path, "sha256": hash_}}}
@@ -85,7 +83,7 @@ def test_the_hash_of_a_path_makes_a_cell_but_not_the_path_itself() -> None:
     }
 
 
-def test_other_questions_under_the_same_parameters_make_another_cell() -> None:
+def test_other_questions_under_the_same_parameters_make_another_cell():
     grid = arrange(
         [
             experiment("a", questions="aaaaaaaaaa"),
@@ -98,7 +96,7 @@ def test_other_questions_under_the_same_parameters_make_another_cell() -> None:
     ]
 
 
-def test_missing_regimes_and_seeds_are_listed_by_cell() -> None:
+def test_missing_regimes_and_seeds_are_listed_by_cell():
     grid = arrange(
         [
             experiment("a", trace_mode="none", seed=0),

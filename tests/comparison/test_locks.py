@@ -1,8 +1,5 @@
 """What a dvc.lock says of the run that made its scores."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 import yaml
 from repository import lock
@@ -10,14 +7,14 @@ from repository import lock
 from tracekd.comparison.locks import Run, canonical, read_lock
 
 
-def changed(change: Callable[[dict[str, Any]], Any]) -> Run | str:
+def changed(change):
     """What is read from the lock of a whole run after a change to its stages."""
     content = yaml.safe_load(lock(seed=1))
     change(content["stages"])
     return read_lock(yaml.safe_dump(content, sort_keys=False))
 
 
-def test_a_lock_gives_parameters_scores_questions_and_code() -> None:
+def test_a_lock_gives_parameters_scores_questions_and_code():
     entry = {"models.yaml": {"small": {"options": {"hops": 2}}}}
     run = read_lock(lock("abc", seed=3, questions="def", entry=entry))
     assert isinstance(run, Run)
@@ -33,7 +30,7 @@ def test_a_lock_gives_parameters_scores_questions_and_code() -> None:
     assert run.code == {"stages/train.py": "c1"}
 
 
-def test_numbers_as_dvc_writes_them_are_numbers() -> None:
+def test_numbers_as_dvc_writes_them_are_numbers():
     run = read_lock(lock().replace("corruption: 0.5", "corruption: 1e-05"))
     assert isinstance(run, Run)
     assert run.params["corruption"] == 1e-5
@@ -64,11 +61,11 @@ def test_numbers_as_dvc_writes_them_are_numbers() -> None:
         ),
     ],
 )
-def test_a_lock_that_is_not_of_one_whole_run_is_refused(change: Any, fault: str) -> None:
+def test_a_lock_that_is_not_of_one_whole_run_is_refused(change, fault):
     assert changed(change) == fault
 
 
-def test_stages_that_write_a_number_in_two_ways_are_one_run() -> None:
+def test_stages_that_write_a_number_in_two_ways_are_one_run():
     run = changed(lambda stages: stages["train"]["params"]["params.yaml"].update(seed=1.0))
     assert isinstance(run, Run)
 
@@ -76,13 +73,13 @@ def test_stages_that_write_a_number_in_two_ways_are_one_run() -> None:
 @pytest.mark.parametrize(
     "text", ["", "- 1\n", "stages: 3\n", "a: [\n", "stages: {x: {outs: [1]}}\n"]
 )
-def test_another_file_is_refused(text: str) -> None:
+def test_another_file_is_refused(text):
     fault = read_lock(text)
     assert isinstance(fault, str)
     assert fault.startswith("dvc.lock does not come from this pipeline")
 
 
-def test_equal_numbers_have_the_same_text_and_booleans_another() -> None:
+def test_equal_numbers_have_the_same_text_and_booleans_another():
     assert canonical(1) == canonical(1.0) == "1"
     assert canonical({"a": [0.0, 0.5]}) == canonical({"a": [0, 0.5]})
     assert len({canonical(value) for value in (1, True, "1", None, 1.5)}) == 5

@@ -1,13 +1,11 @@
 """Our numbers beside the published ones."""
 
-from typing import Any
-
 import pytest
 
 from tracekd.comparison import published
 
 
-def results(accuracy: float, n: int) -> dict[str, Any]:
+def results(accuracy, n):
     estimate = {"mean": accuracy, "low": accuracy - 0.01, "high": accuracy + 0.01}
     figures = {
         "n": n,
@@ -21,7 +19,7 @@ def results(accuracy: float, n: int) -> dict[str, Any]:
     }
 
 
-def test_the_published_data_agree_with_themselves() -> None:
+def test_the_published_data_agree_with_themselves():
     content = published.load_published()
     for dataset, models in content["trace_answer"].items():
         for regimes in models.values():
@@ -31,7 +29,7 @@ def test_the_published_data_agree_with_themselves() -> None:
     assert set(content["accuracy"]["cotemp"]) == set(content["models"])
 
 
-def test_a_class_is_compared_with_an_interval() -> None:
+def test_a_class_is_compared_with_an_interval():
     found = published.beside(results(0.5, 100))["accuracy"]["cotemp, Llama-3.2-1B-Instruct, none"]
     ours = found["equal"]["ours"]["llama on cotemp"]
     assert found["equal"]["published"] == pytest.approx(0.724)
@@ -41,22 +39,18 @@ def test_a_class_is_compared_with_an_interval() -> None:
     assert "differs" not in found["mix"]["ours"]["llama on cotemp"]
 
 
-def test_a_dataset_without_classes_is_compared_as_a_whole() -> None:
+def test_a_dataset_without_classes_is_compared_as_a_whole():
     found = published.beside(results(0.95, 100))["accuracy"]["babi, Llama-3.2-1B-Instruct, correct"]
     assert not found["all"]["ours"]["llama on babi"]["differs"]
 
 
-def test_what_was_not_run_has_no_numbers_of_ours() -> None:
+def test_what_was_not_run_has_no_numbers_of_ours():
     found = published.beside({})["accuracy"]["cotemp, Qwen3-8B, correct"]
     assert list(found) == ["equal", "overlap", "mix"]
-    assert found["mix"] == {
-        "published": pytest.approx(0.549),
-        "published_n": 113,
-        "ours": {},
-    }
+    assert found["mix"] == {"published": pytest.approx(0.549), "published_n": 113, "ours": {}}
 
 
-def test_published_counts_of_trace_and_answer_are_measured_as_ours_are() -> None:
+def test_published_counts_of_trace_and_answer_are_measured_as_ours_are():
     found = published.beside(results(0.5, 9))["trace_answer"]
     llama = found["cotemp, Llama-3.2-1B-Instruct, correct"]["published"]
     assert llama["chi_square"] == pytest.approx(

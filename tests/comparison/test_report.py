@@ -1,7 +1,6 @@
 """The whole report on a small repository, as JSON and as text."""
 
 import json
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,7 +14,7 @@ from tracekd.comparison.results import compare
 RIGHT, WRONG = [True] * 6 + [False] * 2, [False] * 6 + [True] * 2
 
 
-def card(device: str, seconds: int) -> dict[str, Any]:
+def card(device, seconds):
     facts = {"made_from": {"machine": {"device": device, "threads": seconds}}, "seconds": seconds}
     return {"train": facts, "infer": facts}
 
@@ -28,7 +27,7 @@ class Compared(NamedTuple):
     text: str
 
 
-def compared(repository: Repository, **options: Any) -> Compared:
+def compared(repository, **options):
     found = collect(repository.path)
     options = {"baselines": BASELINES, **options}
     content, undefined = compare(
@@ -38,7 +37,7 @@ def compared(repository: Repository, **options: Any) -> Compared:
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+def repository(tmp_path_factory):
     repository = Repository(tmp_path_factory.mktemp("repository"))
     for seed in (0, 1):
         repository.experiment(f"none-{seed}", scores(RIGHT), trace_mode="none", seed=seed)
@@ -58,11 +57,11 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 
 
 @pytest.fixture(scope="module")
-def whole(repository: Repository) -> Compared:
+def whole(repository):
     return compared(repository, paper=True)
 
 
-def test_the_report_accounts_for_every_experiment(whole: Compared) -> None:
+def test_the_report_accounts_for_every_experiment(whole):
     experiments = whole.found["experiments"]
     assert (experiments["found"], experiments["used"]) == (8, 5)
     assert list(experiments["rejected"]) == ["half"]
@@ -75,14 +74,14 @@ def test_the_report_accounts_for_every_experiment(whole: Compared) -> None:
     ]
 
 
-def test_other_code_and_other_machines_are_one_warning_each(whole: Compared) -> None:
+def test_other_code_and_other_machines_are_one_warning_each(whole):
     assert whole.found["warnings"] == [
         "small on worlds: different versions of stages/train.py",
         "small on worlds: different machines: train device cpu / cuda; infer device cpu / cuda",
     ]
 
 
-def test_the_numbers_are_those_of_the_tables(whole: Compared) -> None:
+def test_the_numbers_are_those_of_the_tables(whole):
     cell = whole.found["results"]["small on worlds"]
     regimes = cell["regimes"]
     assert regimes["none"]["answer"]["mean"] == 0.75
@@ -100,17 +99,17 @@ def test_the_numbers_are_those_of_the_tables(whole: Compared) -> None:
     assert "corruption" not in regimes["correct"]
 
 
-def test_the_queue_is_a_line(whole: Compared) -> None:
+def test_the_queue_is_a_line(whole):
     experiments = {**whole.found["experiments"], "queue": {"queued": 2, "failed": 1}}
     text = report.to_markdown({**whole.found, "experiments": experiments})
     assert "\n\nIn DVC's queue (`dvc queue status`): 2 queued, 1 failed.\n" in text
 
 
-def test_the_same_repository_gives_the_same_report(repository: Repository, whole: Compared) -> None:
+def test_the_same_repository_gives_the_same_report(repository, whole):
     assert compared(repository, paper=True) == whole
 
 
-def test_the_baseline_can_be_chosen(repository: Repository) -> None:
+def test_the_baseline_can_be_chosen(repository):
     found = compared(repository, baselines=["correct"]).found
     assert list(found["results"]["small on worlds"]["paired"]) == [
         "none - correct",
@@ -118,7 +117,7 @@ def test_the_baseline_can_be_chosen(repository: Repository) -> None:
     ]
 
 
-def test_the_report_reads_well_as_text(whole: Compared, tmp_path: Path) -> None:
+def test_the_report_reads_well_as_text(whole, tmp_path):
     text = report.write(tmp_path / "metrics", whole.found, whole.undefined)
     assert text == whole.text == (tmp_path / "metrics/compare.md").read_text()
     content = json.loads((tmp_path / "metrics/compare.json").read_text())
@@ -135,9 +134,7 @@ def test_the_report_reads_well_as_text(whole: Compared, tmp_path: Path) -> None:
     assert all("P(" not in line for line in tables)
 
 
-def test_an_interval_that_is_not_across_seeds_is_marked_where_there_are_several(
-    tmp_path: Path,
-) -> None:
+def test_an_interval_that_is_not_across_seeds_is_marked_where_there_are_several(tmp_path):
     repository = Repository(tmp_path)
     same, other = [True, True, False], [True, False, False]
     for seed, answers in enumerate((same, same, other)):
@@ -153,7 +150,7 @@ def test_an_interval_that_is_not_across_seeds_is_marked_where_there_are_several(
     assert "\n\n† All seeds have the same mean" in text
 
 
-def test_tables_are_aligned_and_undefined_numbers_are_a_dash() -> None:
+def test_tables_are_aligned_and_undefined_numbers_are_a_dash():
     assert markdown.table(["a", "long"], [["bbb", "c"]]) == (
         "| a   | long |\n| --- | ---- |\n| bbb | c    |"
     )

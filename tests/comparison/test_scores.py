@@ -1,7 +1,5 @@
 """Verdicts from the cache and the workspace, side by side."""
 
-from pathlib import Path
-
 import pytest
 from repository import Repository, scores
 
@@ -9,20 +7,20 @@ from tracekd import records
 from tracekd.comparison.experiments import collect
 from tracekd.comparison.grid import arrange
 from tracekd.comparison.locks import DosedRegime
-from tracekd.comparison.scores import LoadedScores, find_tables, load_scores
+from tracekd.comparison.scores import find_tables, load_scores
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Repository:
+def repository(tmp_path):
     return Repository(tmp_path)
 
 
-def loaded(repository: Repository) -> LoadedScores:
+def loaded(repository):
     found = collect(repository.save().path).experiments
     return load_scores(arrange(found), find_tables(found, repository.path, repository.cache))
 
 
-def test_verdicts_are_seeds_by_questions_in_the_order_of_ids(repository: Repository) -> None:
+def test_verdicts_are_seeds_by_questions_in_the_order_of_ids(repository):
     repository.experiment("a", scores([True, False], [True, True], ["x", "y"]), seed=0)
     reverse = scores([False, True], [False, True], ["x", "y"]).sort("id", descending=True)
     repository.experiment("b", reverse, seed=1)
@@ -38,7 +36,7 @@ def test_verdicts_are_seeds_by_questions_in_the_order_of_ids(repository: Reposit
     assert [one.name for one in cell.used] == ["c", "a", "b"]
 
 
-def test_the_newest_readable_run_is_used_and_the_others_are_named(repository: Repository) -> None:
+def test_the_newest_readable_run_is_used_and_the_others_are_named(repository):
     table = scores([True, False])
     repository.experiment("none", table, trace_mode="none")
     repository.experiment("first", scores([False, False]))
@@ -55,14 +53,14 @@ def test_the_newest_readable_run_is_used_and_the_others_are_named(repository: Re
     }
 
 
-def test_a_damaged_file_is_named(repository: Repository) -> None:
+def test_a_damaged_file_is_named(repository):
     repository.experiment("broken", scores([True]))
     (file,) = [path for path in repository.cache.rglob("*") if path.is_file()]
     file.write_bytes(b"PAR1")
     assert "not a Parquet file" in loaded(repository).unusable["broken"]
 
 
-def test_scores_in_the_workspace_need_not_be_in_the_cache(repository: Repository) -> None:
+def test_scores_in_the_workspace_need_not_be_in_the_cache(repository):
     table = scores([True, False])
     repository.commit(table)
     (cached,) = [path for path in repository.cache.rglob("*") if path.is_file()]

@@ -1,7 +1,5 @@
 """What replacing the trace does to the answer, every figure by hand."""
 
-from typing import Any
-
 import polars as pl
 import pytest
 
@@ -19,7 +17,7 @@ from tracekd.statistics.values import Undefined, settle
 CUTS = (0, 25, 50, 75)
 
 
-def verdict(key: str, probe: str, answer: str = "home", **changes: Any) -> dict[str, Any]:
+def verdict(key, probe, answer="home", **changes):
     row = {
         "id": key,
         "question_class": "where",
@@ -36,15 +34,15 @@ def verdict(key: str, probe: str, answer: str = "home", **changes: Any) -> dict[
     return row | changes
 
 
-def not_run(key: str, probe: str, note: str) -> dict[str, Any]:
+def not_run(key, probe, note):
     return {"id": key, "question_class": "where", "probe": probe, "applied": False, "note": note}
 
 
-def table(*rows: dict[str, Any]) -> pl.DataFrame:
+def table(*rows):
     return pl.DataFrame(list(rows), schema=VERDICTS, orient="row")
 
 
-def test_an_effect_is_counted_on_questions_asked_with_both_traces() -> None:
+def test_an_effect_is_counted_on_questions_asked_with_both_traces():
     found = effect(
         table(
             verdict("a", "gold"),
@@ -69,7 +67,7 @@ def test_an_effect_is_counted_on_questions_asked_with_both_traces() -> None:
     assert found["accuracy_change_high"] == pytest.approx(0.70760, abs=1e-5)  # none of 3 got better
 
 
-def test_an_effect_without_questions_is_undefined_with_its_reason() -> None:
+def test_an_effect_without_questions_is_undefined_with_its_reason():
     found = effect(table(verdict("a", "gold"), not_run("a", "filler", "x")), "gold_to_filler")
     settled, why = settle(found)
     assert settled["n"] == 0
@@ -77,7 +75,7 @@ def test_an_effect_without_questions_is_undefined_with_its_reason() -> None:
     assert set(why.values()) == {"no question was run with both traces"}
 
 
-def test_following_is_counted_where_it_shows_beside_what_the_gold_trace_gives() -> None:
+def test_following_is_counted_where_it_shows_beside_what_the_gold_trace_gives():
     found = follows_wrong_facts(
         table(
             verdict("a", "incorrect", "garden", from_wrong=True),
@@ -92,7 +90,7 @@ def test_following_is_counted_where_it_shows_beside_what_the_gold_trace_gives() 
     assert isinstance(nothing["share"], Undefined)
 
 
-def test_repeated_predictions_are_counted_given_the_own_trace() -> None:
+def test_repeated_predictions_are_counted_given_the_own_trace():
     found = own_repeats_prediction(
         table(
             verdict("a", "own", repeats=True),
@@ -111,7 +109,7 @@ def test_repeated_predictions_are_counted_given_the_own_trace() -> None:
     assert why["share"] == "no question was run with the student's own trace"
 
 
-def test_the_area_weighs_each_cut_by_what_is_shown_until_the_next() -> None:
+def test_the_area_weighs_each_cut_by_what_is_shown_until_the_next():
     rows = []
     # a reaches the answer of the whole trace at half of it, b at the start.
     for key, early in (("a", ("x", "x", "home", "home")), ("b", ("home",) * 4)):
@@ -128,7 +126,7 @@ def test_the_area_weighs_each_cut_by_what_is_shown_until_the_next() -> None:
     assert uneven["area"] == 0.375
 
 
-def test_probes_that_were_not_run_are_counted_with_their_reasons() -> None:
+def test_probes_that_were_not_run_are_counted_with_their_reasons():
     verdicts = table(
         verdict("a", "own"),
         not_run("b", "own", "too long"),
@@ -140,7 +138,7 @@ def test_probes_that_were_not_run_are_counted_with_their_reasons() -> None:
     assert (own["n"], own["not_applicable"], own["accuracy"]) == (1, 3, 1)
 
 
-def test_effects_by_class_do_not_depend_on_the_order_of_the_rows() -> None:
+def test_effects_by_class_do_not_depend_on_the_order_of_the_rows():
     rows = [
         verdict(
             f"{number}",

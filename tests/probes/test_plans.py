@@ -20,14 +20,7 @@ from tracekd.probes.plans import (
 )
 from tracekd.traces.form import Trace
 from tracekd.traces.grammar import Grammar
-from tracekd.traces.regimes import (
-    NO_OTHER_CLASS,
-    NO_OTHER_TRACE,
-    Donors,
-    Gold,
-    RegimeContext,
-    show,
-)
+from tracekd.traces.regimes import NO_OTHER_CLASS, NO_OTHER_TRACE, Donors, Gold, RegimeContext, show
 
 GRAMMAR = Grammar("The category of the question is: {class}.")
 GOLD = Gold("q/1", "where", ("Mary went home.", "John left.", "Sue slept."), (0,))

@@ -1,7 +1,5 @@
 """From probes to a verdict on each answer."""
 
-from typing import Any
-
 import polars as pl
 import pytest
 from tables import BABI, completion, prediction, predictions, question, questions
@@ -11,7 +9,7 @@ from tracekd.errors import TracekdError
 from tracekd.probes.verdicts import judge_probes, report
 
 
-def probe(key: str, name: str, text: str, trace: str = "", **changes: Any) -> dict[str, Any]:
+def probe(key, name, text, trace="", **changes):
     row = {
         "id": key,
         "probe": name,
@@ -27,11 +25,11 @@ def probe(key: str, name: str, text: str, trace: str = "", **changes: Any) -> di
     return row | changes
 
 
-def probes(*rows: dict[str, Any]) -> pl.DataFrame:
+def probes(*rows):
     return pl.DataFrame(list(rows), schema=records.PROBES)
 
 
-def trace(*facts: str) -> str:
+def trace(*facts):
     return completion("who", list(facts), "x").removesuffix("<answer>x</answer>")
 
 
@@ -40,7 +38,7 @@ ASKED = questions(question("q/1", context=CONTEXT))
 PREDICTED = predictions(prediction("q/1", completion("where", ["Mary went home."], "home")))
 
 
-def from_wrong(answer: str, *facts: str, asked: pl.DataFrame = ASKED) -> list[bool | None]:
+def from_wrong(answer, *facts, asked=ASKED):
     """Return the verdict given the gold trace, and given a trace of wrong facts."""
     rows = [
         probe("q/1", "gold", "<answer>home</answer>"),
@@ -49,7 +47,7 @@ def from_wrong(answer: str, *facts: str, asked: pl.DataFrame = ASKED) -> list[bo
     return judge_probes(probes(*rows), PREDICTED, asked, BABI)["from_wrong"].to_list()
 
 
-def test_each_answer_is_judged_unless_its_probe_was_not_run() -> None:
+def test_each_answer_is_judged_unless_its_probe_was_not_run():
     rows = [
         probe("q/1", "gold", "<answer>Home.</answer>"),
         probe("q/1", "empty", "<answer>barn; attic"),
@@ -74,20 +72,18 @@ def test_each_answer_is_judged_unless_its_probe_was_not_run() -> None:
         ("home", False),
     ],
 )
-def test_an_answer_follows_the_wrong_facts_if_they_state_all_of_it(
-    answer: str, follows: bool
-) -> None:
+def test_an_answer_follows_the_wrong_facts_if_they_state_all_of_it(answer, follows):
     assert from_wrong(answer, "John left the barn.") == [False, follows]
 
 
-def test_nothing_shows_following_if_wrong_facts_state_the_gold_answer_or_no_fact_does() -> None:
+def test_nothing_shows_following_if_wrong_facts_state_the_gold_answer_or_no_fact_does():
     assert from_wrong("home", "Sue went home.") == [None, None]
     counting = questions(question("q/1", answer_in_facts=False))
     assert from_wrong("barn", "John left the barn.", asked=counting) == [None, None]
     assert from_wrong("barn") == [None, None]
 
 
-def test_probes_that_are_off_add_nothing() -> None:
+def test_probes_that_are_off_add_nothing():
     assert report(probes(), PREDICTED, ASKED, BABI) == ({}, {})
 
 
@@ -101,8 +97,8 @@ def test_probes_that_are_off_add_nothing() -> None:
     ],
 )
 def test_the_answer_given_the_own_trace_is_compared_with_the_prediction(
-    predicted: str, given_own: str, repeats: bool
-) -> None:
+    predicted, given_own, repeats
+):
     own = trace("Mary went home.")
     rows = [
         probe("q/1", "own", f"<answer>{given_own}</answer>", own),
@@ -116,7 +112,7 @@ def test_the_answer_given_the_own_trace_is_compared_with_the_prediction(
 
 
 @pytest.mark.parametrize("asked", [("q/1",), ("q/1", "q/7")])
-def test_a_question_that_is_unknown_or_has_no_prediction_is_named(asked: tuple[str, ...]) -> None:
+def test_a_question_that_is_unknown_or_has_no_prediction_is_named(asked):
     unknown = probes(probe("q/7", "own", "<answer>x</answer>"))
     table = questions(*(question(key) for key in asked))
     with pytest.raises(TracekdError, match=r"unknown or have no prediction: q/7; run the probe"):

@@ -1,6 +1,5 @@
 """Each official metric on answers scored by hand."""
 
-from collections.abc import Sequence
 from itertools import combinations
 
 import polars as pl
@@ -25,40 +24,40 @@ FACTS = [
 ASKED = "While Ann Lee was working for Yale University, where did Ann Lee work?"
 
 
-def babi(text: str, *answers: str) -> Verdict:
+def babi(text, *answers):
     items = tuple(text.split(";"))
     return metric("exact_match").judge(Attempt("?", [], answers, None, text, items))
 
 
-def cotemp(text: str, *answers: str, subtype: str = "S2_R1_O1", asked: str = "Who?") -> Verdict:
+def cotemp(text, *answers, subtype="S2_R1_O1", asked="Who?"):
     return metric("cotemp").judge(Attempt(asked, FACTS, answers, subtype, text, (text,)))
 
 
-def marco(text: str, *answers: str) -> Verdict:
+def marco(text, *answers):
     return metric("marco").judge(Attempt("?", [], answers, None, text, (text,)))
 
 
-def test_every_module_is_a_metric_whose_verdicts_have_its_parts() -> None:
+def test_every_module_is_a_metric_whose_verdicts_have_its_parts():
     attempt = Attempt("?", FACTS, ["a"], "S2_R1_O1", "a", ("a",))
     for name in module_names("scoring/answers"):
         assert tuple(metric(name).judge(attempt).parts) == metric(name).parts
 
 
-def test_no_answer_is_never_right() -> None:
+def test_no_answer_is_never_right():
     matches_nothing = AnswerMetric((), lambda attempt: Verdict(attempt.text == "", {}))
     failed, empty = Reading("failed", Trace(), None, ()), Reading("lenient", Trace(), "", ())
     assert not judge(question("q"), failed, matches_nothing).correct
     assert judge(question("q"), empty, matches_nothing).correct
 
 
-def test_a_question_that_cannot_be_scored_is_named() -> None:
+def test_a_question_that_cannot_be_scored_is_named():
     reading = Reading("lenient", Trace(), "A", ("A",))
     with pytest.raises(TracekdError, match=r"q/7: the answer cannot be scored: .*triple element"):
         judge(question("q/7"), reading, metric("cotemp"))
 
 
 @pytest.mark.parametrize("parts", [("accuracy",), ("f1", "answer"), "share"])
-def test_parts_with_the_names_of_other_columns_are_refused(parts: tuple[str, ...]) -> None:
+def test_parts_with_the_names_of_other_columns_are_refused(parts):
     with pytest.raises(TracekdError, match=r"exact_match: parts must be .* not taken .*accuracy"):
         AnswerMetric(parts, exact_match.judge)
 
@@ -88,51 +87,51 @@ def test_parts_with_the_names_of_other_columns_are_refused(parts: tuple[str, ...
         ("", "-", False),
     ],
 )
-def test_exact_match_by_hand(text: str, gold: str, right: bool) -> None:
+def test_exact_match_by_hand(text, gold, right):
     assert babi(text, *gold.split()).correct is right
 
 
-def test_exact_match_accepts_a_gold_answer_that_contains_a_comma() -> None:
+def test_exact_match_accepts_a_gold_answer_that_contains_a_comma():
     assert babi("Santa Cruz, California", "Santa Cruz, California").correct
 
 
-def test_exact_match_reports_overlap_of_the_items() -> None:
+def test_exact_match_reports_overlap_of_the_items():
     parts = babi("apple; bread; milk", "apple", "milk").parts
     assert parts == {"precision": 2 / 3, "recall": 1.0, "f1": 0.8}
 
 
-def test_cotemp_finds_candidates_and_gold_in_running_text() -> None:
+def test_cotemp_finds_candidates_and_gold_in_running_text():
     assert cotemp("It was Yale Press, I think.", "Yale Press", asked=ASKED).correct
     assert cotemp("['Yale Press', 'Green Party']", "Green Party", "Yale Press").correct
 
 
-def test_cotemp_counts_a_wrong_candidate_against_the_answer() -> None:
+def test_cotemp_counts_a_wrong_candidate_against_the_answer():
     verdict = cotemp("Yale Press and Green Party", "Yale Press", asked=ASKED)
     assert not verdict.correct
     assert verdict.parts == {"precision": 0.5, "recall": 1.0, "f1": 2 / 3, "average": 1 / 3}
 
 
-def test_cotemp_skips_the_first_candidate_that_occurs_in_the_question() -> None:
+def test_cotemp_skips_the_first_candidate_that_occurs_in_the_question():
     text = "At Yale University she worked for Yale Press"
     assert cotemp(text, "Yale Press", asked=ASKED).correct
 
 
-def test_cotemp_takes_out_the_longest_candidate_before_looking_for_shorter_ones() -> None:
+def test_cotemp_takes_out_the_longest_candidate_before_looking_for_shorter_ones():
     verdict = cotemp("Yale Press Club", "Yale Press Club", "Yale")
     assert (verdict.correct, verdict.parts["recall"]) == (False, 0.5)
 
 
-def test_cotemp_looks_for_subjects_unless_the_triple_element_is_s2_r1_o1() -> None:
+def test_cotemp_looks_for_subjects_unless_the_triple_element_is_s2_r1_o1():
     text = "Bo Kim of Yale Press"
     assert cotemp(text, "Bo Kim", subtype="S1_R1_O2").correct
     assert cotemp(text, "Yale Press", subtype="S2_R1_O1").correct
 
 
-def test_cotemp_reads_facts_in_the_past_tense() -> None:
+def test_cotemp_reads_facts_in_the_past_tense():
     assert cotemp("Yale Press", "Yale").parts["f1"] == 0
 
 
-def test_cotemp_takes_the_whole_text_if_it_names_no_candidate() -> None:
+def test_cotemp_takes_the_whole_text_if_it_names_no_candidate():
     assert cotemp("['yale-press!']", "Yale-Press").correct
     assert not cotemp("somewhere else", "Yale Press").correct
     assert not cotemp("", "Yale Press").correct
@@ -149,7 +148,7 @@ def test_cotemp_takes_the_whole_text_if_it_names_no_candidate() -> None:
         ("A", "a"),
     ],
 )
-def test_the_released_reading_of_an_answer(text: str, answer: str) -> None:
+def test_the_released_reading_of_an_answer(text, answer):
     assert released_answer(text) == answer
 
 
@@ -166,13 +165,11 @@ def test_the_released_reading_of_an_answer(text: str, answer: str) -> None:
         ("1.5 percent.", "1.5 percent", True),
     ],
 )
-def test_marco_needs_a_gold_answer_in_the_text_as_whole_words(
-    text: str, gold: str, right: bool
-) -> None:
+def test_marco_needs_a_gold_answer_in_the_text_as_whole_words(text, gold, right):
     assert marco(text, "no such answer", gold).correct is right
 
 
-def test_marco_rouge_l_combines_the_best_precision_with_the_best_recall() -> None:
+def test_marco_rouge_l_combines_the_best_precision_with_the_best_recall():
     # "a b": 2 of 4 tokens are right, 2 of 2 found; the other reference: 3 of 4 and 3 of 6.
     precision, recall = 3 / 4, 1.0
     expected = (1 + 1.44) * precision * recall / (recall + 1.44 * precision)
@@ -181,17 +178,17 @@ def test_marco_rouge_l_combines_the_best_precision_with_the_best_recall() -> Non
 
 
 @pytest.mark.parametrize("text", ["x y", ""])
-def test_marco_rouge_l_of_nothing_in_common_is_zero(text: str) -> None:
+def test_marco_rouge_l_of_nothing_in_common_is_zero(text):
     assert marco(text, "a b").parts["rouge_l"] == 0
 
 
-def _is_subsequence(some: Sequence[str], whole: str) -> bool:
+def _is_subsequence(some, whole):
     rest = iter(whole)
     return all(token in rest for token in some)
 
 
 @given(st.text("abc", max_size=7), st.text("abc", max_size=7))
-def test_the_common_subsequence_is_the_longest(first: str, second: str) -> None:
+def test_the_common_subsequence_is_the_longest(first, second):
     longest = max(
         size
         for size in range(len(first) + 1)
@@ -200,18 +197,18 @@ def test_the_common_subsequence_is_the_longest(first: str, second: str) -> None:
     assert marco_metric.common_subsequence(first, second) == longest
 
 
-def _figures(*pairs: tuple[str, str]) -> dict[str, float | None]:
+def _figures(*pairs):
     rows = [marco(text, gold).parts for text, gold in pairs]
     return marco_metric.figures(pl.DataFrame(rows, schema=dict.fromkeys(rows[0], pl.Float64)))
 
 
-def test_marco_bleu_1_is_of_the_corpus_with_clipped_counts_and_a_brevity_penalty() -> None:
+def test_marco_bleu_1_is_of_the_corpus_with_clipped_counts_and_a_brevity_penalty():
     # 3 of 4 tokens match; 4 tokens against 5 of the references: exp(1 - 5 / 4) * 3 / 4.
     figures = _figures(("the the cat", "the cat sat down"), ("a", "a"))
     assert figures["bleu_1"] == pytest.approx(0.5841006, abs=1e-7)
 
 
-def test_marco_figures_leave_unanswerable_questions_out() -> None:
+def test_marco_figures_leave_unanswerable_questions_out():
     refusal = "No Answer Present."
     assert marco(refusal, refusal).correct
     assert _figures(("x", refusal)) == {"rouge_l": None, "bleu_1": None}
@@ -219,6 +216,6 @@ def test_marco_figures_leave_unanswerable_questions_out() -> None:
     assert both == pytest.approx({"rouge_l": 1.0, "bleu_1": 1.0})
 
 
-def test_to_marco_a_refusal_has_no_word_in_common_with_an_answer() -> None:
+def test_to_marco_a_refusal_has_no_word_in_common_with_an_answer():
     parts = marco("No Answer Present.", "No answer is present in the tower.").parts
     assert parts == dict(zip(marco_metric.PARTS, (0, 0, 0, 8), strict=True))

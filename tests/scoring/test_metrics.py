@@ -1,8 +1,5 @@
 """metrics.json and details.json from a small table, every figure by hand."""
 
-from typing import Any
-
-import polars as pl
 import pytest
 from tables import BABI, completion, prediction, predictions, question, questions
 
@@ -18,7 +15,7 @@ RIGHT, WRONG = ["Mary went home."], ["Mary slept."]
 
 
 @pytest.fixture(scope="module")
-def scores() -> pl.DataFrame:
+def scores():
     texts = {
         "a": completion("where", RIGHT, "home"),
         "b": completion("where", RIGHT, "bed"),
@@ -34,11 +31,11 @@ def scores() -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def measured(scores: pl.DataFrame) -> dict[str, Any]:
+def measured(scores):
     return report(scores, "exact_match", BOTH)[0]
 
 
-def test_figures_overall(measured: dict[str, Any]) -> None:
+def test_figures_overall(measured):
     assert measured["n"] == 4
     assert measured["answer"] == {"accuracy": 0.5, "f1": 0.5, "precision": 0.5, "recall": 0.5}
     assert measured["class"] == {"accuracy": 0.75}
@@ -55,14 +52,14 @@ def test_figures_overall(measured: dict[str, Any]) -> None:
     assert measured["cost"]["completion_tokens"] == 25
 
 
-def test_an_undefined_number_is_null_with_its_reason(scores: pl.DataFrame) -> None:
+def test_an_undefined_number_is_null_with_its_reason(scores):
     measured, undefined = report(scores, "exact_match", BOTH)
     assert measured["by_class"]["where"]["link"]["class"]["p_answer_if_wrong"] is None
     assert undefined["by_class.where.link.class.p_answer_if_wrong"] == "no class step is wrong"
     assert undefined["by_class.what.link.trace.p_answer_if_right"] == "no trace step is right"
 
 
-def test_the_2x2_of_trace_and_answer(measured: dict[str, Any]) -> None:
+def test_the_2x2_of_trace_and_answer(measured):
     link = measured["link"]["trace"]
     counts = [link[name] for name in ("right_right", "right_wrong", "wrong_right", "wrong_wrong")]
     assert counts == [1, 1, 1, 1]
@@ -72,7 +69,7 @@ def test_the_2x2_of_trace_and_answer(measured: dict[str, Any]) -> None:
     assert counts == [2, 1, 0, 1]
 
 
-def test_association_overall_and_within_classes(measured: dict[str, Any]) -> None:
+def test_association_overall_and_within_classes(measured):
     link = measured["link"]["class"]
     assert (link["risk_difference"], link["phi"]) == (0.666667, 0.57735)
     assert (link["p_value"], link["exact_test"]) == (1.0, 1)
@@ -81,7 +78,7 @@ def test_association_overall_and_within_classes(measured: dict[str, Any]) -> Non
     assert link["within_classes"]["p_value"] is None
 
 
-def test_leakage_is_how_often_the_trace_states_the_answer(measured: dict[str, Any]) -> None:
+def test_leakage_is_how_often_the_trace_states_the_answer(measured):
     leakage = measured["leakage"]
     assert leakage["traces_with_facts"] == 4
     assert leakage["states_answer"] == 0.75
@@ -91,7 +88,7 @@ def test_leakage_is_how_often_the_trace_states_the_answer(measured: dict[str, An
     assert leakage["without_leakage"]["wrong_right"] == 1
 
 
-def test_every_figure_has_its_interval_under_the_same_key(measured: dict[str, Any]) -> None:
+def test_every_figure_has_its_interval_under_the_same_key(measured):
     found = measured["intervals"]
     assert set(found) == {"answer", "class", "facts", "trace", "link"}
     for section in ("answer", "class", "facts", "trace"):
@@ -101,7 +98,7 @@ def test_every_figure_has_its_interval_under_the_same_key(measured: dict[str, An
     assert found["answer"]["accuracy"] == {"low": 0.150039, "high": 0.849961}
 
 
-def test_classes_in_alphabetical_order(measured: dict[str, Any]) -> None:
+def test_classes_in_alphabetical_order(measured):
     by_class = measured["by_class"]
     assert {name: group["n"] for name, group in by_class.items()} == {"what": 1, "where": 3}
     assert list(by_class) == ["what", "where"]
@@ -115,9 +112,7 @@ def test_classes_in_alphabetical_order(measured: dict[str, Any]) -> None:
         (frozenset[Step]({"facts"}), {"facts", "trace", "link", "association"}),
     ],
 )
-def test_steps_that_are_not_taught_have_no_section(
-    steps: frozenset[Step], sections: set[str]
-) -> None:
+def test_steps_that_are_not_taught_have_no_section(steps, sections):
     predicted = predictions(prediction("a", completion("where", [], "home")))
     scores = score(questions(question("a")), predicted, BABI, steps)
     measured, _ = report(scores, "exact_match", steps)
@@ -127,13 +122,11 @@ def test_steps_that_are_not_taught_have_no_section(
     assert set(main) == {"n", "answer", "output"} | (sections - {"link"})
 
 
-def test_the_same_table_in_another_order_gives_the_same_metrics(
-    scores: pl.DataFrame, measured: dict[str, Any]
-) -> None:
+def test_the_same_table_in_another_order_gives_the_same_metrics(scores, measured):
     assert report(scores.reverse(), "exact_match", BOTH)[0] == measured
 
 
-def test_metrics_json_shows_the_main_numbers(measured: dict[str, Any]) -> None:
+def test_metrics_json_shows_the_main_numbers(measured):
     by_probe = {name: {"accuracy": 0.5} for name in ("own", "gold", "incorrect", "empty")}
     main = headline({**measured, "probes": {"by_probe": by_probe}}, "exact_match")
     assert main == {
@@ -157,7 +150,7 @@ def test_metrics_json_shows_the_main_numbers(measured: dict[str, Any]) -> None:
     }
 
 
-def test_metrics_json_holds_at_most_25_numbers_whatever_the_metric() -> None:
+def test_metrics_json_holds_at_most_25_numbers_whatever_the_metric():
     for name in module_names("scoring/answers"):
         # 22 numbers beside the figures of the metric, and the answer's own.
         assert 23 + len(metric(name).main) <= 25

@@ -11,7 +11,7 @@ from tracekd.scoring.traces import Step
 BOTH: frozenset[Step] = frozenset({"class", "facts"})
 
 
-def test_a_right_trace_and_a_right_answer() -> None:
+def test_a_right_trace_and_a_right_answer():
     text = completion("where", ["Mary went home."], "home")
     table = score(questions(question("a")), predictions(prediction("a", text)), BABI, BOTH)
     assert records.check(table, records.SCORES, "scores", extra=True).height == 1
@@ -36,13 +36,13 @@ def test_a_right_trace_and_a_right_answer() -> None:
         ("", 0),
     ],
 )
-def test_tokens_of_the_trace_are_those_before_the_answer(text: str, tokens: float) -> None:
+def test_tokens_of_the_trace_are_those_before_the_answer(text, tokens):
     predicted = predictions(prediction("a", text, completion_tokens=1))
     table = score(questions(question("a")), predicted, BABI, BOTH)
     assert table["trace_tokens"].to_list() == [tokens]
 
 
-def test_answer_and_trace_are_compared_with_their_own_question_in_any_order() -> None:
+def test_answer_and_trace_are_compared_with_their_own_question_in_any_order():
     asked = questions(
         question("b"),
         question("a", answers=["bed"], context=["Mary went to bed."], question_class="sleep"),
@@ -61,7 +61,7 @@ def test_answer_and_trace_are_compared_with_their_own_question_in_any_order() ->
     ]
 
 
-def test_a_text_without_an_answer_is_wrong_in_answer_and_trace() -> None:
+def test_a_text_without_an_answer_is_wrong_in_answer_and_trace():
     text = completion("where", ["Mary went home."], "").partition("<answer>")[0]
     cut = prediction("a", text, finish_reason="length")
     row = score(questions(question("a")), predictions(cut), BABI, BOTH).row(0, named=True)
@@ -70,7 +70,7 @@ def test_a_text_without_an_answer_is_wrong_in_answer_and_trace() -> None:
     assert (row["class_correct"], row["facts_exact"]) == (True, True)
 
 
-def test_predictions_must_cover_every_question_once() -> None:
+def test_predictions_must_cover_every_question_once():
     asked = questions(*(question(key) for key in "abcdefgh"))
     predicted = predictions(prediction("a", "x"), prediction("z", "x"), prediction("a", "y"))
     with pytest.raises(TracekdError) as error:
@@ -82,7 +82,7 @@ def test_predictions_must_cover_every_question_once() -> None:
     assert "dvc repro" in message
 
 
-def test_an_answer_cut_out_by_another_rule_replaces_the_grammars() -> None:
+def test_an_answer_cut_out_by_another_rule_replaces_the_grammars():
     predicted = predictions(prediction("a", "home; bed"))
     table = score(questions(question("a")), predicted, BABI, BOTH, lambda text: text[:4])
     assert table.select("answer", "answer_correct").rows() == [("home", True)]
@@ -91,9 +91,7 @@ def test_an_answer_cut_out_by_another_rule_replaces_the_grammars() -> None:
 @pytest.mark.parametrize(
     ("facts", "stated"), [([], None), (["John left."], False), (["Mary went home."], True)]
 )
-def test_the_answer_is_in_the_trace_if_quoted_facts_state_it(
-    facts: list[str], stated: bool | None
-) -> None:
+def test_the_answer_is_in_the_trace_if_quoted_facts_state_it(facts, stated):
     predicted = predictions(prediction("a", completion("where", facts, "home")))
     table = score(questions(question("a")), predicted, BABI, BOTH)
     assert table["answer_in_trace"].to_list() == [stated]

@@ -1,8 +1,5 @@
 """Each step against its own question's gold."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,17 +14,12 @@ RIGHT = ("Mary went home.",)
 BOTH: frozenset[Step] = frozenset({"class", "facts"})
 
 
-def scored(
-    class_name: str | None,
-    facts: tuple[str, ...] | None,
-    steps: frozenset[Step] = BOTH,
-    **changes: Any,
-) -> dict[str, Any]:
+def scored(class_name, facts, steps=BOTH, **changes):
     reading = Reading("strict", Trace(class_name, facts), "home", ("home",))
     return score_trace(reading, {**QUESTION, **changes}, steps)
 
 
-def figures(quoted: Sequence[str] | None, gold: Sequence[int]) -> tuple[Any, ...]:
+def figures(quoted, gold):
     """Return predicted facts, unmatched, lenient, precision, recall, F1, exact."""
     found = score_facts(quoted, gold, CONTEXT)
     names = ("predicted", "unmatched", "lenient", "precision", "recall", "f1", "exact")
@@ -59,11 +51,11 @@ def figures(quoted: Sequence[str] | None, gold: Sequence[int]) -> tuple[Any, ...
         (None, [0], ([], 0, 0, 0.0, 0.0, 0.0, False)),
     ],
 )
-def test_facts_by_hand(quoted: list[str] | None, gold: list[int], expected: Any) -> None:
+def test_facts_by_hand(quoted, gold, expected):
     assert figures(quoted, gold) == expected
 
 
-def test_white_space_inside_a_fact_of_the_context_does_not_matter() -> None:
+def test_white_space_inside_a_fact_of_the_context_does_not_matter():
     found = score_facts(["Mary went home."], [0], ["Mary\twent\n home."])
     assert (found["facts_exact"], found["facts_lenient"]) == (True, 0)
 
@@ -73,7 +65,7 @@ TEXTS = st.lists(st.text(LETTERS, max_size=3), max_size=4)
 
 
 @given(TEXTS, TEXTS, st.sets(st.integers(0, 4)))
-def test_facts_as_sets_of_texts(quoted: list[str], others: list[str], chosen: set[int]) -> None:
+def test_facts_as_sets_of_texts(quoted, others, chosen):
     context = ["a", *others]
     gold = [index for index in chosen if index < len(context)]
     found = score_facts(quoted, gold, context)
@@ -95,9 +87,7 @@ def test_facts_as_sets_of_texts(quoted: list[str], others: list[str], chosen: se
         ("Single supporting fact", "single supporting-fact", False),
     ],
 )
-def test_the_class_is_compared_ignoring_case_and_punctuation(
-    named: str | None, gold: str, right: bool
-) -> None:
+def test_the_class_is_compared_ignoring_case_and_punctuation(named, gold, right):
     found = scored(named, None, frozenset({"class"}), question_class=gold)
     assert (found["class_predicted"], found["class_correct"]) == (named, right)
 
@@ -112,20 +102,18 @@ def test_the_class_is_compared_ignoring_case_and_punctuation(
         ("where", None, False),
     ],
 )
-def test_a_trace_is_right_if_every_taught_step_is(
-    class_name: str | None, facts: tuple[str, ...] | None, right: bool
-) -> None:
+def test_a_trace_is_right_if_every_taught_step_is(class_name, facts, right):
     assert scored(class_name, facts)["trace_correct"] is right
 
 
-def test_a_trace_without_an_answer_is_wrong_though_its_steps_are_right() -> None:
+def test_a_trace_without_an_answer_is_wrong_though_its_steps_are_right():
     reading = Reading("failed", Trace("where", RIGHT), None, ())
     found = score_trace(reading, QUESTION, BOTH)
     assert (found["class_correct"], found["facts_exact"]) == (True, True)
     assert found["trace_correct"] is False
 
 
-def test_steps_that_are_not_taught_have_no_verdict() -> None:
+def test_steps_that_are_not_taught_have_no_verdict():
     assert scored("where", RIGHT, frozenset()) == {}
     facts_only = scored("who", RIGHT, frozenset({"facts"}))
     assert not {"class_predicted", "class_correct"} & facts_only.keys()
