@@ -12,13 +12,9 @@ ONE = np.array([[1, 1, 1, 0]], dtype=float)
 
 
 def test_one_seed_has_an_interval_over_questions():
-    low, high = wilson_interval(3, 4)
-    assert estimate(ONE, "k") == {
-        "mean": 0.75,
-        "low": low,
-        "high": high,
-        "interval": "Wilson over 4 questions",
-    }
+    found = estimate(ONE, "k")
+    assert (found["mean"], found["interval"]) == (0.75, "Wilson over 4 questions")
+    assert (found["low"], found["high"]) == wilson_interval(3, 4)
 
 
 def test_several_seeds_have_an_interval_over_seeds():
@@ -44,15 +40,10 @@ def test_what_is_no_verdict_is_resampled():
 def test_the_association_of_one_seed_by_hand():
     trace = np.array([[1] * 8 + [0] * 12], dtype=float)
     answer = np.array([[1] * 6 + [0] * 2 + [1] * 3 + [0] * 9], dtype=float)
-    found = pooled_association(
-        RegimeScores((7,), {"answer": answer, "trace": trace}), np.array(["c"] * 20)
-    )
-    assert [found[key] for key in ("right_right", "right_wrong", "wrong_right", "wrong_wrong")] == [
-        6,
-        2,
-        3,
-        9,
-    ]
+    scores = RegimeScores((7,), {"answer": answer, "trace": trace})
+    found = pooled_association(scores, np.array(["c"] * 20))
+    names = ("right_right", "right_wrong", "wrong_right", "wrong_wrong")
+    assert [found[name] for name in names] == [6, 2, 3, 9]
     assert found["both_right"]["value"] == 0.3
     assert found["p_answer_if_right"]["value"] == 0.75
     assert found["p_answer_if_wrong"]["value"] == 0.25
@@ -87,6 +78,5 @@ def test_traces_that_are_all_wrong_have_no_association():
 def test_figures_of_a_regime_without_steps_have_no_association():
     found = regime_figures(RegimeScores((0,), {"answer": ONE}), np.array(["a", "a", "b", "b"]), "k")
     assert set(found) == {"seeds", "n", "answer", "by_class"}
-    assert found["by_class"]["a"]["mean"] == 1
-    assert found["by_class"]["b"]["mean"] == 0.5
-    assert found["by_class"]["b"]["n"] == 2
+    by_class = {name: (part["n"], part["mean"]) for name, part in found["by_class"].items()}
+    assert by_class == {"a": (2, 1), "b": (2, 0.5)}

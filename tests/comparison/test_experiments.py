@@ -12,7 +12,6 @@ from tracekd.comparison.experiments import (
     queue_states,
     regime_names,
 )
-from tracekd.comparison.locks import DosedRegime
 from tracekd.errors import TracekdError
 
 TABLE = scores([True, False])
@@ -40,19 +39,13 @@ def found(repository, *, all_commits=False):
     ]
 
 
-def test_experiments_and_the_run_of_the_current_commit_are_found_newest_first(repository):
-    assert found(repository) == [("commit", "correct", 9), ("calm-newt", "none", 0)]
+def test_experiments_and_runs_of_commits_are_found_newest_first(repository):
+    newest = [("commit", "correct", 9), ("calm-newt", "none", 0)]
+    assert found(repository) == newest
+    assert found(repository, all_commits=True) == [*newest, ("commit", "correct", 8)]
     assert collect(repository.path).rejected == {
         "half-done": "dvc.lock has no data/scores.parquet: the analyze stage was not run"
     }
-
-
-def test_runs_of_earlier_commits_are_found_on_request(repository):
-    assert found(repository, all_commits=True) == [
-        ("commit", "correct", 9),
-        ("calm-newt", "none", 0),
-        ("commit", "correct", 8),
-    ]
 
 
 def test_an_uncommitted_run_is_found_once(repository):
@@ -85,38 +78,48 @@ def test_the_cache_is_where_the_configuration_puts_it(tmp_path):
 def test_the_queue_is_counted_by_state(tmp_path, monkeypatch):
     assert queue_states(tmp_path) == {}
     (tmp_path / ".dvc/tmp/exps/celery").mkdir(parents=True)
-    status = """Task     Name       Created    Status
-1a2b3c4  calm-newt  05:02 PM   Failed
-2b3c4d5             05:03 PM   Queued
-3c4d5e6             05:03 PM   Queued
-4d5e6f7             05:01 PM   Success
-
-Worker status: 0 active, 0 idle
-"""
+    rows = ["1a2b3c4  calm-newt  05:02 PM   Failed", *["2b3c4d5             05:03 PM   Queued"] * 2]
+    status = "\n".join(
+        ["Task     Name       Created    Status", *rows, "", "Worker status: 0 active"]
+    )
     monkeypatch.setattr(experiments, "_dvc", lambda *_: type("Done", (), {"stdout": status}))
     assert queue_states(tmp_path) == {"queued": 2, "failed": 1}
 
 
-def test_filters_choose_and_name_what_there_is():
-    ones = [
-        experiment("a", trace_mode="none"),
-        experiment("b", trace_mode="mixed", corruption=0.2),
-        experiment("c", trace_mode="mixed", corruption=0.8),
-    ]
-    assert ones[1].run.regime == DosedRegime("mixed", 0.2)
-    assert ones[0].run.regime == DosedRegime("none")
-    assert [one.name for one in choose(ones, regimes=["mixed"])] == ["b", "c"]
-    assert [one.name for one in choose(ones, regimes=["mixed 0.2"])] == ["b"]
-    assert choose(ones, models=["small"], datasets=["worlds"]) == ones
-    with pytest.raises(TracekdError, match=r"--model: no experiment has 'large'; .*small"):
-        choose(ones, models=["large"])
-    with pytest.raises(TracekdError, match=r"--regime: .*'nonee'; did you mean none"):
-        choose(ones, regimes=["mixed", "nonee"])
-    ones.append(experiment("d", trace_mode="none", dataset="others"))
-    with pytest.raises(TracekdError, match="no experiment matches"):
-        choose(ones, datasets=["others"], regimes=["mixed"])
-    assert regime_names(ones) == {"none", "mixed", "mixed 0.2", "mixed 0.8"}
+MADE = [
+    experiment("a", trace_mode="none"),
+    experiment("b", trace_mode="mixed", corruption=0.2),
+    experiment("c", trace_mode="mixed", corruption=0.8),
+    experiment("d", trace_mode="none", dataset="others"),
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        ({"regimes": ["mixed"]}, "bc"),
+        ({"regimes": ["mixed 0.2"]}, "b"),
+        ({"models": ["small"], "datasets": ["worlds"]}, "abc"),
+    ],
+)
+def test_filters_choose_experiments(wanted, names):
+    assert "".join(one.name for one in choose(MADE, **wanted)) == names
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fault"),
+    [
+        ({"models": ["large"]}, r"--model: no experiment has 'large'; .*small"),
+        ({"regimes": ["mixed", "nonee"]}, r"--regime: .*'nonee'; did you mean none"),
+        ({"datasets": ["others"], "regimes": ["mixed"]}, "no experiment matches"),
+    ],
+)
+def test_a_filter_that_leaves_nothing_is_an_error(wanted, fault):
+    with pytest.raises(TracekdError, match=fault):
+        choose(MADE, **wanted)
+
+
+def test_a_baseline_must_be_a_regime_that_was_run():
+    assert regime_names(MADE) == {"none", "mixed", "mixed 0.2", "mixed 0.8"}
     with pytest.raises(TracekdError, match=r"--baseline: .*'correct'"):
-        check_names("--baseline", ["correct"], regime_names(ones))
-    with pytest.raises(TracekdError, match="dvc exp run --queue"):
-        choose([])
+        check_names("--baseline", ["correct"], regime_names(MADE))

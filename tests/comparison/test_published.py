@@ -37,9 +37,7 @@ def test_a_class_is_compared_with_an_interval():
     assert ours["difference_low"] < -0.224 < ours["difference_high"] < 0
     assert ours["differs"]
     assert "differs" not in found["mix"]["ours"]["llama on cotemp"]
-
-
-def test_a_dataset_without_classes_is_compared_as_a_whole():
+    # A dataset without classes is compared as a whole.
     found = published.beside(results(0.95, 100))["accuracy"]["babi, Llama-3.2-1B-Instruct, correct"]
     assert not found["all"]["ours"]["llama on babi"]["differs"]
 
