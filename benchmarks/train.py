@@ -58,6 +58,13 @@ def main(
     print(json.dumps({"benchmark": "train", **card}))
 
 
+def processor() -> str:
+    """Return the processor's name, as Linux knows it."""
+    info = Path("/proc/cpuinfo")
+    text = info.read_text() if info.exists() else ""
+    return text.partition("model name\t: ")[2].partition("\n")[0] or platform.processor()
+
+
 class Job:
     """What all contestants train on, and how."""
 
@@ -131,29 +138,16 @@ def ours(job: Job, *, compiled: bool) -> Round:
 
 
 def compare_losses(job: Job) -> Round:
-    """Return how far our losses in fp32 are from those of a plain loop over all logits."""
-    import torch
-
-    from tracekd.models.devices import Device
-
-    job.device = Device(job.device.device, torch.float32)
-    found, expected = ours(job, compiled=False)["losses"], plain_losses(job)
-    gaps = [abs(one - other) for one, other in zip(found, expected, strict=True)]
-    print(
-        f"{len(gaps)} losses; largest difference {max(gaps):.6f}, mean {statistics.mean(gaps):.6f}"
-    )
-    return {"largest_difference": max(gaps), "ours": found, "reference": expected}
-
-
-def plain_losses(job: Job) -> list[float]:
-    """Train by a loop that does nothing but what the mathematics says."""
+    """Return our losses in fp32, and those of a loop that does only what the mathematics says."""
     import torch
     from torch.nn.functional import cross_entropy
     from transformers import get_cosine_schedule_with_warmup
 
+    from tracekd.models.devices import Device
     from tracekd.training.collation import collate, epoch_order
 
-    student, losses = job.student().train(), []
+    job.device = Device(job.device.device, torch.float32)
+    found, student, losses = ours(job, compiled=False)["losses"], job.student().train(), []
     trained = [weight for weight in student.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(trained, job.params.learning_rate, weight_decay=0.0)
     warmup = math.ceil(job.params.warmup * job.steps)
@@ -169,15 +163,9 @@ def plain_losses(job: Job) -> list[float]:
         schedule.step()
         optimizer.zero_grad()
         losses.append(float(loss))
-    return losses
-
-
-def processor() -> str:
-    """Return the processor's name."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    gaps = [abs(one - other) for one, other in zip(found, losses, strict=True)]
+    print(f"{len(gaps)} losses differ by at most {max(gaps):.6f}, mean {statistics.mean(gaps):.6f}")
+    return {"largest_difference": max(gaps), "ours": found, "reference": losses}
 
 
 def trl(job: Job, *, padding_free: bool, autocast: bool) -> Round:

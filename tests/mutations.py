@@ -101,8 +101,8 @@ FAULTS = (
     Fault(
         "gradients of the trial pass reach the first step",
         "training/loop.py",
-        "    backward(passes(longest, lengths, limit)[0])\n    optimizer.zero_grad()\n",
-        "    backward(passes(longest, lengths, limit)[0])\n",
+        "        backward(passes(longest, lengths, limit)[0])\n        optimizer.zero_grad()\n",
+        "        backward(passes(longest, lengths, limit)[0])\n",
         ("training/test_resume.py",),
     ),
     Fault(

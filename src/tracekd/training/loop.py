@@ -66,6 +66,7 @@ def fit(
         TracekdError: if a loss or gradient is not finite, naming the step and the batch's ids.
     """
     from accelerate import Accelerator
+    from peft.helpers import disable_input_dtype_casting
     from transformers import get_cosine_schedule_with_warmup
 
     kind = device.device.type
@@ -106,18 +107,19 @@ def fit(
         state["validations"].append(losses)
         return {f"validation/{name}": value for name, value in losses.items()}
 
-    # A trial of the largest pass: too little memory shows at once, and layers are compiled for the
-    # same shape in every run.
-    longest = sorted(range(len(training)), key=lambda row: -lengths[row])[: params.batch_size]
-    backward(passes(longest, lengths, limit)[0])
-    optimizer.zero_grad()
-    if not resumed:
-        accelerator.log(validated(), step=0)
     saved_at, interval = time.monotonic(), checkpoints.checkpoint_seconds()
+    longest = sorted(range(len(training)), key=lambda row: -lengths[row])[: params.batch_size]
     with (
+        disable_input_dtype_casting(model),  # autocast does that; PEFT would convert to fp32 first
         StopRequest().listening() as stop,
         progress_bar(steps, "training", "step", state["step"]) as bar,
     ):
+        # A trial of the largest pass: too little memory shows at once, and layers are compiled for
+        # the same shape in every run.
+        backward(passes(longest, lengths, limit)[0])
+        optimizer.zero_grad()
+        if not resumed:
+            accelerator.log(validated(), step=0)
         batches = _batches(lengths, params.batch_size, seed)
         remaining = itertools.islice(batches, state["step"], steps)
         for step, rows in enumerate(remaining, state["step"] + 1):
