@@ -190,13 +190,6 @@ FAULTS = (
         ("probes/test_engine.py",),
     ),
     Fault(
-        "of a table's chunks only the first is digested",
-        "tables.py",
-        "for found in each(of_chunk, range(0, end, _CHUNK)):",
-        "for found in each(of_chunk, range(0, min(end, _CHUNK), _CHUNK)):",
-        ("test_tables.py",),
-    ),
-    Fault(
         "generation continues after the end of turn",
         "generation/backends/__init__.py",
         "ids = {encoder.end_of_turn, encoder.tokenizer.eos_token_id, *others}",

@@ -24,7 +24,7 @@ SOURCES = {
 #: The environment variables that the source reads or sets; none holds a secret.
 ENVIRONMENT = {
     *("DVC_ROOT", "TRACEKD_CACHE", "TRACEKD_CHECKPOINT_SECONDS", "XDG_CACHE_HOME"),
-    *("HF_HUB_OFFLINE", "TORCHINDUCTOR_CACHE_DIR"),
+    *("HF_HUB_OFFLINE", "TORCHINDUCTOR_CACHE_DIR", "CXX"),
 }
 #: Modules that import others by a name from a settings file, which `config` has checked.
 IMPORT_BY_NAME = {
@@ -37,9 +37,9 @@ IMPORT_BY_NAME = {
 def test_code_of_a_model_repository_never_runs_and_weights_are_safetensors() -> None:
     for name, source in SOURCES.items():
         assert "trust_remote_code" not in source, name
-        loads = re.findall(r"Model\w*\.from_pretrained\((?:[^()]|\([^()]*\))*\)", source)
-        for call in loads:
-            assert "Peft" in call or "use_safetensors=True" in call, f"{name}: {call}"
+        # An adapter is loaded by PEFT from a folder that the train stage wrote, as safetensors.
+        for call in re.findall(r"(?<!Peft)Model\w*\.from_pretrained\([^)]*\)[^)]*\)", source):
+            assert "use_safetensors=True" in call, f"{name}: {call}"
 
 
 def test_modules_are_imported_by_name_only_where_config_has_checked_the_name() -> None:

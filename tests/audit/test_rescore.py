@@ -205,7 +205,10 @@ def test_the_command_writes_where_questions_and_gold_facts_came_from(write, tmp_
         ({"query_type": "where", "prediction": "x"}, "missing fields: question, passage, gold"),
         (babi_record(passage="Mary went home."), "passage is not a list in Python's notation"),
         (babi_record(passage="[1]"), "passage contains something that is not a string"),
-        (babi_record(answer_passage="['Ann left.']"), "answer_passage: 'Ann left.' is not in passage"),
+        (
+            babi_record(answer_passage="['Ann left.']"),
+            "answer_passage: 'Ann left.' is not in passage",
+        ),
     ],
 )
 def test_a_faulty_record_is_reported_with_file_line_and_field(write, row, fault):
