@@ -3,6 +3,7 @@
 A byte order mark at the start of a file is skipped.
 """
 
+import glob
 import gzip
 import json
 import zlib
@@ -10,8 +11,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
-
-import polars as pl
 
 from tracekd.datasets import json_columns
 from tracekd.errors import TracekdError
@@ -119,17 +118,18 @@ def parquet_records(path: Path, chosen: Collection[int] | None = None) -> Iterat
     Raises:
         TracekdError: if it is damaged.
     """
+    import datasets
+
     number = 0
     try:
-        rows = pl.scan_parquet(path)
-        size = rows.select(pl.len()).collect().item()
-        for start in range(0, size, _ROWS):
-            for number, row in enumerate(
-                rows.slice(start, _ROWS).collect().iter_rows(named=True), start
-            ):
-                if chosen is None or number in chosen:
-                    yield f"{path.name}:row {number + 1}", row
-    except pl.exceptions.PolarsError as error:
+        rows = datasets.load_dataset(
+            "parquet", data_files=glob.escape(str(path)), split="train", streaming=True
+        )
+        batches = rows.with_format("arrow").iter(batch_size=_ROWS)
+        for number, row in enumerate(row for batch in batches for row in batch.to_pylist()):
+            if chosen is None or number in chosen:
+                yield f"{path.name}:row {number + 1}", row
+    except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:
         cause = " ".join(str(error).split())[:200]
         raise TracekdError(
             f"{path}: not a parquet file after row {number} ({cause}): {_AGAIN}"
