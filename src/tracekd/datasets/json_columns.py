@@ -3,7 +3,7 @@ r"""One JSON object of columns, `{"query": {"0": …, "1": …}, "answers": {"0"
 This is how MS MARCO v2.1 is published: gigabytes on one line. Each column is read at its own
 position of the file, all in step, so that few records are in memory at a time. A column is found by
 its first key, and a block of its values ends where the next block's first key begins: inside a JSON
-string quotes are escaped, so that `"50":` is never a part of one.
+string quotes are escaped, so that `"20":` is never a part of one.
 """
 
 import json
@@ -21,11 +21,10 @@ OPENING = re.compile(rb'\s*\{\s*"[^"\\]*"\s*:\s*\{\s*("[^"\\]*")\s*:')
 _FIRST_NAME = re.compile(rb'^(?:\xef\xbb\xbf)?\s*\{\s*"([^"\\]*)"\s*:\s*$')
 _NEXT_NAME = re.compile(rb'\}\s*,\s*"([^"\\]*)"\s*:\s*$')
 _END = re.compile(rb"\}\s*\}\s*$")
-#: Bytes that are read at a time; bytes that hold a column's name; the longest value.
+#: Bytes that are read at a time; bytes that hold a column's name; the longest block.
 _PIECE, _NAME, _LONGEST = 1 << 22, 200, 1 << 26
-
-#: Records that are parsed together.
-_BLOCK = 50
+#: Records that are parsed together; their text fits the processor's cache.
+_BLOCK = 20
 
 _Column = tuple[str, int, int]
 
