@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from training_runs import encoded, trained_weights
 
@@ -10,6 +12,8 @@ def tools(monkeypatch, tmp_path):
     """A compiler and the headers, as `will_compile` looks for them."""
     (tmp_path / "Python.h").touch()
     monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
     monkeypatch.setattr(compiling.shutil, "which", lambda name: name)
     monkeypatch.setattr(compiling.sysconfig, "get_path", lambda _: str(tmp_path))
     return tmp_path
@@ -18,6 +22,15 @@ def tools(monkeypatch, tmp_path):
 def test_auto_compiles_long_runs_only(tools):
     assert [will_compile("auto", tokens) for tokens in (40_000, 10**6)] == [False, True]
     assert [will_compile("never", 10**9), will_compile("always", 1)] == [False, True]
+
+
+def test_compiled_code_is_kept_in_the_users_cache_or_where_the_user_says(tools, monkeypatch):
+    monkeypatch.setenv("TRACEKD_CACHE", "/cache")
+    will_compile("always", 1)
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/cache/compiled"
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/elsewhere")
+    will_compile("always", 1)
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "/elsewhere"
 
 
 def test_without_a_compiler_or_headers_training_is_eager_and_says_so(tools, monkeypatch, capsys):

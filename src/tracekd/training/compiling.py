@@ -20,6 +20,9 @@ _WORTH_TOKENS = 150_000
 def will_compile(setting: Literal["auto", "always", "never"], tokens: int) -> bool:
     """Return whether to compile, a function of the settings and of what this machine has installed.
 
+    Call it before a model is loaded, which is when torch chooses where to keep what it compiles:
+    here, in the user's cache folder, for later runs.
+
     Args:
         setting: `train.compile`.
         tokens: those of all training examples, times the epochs.
@@ -32,15 +35,12 @@ def will_compile(setting: Literal["auto", "always", "never"], tokens: int) -> bo
             "compilation, which is slower",
             file=sys.stderr,
         )
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
     return wanted and not lacking
 
 
 def compile_layers(base: "PreTrainedModel") -> None:
-    """Compile each decoder layer when it is first called, for any batch size and width.
-
-    What has been compiled is kept in the user's cache folder, for later runs.
-    """
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
+    """Compile each decoder layer when it is first called, for any batch size and width."""
     for layer in decoder_layers(base):
         layer.compile(dynamic=True)
 
