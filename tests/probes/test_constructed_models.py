@@ -6,7 +6,9 @@ from types import SimpleNamespace
 
 import polars as pl
 import pytest
+import tables
 import torch
+from tables import prediction, predictions, question
 from transformers import LlamaConfig
 
 from tracekd import records
@@ -21,14 +23,7 @@ from tracekd.traces.examples import build
 from tracekd.traces.grammar import Grammar
 
 ROOT = Path(__file__).resolve().parents[2]
-SPEC = DatasetSpec(
-    name="t",
-    reader="babi",
-    answer_metric="exact_match",
-    answers="all",
-    class_sentence="The category of the question is: {class}.",
-    facts={"paper": "annotated"},
-)
+SPEC = DatasetSpec(name="t", reader="babi")
 PROMPT = PromptParams(system="", template="{context}\nQuestion: {question}")
 PLACES = ("kitchen", "garden", "hallway", "office", "bathroom", "bedroom", "school")
 PEOPLE = ("Mary", "John", "Sandra")
@@ -96,22 +91,12 @@ def questions():
     for number in range(12):
         places = [PLACES[(number + step) % len(PLACES)] for step in range(3)]
         right = number % 3
-        rows.append(
-            {
-                "id": f"t/test/{number}",
-                "question": f"Where is {PEOPLE[right]}?",
-                "context": [
-                    f"{who} went to the {place}." for who, place in zip(PEOPLE, places, strict=True)
-                ],
-                "answers": [places[right]],
-                "question_class": "where" if number % 2 else "counting",
-                "subtype": None,
-                "gold_facts": [right],
-                "source": "file:1",
-                "answer_in_facts": True,
-            }
-        )
-    return pl.DataFrame(rows, schema=records.DECOMPOSED)
+        context = [f"{who} went to the {to}." for who, to in zip(PEOPLE, places, strict=True)]
+        told = {"context": context, "answers": [places[right]], "gold_facts": [right]}
+        asked = f"Where is {PEOPLE[right]}?"
+        named = "where" if number % 2 else "counting"
+        rows.append(question(f"t/test/{number}", question=asked, question_class=named, **told))
+    return tables.questions(*rows)
 
 
 @pytest.fixture(scope="module")
@@ -136,10 +121,8 @@ def metrics_of(encoder, tmp_path):
         with PartialResults(tmp_path / "probes") as partial:
             made = ask_plans(engine, encoder, rows, plans, (20, 4096), partial)
         probes = records.check(pl.DataFrame(made, schema=records.PROBES), records.PROBES, "probes")
-        counts = {"finish_reason": "stop", "prompt_tokens": 9, "completion_tokens": 9}
-        predicted = [{"id": row["id"], "text": row["text"], **counts} for row in rows]
-        predictions = pl.DataFrame(predicted, schema=records.PREDICTIONS)
-        section, reasons = report(probes, predictions, table, SPEC)
+        predicted = predictions(*(prediction(row["id"], row["text"]) for row in rows))
+        section, reasons = report(probes, predicted, table, SPEC)
         return section["probes"], reasons
 
     return metrics_of
@@ -150,11 +133,9 @@ def test_a_model_that_ignores_its_trace_has_effects_of_zero(trace_mode, metrics_
     found, _ = metrics_of(from_prompt, trace_mode)
     for probe in found["by_probe"].values():
         assert probe["accuracy"] in (1, None)
+    names = ("answer_changes", "accuracy_change", "gold_logprob_change")
     for effect in found["effects"].values():
-        changes = [
-            effect[name] for name in ("answer_changes", "accuracy_change", "gold_logprob_change")
-        ]
-        assert changes == ([0, 0, 0] if effect["n"] else [None] * 3)
+        assert [effect[name] for name in names] == ([0, 0, 0] if effect["n"] else [None] * 3)
     assert found["effects"]["gold_to_incorrect"]["n"] == 12
     assert (found["follows_wrong_facts"]["n"], found["follows_wrong_facts"]["share"]) == (12, 0)
     assert (found["early_answering"]["n"], found["early_answering"]["area"]) == (12, 0)
@@ -163,22 +144,11 @@ def test_a_model_that_ignores_its_trace_has_effects_of_zero(trace_mode, metrics_
 def test_a_model_that_copies_its_trace_has_effects_of_one(metrics_of):
     found, notes = metrics_of(from_trace, "correct")
     accuracy = {name: probe["accuracy"] for name, probe in found["by_probe"].items()}
-    assert accuracy == {
-        "own": 1,
-        "gold": 1,
-        "incorrect": 0,
-        "shuffled": pytest.approx(accuracy["shuffled"]),
-        "empty": 0,
-        "own_cut_0": 0,
-        "own_cut_25": 0,
-        "own_cut_50": 0,
-        "own_cut_75": 0,
-        "filler": 0,
-        "corrected_class": None,
-        "corrected_facts": None,
-        "corrupted_class": 1,
-        "corrupted_facts": 0,
-    }
+    del accuracy["shuffled"]
+    cuts = dict.fromkeys((f"own_cut_{percent}" for percent in (0, 25, 50, 75)), 0)
+    given = {"own": 1, "gold": 1, "incorrect": 0, "empty": 0, "filler": 0, **cuts}
+    corrected = {"corrected_class": None, "corrected_facts": None}
+    assert accuracy == {**given, **corrected, "corrupted_class": 1, "corrupted_facts": 0}
     effect = found["effects"]["gold_to_incorrect"]
     assert (effect["answer_changes"], effect["accuracy_change"]) == (1, -1)
     assert effect["gold_logprob_change"] < -15
@@ -188,9 +158,7 @@ def test_a_model_that_copies_its_trace_has_effects_of_one(metrics_of):
     follows = found["follows_wrong_facts"]
     assert (follows["share"], follows["without_them"]) == (1, 0)
     assert found["early_answering"]["area"] == 1
-    for group in found["by_class"].values():
-        assert group["n"] == 6
-        assert group["effects"]["gold_to_incorrect"]["answer_changes"] == 1
+    assert [group["n"] for group in found["by_class"].values()] == [6, 6]
     path = "probes.by_probe.corrected_class"
     assert notes[f"{path}.accuracy"] == "the probe was run on no question"
     assert notes[f"{path}.not_applicable"] == "12: the step is right already"

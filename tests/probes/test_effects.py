@@ -15,23 +15,17 @@ from tracekd.probes.verdicts import VERDICTS
 from tracekd.statistics.values import Undefined, settle
 
 CUTS = (0, 25, 50, 75)
+#: Wilson's interval.
+TWO_OF_THREE = pytest.approx((0.20766, 0.93851), abs=1e-5)
+
+
+def interval(found, name):
+    return found[f"{name}_low"], found[f"{name}_high"]
 
 
 def verdict(key, probe, answer="home", **changes):
-    row = {
-        "id": key,
-        "question_class": "where",
-        "probe": probe,
-        "applied": True,
-        "trace_tokens": 9,
-        "answer": answer,
-        "correct": answer == "home",
-        "gold_logprob": -1.0,
-        "from_wrong": None,
-        "repeats": None,
-        "note": None,
-    }
-    return row | changes
+    row = {"id": key, "question_class": "where", "probe": probe, "applied": True, "trace_tokens": 9}
+    return row | {"answer": answer, "correct": answer == "home", "gold_logprob": -1.0} | changes
 
 
 def not_run(key, probe, note):
@@ -43,28 +37,19 @@ def table(*rows):
 
 
 def test_an_effect_is_counted_on_questions_asked_with_both_traces():
-    found = effect(
-        table(
-            verdict("a", "gold"),
-            verdict("a", "incorrect", "garden", gold_logprob=-4.0),
-            verdict("b", "gold", gold_logprob=-2.0),
-            verdict("b", "incorrect", gold_logprob=-2.5),
-            verdict("c", "gold", "garden"),
-            verdict("c", "incorrect", "office"),
-            verdict("d", "gold"),
-            not_run("d", "incorrect", "too long"),
-        ),
-        "gold_to_incorrect",
-    )
+    rows = [
+        *(verdict("a", "gold"), verdict("a", "incorrect", "garden", gold_logprob=-4.0)),
+        *(verdict("b", "gold", gold_logprob=-2.0), verdict("b", "incorrect", gold_logprob=-2.5)),
+        *(verdict("c", "gold", "garden"), verdict("c", "incorrect", "office")),
+        *(verdict("d", "gold"), not_run("d", "incorrect", "too long")),
+    ]
+    found = effect(table(*rows), "gold_to_incorrect")
     assert found["n"] == 3
-    assert found["answer_changes"] == pytest.approx(2 / 3)
-    assert found["accuracy_change"] == pytest.approx(-1 / 3)
-    assert found["gold_logprob_change"] == pytest.approx(-3.5 / 3)
-    # Wilson's interval of 2 of 3.
-    assert found["answer_changes_low"] == pytest.approx(0.20766, abs=1e-5)
-    assert found["answer_changes_high"] == pytest.approx(0.93851, abs=1e-5)
-    assert found["accuracy_change_low"] == -1
-    assert found["accuracy_change_high"] == pytest.approx(0.70760, abs=1e-5)  # none of 3 got better
+    changes = ("answer_changes", "accuracy_change", "gold_logprob_change")
+    assert [found[name] for name in changes] == pytest.approx([2 / 3, -1 / 3, -3.5 / 3])
+    assert interval(found, "answer_changes") == TWO_OF_THREE
+    # None of 3 got better.
+    assert interval(found, "accuracy_change") == pytest.approx((-1, 0.70760), abs=1e-5)
 
 
 def test_an_effect_without_questions_is_undefined_with_its_reason():
@@ -101,9 +86,7 @@ def test_repeated_predictions_are_counted_given_the_own_trace():
         )
     )
     assert (found["n"], found["share"]) == (3, pytest.approx(2 / 3))
-    # Wilson's interval of 2 of 3.
-    assert found["share_low"] == pytest.approx(0.20766, abs=1e-5)
-    assert found["share_high"] == pytest.approx(0.93851, abs=1e-5)
+    assert interval(found, "share") == TWO_OF_THREE
     nothing, why = settle(own_repeats_prediction(table(verdict("a", "gold"))))
     assert (nothing["n"], nothing["share"]) == (0, None)
     assert why["share"] == "no question was run with the student's own trace"
@@ -139,16 +122,12 @@ def test_probes_that_were_not_run_are_counted_with_their_reasons():
 
 
 def test_effects_by_class_do_not_depend_on_the_order_of_the_rows():
-    rows = [
-        verdict(
-            f"{number}",
-            probe,
-            "home" if number % 3 else answer,
-            question_class="count" if number < 4 else "where",
-        )
-        for number in range(12)
-        for probe, answer in (("gold", "home"), ("incorrect", "garden"))
-    ]
+    rows = []
+    for number in range(12):
+        of_class = {"question_class": "count" if number < 4 else "where"}
+        rows.append(verdict(f"{number}", "gold", **of_class))
+        answer = "home" if number % 3 else "garden"
+        rows.append(verdict(f"{number}", "incorrect", answer, **of_class))
     found, _ = settle(effects_of_traces(table(*rows), CUTS))
     assert found == settle(effects_of_traces(table(*rows[::-1]), CUTS))[0]
     by_class = found["by_class"]

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,8 +37,6 @@ class Words:
         self.known = []
 
     def plain_ids(self, text):
-        import re
-
         words = re.findall(r"\S+|\s", text)
         self.known += [word for word in dict.fromkeys(words) if word not in self.known]
         return [self.known.index(word) for word in words]
@@ -63,10 +63,6 @@ def planned(text, gold=GOLD, **settings):
     return {probe.name: probe for probe in plan(gold, text, context(**settings), Words())}
 
 
-def test_every_probe_is_planned_in_the_order_of_their_names():
-    assert [probe.name for probe in plan(GOLD, "", context(), Words())] == list(PROBES)
-
-
 def test_given_traces_are_what_the_regimes_show_for_the_same_seed_and_question():
     found = planned("<answer>home</answer>")
     for name, regime in (("gold", "correct"), ("incorrect", "incorrect"), ("shuffled", "shuffled")):
@@ -77,19 +73,24 @@ def test_given_traces_are_what_the_regimes_show_for_the_same_seed_and_question()
     assert found["empty"].trace == EMPTY
 
 
-def test_a_student_without_trace_has_an_empty_one_and_nothing_to_fill_or_edit():
-    found = planned("<answer>home</answer>")
-    for name in ("own", *(f"own_cut_{percent}" for percent in CUTS)):
-        assert found[name].trace == ""
-    assert (found["filler"].trace, found["filler"].note) == (None, NO_TRACE)
-    for name in PROBES[-4:]:
-        assert (found[name].trace, found[name].note) == (None, NO_STEP)
-
-
-def test_a_text_without_answer_part_has_no_own_trace():
-    found = planned("<think>\nThe category")
-    for name in ("own", "own_cut_50", "filler", "corrected_class"):
-        assert (found[name].trace, found[name].note) == (None, NO_ANSWER_PART)
+@pytest.mark.parametrize(
+    ("text", "own", "filled", "edited"),
+    [
+        ("<answer>home</answer>", ("", None), (None, NO_TRACE), (None, NO_STEP)),
+        ("<think>\nThe category", *[(None, NO_ANSWER_PART)] * 3),
+        ("I think.<answer>home</answer>", ("I think.", None), None, (None, NOT_READABLE)),
+    ],
+    ids=["no trace", "no answer part", "not strict"],
+)
+def test_a_text_without_a_readable_trace_is_not_edited(text, own, filled, edited):
+    found = planned(text)
+    shown = {name: (probe.trace, probe.note) for name, probe in found.items()}
+    assert list(found) == list(PROBES)
+    assert shown["own"] == own
+    assert filled in (None, shown["filler"])
+    if filled:
+        assert {shown[f"own_cut_{percent}"] for percent in CUTS} == {own}
+    assert {shown[name] for name in PROBES[-4:]} == {edited}
     assert found["gold"].trace == RIGHT
 
 
@@ -102,8 +103,12 @@ def test_right_steps_are_corrupted_as_the_incorrect_regime_would_and_not_correct
     )
     assert found["corrupted_facts"].trace == GRAMMAR.render_trace(Trace("where", wrong.facts))
     for step in ("class", "facts"):
-        assert found[f"corrected_{step}"].note == RIGHT_ALREADY
-        assert found[f"corrected_{step}"].trace is None
+        probe = found[f"corrected_{step}"]
+        assert (probe.trace, probe.note) == (None, RIGHT_ALREADY)
+    # Facts in another order are right too.
+    own = GRAMMAR.render_trace(Trace("where", ("John left.", "Mary went home.")))
+    found = planned(own + "<answer>home</answer>", Gold("q/1", "where", GOLD.context, (0, 1)))
+    assert found["corrected_facts"].note == RIGHT_ALREADY
 
 
 def test_wrong_steps_are_corrected_one_at_a_time():
@@ -113,20 +118,6 @@ def test_wrong_steps_are_corrected_one_at_a_time():
     assert found["corrected_facts"].trace == own.replace("John left.", "Mary went home.")
     for step in ("class", "facts"):
         assert found[f"corrupted_{step}"].note == WRONG_ALREADY
-
-
-def test_facts_in_another_order_are_right():
-    gold = Gold("q/1", "where", GOLD.context, (0, 1))
-    own = GRAMMAR.render_trace(Trace("where", ("John left.", "Mary went home.")))
-    found = planned(own + "<answer>home</answer>", gold)
-    assert found["corrected_facts"].note == RIGHT_ALREADY
-
-
-def test_a_trace_that_is_not_strict_is_not_edited():
-    found = planned("I need to think.<answer>home</answer>")
-    assert found["own"].trace == "I need to think."
-    for name in PROBES[-4:]:
-        assert (found[name].trace, found[name].note) == (None, NOT_READABLE)
 
 
 def test_a_probe_that_the_data_do_not_allow_has_a_note():
@@ -142,14 +133,11 @@ def test_a_cut_keeps_the_tags_and_the_first_tokens_between_them():
     trace = "<think>\na b c d\n</think>\n"  # seven tokens between the tags, three of them spaces
     assert cut(trace, 0, words) == EMPTY
     assert cut("a b", 0, words) == cut("", 50, words) == ""
-    assert cut(trace, 25, words) == "<think>\na\n</think>\n"
-    assert cut(trace, 50, words) == "<think>\na b\n</think>\n"
-    assert cut(trace, 75, words) == "<think>\na b c\n</think>\n"
+    for percent, kept in ((25, "a"), (50, "a b"), (75, "a b c")):
+        assert cut(trace, percent, words) == f"<think>\n{kept}\n</think>\n"
     assert cut(trace, 100, words) == trace
     assert cut("a b c d", 50, words) == "a b"
-
-
-def test_a_cut_inside_a_character_leaves_the_character_out():
+    # Not half a character.
     assert cut("<think>\n\u00e9\u00e9\n</think>\n", 75, Bytes()) == "<think>\n\u00e9\n</think>\n"
 
 

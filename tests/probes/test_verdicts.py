@@ -10,19 +10,10 @@ from tracekd.probes.verdicts import judge_probes, report
 
 
 def probe(key, name, text, trace="", **changes):
-    row = {
-        "id": key,
-        "probe": name,
-        "trace": trace,
-        "text": text,
-        "finish_reason": "stop" if text else "not_applicable",
-        "trace_tokens": 3,
-        "completion_tokens": 2,
-        "gold_logprob": -1.0 if text else None,
-        "gold_tokens": 2,
-        "note": None if text else "why",
-    }
-    return row | changes
+    row = {"id": key, "probe": name, "trace": trace, "text": text, "finish_reason": "stop"}
+    row |= {"trace_tokens": 3, "completion_tokens": 2, "gold_logprob": -1.0, "gold_tokens": 2}
+    absent = {"finish_reason": "not_applicable", "gold_logprob": None, "note": "why"}
+    return row | ({} if text else absent) | changes
 
 
 def probes(*rows):
@@ -55,25 +46,17 @@ def test_each_answer_is_judged_unless_its_probe_was_not_run():
         probe("q/1", "own", ""),
     ]
     judged = judge_probes(probes(*rows), PREDICTED, ASKED, BABI)
-    assert judged["applied"].to_list() == [True, True, True, False]
-    assert judged["answer"].to_list() == ["home", "attic; barn", "", None]
-    assert judged["correct"].to_list() == [True, False, False, None]
-    assert judged["note"].to_list() == [None, None, None, "why"]
+    assert judged.select("applied", "answer", "correct", "note").rows() == [
+        (True, "home", True, None),
+        (True, "attic; barn", False, None),
+        (True, "", False, None),
+        (False, None, None, "why"),
+    ]
 
 
-@pytest.mark.parametrize(
-    ("answer", "follows"),
-    [
-        ("barn", True),
-        ("Barn", True),
-        ("attic", False),
-        ("bar", False),
-        ("barn; attic", False),
-        ("home", False),
-    ],
-)
-def test_an_answer_follows_the_wrong_facts_if_they_state_all_of_it(answer, follows):
-    assert from_wrong(answer, "John left the barn.") == [False, follows]
+@pytest.mark.parametrize("answer", ["barn", "Barn", "attic", "bar", "barn; attic", "home"])
+def test_an_answer_follows_the_wrong_facts_if_they_state_all_of_it(answer):
+    assert from_wrong(answer, "John left the barn.") == [False, answer in ("barn", "Barn")]
 
 
 def test_nothing_shows_following_if_wrong_facts_state_the_gold_answer_or_no_fact_does():
@@ -81,10 +64,6 @@ def test_nothing_shows_following_if_wrong_facts_state_the_gold_answer_or_no_fact
     counting = questions(question("q/1", answer_in_facts=False))
     assert from_wrong("barn", "John left the barn.", asked=counting) == [None, None]
     assert from_wrong("barn") == [None, None]
-
-
-def test_probes_that_are_off_add_nothing():
-    assert report(probes(), PREDICTED, ASKED, BABI) == ({}, {})
 
 
 @pytest.mark.parametrize(
