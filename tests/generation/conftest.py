@@ -5,23 +5,15 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from tracekd.models.encoding import ChatEncoder
 from tracekd.models.tiny import tiny_tokenizer
 
-SIZES = {
-    "vocab_size": 800,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "initializer_range": 0.5,  # less, and greedy answers repeat one token
-}
+SIZES = {"vocab_size": 800, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+SIZES |= {"num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": 0}
+SIZES["initializer_range"] = 0.5  # less, and greedy answers repeat one token
+WINDOW = {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1}
 #: Small models by what is special about their attention.
 KINDS = {
     "llama": ("llama", {}),
     "qwen3": ("qwen3", {"head_dim": 16}),
-    "sliding window": (
-        "qwen2",
-        {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1},
-    ),
+    "sliding window": ("qwen2", WINDOW),
     "soft cap": ("gemma2", {"head_dim": 16}),
     "sinks": ("gpt_oss", {"head_dim": 16, "num_local_experts": 2, "num_experts_per_tok": 1}),
     "state outside attention": ("lfm2", {"layer_types": ["conv", "full_attention"]}),
@@ -30,11 +22,8 @@ KINDS = {
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def one_thread(set_threads):
+    set_threads(1)
 
 
 @pytest.fixture
@@ -43,7 +32,7 @@ def tiny():
 
     def make(kind="llama", dtype=torch.float32):
         name, settings = KINDS[kind]
-        config = AutoConfig.for_model(name, **{**SIZES, "pad_token_id": 0, **settings})
+        config = AutoConfig.for_model(name, **{**SIZES, **settings})
         torch.manual_seed(1)
         return AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
 

@@ -17,6 +17,7 @@ from tracekd.progress import PartialResults, Stopped
 
 PARAMS = InferParams(backend="transformers", batch_size=4, max_new_tokens=12)
 SPEC = ModelSpec(name="tiny", path="nowhere", max_length=4096)
+OWN = PARAMS.model_copy(update={"backend": "own"})
 CPU = Device(torch.device("cpu"), torch.float32)
 
 
@@ -62,21 +63,17 @@ def test_predictions_come_in_the_order_of_the_rows(encoder, answers):
     backend = Scripted(lambda prompt: [*prompt[-3:], encoder.end_of_turn])
     for row, found in zip(rows(9), answers(backend, 9), strict=True):
         prompt = encoder.prompt_ids(row["system"], row["prompt"])
-        assert found["id"] == row["id"]
-        assert found["prompt_tokens"] == len(prompt)
+        assert (found["id"], found["prompt_tokens"]) == (row["id"], len(prompt))
         assert found["text"] == encoder.decode(prompt[-3:])
     assert backend.sizes == [4, 4, 1]
 
 
-def test_end_of_turn_stops_and_is_neither_counted_nor_shown(encoder, answers):
+def test_an_answer_ends_at_end_of_turn_which_is_not_shown_or_at_the_limit(encoder, answers):
     text = " a , b 's  .\n caf\u00e9 </think>"
     ids = encoder.plain_ids(text)
     (found,) = answers(Scripted([*ids, encoder.end_of_turn]), max_new_tokens=99)
     assert found["text"] == text
     assert (found["finish_reason"], found["completion_tokens"]) == ("stop", len(ids))
-
-
-def test_an_answer_without_end_is_cut_at_the_limit(answers):
     (found,) = answers(Scripted([5] * 99))
     assert (found["finish_reason"], found["completion_tokens"]) == ("length", 12)
 
@@ -86,24 +83,23 @@ def test_a_prompt_that_is_too_long_for_the_model_is_not_run(encoder, answers):
     backend = Scripted([5] * 99)
     found = answers(backend, 5, max_length=lengths[3])
     assert [one["finish_reason"] for one in found] == ["length"] * 3 + ["prompt_too_long"] * 2
-    assert (found[4]["text"], found[4]["prompt_tokens"], found[4]["completion_tokens"]) == (
-        *("", lengths[4]),
-        0,
-    )
+    last = found[4]
+    counts = (last["prompt_tokens"], last["completion_tokens"])
+    assert (last["text"], counts) == ("", (lengths[4], 0))
     assert found[0]["completion_tokens"] == min(12, lengths[3] - lengths[0])
     assert backend.sizes == [3]
 
 
-@pytest.mark.parametrize("own", [7, [7, 8], None])
-def test_answers_end_at_the_templates_end_of_turn_and_the_models_own_eos(encoder, tmp_path, own):
+@pytest.mark.parametrize("eos", [7, [7, 8], None])
+def test_answers_end_at_the_templates_end_of_turn_and_the_models_own_eos(encoder, tmp_path, eos):
     from transformers import GenerationConfig, LlamaConfig
 
-    others = own if isinstance(own, list) else [own] if own else []
+    others = eos if isinstance(eos, list) else [eos] if eos else []
     expected = {encoder.end_of_turn, encoder.tokenizer.eos_token_id, *others}
-    LlamaConfig(eos_token_id=own).save_pretrained(tmp_path)
+    LlamaConfig(eos_token_id=eos).save_pretrained(tmp_path)
     assert stop_ids(tmp_path, encoder) == expected
     LlamaConfig(eos_token_id=99).save_pretrained(tmp_path)
-    GenerationConfig(eos_token_id=own).save_pretrained(tmp_path)
+    GenerationConfig(eos_token_id=eos).save_pretrained(tmp_path)
     assert stop_ids(tmp_path, encoder) == expected
 
 
@@ -114,29 +110,31 @@ def project(monkeypatch, tmp_path, tiny, encoder):
     for name in ("student", "another"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "weights").write_text(name)
-    monkeypatch.setattr(run, "choose_device", lambda: CPU)
-    monkeypatch.setattr(run, "load_encoder", lambda _spec: encoder)
-    monkeypatch.setattr(run, "locate", lambda _spec: None)
-    monkeypatch.setattr(run, "stop_ids", lambda *_: frozenset({encoder.end_of_turn}))
+    stops = frozenset({encoder.end_of_turn})
+    made = {"choose_device": CPU, "load_encoder": encoder, "locate": None, "stop_ids": stops}
+    for name, value in made.items():
+        monkeypatch.setattr(run, name, lambda *_, value=value: value)
     monkeypatch.setattr(run, "load_student", lambda *_: tiny())
     return tmp_path
 
 
 @pytest.fixture
-def own_backend(monkeypatch):
-    """Put a module `own` among the backends; its `generate` can be replaced."""
+def own(monkeypatch):
+    """Put a module `own` among the backends; `interrupt` is called before each batch."""
     module = ModuleType("tracekd.generation.backends.own")
-    module.made, module.sizes = [], []
+    module.made, module.sizes, module.interrupt = [], [], lambda: None
 
     def generate(prompts, limits):
+        module.interrupt()
         module.sizes.append(len(prompts))
         return [[5] * limit for limit in limits]
 
     def make(student):
         module.made.append(student)
-        return SimpleNamespace(generate=lambda *given: module.generate(*given))
+        module.sizes.clear()
+        return SimpleNamespace(generate=generate)
 
-    module.generate, module.make = generate, make
+    module.make = make
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return module
 
@@ -151,73 +149,55 @@ def test_predictions_fit_their_schema_and_examples_change_nothing(project):
     assert predict(SPEC, PARAMS, rows(9), project / "student", examples)[0] == found
 
 
-def test_a_backend_of_your_own_is_a_module(project, own_backend):
-    own_backend.PACKAGES, own_backend.BATCHES = ("pytest",), 2
-    params = PARAMS.model_copy(update={"backend": "own"})
-    found, facts = predict(SPEC, params, rows(9), project / "student")
-    assert own_backend.sizes == [8, 1]
+def test_a_backend_of_your_own_is_a_module(project, own):
+    own.PACKAGES, own.BATCHES = ("pytest",), 2
+    found, facts = predict(SPEC, OWN, rows(9), project / "student")
+    assert own.sizes == [8, 1]
     assert found[0]["completion_tokens"] == 12
     assert facts["made_from"]["packages"]["pytest"] == pytest.__version__
-    (student,) = own_backend.made
+    (student,) = own.made
     assert (student.device, student.max_length) == (CPU, 4096)
     assert student.load(CPU).device.type == "cpu"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("swallowed", [False, True])
-def test_a_signal_stops_at_once_and_a_rerun_continues(
-    project, own_backend, capsys, number, swallowed
-):
-    params = PARAMS.model_copy(update={"backend": "own"})
-    expected = predict(SPEC, params, rows(14), project / "student")[0]
-    del own_backend.sizes[:]
-    finish = own_backend.generate
+def test_a_signal_stops_at_once_and_a_rerun_continues(project, own, capsys, number, swallowed):
+    expected = predict(SPEC, OWN, rows(14), project / "student")[0]
 
-    def stopped(prompts, limits):
-        if len(own_backend.sizes) == 2:
+    def stop():
+        if len(own.sizes) == 2:
             try:
                 os.kill(os.getpid(), number)
             except Stopped:
                 if not swallowed:  # as Python does in a finalizer
                     raise
-        return finish(prompts, limits)
 
-    own_backend.generate = stopped
+    whole, own.interrupt = own.interrupt, stop
     with pytest.raises(Stopped) as left:
-        predict(SPEC, params, rows(14), project / "student")
+        predict(SPEC, OWN, rows(14), project / "student")
     assert left.value.code == 128 + number
     kept = 2 + swallowed
     assert f"{number.name}: {kept} of 4 batches kept; run again" in capsys.readouterr().err
-    own_backend.generate = finish
-    assert predict(SPEC, params, rows(14), project / "student")[0] == expected
-    assert own_backend.sizes == [4, 4, 4, 2]
+    own.interrupt = whole
+    assert predict(SPEC, OWN, rows(14), project / "student")[0] == expected
+    assert own.sizes == [4, 4, 4, 2][kept:]
     assert list((project / ".checkpoints").iterdir()) == []
 
 
-def test_predictions_of_another_student_or_setting_are_not_resumed(project, own_backend):
-    params = PARAMS.model_copy(update={"backend": "own"})
-    finish = own_backend.generate
-
-    def killed(prompts, limits):
-        if own_backend.sizes:
-            raise KeyboardInterrupt
-        return finish(prompts, limits)
-
-    own_backend.generate = killed
-    with pytest.raises(KeyboardInterrupt):
-        predict(SPEC, params, rows(8), project / "student")
-    own_backend.generate = finish
+def test_predictions_of_another_student_or_setting_are_not_resumed(project, own):
+    whole, own.interrupt = own.interrupt, lambda: own.sizes and os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(Stopped):
+        predict(SPEC, OWN, rows(8), project / "student")
+    own.interrupt = whole
     changed = rows(8)
     changed[0]["prompt"] += "?"
-    for spec, settings, questions, student in (
-        (SPEC.model_copy(update={"max_length": 99}), params, rows(8), "student"),
-        (SPEC, params.model_copy(update={"max_new_tokens": 3}), rows(8), "student"),
-        (SPEC, params, changed, "student"),
-        (SPEC, params, rows(8), "another"),
+    for spec, settings, questions, student, sizes in (
+        (SPEC.model_copy(update={"max_length": 99}), OWN, rows(8), "student", [4, 4]),
+        (SPEC, OWN.model_copy(update={"max_new_tokens": 3}), rows(8), "student", [4, 4]),
+        (SPEC, OWN, changed, "student", [4, 4]),
+        (SPEC, OWN, rows(8), "another", [4, 4]),
+        (SPEC, OWN, rows(8), "student", [4]),
     ):
-        del own_backend.sizes[:]
         predict(spec, settings, questions, project / student)
-        assert own_backend.sizes == [4, 4]
-    del own_backend.sizes[:]
-    predict(SPEC, params, rows(8), project / "student")
-    assert own_backend.sizes == [4]
+        assert own.sizes == sizes

@@ -35,13 +35,9 @@ def test_auto_is_vllm_only_for_a_large_job_on_a_gpu_where_it_is_installed(monkey
 
 
 def test_answers_end_at_our_stop_tokens_only_and_are_greedy():
-    assert sampling_arguments(5, frozenset({7, 2})) == {
-        "temperature": 0.0,
-        "max_tokens": 5,
-        "stop_token_ids": [2, 7],
-        "ignore_eos": True,
-        "detokenize": False,
-    }
+    stops = {"stop_token_ids": [2, 7], "ignore_eos": True}
+    expected = {"temperature": 0.0, "max_tokens": 5, "detokenize": False, **stops}
+    assert sampling_arguments(5, frozenset({7, 2})) == expected
 
 
 @pytest.mark.gpu
@@ -54,9 +50,7 @@ def test_answers_are_those_of_transformers_except_for_near_ties(tiny):
         pytest.skip("no NVIDIA GPU")
     answers = []
     for backend in (transformers.make, make):
-        given = Student(
-            lambda where: tiny("qwen3", where.dtype).to(where.device),
-            *(device, None, frozenset({799}), 4096),
-        )
+        made = tiny("qwen3", device.dtype).to(device.device)
+        given = Student(lambda _, model=made: model, device, None, frozenset({799}), 4096)
         answers.append(backend(given).generate([[5, number] for number in range(16)], [8] * 16))
     assert sum(a == b for a, b in zip(*answers, strict=True)) >= 12
