@@ -23,15 +23,9 @@ FACTS = [
 SENTENCE = "The relation is: {class}."
 
 
-@pytest.fixture
-def cotemp():
-    return DatasetSpec(
-        name="cotemp",
-        reader="cotemp",
-        answer_metric="cotemp",
-        class_sentence=SENTENCE,
-        facts={"paper": "answer_string"},
-    )
+COTEMP = DatasetSpec(
+    name="cotemp", reader="cotemp", answer_metric="cotemp", class_sentence=SENTENCE
+)
 
 
 def record(number=0, **changes):
@@ -73,11 +67,11 @@ def write(tmp_path):
     return written
 
 
-def test_published_records_are_scored_against_their_own_question(write, cotemp):
+def test_published_records_are_scored_against_their_own_question(write, COTEMP):
     wrong = record(1, prediction="<think>The relation is: mix.</think> <answer>Yale</answer>")
     write("model/equal.jsonl", record(0), wrong)
     folder = write("model/during.jsonl", record(2)).parent
-    found = audit(read_sets([folder]), cotemp)["model"]
+    found = audit(read_sets([folder]), COTEMP)["model"]
     assert found["questions"]["scored"] == 3
     assert found["steps"] == ["class", "facts"]
     assert found["answer_read"] == "as released"
@@ -90,20 +84,20 @@ def test_published_records_are_scored_against_their_own_question(write, cotemp):
     assert "truncated" not in metrics["format"]
 
 
-def test_questions_on_which_the_grammar_reads_another_answer_are_named(write, cotemp):
+def test_questions_on_which_the_grammar_reads_another_answer_are_named(write, COTEMP):
     facts = ["Ann Lee holds the position of assistant professor in 1993."]
     text = "<answer>assistant professor</answer>"
     row = record(0, facts=facts, gold=["assistant professor"], prediction=text)
-    found = audit(read_sets([write("model/equal.jsonl", row)]), cotemp)["model"]
+    found = audit(read_sets([write("model/equal.jsonl", row)]), COTEMP)["model"]
     assert found["metrics"]["answer"]["accuracy"] == 0
     differs = found["answer_differs_by_the_grammar"]
     assert differs == {"count": 1, "names": ["equal.jsonl:1"]}
 
 
-def test_duplicate_and_missing_questions_are_counted_and_named(write, cotemp):
+def test_duplicate_and_missing_questions_are_counted_and_named(write, COTEMP):
     one = write("one/equal.jsonl", record(0), record(1), record(0, prediction="x"))
     two = write("two/equal.jsonl", record(1), record(2))
-    found = audit(read_sets([one, two]), cotemp)
+    found = audit(read_sets([one, two]), COTEMP)
     assert found["one"]["questions"] == {
         "scored": 2,
         "duplicated": {"count": 1, "names": ["equal.jsonl:3"]},
@@ -159,12 +153,12 @@ def test_plain_texts_are_matched_by_id(write):
     assert found["metrics"]["trace"]["accuracy"] == 1
 
 
-def test_a_given_trace_mode_decides_which_steps_are_scored(write, cotemp):
+def test_a_given_trace_mode_decides_which_steps_are_scored(write, COTEMP):
     sets = read_sets([write("model/equal.jsonl", record(0))])
-    assert audit(sets, cotemp, trace_mode="class_only")["model"]["steps"] == ["class"]
-    assert audit(sets, cotemp, trace_mode="none")["model"]["steps"] == []
+    assert audit(sets, COTEMP, trace_mode="class_only")["model"]["steps"] == ["class"]
+    assert audit(sets, COTEMP, trace_mode="none")["model"]["steps"] == []
     with pytest.raises(TracekdError, match="unknown regime"):
-        audit(sets, cotemp, trace_mode="corect")
+        audit(sets, COTEMP, trace_mode="corect")
 
 
 def test_options_that_do_not_fit_are_refused(write):

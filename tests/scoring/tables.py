@@ -26,14 +26,8 @@ def question(key: str, **changes: Any) -> dict[str, Any]:
 
 
 def prediction(key: str, text: str, **changes: Any) -> dict[str, Any]:
-    row = {
-        "id": key,
-        "text": text,
-        "finish_reason": "stop",
-        "prompt_tokens": 9,
-        "completion_tokens": 20,
-    }
-    return {**row, **changes}
+    counts = {"finish_reason": "stop", "prompt_tokens": 9, "completion_tokens": 20}
+    return {"id": key, "text": text, **counts, **changes}
 
 
 def questions(*rows: dict[str, Any]) -> pl.DataFrame:

@@ -8,25 +8,21 @@ from tracekd.scoring.answers import metric
 from tracekd.scoring.headline import headline
 from tracekd.scoring.metrics import report
 from tracekd.scoring.table import score
-from tracekd.scoring.traces import Step
 
-BOTH: frozenset[Step] = frozenset({"class", "facts"})
+BOTH = frozenset({"class", "facts"})
 RIGHT, WRONG = ["Mary went home."], ["Mary slept."]
 
 
 @pytest.fixture(scope="module")
 def scores():
-    texts = {
-        "a": completion("where", RIGHT, "home"),
-        "b": completion("where", RIGHT, "bed"),
-        "c": completion("where", WRONG, "home"),
-        "d": completion("who", RIGHT + WRONG, "bed"),
-    }
-    asked = questions(
-        *(question(key, question_class="where" if key != "d" else "what") for key in texts)
-    )
-    cut = {"d": {"finish_reason": "length", "completion_tokens": 40}}
-    rows = [prediction(key, text, **cut.get(key, {})) for key, text in texts.items()]
+    rows = [
+        prediction("a", completion("where", RIGHT, "home")),
+        prediction("b", completion("where", RIGHT, "bed")),
+        prediction("c", completion("where", WRONG, "home")),
+        prediction("d", completion("who", RIGHT + WRONG, "bed"), completion_tokens=40),
+    ]
+    rows[3]["finish_reason"] = "length"
+    asked = questions(*(question(key) for key in "abc"), question("d", question_class="what"))
     return score(asked, predictions(*rows), BABI, BOTH)
 
 
@@ -39,14 +35,9 @@ def test_figures_overall(measured):
     assert measured["n"] == 4
     assert measured["answer"] == {"accuracy": 0.5, "f1": 0.5, "precision": 0.5, "recall": 0.5}
     assert measured["class"] == {"accuracy": 0.75}
-    assert measured["facts"] == {
-        "exact": 0.5,
-        "precision": 0.625,
-        "recall": 0.75,
-        "f1": pytest.approx((1 + 1 + 0 + 2 / 3) / 4, abs=1e-6),
-        "lenient": 0,
-        "unmatched": 0,
-    }
+    f1 = pytest.approx((1 + 1 + 0 + 2 / 3) / 4, abs=1e-6)
+    overlap = {"precision": 0.625, "recall": 0.75, "f1": f1}
+    assert measured["facts"] == {"exact": 0.5, **overlap, "lenient": 0, "unmatched": 0}
     assert measured["trace"] == {"accuracy": 0.5}
     assert (measured["format"]["strict"], measured["format"]["truncated"]) == (1, 0.25)
     assert measured["cost"]["completion_tokens"] == 25
@@ -59,31 +50,29 @@ def test_an_undefined_number_is_null_with_its_reason(scores):
     assert undefined["by_class.what.link.trace.p_answer_if_right"] == "no trace step is right"
 
 
-def test_the_2x2_of_trace_and_answer(measured):
-    link = measured["link"]["trace"]
-    counts = [link[name] for name in ("right_right", "right_wrong", "wrong_right", "wrong_wrong")]
-    assert counts == [1, 1, 1, 1]
-    assert (link["p_answer_if_right"], link["p_answer_if_wrong"]) == (0.5, 0.5)
-    link = measured["link"]["class"]
-    counts = [link[name] for name in ("right_right", "right_wrong", "wrong_right", "wrong_wrong")]
-    assert counts == [2, 1, 0, 1]
+@pytest.mark.parametrize(
+    ("step", "counts", "shares"),
+    [("trace", [1, 1, 1, 1], (0.5, 0.5)), ("class", [2, 1, 0, 1], (0.666667, 0))],
+)
+def test_the_2x2_of_trace_and_answer(measured, step, counts, shares):
+    link = measured["link"][step]
+    names = ("right_right", "right_wrong", "wrong_right", "wrong_wrong")
+    assert [link[name] for name in names] == counts
+    assert (link["p_answer_if_right"], link["p_answer_if_wrong"]) == shares
 
 
 def test_association_overall_and_within_classes(measured):
     link = measured["link"]["class"]
     assert (link["risk_difference"], link["phi"]) == (0.666667, 0.57735)
     assert (link["p_value"], link["exact_test"]) == (1.0, 1)
-    assert link["within_classes"]["strata"] == 2
-    assert link["within_classes"]["informative_strata"] == 0
-    assert link["within_classes"]["p_value"] is None
+    within = link["within_classes"]
+    assert (within["strata"], within["informative_strata"], within["p_value"]) == (2, 0, None)
 
 
 def test_leakage_is_how_often_the_trace_states_the_answer(measured):
     leakage = measured["leakage"]
-    assert leakage["traces_with_facts"] == 4
-    assert leakage["states_answer"] == 0.75
-    assert leakage["right_answers_stated"] == 0.5
-    assert leakage["wrong_answers_stated"] == 1.0
+    names = ("traces_with_facts", "states_answer", "right_answers_stated", "wrong_answers_stated")
+    assert [leakage[name] for name in names] == [4, 0.75, 0.5, 1]
     assert leakage["with_leakage"]["right_right"] == 1
     assert leakage["without_leakage"]["wrong_right"] == 1
 
@@ -99,20 +88,13 @@ def test_every_figure_has_its_interval_under_the_same_key(measured):
 
 
 def test_classes_in_alphabetical_order(measured):
-    by_class = measured["by_class"]
-    assert {name: group["n"] for name, group in by_class.items()} == {"what": 1, "where": 3}
-    assert list(by_class) == ["what", "where"]
+    by_class = [(name, group["n"]) for name, group in measured["by_class"].items()]
+    assert by_class == [("what", 1), ("where", 3)]
 
 
-@pytest.mark.parametrize(
-    ("steps", "sections"),
-    [
-        (frozenset[Step](), set[str]()),
-        (frozenset[Step]({"class"}), {"class", "trace", "link", "association"}),
-        (frozenset[Step]({"facts"}), {"facts", "trace", "link", "association"}),
-    ],
-)
-def test_steps_that_are_not_taught_have_no_section(steps, sections):
+@pytest.mark.parametrize("steps", [set(), {"class"}, {"facts"}])
+def test_steps_that_are_not_taught_have_no_section(steps):
+    sections = steps | ({"trace", "link", "association"} if steps else set())
     predicted = predictions(prediction("a", completion("where", [], "home")))
     scores = score(questions(question("a")), predicted, BABI, steps)
     measured, _ = report(scores, "exact_match", steps)
@@ -129,22 +111,16 @@ def test_the_same_table_in_another_order_gives_the_same_metrics(scores, measured
 def test_metrics_json_shows_the_main_numbers(measured):
     by_probe = {name: {"accuracy": 0.5} for name in ("own", "gold", "incorrect", "empty")}
     main = headline({**measured, "probes": {"by_probe": by_probe}}, "exact_match")
+    shares = {"p_answer_if_right": 0.5, "p_answer_if_wrong": 0.5, "difference": 0.0}
+    ends = {end: measured["link"]["trace"][f"risk_difference_{end}"] for end in ("low", "high")}
+    within = {"within_classes": -0.5, "within_low": None, "within_high": None}
     assert main == {
         "n": 4,
         "answer": {"accuracy": 0.5, "low": 0.150039, "high": 0.849961, "f1": 0.5},
         "class": {"accuracy": 0.75},
         "facts": {"exact": 0.5, "f1": 0.666667},
         "trace": {"accuracy": 0.5, "states_answer": 0.75},
-        "association": {
-            "p_answer_if_right": 0.5,
-            "p_answer_if_wrong": 0.5,
-            "difference": 0.0,
-            "low": measured["link"]["trace"]["risk_difference_low"],
-            "high": measured["link"]["trace"]["risk_difference_high"],
-            "within_classes": -0.5,
-            "within_low": None,
-            "within_high": None,
-        },
+        "association": shares | ends | within,
         "output": {"failed": 0.0, "truncated": 0.25, "tokens": 25.0},
         "probes": {"gold": 0.5, "incorrect": 0.5, "empty": 0.5},
     }
