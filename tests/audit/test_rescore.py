@@ -11,49 +11,43 @@ from tables import BABI, completion, question, questions
 from tracekd import records
 from tracekd.audit.generations import read_sets
 from tracekd.audit.rescore import audit
-from tracekd.config import DatasetSpec, load_dataset
+from tracekd.config import load_dataset
 from tracekd.errors import TracekdError
 from tracekd.report.summary import audit_summary
 
 ROOT = Path(__file__).resolve().parents[2]
+COTEMP = load_dataset(ROOT / "datasets.yaml", "cotemp")
 FACTS = [
     "Ann Lee works for Yale University from 1990 to 1995.",
-    "Ann Lee works for Yale Press in 1993.",
+    "Ann Lee joined Yale Press in 1993.",
 ]
-SENTENCE = "The relation is: {class}."
+KNOWN = questions(question("a"))
+NONE = {"count": 0, "names": []}
 
 
-COTEMP = DatasetSpec(
-    name="cotemp", reader="cotemp", answer_metric="cotemp", class_sentence=SENTENCE
-)
+def one(name):
+    return {"count": 1, "names": [name]}
 
 
 def record(number=0, **changes):
     quoted = f"I need to use the following facts to answer the question: ['{FACTS[1]}']"
-    made = {
-        "question": f"While Ann Lee was working for Yale University, where else ({number})?",
-        "facts": FACTS,
-        "gold": ["Yale Press"],
-        "triple_element": "S2_R1_O1",
-        "prediction": f"assistant\n\n<think>The relation is: equal.\n{quoted}</think> "
-        "<answer>['Yale Press']</answer>",
-    }
-    return {**made, **changes}
+    relation = COTEMP.class_sentence.format(**{"class": "equal"})
+    text = f"assistant\n\n<think>{relation}\n{quoted}</think> <answer>['Yale Press']</answer>"
+    asked = f"While Ann Lee was working for Yale University, where else ({number})?"
+    made = {"question": asked, "facts": FACTS, "gold": ["Yale Press"], "prediction": text}
+    return {**made, "triple_element": "S2_R1_O1", **changes}
 
 
 def babi_record(**changes):
-    sentence = "The category of the question asked is: where."
-    return {
-        "question": "Where is Mary?",
-        "passage": "['Mary went home.', \"John's cat left.\"]",
-        "gold": "home",
-        "query_type": "where",
-        "answer_passage": "['Mary went home.']",
-        "prediction": f"assistant\n\n<think>Some words. {sentence}\n"
-        "I need to use the following text to answer the question: ['Mary went home.']</think> "
-        "<answer>home</answer>",
-        **changes,
-    }
+    fact = "['Mary went home.']"
+    trace = (
+        "Some words. The category of the question asked is: where.\n"
+        f"I need to use the following text to answer the question: {fact}"
+    )
+    made = {"question": "Where is Mary?", "gold": "home", "query_type": "where"}
+    made["prediction"] = f"assistant\n\n<think>{trace}</think> <answer>home</answer>"
+    made |= {"passage": "['Mary went home.', \"John's cat left.\"]", "answer_passage": fact}
+    return made | changes
 
 
 @pytest.fixture
@@ -67,43 +61,36 @@ def write(tmp_path):
     return written
 
 
-def test_published_records_are_scored_against_their_own_question(write, COTEMP):
+def test_published_records_are_scored_against_their_own_question(write):
     wrong = record(1, prediction="<think>The relation is: mix.</think> <answer>Yale</answer>")
     write("model/equal.jsonl", record(0), wrong)
     folder = write("model/during.jsonl", record(2)).parent
     found = audit(read_sets([folder]), COTEMP)["model"]
     assert found["questions"]["scored"] == 3
-    assert found["steps"] == ["class", "facts"]
-    assert found["answer_read"] == "as released"
+    assert (found["steps"], found["answer_read"]) == (["class", "facts"], "as released")
     metrics = found["metrics"]
     assert metrics["answer"]["accuracy"] == pytest.approx(2 / 3, abs=1e-6)
     assert metrics["by_class"]["equal"]["answer"]["accuracy"] == 0.5
     assert metrics["by_class"]["during"]["class"]["accuracy"] == 0
     assert metrics["link"]["trace"]["right_right"] == 1
     assert "cost" not in metrics
-    assert "truncated" not in metrics["format"]
 
 
-def test_questions_on_which_the_grammar_reads_another_answer_are_named(write, COTEMP):
+def test_questions_on_which_the_grammar_reads_another_answer_are_named(write):
     facts = ["Ann Lee holds the position of assistant professor in 1993."]
     text = "<answer>assistant professor</answer>"
     row = record(0, facts=facts, gold=["assistant professor"], prediction=text)
     found = audit(read_sets([write("model/equal.jsonl", row)]), COTEMP)["model"]
     assert found["metrics"]["answer"]["accuracy"] == 0
-    differs = found["answer_differs_by_the_grammar"]
-    assert differs == {"count": 1, "names": ["equal.jsonl:1"]}
+    assert found["answer_differs_by_the_grammar"] == one("equal.jsonl:1")
 
 
-def test_duplicate_and_missing_questions_are_counted_and_named(write, COTEMP):
-    one = write("one/equal.jsonl", record(0), record(1), record(0, prediction="x"))
-    two = write("two/equal.jsonl", record(1), record(2))
-    found = audit(read_sets([one, two]), COTEMP)
-    assert found["one"]["questions"] == {
-        "scored": 2,
-        "duplicated": {"count": 1, "names": ["equal.jsonl:3"]},
-        "missing": {"count": 1, "names": ["two/equal.jsonl:2"]},
-        "unknown": {"count": 0, "names": []},
-    }
+def test_duplicate_and_missing_questions_are_counted_and_named(write):
+    first = write("one/equal.jsonl", record(0), record(1), record(0, prediction="x"))
+    second = write("two/equal.jsonl", record(1), record(2))
+    found = audit(read_sets([first, second]), COTEMP)
+    expected = {"duplicated": one("equal.jsonl:3"), "missing": one("two/equal.jsonl:2")}
+    assert found["one"]["questions"] == {"scored": 2, "unknown": NONE, **expected}
     # Of duplicates, the first counts.
     assert found["one"]["metrics"]["answer"]["accuracy"] == 1
     assert found["two"]["questions"]["missing"]["names"] == ["equal.jsonl:1"]
@@ -117,10 +104,9 @@ def test_sets_are_named_by_as_much_of_their_path_as_distinguishes_them(write):
 
 
 def test_a_file_named_more_than_once_is_read_once(write, monkeypatch):
-    one = write("model/equal.jsonl", record(0))
-    two = write("model/during.jsonl", record(1))
-    monkeypatch.chdir(two.parent)
-    (found,) = read_sets([one.parent, one, Path("during.jsonl"), Path(), one])
+    file = write("model/equal.jsonl", record(0))
+    monkeypatch.chdir(write("model/during.jsonl", record(1)).parent)
+    (found,) = read_sets([file.parent, file, Path("during.jsonl"), Path(), file])
     assert (found.name, len(found.items), found.duplicated) == ("model", 2, ())
 
 
@@ -135,40 +121,35 @@ def test_further_fields_do_not_change_the_format(write):
 
 def test_plain_texts_are_matched_by_id(write):
     text = completion("where", ["Mary went home."], "home")
-    path = write(
-        "student/outputs.jsonl",
-        {"id": "a", "text": text},
-        {"id": "z", "text": text},
-        {"id": "a", "text": ""},
-    )
+    rows = [{"id": key, "text": text} for key in "az"]
+    path = write("student/outputs.jsonl", *rows, {"id": "a", "text": ""})
     known = questions(question("a"), question("b"))
     found = audit(read_sets([path]), BABI, questions=known)["student"]
-    assert found["questions"] == {
-        "scored": 1,
-        "duplicated": {"count": 1, "names": ["a"]},
-        "missing": {"count": 1, "names": ["b"]},
-        "unknown": {"count": 1, "names": ["z"]},
-    }
+    expected = {"duplicated": one("a"), "missing": one("b"), "unknown": one("z")}
+    assert found["questions"] == {"scored": 1, **expected}
     assert found["answer_read"] == "by the grammar"
     assert found["metrics"]["trace"]["accuracy"] == 1
 
 
-def test_a_given_trace_mode_decides_which_steps_are_scored(write, COTEMP):
+def test_a_given_trace_mode_decides_which_steps_are_scored(write):
     sets = read_sets([write("model/equal.jsonl", record(0))])
     assert audit(sets, COTEMP, trace_mode="class_only")["model"]["steps"] == ["class"]
     assert audit(sets, COTEMP, trace_mode="none")["model"]["steps"] == []
-    with pytest.raises(TracekdError, match="unknown regime"):
-        audit(sets, COTEMP, trace_mode="corect")
 
 
-def test_options_that_do_not_fit_are_refused(write):
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"facts": "paper", "questions": KNOWN}, "--facts: the table of --questions already has"),
+        ({}, "need the questions: add --questions"),
+        ({"questions": questions(question("b"))}, "student: none of its texts belongs to a known"),
+        ({"questions": KNOWN, "trace_mode": "corect"}, "unknown regime"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(write, options, fault):
     sets = read_sets([write("student/outputs.jsonl", {"id": "a", "text": "x"})])
-    with pytest.raises(TracekdError, match="--facts: the table of --questions already has gold"):
-        audit(sets, BABI, facts="paper", questions=questions(question("a")))
-    with pytest.raises(TracekdError, match="need the questions: add --questions"):
-        audit(sets, BABI)
-    with pytest.raises(TracekdError, match="student: none of its texts belongs to a known"):
-        audit(sets, BABI, questions=questions(question("b")))
+    with pytest.raises(TracekdError, match=fault):
+        audit(sets, BABI, **options)
 
 
 def test_the_command_writes_where_questions_and_gold_facts_came_from(write, tmp_path):
@@ -194,9 +175,7 @@ def test_the_command_writes_where_questions_and_gold_facts_came_from(write, tmp_
         (record(prediction=None), "prediction is missing or not a string"),
         ({"id": "a"}, "text is missing or not a string"),
         ({"id": 7, "text": "x"}, "id is not a string"),
-        (record(id=7, prediction=None), "prediction is missing or not a string"),
         ({"id": 7, "question": "?", "prediction": "x"}, "missing fields: facts, gold, triple"),
-        ({"query_type": "where", "prediction": "x"}, "missing fields: question, passage, gold"),
         (babi_record(passage="Mary went home."), "passage is not a list in Python's notation"),
         (babi_record(passage="[1]"), "passage contains something that is not a string"),
         (
@@ -225,10 +204,9 @@ def test_each_file_of_the_release_for_babi_is_a_set_with_all_classes(write):
     folder = write("babi/correct.jsonl", babi_record(), wrong).parent
     found = audit(read_sets([folder]), BABI)
     assert list(found) == ["correct", "none"]
-    metrics = found["correct"]["metrics"]
-    assert metrics["by_class"]["where"]["trace"]["accuracy"] == 1
-    assert metrics["by_class"]["who"]["class"]["accuracy"] == 0
-    assert metrics["by_class"]["who"]["facts"]["exact"] == 0
+    by_class = found["correct"]["metrics"]["by_class"]
+    assert by_class["where"]["trace"]["accuracy"] == 1
+    assert by_class["who"]["class"]["accuracy"] == by_class["who"]["facts"]["exact"] == 0
     assert found["none"]["steps"] == []
     assert found["none"]["metrics"]["answer"]["accuracy"] == 1
     assert found["none"]["answer_differs_by_the_grammar"]["count"] == 1
@@ -248,7 +226,7 @@ def published(shared):
     folders = [shared / f"published_outputs/llama_{regime}" for regime in PUBLISHED]
     if not all(folder.is_dir() for folder in folders):
         pytest.skip("the published outputs are not beside this checkout")
-    return audit(read_sets(folders), load_dataset(ROOT / "datasets.yaml", "cotemp"))
+    return audit(read_sets(folders), COTEMP)
 
 
 def test_published_answers_have_their_published_accuracy(published):
@@ -277,9 +255,8 @@ def test_published_answers_of_babi_have_their_published_accuracy(shared):
     }
     if not all(file.is_file() for file in files.values()):
         pytest.skip("the published outputs are not beside this checkout")
-    for accuracy, report in zip(
-        files, audit(read_sets(list(files.values())), BABI).values(), strict=True
-    ):
+    found = audit(read_sets(list(files.values())), BABI)
+    for accuracy, report in zip(files, found.values(), strict=True):
         # One of 376 questions occurs twice.
         assert report["questions"]["scored"] == 375
         assert report["metrics"]["answer"]["accuracy"] == pytest.approx(accuracy, abs=0.001)
