@@ -3,7 +3,7 @@
 import hashlib
 import json
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,25 +28,19 @@ GONE = "0" * 32
 
 
 def scores(
-    answers: Iterable[bool], traces: list[bool] | None = None, classes: Iterable[str] | None = None
+    answers: list[bool], traces: list[bool] | None = None, classes: list[str] | None = None
 ) -> pl.DataFrame:
     """A table of scores for these verdicts; without traces, of a regime that teaches no step."""
-    answers = list(answers)
-    n = len(answers)
-    nothing: list[None] = [None] * n
-    columns: dict[str, Any] = {
-        **dict.fromkeys(records.SCORES, nothing),
-        **dict.fromkeys(("class_correct", "facts_exact", "trace_correct"), traces or nothing),
-        "facts_f1": (traces and [float(verdict) for verdict in traces]) or nothing,
-        "id": [f"worlds/test/{index:04}" for index in range(n)],
-        "question_class": list(classes) if classes is not None else ["where"] * n,
-        "parse_status": ["strict"] * n,
-        "finish_reason": ["stop"] * n,
-        "completion_tokens": [9] * n,
-        "trace_tokens": [4.0] * n,
-        "answer_correct": answers,
-    }
-    return pl.DataFrame(columns, schema=dict(records.SCORES))
+    counts = {"completion_tokens": 9, "trace_tokens": 4.0}
+    shared = {"parse_status": "strict", "finish_reason": "stop", "question_class": "where"}
+    rows: list[dict[str, Any]] = []
+    for number, answer in enumerate(answers):
+        row = {"id": f"worlds/test/{number:04}", "answer_correct": answer, **counts, **shared}
+        if traces:
+            row |= dict.fromkeys(("class_correct", "facts_exact", "trace_correct"), traces[number])
+            row["facts_f1"] = float(traces[number])
+        rows.append(row | ({"question_class": classes[number]} if classes else {}))
+    return pl.DataFrame(rows, schema=dict(records.SCORES))
 
 
 def lock(
@@ -107,13 +101,7 @@ class Repository:
         return self.path / ".dvc" / "cache"
 
     def experiment(self, name: str, table: pl.DataFrame | str, **options: Any) -> None:
-        """Add a successful experiment.
-
-        Args:
-            name: what DVC would call it.
-            table: its scores, or their MD5 where they are not in the cache.
-            options: of `lock`, but `card` is the content of the run card.
-        """
+        """Add a successful experiment; `card` is its content, `table` may be an absent MD5."""
         if "card" in options:
             options["card"] = self._put(json.dumps(options["card"]).encode())
         md5 = table if isinstance(table, str) else self.keep(table)

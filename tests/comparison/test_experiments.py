@@ -4,14 +4,7 @@ import pytest
 from repository import GONE, Repository, experiment, lock, scores
 
 from tracekd.comparison import experiments
-from tracekd.comparison.experiments import (
-    check_names,
-    choose,
-    collect,
-    find_cache,
-    queue_states,
-    regime_names,
-)
+from tracekd.comparison.experiments import choose, collect, find_cache, queue_states
 from tracekd.errors import TracekdError
 
 TABLE = scores([True, False])
@@ -43,9 +36,7 @@ def test_experiments_and_runs_of_commits_are_found_newest_first(repository):
     newest = [("commit", "correct", 9), ("calm-newt", "none", 0)]
     assert found(repository) == newest
     assert found(repository, all_commits=True) == [*newest, ("commit", "correct", 8)]
-    assert collect(repository.path).rejected == {
-        "half-done": "dvc.lock has no data/scores.parquet: the analyze stage was not run"
-    }
+    assert list(collect(repository.path).rejected) == ["half-done"]
 
 
 def test_an_uncommitted_run_is_found_once(repository):
@@ -79,9 +70,7 @@ def test_the_queue_is_counted_by_state(tmp_path, monkeypatch):
     assert queue_states(tmp_path) == {}
     (tmp_path / ".dvc/tmp/exps/celery").mkdir(parents=True)
     rows = ["1a2b3c4  calm-newt  05:02 PM   Failed", *["2b3c4d5             05:03 PM   Queued"] * 2]
-    status = "\n".join(
-        ["Task     Name       Created    Status", *rows, "", "Worker status: 0 active"]
-    )
+    status = "\n".join(["Task     Name       Created    Status", *rows, "", "Worker status: 0"])
     monkeypatch.setattr(experiments, "_dvc", lambda *_: type("Done", (), {"stdout": status}))
     assert queue_states(tmp_path) == {"queued": 2, "failed": 1}
 
@@ -94,16 +83,11 @@ MADE = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("wanted", "names"),
-    [
-        ({"regimes": ["mixed"]}, "bc"),
-        ({"regimes": ["mixed 0.2"]}, "b"),
-        ({"models": ["small"], "datasets": ["worlds"]}, "abc"),
-    ],
-)
-def test_filters_choose_experiments(wanted, names):
-    assert "".join(one.name for one in choose(MADE, **wanted)) == names
+def test_filters_choose_experiments():
+    a, b, c, _ = MADE
+    assert choose(MADE, regimes=["mixed"]) == [b, c]
+    assert choose(MADE, regimes=["mixed 0.2"]) == [b]
+    assert choose(MADE, models=["small"], datasets=["worlds"]) == [a, b, c]
 
 
 @pytest.mark.parametrize(
@@ -120,6 +104,6 @@ def test_a_filter_that_leaves_nothing_is_an_error(wanted, fault):
 
 
 def test_a_baseline_must_be_a_regime_that_was_run():
-    assert regime_names(MADE) == {"none", "mixed", "mixed 0.2", "mixed 0.8"}
+    experiments.check_names("--baseline", ["none", "mixed 0.2"], experiments.regime_names(MADE))
     with pytest.raises(TracekdError, match=r"--baseline: .*'correct'"):
-        check_names("--baseline", ["correct"], regime_names(MADE))
+        experiments.check_names("--baseline", ["correct"], experiments.regime_names(MADE))
