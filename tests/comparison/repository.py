@@ -3,17 +3,15 @@
 import hashlib
 import json
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import yaml
 
 from tracekd import records
 from tracekd.comparison.experiments import Experiment
-from tracekd.comparison.locks import Run, read_lock
+from tracekd.comparison.locks import read_lock
 
 PARAMS = {
     "model": "small",
@@ -27,13 +25,11 @@ PARAMS = {
 GONE = "0" * 32
 
 
-def scores(
-    answers: list[bool], traces: list[bool] | None = None, classes: list[str] | None = None
-) -> pl.DataFrame:
+def scores(answers, traces=None, classes=None):
     """A table of scores for these verdicts; without traces, of a regime that teaches no step."""
     counts = {"completion_tokens": 9, "trace_tokens": 4.0}
     shared = {"parse_status": "strict", "finish_reason": "stop", "question_class": "where"}
-    rows: list[dict[str, Any]] = []
+    rows = []
     for number, answer in enumerate(answers):
         row = {"id": f"worlds/test/{number:04}", "answer_correct": answer, **counts, **shared}
         if traces:
@@ -43,43 +39,27 @@ def scores(
     return pl.DataFrame(rows, schema=dict(records.SCORES))
 
 
-def lock(
-    scores_md5: str = GONE,
-    *,
-    questions: str = "q" * 32,
-    code: str = "c1",
-    card: str = "",
-    entry: Mapping[str, Any] | None = None,
-    **params: Any,
-) -> str:
+def lock(scores_md5=GONE, *, questions="q" * 32, code="c1", card="", entry=None, **params):
     """A dvc.lock of a whole run with these parameters, and entries of other settings files."""
     params = {**PARAMS, **params}
+    student = {"path": "models/student", "md5": "student"}
+    asked = {"path": "data/decomposed/test.parquet", "md5": questions}
     outs = [{"path": "data/scores.parquet", "md5": scores_md5}]
     outs += [{"path": "metrics/run.json", "md5": card}] if card else []
     shared = {name: params[name] for name in ("model", "seed")}
-    stages = {
-        "train": {
-            "deps": [{"path": "stages/train.py", "md5": code}],
-            "params": {"params.yaml": params, **(entry or {})},
-            "outs": [{"path": "models/student", "md5": "student"}],
-        },
-        "analyze": {
-            "deps": [
-                {"path": "models/student", "md5": "student"},
-                {"path": "data/decomposed/test.parquet", "md5": questions},
-            ],
-            "params": {"params.yaml": shared},
-            "outs": outs,
-        },
+    train = {
+        "deps": [{"path": "stages/train.py", "md5": code}],
+        "params": {"params.yaml": params, **(entry or {})},
+        "outs": [student],
     }
-    return yaml.safe_dump({"schema": "2.0", "stages": stages}, sort_keys=False)
+    analyze = {"deps": [dict(student), asked], "params": {"params.yaml": shared}, "outs": outs}
+    content = {"schema": "2.0", "stages": {"train": train, "analyze": analyze}}
+    return yaml.safe_dump(content, sort_keys=False)
 
 
-def experiment(name: str, time: int = 0, **options: Any) -> Experiment:
+def experiment(name, time=0, **options):
     """An experiment whose scores are not needed; options are those of `lock`."""
-    run = read_lock(lock(**options))
-    assert isinstance(run, Run)
-    return Experiment(name, time, run)
+    return Experiment(name, time, read_lock(lock(**options)))
 
 
 @dataclass
@@ -90,37 +70,37 @@ class Repository:
     _stream: list[str] = field(default_factory=list)
     _time: int = 1_700_000_000
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         self._git("init", "-q", "-b", "main")
         (self.path / ".dvc").mkdir()
         (self.path / ".dvc/config").touch()
         self._commit("refs/heads/main", "params.yaml", yaml.safe_dump(PARAMS))
 
     @property
-    def cache(self) -> Path:
+    def cache(self):
         return self.path / ".dvc" / "cache"
 
-    def experiment(self, name: str, table: pl.DataFrame | str, **options: Any) -> None:
+    def experiment(self, name, table, **options):
         """Add a successful experiment; `card` is its content, `table` may be an absent MD5."""
         if "card" in options:
             options["card"] = self._put(json.dumps(options["card"]).encode())
         md5 = table if isinstance(table, str) else self.keep(table)
         self.add(f"ab/{'0' * 38}/{name}", lock(md5, **options))
 
-    def add(self, experiment_ref: str, text: str) -> None:
+    def add(self, experiment_ref, text):
         """Add a commit with this dvc.lock under refs/exps."""
         self._commit(f"refs/exps/{experiment_ref}", "dvc.lock", text)
 
-    def commit(self, table: pl.DataFrame, **options: Any) -> None:
+    def commit(self, table, **options):
         """Add a run committed to the branch."""
         self._commit("refs/heads/main", "dvc.lock", lock(self.keep(table), **options))
 
-    def save(self) -> "Repository":
+    def save(self):
         self._git("fast-import", "--quiet", stdin="".join(self._stream))
         self._stream.clear()
         return self
 
-    def keep(self, table: pl.DataFrame) -> str:
+    def keep(self, table):
         """Put a table into the cache; return its MD5."""
         scratch = self.path / "scratch.parquet"
         records.write(table, scratch, records.SCORES, extra=True)
@@ -128,18 +108,18 @@ class Repository:
         scratch.unlink()
         return self._put(content)
 
-    def _put(self, content: bytes) -> str:
+    def _put(self, content):
         md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
         target = self.cache / "files" / "md5" / md5[:2] / md5[2:]
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
         return md5
 
-    def _git(self, *arguments: str, stdin: str | None = None) -> None:
+    def _git(self, *arguments, stdin=None):
         command = ["git", *arguments]
         subprocess.run(command, cwd=self.path, input=stdin, check=True, text=True)
 
-    def _commit(self, ref: str, name: str, content: str) -> None:
+    def _commit(self, ref, name, content):
         self._time += 60
         who = f"committer T <t@example.org> {self._time} +0000"
         self._stream.append(f"commit {ref}\n{who}\ndata 4\nmade\n")

@@ -44,9 +44,8 @@ def test_the_association_of_one_seed_by_hand():
     found = pooled_association(scores, np.array(["c"] * 20))
     names = ("right_right", "right_wrong", "wrong_right", "wrong_wrong")
     assert [found[name] for name in names] == [6, 2, 3, 9]
-    assert found["both_right"]["value"] == 0.3
-    assert found["p_answer_if_right"]["value"] == 0.75
-    assert found["p_answer_if_wrong"]["value"] == 0.25
+    shares = ("both_right", "p_answer_if_right", "p_answer_if_wrong")
+    assert [found[name]["value"] for name in shares] == [0.3, 0.75, 0.25]
     right, wrong = wilson_interval(6, 8), wilson_interval(3, 12)
     assert found["risk_difference"] == {
         "value": 0.5,

@@ -44,23 +44,16 @@ class Scripted:
 
 
 def row(number=0, answer="home", prompt="Where is Mary?"):
-    completion = TRACE + f"<answer>{answer}</answer>"
-    return {
-        "id": f"t/test/{number}",
-        "system": "",
-        "prompt": prompt,
-        "completion": completion,
-        "answer_start": len(TRACE),
-        "text": completion,
-    }
+    text = TRACE + f"<answer>{answer}</answer>"
+    asked = {"id": f"t/test/{number}", "system": "", "prompt": prompt}
+    return {**asked, "completion": text, "answer_start": len(TRACE), "text": text}
 
 
 def ask(encoder, rows, plans, ids, limits=(50, 4096)):
     engine = Scripted(ids, frozenset({encoder.end_of_turn}))
-    made = pl.DataFrame(
-        ask_plans(engine, encoder, rows, plans, limits, None), schema=records.PROBES
-    )
-    return records.check(made, records.PROBES, "probes").to_dicts(), engine.requests
+    made = ask_plans(engine, encoder, rows, plans, limits, None)
+    table = records.check(pl.DataFrame(made, schema=records.PROBES), records.PROBES, "probes")
+    return table.to_dicts(), engine.requests
 
 
 def test_the_answer_begins_with_the_forced_tag_and_end_of_turn_is_not_counted(encoder):
@@ -93,9 +86,8 @@ def test_probes_of_a_question_that_show_the_same_trace_are_answered_once(encoder
     plans = [[Probe("own", TRACE), Probe("gold", TRACE), Probe("empty", "")]] * 2
     found, requests = ask(encoder, [row(0), row(1)], plans, [5] * 99)
     assert len(requests) == 4
-    assert [(one["id"][-1], one["probe"]) for one in found] == [
-        (number, probe) for number in "01" for probe in ("own", "gold", "empty")
-    ]
+    assert [one["id"][-1] for one in found] == list("000111")
+    assert [one["probe"] for one in found] == ["own", "gold", "empty"] * 2
     assert {(one["finish_reason"], one["completion_tokens"]) for one in found} == {("length", 50)}
 
 
@@ -123,15 +115,12 @@ class Job:
     def __init__(self, monkeypatch, folder, encoder):
         self.folder = folder
         monkeypatch.setenv("DVC_ROOT", str(folder))
-        for name, value in {
-            "choose_device": lambda: Device(torch.device("cpu"), torch.float32),
-            "load_encoder": lambda _spec: encoder,
-            "locate": lambda _spec: None,
-            "stop_ids": lambda *_: frozenset({encoder.end_of_turn}),
-            "load_student": lambda *_: student(len(encoder.tokenizer)),
-            "student_key": lambda _spec, folder, _device: {"student": folder.name},
-        }.items():
-            monkeypatch.setattr(asking, name, value)
+        cpu, stops = Device(torch.device("cpu"), torch.float32), frozenset({encoder.end_of_turn})
+        made = {"choose_device": cpu, "load_encoder": encoder, "locate": None, "stop_ids": stops}
+        for name, value in made.items():
+            monkeypatch.setattr(asking, name, lambda *_, value=value: value)
+        monkeypatch.setattr(asking, "load_student", lambda *_: student(len(encoder.tokenizer)))
+        monkeypatch.setattr(asking, "student_key", lambda _, folder, __: {"student": folder.name})
         self.rows = [row(number, PLACES[number % 4], f"Where is {number}?") for number in range(9)]
         asked = []
         for n, one in enumerate(self.rows):
@@ -152,16 +141,11 @@ class Job:
     def run(self, stop_at=None, student="one", seed=0, limit=6, batch_size=20):
         """Return the probes and the requests in each batch; or stop in the batch `stop_at`."""
         self.sizes, self.stop_at = [], stop_at
-        settings = load_params(ROOT / "params.yaml").model_copy(
-            update={
-                "seed": seed,
-                "infer": InferParams(batch_size=batch_size, max_new_tokens=6),
-                "probes": ProbeParams(enabled=True, limit=limit),
-            }
-        )
+        changes = {"infer": InferParams(batch_size=batch_size, max_new_tokens=6)}
+        changes |= {"seed": seed, "probes": ProbeParams(enabled=True, limit=limit)}
+        settings = load_params(ROOT / "params.yaml").model_copy(update=changes)
         spec = ModelSpec(name="tiny", path="nowhere", max_length=4096)
-        grammar = Grammar("It is: {class}.")
-        given = (settings, spec, grammar, self.questions, self.rows)
+        given = (settings, spec, Grammar("It is: {class}."), self.questions, self.rows)
         made, facts = probe(*given, self.folder / student)
         assert facts["probes"] == len(made) == limit * 14
         return made, self.sizes

@@ -30,11 +30,7 @@ PEOPLE = ("Mary", "John", "Sandra")
 
 
 class Constructed(torch.nn.Module):
-    """A causal model in transformers' manner that answers by a rule from the text before.
-
-    It keeps its tokens in the cache, as a transformer its keys, and sees only earlier ones of its
-    own row.
-    """
+    """Answers by a rule from the text before; keeps tokens in the cache, as a model its keys."""
 
     config = LlamaConfig(num_hidden_layers=1)
     device, dtype = torch.device("cpu"), torch.float32
@@ -109,9 +105,8 @@ def metrics_of(encoder, tmp_path):
     """Return a function that probes a model with a rule, its own text being the completion."""
 
     def metrics_of(rule, trace_mode):
-        params = load_params(ROOT / "params.yaml").model_copy(
-            update={"trace_mode": trace_mode, "seed": 0, "prompt": PROMPT}
-        )
+        changes = {"trace_mode": trace_mode, "seed": 0, "prompt": PROMPT}
+        params = load_params(ROOT / "params.yaml").model_copy(update=changes)
         table = questions()
         train = table.with_columns(pl.col("id").str.replace("test", "train"), question=pl.lit("?"))
         sft = build({"train": train, "test": table}, params, SPEC)["test"].to_dicts()

@@ -61,30 +61,19 @@ def test_an_effect_without_questions_is_undefined_with_its_reason():
 
 
 def test_following_is_counted_where_it_shows_beside_what_the_gold_trace_gives():
-    found = follows_wrong_facts(
-        table(
-            verdict("a", "incorrect", "garden", from_wrong=True),
-            verdict("a", "gold", from_wrong=False),
-            verdict("b", "incorrect", from_wrong=False),
-            verdict("b", "gold", "garden", from_wrong=True),
-            verdict("c", "incorrect", from_wrong=None),
-        )
-    )
+    shown = [("a", "incorrect", True), ("a", "gold", False), ("b", "incorrect", False)]
+    shown += [("b", "gold", True), ("c", "incorrect", None)]
+    rows = [verdict(key, probe, from_wrong=from_wrong) for key, probe, from_wrong in shown]
+    found = follows_wrong_facts(table(*rows))
     assert (found["n"], found["share"], found["without_them"]) == (2, 0.5, 0.5)
     nothing = follows_wrong_facts(table(verdict("c", "incorrect")))
     assert isinstance(nothing["share"], Undefined)
 
 
 def test_repeated_predictions_are_counted_given_the_own_trace():
-    found = own_repeats_prediction(
-        table(
-            verdict("a", "own", repeats=True),
-            verdict("b", "own", repeats=False),
-            verdict("c", "own", repeats=True),
-            not_run("d", "own", "no answer part"),
-            verdict("a", "gold"),
-        )
-    )
+    own = [verdict(key, "own", repeats=key != "b") for key in "abc"]
+    others = (not_run("d", "own", "no answer part"), verdict("a", "gold"))
+    found = own_repeats_prediction(table(*own, *others))
     assert (found["n"], found["share"]) == (3, pytest.approx(2 / 3))
     assert interval(found, "share") == TWO_OF_THREE
     nothing, why = settle(own_repeats_prediction(table(verdict("a", "gold"))))
@@ -105,17 +94,12 @@ def test_the_area_weighs_each_cut_by_what_is_shown_until_the_next():
     assert [found[f"same_{p}"] for p in CUTS] == [0.5, 0.5, 1, 1]
     assert found["area"] == 0.25
     assert (found["area_low"], found["area_high"]) == (0, 0.5)
-    uneven = early_answering(table(*rows), (0, 75))
-    assert uneven["area"] == 0.375
+    assert early_answering(table(*rows), (0, 75))["area"] == 0.375
 
 
 def test_probes_that_were_not_run_are_counted_with_their_reasons():
-    verdicts = table(
-        verdict("a", "own"),
-        not_run("b", "own", "too long"),
-        not_run("c", "own", "too long"),
-        not_run("d", "own", "no answer part"),
-    )
+    absent = (("b", "too long"), ("c", "too long"), ("d", "no answer part"))
+    verdicts = table(verdict("a", "own"), *(not_run(key, "own", why) for key, why in absent))
     assert reasons(verdicts) == {"by_probe.own.not_applicable": "2: too long; 1: no answer part"}
     own = effects_of_traces(verdicts, CUTS)["by_probe"]["own"]
     assert (own["n"], own["not_applicable"], own["accuracy"]) == (1, 3, 1)

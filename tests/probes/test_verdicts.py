@@ -67,7 +67,7 @@ def test_nothing_shows_following_if_wrong_facts_state_the_gold_answer_or_no_fact
 
 
 @pytest.mark.parametrize(
-    ("predicted", "given_own", "repeats"),
+    ("predicted", "answer", "repeats"),
     [
         ("home", "Home.", True),
         ("barn; home", "home, barn", True),
@@ -75,12 +75,10 @@ def test_nothing_shows_following_if_wrong_facts_state_the_gold_answer_or_no_fact
         ("home", "home; barn", False),
     ],
 )
-def test_the_answer_given_the_own_trace_is_compared_with_the_prediction(
-    predicted, given_own, repeats
-):
+def test_the_answer_given_the_own_trace_is_compared_with_the_prediction(predicted, answer, repeats):
     own = trace("Mary went home.")
     rows = [
-        probe("q/1", "own", f"<answer>{given_own}</answer>", own),
+        probe("q/1", "own", f"<answer>{answer}</answer>", own),
         probe("q/1", "gold", f"<answer>{predicted}</answer>", own),
     ]
     before = predictions(prediction("q/1", f"{own}<ANSWER>{predicted}</ANSWER>"))

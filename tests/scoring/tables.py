@@ -1,7 +1,5 @@
 """Small tables of questions and predictions."""
 
-from typing import Any
-
 import polars as pl
 
 from tracekd import records
@@ -10,7 +8,7 @@ from tracekd.config import DatasetSpec
 BABI = DatasetSpec(name="babi", reader="babi")
 
 
-def question(key: str, **changes: Any) -> dict[str, Any]:
+def question(key, **changes):
     row = {
         "id": key,
         "question": "Where is Mary?",
@@ -25,20 +23,20 @@ def question(key: str, **changes: Any) -> dict[str, Any]:
     return {**row, **changes}
 
 
-def prediction(key: str, text: str, **changes: Any) -> dict[str, Any]:
+def prediction(key, text, **changes):
     counts = {"finish_reason": "stop", "prompt_tokens": 9, "completion_tokens": 20}
     return {"id": key, "text": text, **counts, **changes}
 
 
-def questions(*rows: dict[str, Any]) -> pl.DataFrame:
+def questions(*rows):
     return pl.DataFrame(list(rows), schema=records.DECOMPOSED, orient="row")
 
 
-def predictions(*rows: dict[str, Any]) -> pl.DataFrame:
+def predictions(*rows):
     return pl.DataFrame(list(rows), schema=records.PREDICTIONS, orient="row")
 
 
-def completion(class_name: str, facts: list[str], answer: str) -> str:
+def completion(class_name, facts, answer):
     quoted = "".join(f"\n- {fact}" for fact in facts)
     return (
         f"<think>\nThe category of the question is: {class_name}.\n"
