@@ -41,9 +41,9 @@ def record(number=0, **changes):
 def babi_record(**changes):
     fact = "['Mary went home.']"
     trace = (
-        "Some words. The category of the question asked is: where.\n"
-        f"I need to use the following text to answer the question: {fact}"
+        "Some words. The category of the question asked is: where.\nI need to use the following "
     )
+    trace += f"text to answer the question: {fact}"
     made = {"question": "Where is Mary?", "gold": "home", "query_type": "where"}
     made["prediction"] = f"assistant\n\n<think>{trace}</think> <answer>home</answer>"
     made |= {"passage": "['Mary went home.', \"John's cat left.\"]", "answer_passage": fact}
@@ -73,7 +73,6 @@ def test_published_records_are_scored_against_their_own_question(write):
     assert metrics["by_class"]["equal"]["answer"]["accuracy"] == 0.5
     assert metrics["by_class"]["during"]["class"]["accuracy"] == 0
     assert metrics["link"]["trace"]["right_right"] == 1
-    assert "cost" not in metrics
 
 
 def test_questions_on_which_the_grammar_reads_another_answer_are_named(write):
@@ -111,9 +110,8 @@ def test_a_file_named_more_than_once_is_read_once(write, monkeypatch):
 
 
 def test_further_fields_do_not_change_the_format(write):
-    path = write("model/equal.jsonl", record(0, id=7, text="x"), record(1, id="a"))
-    (found,) = read_sets([path])
-    assert [item.format for item in found.items.values()] == ["cotemp", "cotemp"]
+    (found,) = read_sets([write("model/equal.jsonl", record(0, id=7, text="x"))])
+    assert [item.format for item in found.items.values()] == ["cotemp"]
     path = write("student/outputs.jsonl", {"id": "a", "text": "x", "question": "?", "gold": []})
     (found,) = read_sets([path])
     assert list(found.items) == [("a",)]
@@ -153,10 +151,10 @@ def test_options_that_do_not_fit_are_refused(write, options, fault):
 
 
 def test_the_command_writes_where_questions_and_gold_facts_came_from(write, tmp_path):
-    row = record(0)
-    folder, out, table = write("model/equal.jsonl", row).parent, tmp_path / "a", tmp_path / "q"
-    expected = {"question": row["question"], "context": FACTS, "subtype": row["triple_element"]}
-    known = questions(question("a", **expected, question_class="equal"))
+    row, out, table = record(0), tmp_path / "a", tmp_path / "q"
+    folder = write("model/equal.jsonl", row).parent
+    asked = {"question": row["question"], "context": FACTS, "question_class": "equal"}
+    known = questions(question("a", **asked, subtype=row["triple_element"]))
     records.write(known, table, records.DECOMPOSED)
     call = [sys.executable, ROOT / "stages/audit.py", folder, "--dataset", "cotemp", "--out", out]
     subprocess.run([*call, "--questions", table], check=True, capture_output=True, cwd=ROOT)
@@ -178,10 +176,7 @@ def test_the_command_writes_where_questions_and_gold_facts_came_from(write, tmp_
         ({"id": 7, "question": "?", "prediction": "x"}, "missing fields: facts, gold, triple"),
         (babi_record(passage="Mary went home."), "passage is not a list in Python's notation"),
         (babi_record(passage="[1]"), "passage contains something that is not a string"),
-        (
-            babi_record(answer_passage="['Ann left.']"),
-            "answer_passage: 'Ann left.' is not in passage",
-        ),
+        (babi_record(answer_passage="['Ann left.']"), "answer_passage: 'Ann left.' is not in"),
     ],
 )
 def test_a_faulty_record_is_reported_with_file_line_and_field(write, row, fault):
@@ -192,10 +187,9 @@ def test_a_faulty_record_is_reported_with_file_line_and_field(write, row, fault)
 
 
 def test_a_path_without_files_is_an_error(tmp_path):
-    with pytest.raises(TracekdError, match="no such file or folder"):
-        read_sets([tmp_path / "none"])
-    with pytest.raises(TracekdError, match=r"contains no \*\.jsonl file"):
-        read_sets([tmp_path])
+    for path, fault in ((tmp_path / "none", "no such file or folder"), (tmp_path, "contains no")):
+        with pytest.raises(TracekdError, match=fault):
+            read_sets([path])
 
 
 def test_each_file_of_the_release_for_babi_is_a_set_with_all_classes(write):
@@ -207,10 +201,10 @@ def test_each_file_of_the_release_for_babi_is_a_set_with_all_classes(write):
     by_class = found["correct"]["metrics"]["by_class"]
     assert by_class["where"]["trace"]["accuracy"] == 1
     assert by_class["who"]["class"]["accuracy"] == by_class["who"]["facts"]["exact"] == 0
-    assert found["none"]["steps"] == []
-    assert found["none"]["metrics"]["answer"]["accuracy"] == 1
-    assert found["none"]["answer_differs_by_the_grammar"]["count"] == 1
-    assert found["none"]["questions"]["missing"]["names"] == ["correct.jsonl:2"]
+    none = found["none"]
+    assert (none["steps"], none["metrics"]["answer"]["accuracy"]) == ([], 1)
+    assert none["answer_differs_by_the_grammar"]["count"] == 1
+    assert none["questions"]["missing"]["names"] == ["correct.jsonl:2"]
 
 
 #: As published for Llama-3.2-1B-Instruct: regime -> class -> accuracy in %.
@@ -221,12 +215,16 @@ PUBLISHED = {
 }
 
 
+def outputs(shared, *names):
+    paths = [shared / "published_outputs" / name for name in names]
+    if not all(path.exists() for path in paths):
+        pytest.skip("the published outputs are not beside this checkout")
+    return read_sets(paths)
+
+
 @pytest.fixture(scope="module")
 def published(shared):
-    folders = [shared / f"published_outputs/llama_{regime}" for regime in PUBLISHED]
-    if not all(folder.is_dir() for folder in folders):
-        pytest.skip("the published outputs are not beside this checkout")
-    return audit(read_sets(folders), COTEMP)
+    return audit(outputs(shared, *(f"llama_{regime}" for regime in PUBLISHED)), COTEMP)
 
 
 def test_published_answers_have_their_published_accuracy(published):
@@ -249,14 +247,9 @@ def test_published_traces_against_their_own_question(published):
 
 
 def test_published_answers_of_babi_have_their_published_accuracy(shared):
-    files = {
-        accuracy: shared / f"published_outputs/babi/llama_{regime}.jsonl"
-        for regime, accuracy in {"correct": 0.944, "incorrect": 0.862}.items()
-    }
-    if not all(file.is_file() for file in files.values()):
-        pytest.skip("the published outputs are not beside this checkout")
-    found = audit(read_sets(list(files.values())), BABI)
-    for accuracy, report in zip(files, found.values(), strict=True):
+    names = [f"babi/llama_{regime}.jsonl" for regime in ("correct", "incorrect")]
+    found = audit(outputs(shared, *names), BABI)
+    for accuracy, report in zip((0.944, 0.862), found.values(), strict=True):
         # One of 376 questions occurs twice.
         assert report["questions"]["scored"] == 375
         assert report["metrics"]["answer"]["accuracy"] == pytest.approx(accuracy, abs=0.001)

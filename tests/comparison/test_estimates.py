@@ -11,10 +11,13 @@ from tracekd.statistics.values import Undefined
 ONE = np.array([[1, 1, 1, 0]], dtype=float)
 
 
-def test_one_seed_has_an_interval_over_questions():
+def test_one_seed_and_seeds_that_agree_have_an_interval_over_questions():
     found = estimate(ONE, "k")
     assert (found["mean"], found["interval"]) == (0.75, "Wilson over 4 questions")
     assert (found["low"], found["high"]) == wilson_interval(3, 4)
+    found = estimate(np.zeros((3, 10)), "k")
+    assert found["interval"] == "Wilson over 10 questions"
+    assert found["high"] == pytest.approx(0.2775, abs=1e-4)
 
 
 def test_several_seeds_have_an_interval_over_seeds():
@@ -22,12 +25,6 @@ def test_several_seeds_have_an_interval_over_seeds():
     assert found["mean"] == pytest.approx(0.5)
     assert found["interval"] == "t over 2 seeds"
     assert (found["low"], found["high"]) == (0, 1)
-
-
-def test_seeds_that_agree_have_an_interval_over_questions():
-    found = estimate(np.zeros((3, 10)), "k")
-    assert found["interval"] == "Wilson over 10 questions"
-    assert found["high"] == pytest.approx(0.2775, abs=1e-4)
 
 
 def test_what_is_no_verdict_is_resampled():
@@ -47,11 +44,9 @@ def test_the_association_of_one_seed_by_hand():
     shares = ("both_right", "p_answer_if_right", "p_answer_if_wrong")
     assert [found[name]["value"] for name in shares] == [0.3, 0.75, 0.25]
     right, wrong = wilson_interval(6, 8), wilson_interval(3, 12)
-    assert found["risk_difference"] == {
-        "value": 0.5,
-        "low": pytest.approx(0.5 - np.hypot(0.75 - right[0], wrong[1] - 0.25)),
-        "high": pytest.approx(0.5 + np.hypot(right[1] - 0.75, 0.25 - wrong[0])),
-    }
+    low = pytest.approx(0.5 - np.hypot(0.75 - right[0], wrong[1] - 0.25))
+    high = pytest.approx(0.5 + np.hypot(right[1] - 0.75, 0.25 - wrong[0]))
+    assert found["risk_difference"] == {"value": 0.5, "low": low, "high": high}
     assert found["by_seed"]["7"]["chi_square"] == pytest.approx(20 * 48**2 / (8 * 12 * 9 * 11))
 
 

@@ -1,6 +1,5 @@
 """What may be compared with what, and what has not been run."""
 
-import pytest
 from repository import experiment
 
 from tracekd.comparison.grid import Cell, arrange, missing, not_paired
@@ -46,14 +45,6 @@ def test_every_other_parameter_that_differs_makes_another_cell():
         "small on worlds: data_seed is 0 / 1, so the test questions differ",
         "small on worlds: train.epochs is 2 / 3, so more than regime and seed differ",
     ]
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "cells"), [(2, 2.0, 1), ([1, 0], [1.0, 0], 1), (1, True, 2)]
-)
-def test_a_number_is_one_value_however_it_is_written(one, other, cells):
-    pair = [experiment("a", train={"epochs": epochs}) for epochs in (one, other)]
-    assert len(arrange(pair)) == cells
 
 
 def test_the_hash_of_a_path_makes_a_cell_but_not_the_path_itself():

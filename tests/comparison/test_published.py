@@ -7,12 +7,8 @@ from tracekd.comparison import published
 
 def results(accuracy, n):
     estimate = {"mean": accuracy, "low": accuracy - 0.01, "high": accuracy + 0.01}
-    figures = {
-        "n": n,
-        "answer": estimate,
-        "by_class": {"equal": {"n": n, **estimate}},
-        "link": {"right_right": 1},
-    }
+    figures = {"n": n, "answer": estimate, "link": {"right_right": 1}}
+    figures["by_class"] = {"equal": {"n": n, **estimate}}
     return {
         "llama on cotemp": {"model": "llama", "dataset": "cotemp", "regimes": {"none": figures}},
         "llama on babi": {"model": "llama", "dataset": "babi", "regimes": {"correct": figures}},
@@ -51,9 +47,7 @@ def test_what_was_not_run_has_no_numbers_of_ours():
 def test_published_counts_of_trace_and_answer_are_measured_as_ours_are():
     found = published.beside(results(0.5, 9))["trace_answer"]
     llama = found["cotemp, Llama-3.2-1B-Instruct, correct"]["published"]
-    assert llama["chi_square"] == pytest.approx(
-        950 * (174 * 345 - 187 * 244) ** 2 / (361 * 589 * 418 * 532)
-    )
-    assert found["babi, Llama-3.2-1B-Instruct, correct"]["ours"] == {
-        "llama on babi": {"right_right": 1}
-    }
+    expected = 950 * (174 * 345 - 187 * 244) ** 2 / (361 * 589 * 418 * 532)
+    assert llama["chi_square"] == pytest.approx(expected)
+    ours = found["babi, Llama-3.2-1B-Instruct, correct"]["ours"]
+    assert ours == {"llama on babi": {"right_right": 1}}

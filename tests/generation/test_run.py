@@ -22,15 +22,9 @@ CPU = Device(torch.device("cpu"), torch.float32)
 
 
 def rows(count):
-    return [
-        {
-            "id": f"t/test/{number}",
-            "system": "You are helpful.",
-            "prompt": "Mary is here. " * (number % 5) + f"Where is number {number}?",
-            "completion": "<answer>no</answer>",
-        }
-        for number in range(count)
-    ]
+    prompts = ["Mary is here. " * (number % 5) + f"Where is {number}?" for number in range(count)]
+    shared = {"system": "You are helpful.", "completion": "<answer>no</answer>"}
+    return [{"id": f"t/test/{n}", "prompt": prompt, **shared} for n, prompt in enumerate(prompts)]
 
 
 class Scripted:
@@ -83,9 +77,8 @@ def test_a_prompt_that_is_too_long_for_the_model_is_not_run(encoder, answers):
     backend = Scripted([5] * 99)
     found = answers(backend, 5, max_length=lengths[3])
     assert [one["finish_reason"] for one in found] == ["length"] * 3 + ["prompt_too_long"] * 2
-    last = found[4]
-    counts = (last["prompt_tokens"], last["completion_tokens"])
-    assert (last["text"], counts) == ("", (lengths[4], 0))
+    names = ("text", "prompt_tokens", "completion_tokens")
+    assert [found[4][name] for name in names] == ["", lengths[4], 0]
     assert found[0]["completion_tokens"] == min(12, lengths[3] - lengths[0])
     assert backend.sizes == [3]
 

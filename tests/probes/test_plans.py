@@ -98,9 +98,8 @@ def test_right_steps_are_corrupted_as_the_incorrect_regime_would_and_not_correct
     found = planned(RIGHT + "<answer>home</answer>")
     wrong = show("incorrect", GOLD, context()).trace
     assert found["own"].trace == RIGHT
-    assert found["corrupted_class"].trace == GRAMMAR.render_trace(
-        Trace(wrong.class_name, ("Mary went home.",))
-    )
+    other = GRAMMAR.render_trace(Trace(wrong.class_name, ("Mary went home.",)))
+    assert found["corrupted_class"].trace == other
     assert found["corrupted_facts"].trace == GRAMMAR.render_trace(Trace("where", wrong.facts))
     for step in ("class", "facts"):
         probe = found[f"corrected_{step}"]
@@ -148,17 +147,11 @@ def test_filler_is_as_long_as_it_can_be_made(tokens):
     assert abs(length - tokens) <= 1 or length == len(words.plain_ids(filler(1, GRAMMAR, words)))
 
 
-@pytest.mark.parametrize(
-    ("text", "trace"),
-    [
-        ("<answer>x", ""),
-        ("abc\n<ANSWER>x</ANSWER>", "abc\n"),
-        ("a<answer>b<answer>c", "a"),
-        ("no tag", None),
-    ],
-)
-def test_own_trace_ends_where_the_answer_part_begins(text, trace):
-    assert own_trace(text) == trace
+def test_own_trace_ends_where_the_answer_part_begins():
+    assert own_trace("<answer>x") == ""
+    assert own_trace("abc\n<ANSWER>x</ANSWER>") == "abc\n"
+    assert own_trace("a<answer>b<answer>c") == "a"
+    assert own_trace("no tag") is None
 
 
 def test_the_same_questions_are_chosen_whatever_the_order_and_more_with_a_higher_limit():
