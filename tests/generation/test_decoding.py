@@ -57,8 +57,8 @@ def test_answers_are_those_of_generate_however_they_are_batched(case):
     assert made.generate(PROMPTS[::-1], [LIMIT] * 5) == expected[::-1]
     assert [made.generate([prompt], [LIMIT])[0] for prompt in PROMPTS] == expected
     assert made.generate([PROMPTS[2]] * 3, [LIMIT] * 3) == [expected[2]] * 3
-    single = made.generate([[5], [5, 6], [7]], [4] * 3)
-    assert single == [made.generate([one], [4])[0] for one in ([5], [5, 6], [7])]
+    short = [[5], [5, 6], [7]]
+    assert made.generate(short, [4] * 3) == [made.generate([one], [4])[0] for one in short]
 
 
 @pytest.mark.parametrize("budget", [1, 40, 100])
