@@ -8,7 +8,7 @@ import pytest
 from tracekd import records
 from tracekd.datasets import Wanted
 from tracekd.datasets.readers.babi_sim import MAKERS, simulate
-from tracekd.datasets.readers.babi_sim.inventory import TEST, TRAIN, Inventory
+from tracekd.datasets.readers.babi_sim.settings import TEST, TRAIN, Inventory
 from tracekd.errors import TracekdError
 
 

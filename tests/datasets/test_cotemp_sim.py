@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tracekd import records
 from tracekd.datasets import Wanted
 from tracekd.datasets.readers.cotemp_sim import CLASSES, simulate
-from tracekd.datasets.readers.cotemp_sim.names import PATTERNS, TEST, TRAIN, Names
+from tracekd.datasets.readers.cotemp_sim.wording import PATTERNS, TEST, TRAIN, Names
 from tracekd.errors import TracekdError
 
 MONTHS = list(calendar.month_name)

@@ -5,8 +5,7 @@ supporting facts; sentences are made from it last. The classes follow Weston et 
 arXiv:1502.05698.
 """
 
-import random
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tracekd.config import parse_settings
@@ -19,16 +18,13 @@ from tracekd.datasets.readers.babi_sim.carrying import (
     single_supporting_fact,
     two_supporting_facts,
 )
-from tracekd.datasets.readers.babi_sim.inventory import TEST, TRAIN, Inventory
 from tracekd.datasets.readers.babi_sim.layout import positional_reasoning, two_arg_relations
-from tracekd.datasets.readers.babi_sim.options import Options
 from tracekd.datasets.readers.babi_sim.order import size_reasoning, time_reasoning
-from tracekd.datasets.simulation import Maker, Story
-
-_Make = Callable[[random.Random, Inventory, Options], Story]
+from tracekd.datasets.readers.babi_sim.settings import TEST, TRAIN, Options
+from tracekd.datasets.simulation import Maker
 
 #: What makes a story of each class.
-MAKERS: dict[str, _Make] = {
+MAKERS = {
     "single-supporting-fact": single_supporting_fact,
     "two-supporting-facts": two_supporting_facts,
     "two-arg-relations": two_arg_relations,
@@ -57,10 +53,6 @@ def simulate(options: dict[str, Any], wanted: Wanted) -> Loaded:
 
     def makers(split: str) -> dict[str, Maker]:
         names = TEST if split == "test" and chosen.unseen_test_names else TRAIN
-
-        def maker(make: _Make) -> Maker:
-            return lambda rng: make(rng, names, chosen)
-
-        return {kind: maker(make) for kind, make in MAKERS.items()}
+        return {kind: partial(make, names=names, options=chosen) for kind, make in MAKERS.items()}
 
     return simulation.simulate("babi_sim", wanted, makers, shared=not chosen.unseen_test_names)

@@ -2,8 +2,7 @@
 
 import random
 
-from tracekd.datasets.readers.babi_sim.inventory import Inventory
-from tracekd.datasets.readers.babi_sim.options import Options
+from tracekd.datasets.readers.babi_sim.settings import Inventory, Options
 from tracekd.datasets.simulation import Story, arrange
 
 #: A predicate, its subject and its value: ("kind", "Pepper", "fox"), ("fear", "fox", "bear").

@@ -2,8 +2,7 @@
 
 import random
 
-from tracekd.datasets.readers.babi_sim.inventory import Inventory
-from tracekd.datasets.readers.babi_sim.options import Options
+from tracekd.datasets.readers.babi_sim.settings import Inventory, Options
 from tracekd.datasets.readers.babi_sim.world import (
     Drop,
     Event,
@@ -16,7 +15,6 @@ from tracekd.datasets.readers.babi_sim.world import (
 )
 from tracekd.datasets.simulation import Story
 
-_NUMBERS = ("none", "one", "two", "three")
 #: How many things the person in question still holds, and how many were dropped again.
 _HANDFULS = ((0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0))
 
@@ -74,8 +72,8 @@ def counting(rng: random.Random, names: Inventory, options: Options) -> Story:
     """How many things does a person carry?"""
     person, world = _handle_things(rng, names, options, (0, 1, 2, 3))
     carried, gold = world.hands(person)
-    question = f"How many things does {person} hold?"
-    return Story(world.sentences(rng), question, [_NUMBERS[len(carried)]], gold)
+    answer = ("none", "one", "two", "three")[len(carried)]
+    return Story(world.sentences(rng), f"How many things does {person} hold?", [answer], gold)
 
 
 def lists_sets(rng: random.Random, names: Inventory, options: Options) -> Story:

@@ -9,28 +9,19 @@ import random
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from tracekd.datasets.readers.babi_sim.inventory import Inventory
-from tracekd.datasets.readers.babi_sim.options import Options
+from tracekd.datasets.readers.babi_sim.settings import Inventory, Options
 from tracekd.datasets.simulation import Story, arrange
 
 Cell = tuple[int, int]
 
 _COMPASS = {"north": (0, 1), "south": (0, -1), "east": (1, 0), "west": (-1, 0)}
-_SIDES = {
-    "above": (0, 1),
-    "below": (0, -1),
-    "to the right of": (1, 0),
-    "to the left of": (-1, 0),
-}
+_SIDES = {"above": (0, 1), "below": (0, -1), "to the right of": (1, 0), "to the left of": (-1, 0)}
 _OPPOSITE = {
-    "north": "south",
-    "south": "north",
-    "east": "west",
-    "west": "east",
-    "above": "below",
-    "below": "above",
-    "to the right of": "to the left of",
-    "to the left of": "to the right of",
+    word: opposite
+    for words in (_COMPASS, _SIDES)
+    for word, (x, y) in words.items()
+    for opposite, step in words.items()
+    if step == (-x, -y)
 }
 
 
@@ -51,10 +42,8 @@ def two_arg_relations(rng: random.Random, names: Inventory, options: Options) ->
     asked = rng.randrange(count)
     item, direction, anchor = _maybe_reversed(rng, links[asked])
     if rng.random() < 0.5:
-        question = f"What lies directly {direction} of the {anchor}?"
-        return Story(context, question, [item], [asked])
-    question = f"What does the {item} lie directly {direction} of?"
-    return Story(context, question, [anchor], [asked])
+        return Story(context, f"What lies directly {direction} of the {anchor}?", [item], [asked])
+    return Story(context, f"What does the {item} lie directly {direction} of?", [anchor], [asked])
 
 
 def positional_reasoning(rng: random.Random, names: Inventory, options: Options) -> Story:

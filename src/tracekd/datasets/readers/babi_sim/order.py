@@ -3,12 +3,10 @@
 import random
 from itertools import pairwise
 
-from tracekd.datasets.readers.babi_sim.inventory import Inventory
-from tracekd.datasets.readers.babi_sim.options import Options
+from tracekd.datasets.readers.babi_sim.settings import Inventory, Options
 from tracekd.datasets.simulation import Story, arrange
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_MOST_VISITS = 4
 
 #: Person, number of the day, place.
 Visit = tuple[str, int, str]
@@ -20,7 +18,7 @@ def time_reasoning(rng: random.Random, names: Inventory, options: Options) -> St
     """Where was a person before going somewhere? At the place of the latest earlier day."""
     distractors = options.draw_distractors(rng, 2)
     asked, *others = rng.sample(names.people, 3)
-    count = rng.randint(2, min(_MOST_VISITS, 2 + distractors))
+    count = rng.randint(2, min(4, 2 + distractors))
     visits = _visits(rng, asked, count, names)
     for person in others:
         share = (2 + distractors - count + (person == others[0])) // 2

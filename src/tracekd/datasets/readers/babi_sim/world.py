@@ -15,7 +15,7 @@ _DROP = ("put down", "let go of", "set aside")
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """People (one or two) go to a place together."""
+    """One or two people go to a place."""
 
     people: tuple[str, ...]
     place: str
@@ -111,17 +111,16 @@ class World:
 
     def sentences(self, rng: random.Random) -> list[str]:
         """Return one sentence for each event, with one of several verbs."""
-        return [_sentence(rng, event) for event in self.events]
-
-
-def _sentence(rng: random.Random, event: Event) -> str:
-    match event:
-        case Move(people, place):
-            return f"{' and '.join(people)} {rng.choice(_GO)} the {place}."
-        case Take(person, thing):
-            return f"{person} {rng.choice(_TAKE)} the {thing}."
-        case Drop(person, thing):
-            return f"{person} {rng.choice(_DROP)} the {thing}."
+        found = []
+        for event in self.events:
+            match event:
+                case Move(people, place):
+                    found.append(f"{' and '.join(people)} {rng.choice(_GO)} the {place}.")
+                case Take(person, thing):
+                    found.append(f"{person} {rng.choice(_TAKE)} the {thing}.")
+                case Drop(person, thing):
+                    found.append(f"{person} {rng.choice(_DROP)} the {thing}.")
+        return found
 
 
 def possible_moves(world: World, people: Sequence[str], places: Sequence[str]) -> list[Event]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from tracekd.config import parse_settings
 from tracekd.datasets import Loaded, Wanted, simulation
-from tracekd.datasets.readers.cotemp_sim.names import TEST, TRAIN
 from tracekd.datasets.readers.cotemp_sim.options import Options
 from tracekd.datasets.readers.cotemp_sim.questions import dated_facts
+from tracekd.datasets.readers.cotemp_sim.wording import TEST, TRAIN
 from tracekd.datasets.simulation import Maker
 
 CLASSES = ("equal", "overlap", "during", "mix")

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tracekd.datasets.intervals import Period, relation, relation_class
-from tracekd.datasets.readers.cotemp_sim.names import Names
 from tracekd.datasets.readers.cotemp_sim.options import Options
-from tracekd.datasets.readers.cotemp_sim.phrases import (
+from tracekd.datasets.readers.cotemp_sim.timeline import Timeline, draw_relations
+from tracekd.datasets.readers.cotemp_sim.wording import (
     ASKED,
     PERSONAL,
     RELATIONS,
+    WHEN,
+    Names,
     Relation,
-    question,
 )
-from tracekd.datasets.readers.cotemp_sim.timeline import Timeline, draw_relations
 from tracekd.datasets.simulation import Story
 
 #: Subject, relation and object; None is what a question asks for, or what is yet to be drawn.
@@ -41,7 +41,7 @@ class Fact:
     period: Period
 
     def matches(self, pattern: Pattern) -> bool:
-        """Return whether subject, relation and object are those of the pattern."""
+        """Return whether this is a fact of the pattern."""
         subject, kind, thing = pattern
         return (
             self.relation is kind
@@ -98,8 +98,7 @@ def draw_plot(rng: random.Random, cast: Cast, subtype: str) -> Plot:
             asides = [(person, other, None) for other in PERSONAL if other is not kind]
             return Plot((person, kind, None), (person, kind, None), asides)
         case "S1_R2_O2":  # What was the subject in another relation to?
-            kind, other_kind = _two_relations(rng)
-            person = cast.new("person")
+            (kind, other_kind), person = _two_relations(rng), cast.new("person")
             return Plot((person, kind, None), (person, other_kind, None), [(person, kind, None)])
         case "S2_R1_O1":  # Who else was in the same relation to the object? Upstream: no asides
             kind = rng.choice(RELATIONS)
@@ -152,13 +151,11 @@ def dated_facts(rng: random.Random, wanted: str, names: Names, options: Options)
     asks = kind.ask_object if subject else kind.ask_subject
     assert asks  # noqa: S101 - plots ask for objects of the relations in ASKED only
     assert relation_class(matching.values()) == wanted  # noqa: S101
+    clause = event.relation.event.format(s=event.subject, o=event.object)
+    asked = asks.format(s=subject, o=event.object)
     return Story(
         context=[str(fact) for fact in facts],
-        question=question(
-            rng,
-            event.relation.event.format(s=event.subject, o=event.object),
-            asks.format(s=subject, o=event.object),
-        ),
+        question=f"While {clause}, {asked} {rng.choice(WHEN)}?",
         answers=[facts[i].object if subject else facts[i].subject for i in matching],
         gold_facts=[facts.index(event), *matching],
         subtype=subtype,
