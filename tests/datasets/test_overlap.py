@@ -67,9 +67,7 @@ def test_no_training_question_is_no_duplicate() -> None:
 
 
 @settings(deadline=None)
-@given(
-    *2 * [st.lists(st.lists(st.sampled_from("ab"), min_size=1, max_size=30), max_size=4)],
-)
+@given(*2 * [st.lists(st.lists(st.sampled_from("ab"), min_size=1, max_size=30), max_size=4)])
 def test_the_pairs_are_those_that_comparing_all_with_all_finds(
     test: list[list[str]], train: list[list[str]]
 ) -> None:

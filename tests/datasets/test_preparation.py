@@ -127,10 +127,7 @@ def test_near_duplicates_of_test_questions_in_train_are_reported(tmp_path: Path)
     path.write_text(path.read_text() + "1 Mary found, box 3!\n2 Which box? \t3\t1\n")
     prepared = preparation.prepare(spec(tmp_path, [1]), sizes(None, 1, None), 0)
     near = prepared.manifest["near_duplicates_in_train"]["same_question"]
-    assert near == {
-        "test_questions": 1,
-        "first": [["babi/test/qa1:10", "babi/train/qa1:8", 1.0]],
-    }
+    assert near == {"test_questions": 1, "first": [["babi/test/qa1:10", "babi/train/qa1:8", 1.0]]}
 
 
 def test_an_id_in_both_splits_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -134,21 +133,3 @@ def test_damaged_files_are_read_or_rejected_by_record_or_refused(
         assert re.search(rf"{re.escape(file)}:(\d+|record .+)$", rejection.source)
         assert "\n" not in rejection.source
     assert loaded.splits["train"].height > 0
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_a_text_of_ten_megabytes_is_read(name: str, tmp_path: Path) -> None:
-    raw, file, read = FORMATS[name]
-    path = tmp_path / file
-    texts = (
-        b"Mary moved to the bathroom.",
-        b"Ann L\\u00f6f works for Yale from 1990 to 1995.",
-        b"Results.",
-        b"Bo ate.",
-    )
-    long = b"word " * 2_000_000 + b"end."
-    for text in texts:
-        raw = raw.replace(text, long, 1)
-    path.write_bytes(raw)
-    contexts = pl.concat(read(path).splits.values())["context"].explode()
-    assert contexts.str.len_bytes().max() == len(long)

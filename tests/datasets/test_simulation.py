@@ -1,8 +1,11 @@
 import random
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from tracekd.datasets import Wanted
+from tracekd.datasets import Loaded, Wanted
+from tracekd.datasets.readers import babi_sim, cotemp_sim
 from tracekd.datasets.simulation import Maker, Story, simulate
 from tracekd.errors import TracekdError
 
@@ -33,6 +36,28 @@ def test_too_few_different_questions_or_a_null_size_are_errors() -> None:
         simulate("dial", Wanted(0, 50, 5), few, shared=False)
     with pytest.raises(TracekdError, match=r"dial: prepare\.test in params\.yaml is null"):
         simulate("dial", Wanted(0, 5, None), few, shared=False)
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "message"),
+    [
+        (babi_sim.simulate, {"statement": [4, 8]}, "babi_sim: statement: unknown key; did you"),
+        (babi_sim.simulate, {"statements": [8, 4]}, r"must be \[minimum, maximum\]"),
+        (babi_sim.simulate, {"hops": [1, 2]}, "greater than or equal to 2"),
+        (cotemp_sim.simulate, {"facts": [2, 8]}, "greater than or equal to 5"),
+        (cotemp_sim.simulate, {"years": [1990, 2000]}, "at least 20 apart"),
+        (
+            cotemp_sim.simulate,
+            {"granularities": {"year": 0.0, "month": 0.0, "day": 0.0}},
+            "at least one weight",
+        ),
+    ],
+)
+def test_unsuitable_options_are_explained(
+    make: Callable[..., Loaded], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TracekdError, match=message):
+        make(options, Wanted(0, 11, 11))
 
 
 def test_a_question_is_a_function_of_seed_split_class_and_number() -> None:

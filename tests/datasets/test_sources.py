@@ -1,8 +1,5 @@
 import hashlib
 import shutil
-import threading
-from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +13,9 @@ from tracekd.errors import TracekdError
 
 ROOT = Path(__file__).resolve().parents[2]
 WANTED = Wanted(data_seed=0, train=None, test=None)
-RECORD = (
-    '{"index": 0, "triple_element": "S1_R1_O2", "question": "q?", "facts": ["B."], '
-    '"answer": ["B"]}\n'
-)
+RECORD = """\
+{"index": 0, "triple_element": "S1_R1_O2", "question": "q?", "facts": ["B."], "answer": ["B"]}
+"""
 
 
 def spec(**values: Any) -> DatasetSpec:
@@ -89,37 +85,21 @@ def test_what_cannot_be_read_or_pinned_is_explained(raw: Path) -> None:
     ):
         with pytest.raises(TracekdError, match=message):
             sources.load(faulty, WANTED)
-    with pytest.raises(TracekdError, match=r"mine: path is null; name the folder or file with --p"):
-        sources.pin("mine", settings)
-    with pytest.raises(TracekdError, match=r"no such folder or file: .*nowhere"):
-        sources.pin("mine", settings, "nowhere")
-    with pytest.raises(TracekdError, match=r"--pin: .* no entry 'mime'.* did you mean mine"):
-        sources.pin("mime", settings, "raw")
-
-
-@pytest.fixture
-def address(raw: Path) -> Iterator[str]:
-    """Where a server on loopback offers the raw folder."""
-
-    class Handler(SimpleHTTPRequestHandler):
-        def __init__(self, *arguments: Any) -> None:
-            super().__init__(*arguments, directory=str(raw))
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    for message, name, path in (
+        (r"mine: path is null; name the folder or file with --p", "mine", None),
+        (r"no such folder or file: .*nowhere", "mine", "nowhere"),
+        (r"--pin: .* no entry 'mime'.* did you mean mine", "mime", "raw"),
+    ):
+        with pytest.raises(TracekdError, match=message):
+            sources.pin(name, settings, path)
 
 
 def test_an_entry_with_addresses_is_downloaded_by_itself(
-    raw: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    raw: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sources, "fetch_files", lambda *_: raw)
     blob = hashlib.sha1(b"blob %d\0" % len(RECORD) + RECORD.encode()).hexdigest()  # noqa: S324
-    file = {"url": f"{address}/equal.json", "git_hash": blob, "size": len(RECORD)}
+    file = {"url": "http://127.0.0.1:9/equal.json", "git_hash": blob, "size": len(RECORD)}
     loaded = sources.load(spec(files={"equal.json": file}), WANTED)
     assert loaded.splits["train"]["id"].to_list() == ["cotemp/all/equal:0"]
     assert list(loaded.raw) == ["equal.json"]

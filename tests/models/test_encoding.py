@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import normalizers
 
 from tracekd.config import cache_folder, load_model
 from tracekd.errors import TracekdError
@@ -26,30 +27,29 @@ def chatml_tokenizer():
     return tokenizer
 
 
-TOKENIZERS = {
-    "llama": lambda: tiny_tokenizer("llama"),
-    "chatml": chatml_tokenizer,
-    "qwen3": lambda: tiny_tokenizer("qwen3"),
+ENCODERS = {
+    "llama": ChatEncoder(tiny_tokenizer("llama")),
+    "chatml": ChatEncoder(chatml_tokenizer()),
+    "qwen3": ChatEncoder(tiny_tokenizer("qwen3")),
 }
 PROMPTS = {
     "llama": "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nS<|eot_id|>"
     "<|start_header_id|>user<|end_header_id|>\n\nQ<|eot_id|>"
     "<|start_header_id|>assistant<|end_header_id|>\n\n",
-    "chatml": "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nQ<|im_end|>\n"
-    "<|im_start|>assistant\n",
-    "qwen3": "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nQ<|im_end|>\n"
-    "<|im_start|>assistant\n",
-}
+} | dict.fromkeys(
+    ("chatml", "qwen3"),
+    "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\n",
+)
 
 
-@pytest.fixture(scope="module", params=TOKENIZERS)
+@pytest.fixture(scope="module", params=ENCODERS)
 def family(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
 def encoder(family):
-    return ChatEncoder(TOKENIZERS[family]())
+    return ENCODERS[family]
 
 
 def row(trace="<think>\nI see.\n</think>\n", answer="<answer>no</answer>", **changes):
@@ -58,7 +58,7 @@ def row(trace="<think>\nI see.\n</think>\n", answer="<answer>no</answer>", **cha
 
 
 def test_prompt_is_the_templates_own_with_one_bos(encoder, family):
-    ids = encoder.prompt_ids("S", "Q")
+    ids = encoder.encode(row()).prompt_ids
     assert encoder.tokenizer.decode(ids) == PROMPTS[family]
     rendered = encoder.tokenizer.apply_chat_template(
         [{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}],
@@ -66,8 +66,6 @@ def test_prompt_is_the_templates_own_with_one_bos(encoder, family):
         add_generation_prompt=True,
     )
     assert ids == encoder.tokenizer(rendered, add_special_tokens=False)["input_ids"]
-    if family == "llama":
-        assert ids.count(encoder.tokenizer.bos_token_id) == 1
 
 
 def test_supervised_tokens_are_trace_answer_and_end_of_turn(encoder, family):
@@ -78,7 +76,6 @@ def test_supervised_tokens_are_trace_answer_and_end_of_turn(encoder, family):
     assert encoder.tokenizer.decode(trace) == "<think>\nI see.\n</think>\n"
     assert encoder.tokenizer.decode(answer) == f"<answer>no</answer>{end}"
     assert answer[-1] == encoder.end_of_turn
-    assert encoder.tokenizer.decode(encoded.prompt_ids) == PROMPTS[family]
 
 
 def test_supervised_tokens_one_by_one(encoder):
@@ -89,35 +86,7 @@ def test_supervised_tokens_one_by_one(encoder):
         *("<", "answer", ">", "n", "o", "<", "/", "answer", ">"),
     ]
     assert encoded.answer_index == 7
-
-
-def test_without_trace_the_answer_starts_at_the_first_supervised_token(encoder):
-    encoded = encoder.encode(row(trace=""))
-    assert encoded.answer_index == 0
-    assert encoder.decode(encoded.completion_ids) == "<answer>no</answer>"
-
-
-def test_control_tokens_in_data_are_plain_text(encoder, family):
-    encoded = encoder.encode(row(system=HOSTILE, prompt=HOSTILE, trace=HOSTILE))
-    control = set(encoder.tokenizer.added_tokens_decoder)
-    clean = encoder.encode(row())
-    in_template = [token for token in clean.prompt_ids if token in control]
-    assert [token for token in encoded.prompt_ids if token in control] == in_template
-    assert control.isdisjoint(encoded.completion_ids[:-1])
-    assert encoder.tokenizer.decode(encoded.completion_ids[:-1]).startswith(HOSTILE)
-    shown = PROMPTS[family].replace("S<", f"{HOSTILE}<").replace("Q<", f"{HOSTILE}<")
-    assert encoder.tokenizer.decode(encoded.prompt_ids) == shown
-
-
-@given(st.text(max_size=60), st.text(max_size=30))
-def test_any_text_reads_back_exactly(trace, answer):
-    encoder = ENCODER
-    encoded = encoder.encode(row(trace=trace, answer=answer))
-    assert encoder.decode(encoded.completion_ids[: encoded.answer_index]) == trace
-    assert encoder.decode(encoded.completion_ids[encoded.answer_index : -1]) == answer
-
-
-ENCODER = ChatEncoder(tiny_tokenizer("qwen3"))
+    assert encoder.encode(row(trace="")).answer_index == 0
 
 
 def test_template_arguments_reach_the_template():
@@ -127,57 +96,44 @@ def test_template_arguments_reach_the_template():
     assert tokenizer.convert_tokens_to_ids("</think>") in ids  # the template's own tag
 
 
-def test_prompt_does_not_depend_on_the_date():
-    tokenizer = tiny_tokenizer("llama")
-    tokenizer.chat_template = (
-        "{{ strftime_now('%d %b %Y') }}{% for message in messages %}{{ message['content'] }}"
-        "<|eot_id|>{% endfor %}"
-    )
-    assert (
-        tokenizer.decode(ChatEncoder(tokenizer, {}).prompt_ids("", "Q")) == "26 Jul 2024Q<|eot_id|>"
-    )
-
-
-def test_normalising_tokenizer_keeps_the_text():
-    from tokenizers import normalizers
-
-    tokenizer = tiny_tokenizer("qwen3")
-    tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
-    decomposed = "cafe\u0301"
-    encoder = ChatEncoder(tokenizer)
-    encoded = encoder.encode(row(trace="", answer=decomposed))
-    assert encoder.decode(encoded.completion_ids) == decomposed
-
-
-def test_tokenizer_that_loses_text_is_refused_with_the_rows_id():
-    from tokenizers import normalizers
-
-    tokenizer = tiny_tokenizer("llama")
-    tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
-    with pytest.raises(TracekdError, match=r"t/1: the tokenizer cannot spell"):
-        ChatEncoder(tokenizer).encode(row(answer="Kitchen"))
-
-
 @pytest.mark.parametrize("start", [-1, 1000])
 def test_answer_start_outside_the_completion_is_an_error(start):
     with pytest.raises(TracekdError, match=r"t/1: answer_start"):
-        ENCODER.encode(row(answer_start=start))
+        ENCODERS["qwen3"].encode(row(answer_start=start))
 
 
-def test_template_that_refuses_a_system_message_says_so():
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (None, "no chat template"),
+        ("{{ raise_exception('no system role') }}", "system and user messages: no system role"),
+    ],
+)
+def test_template_that_cannot_be_used_says_so(template, message):
     tokenizer = tiny_tokenizer("llama")
-    tokenizer.chat_template = (
-        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
-    )
-    with pytest.raises(TracekdError, match="refuses system and user messages: no system role"):
+    tokenizer.chat_template = template
+    with pytest.raises(TracekdError, match=message):
         ChatEncoder(tokenizer)
 
 
-def test_tokenizer_without_template_says_so():
+def test_prompt_does_not_depend_on_the_date():
     tokenizer = tiny_tokenizer("llama")
-    tokenizer.chat_template = None
-    with pytest.raises(TracekdError, match="no chat template"):
-        ChatEncoder(tokenizer)
+    today = "{{ strftime_now('%d %b %Y') }}"
+    message = "{{ message['content'] }}<|eot_id|>"
+    tokenizer.chat_template = f"{today}{{% for message in messages %}}{message}{{% endfor %}}"
+    ids = ChatEncoder(tokenizer).prompt_ids("", "Q")
+    assert tokenizer.decode(ids) == "26 Jul 2024Q<|eot_id|>"
+
+
+def test_text_survives_a_normalising_tokenizer_or_is_refused_with_the_rows_id():
+    tokenizer = tiny_tokenizer("qwen3")
+    tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
+    encoder = ChatEncoder(tokenizer)
+    encoded = encoder.encode(row(trace="", answer="cafe\u0301"))
+    assert encoder.decode(encoded.completion_ids) == "cafe\u0301"
+    tokenizer.backend_tokenizer.normalizer = normalizers.Lowercase()
+    with pytest.raises(TracekdError, match=r"t/1: the tokenizer cannot spell"):
+        ChatEncoder(tokenizer).encode(row(answer="Kitchen"))
 
 
 def test_smollm2_supervises_completion_and_im_end():
@@ -206,10 +162,9 @@ INJECTIONS = (
     "\U0001f600",
 )  # fmt: skip
 HOSTILE_TEXT = st.lists(st.sampled_from(INJECTIONS) | st.text(max_size=8), max_size=8).map("".join)
-ENCODERS = {name: ChatEncoder(make()) for name, make in TOKENIZERS.items()}
 
 
-@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize("name", ENCODERS)
 @given(HOSTILE_TEXT.filter(bool), HOSTILE_TEXT, HOSTILE_TEXT, HOSTILE_TEXT)
 def test_no_text_of_the_data_changes_a_token_outside_itself(name, system, prompt, trace, answer):
     encoder = ENCODERS[name]

@@ -2,10 +2,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from peft import AutoPeftModelForCausalLM
 
 from tracekd.config import ModelSpec, TrainParams, load_model
 from tracekd.errors import TracekdError
-from tracekd.models.devices import Device, choose_device
+from tracekd.models.devices import Device
 from tracekd.models.loading import add_adapter, load_base, load_student, save_student
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,8 +18,6 @@ LORA = TrainParams(
 
 @pytest.fixture(scope="module")
 def exact():
-    import torch
-
     return Device(torch.device("cpu"), torch.float32)
 
 
@@ -33,23 +33,16 @@ def spec(name="tiny_llama"):
 
 
 def test_adapter_covers_all_linear_layers_but_the_head_and_changes_nothing_yet(exact):
-    import torch
-
     ids = torch.arange(20)[None]
     base = load_base(spec(), exact)
     before = base(input_ids=ids).logits
     model = add_adapter(base, LORA, seed=1)
     adapted = {name.rsplit(".", 1)[-1] for name in model.targeted_module_names}
-    assert adapted == {
-        *("q_proj", "k_proj", "v_proj", "o_proj"),
-        *("gate_proj", "up_proj", "down_proj"),
-    }
+    assert adapted == {f"{name}_proj" for name in ("q", "k", "v", "o", "gate", "up", "down")}
     assert torch.equal(model(input_ids=ids).logits, before)
 
 
 def test_adapter_is_in_fp32_on_a_base_in_bf16_and_drawn_from_the_seed():
-    import torch
-
     half = Device(torch.device("cpu"), torch.bfloat16)
     made = [add_adapter(load_base(spec(), half), LORA, seed).state_dict() for seed in (1, 1, 2)]
     drawn = [key for key in made[0] if "lora_A" in key]
@@ -61,9 +54,6 @@ def test_adapter_is_in_fp32_on_a_base_in_bf16_and_drawn_from_the_seed():
 
 @pytest.mark.parametrize("name", ["tiny_llama", "tiny_qwen3"])
 def test_saved_adapter_loads_by_peft_and_merges_to_the_same(name, exact, tmp_path, monkeypatch):
-    import torch
-    from peft import AutoPeftModelForCausalLM
-
     model = add_adapter(load_base(spec(name), exact), LORA, seed=1)
     torch.manual_seed(0)
     for key, weight in model.named_parameters():
@@ -75,10 +65,8 @@ def test_saved_adapter_loads_by_peft_and_merges_to_the_same(name, exact, tmp_pat
     adapter = tmp_path / "adapter"
     adapter.mkdir()
     save_student(model, adapter, spec(name))
-    assert sorted(path.name for path in adapter.iterdir()) == [
-        "adapter_config.json",
-        "adapter_model.safetensors",
-    ]
+    files = {"adapter_config.json", "adapter_model.safetensors"}
+    assert {path.name for path in adapter.iterdir()} == files
     config = json.loads((adapter / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == f"models/base/{name}"
     ids = torch.arange(20)[None]
@@ -104,7 +92,7 @@ def test_adapter_names_its_base_as_models_yaml_does(exact, tmp_path, source, bas
     assert (config["base_model_name_or_path"], config["revision"]) == (base, revision)
 
 
-def test_adapter_of_another_model_is_refused(exact, tmp_path, monkeypatch):
+def test_adapter_that_is_absent_or_of_another_model_is_refused(exact, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     llama = spec()
     config = {**llama.random.config, "hidden_size": 32, "head_dim": 8}
@@ -113,11 +101,8 @@ def test_adapter_of_another_model_is_refused(exact, tmp_path, monkeypatch):
     save_student(add_adapter(load_base(other, exact), LORA, seed=1), tmp_path, other)
     with pytest.raises(TracekdError, match="does not fit model tiny_llama"):
         load_student(llama, tmp_path, exact)
-
-
-def test_absent_adapter_names_the_stage_that_makes_it(exact, tmp_path):
     with pytest.raises(TracekdError, match="contains no adapter; run the train stage"):
-        load_student(spec(), tmp_path / "none", exact)
+        load_student(llama, tmp_path / "none", exact)
 
 
 @pytest.mark.parametrize("name", ["gemma2", "gpt_oss"])
@@ -126,11 +111,3 @@ def test_models_with_unusual_attention_are_loaded_too(exact, uncommon, tmp_path,
     monkeypatch.setattr("tracekd.models.loading.locate", lambda _: tmp_path)
     model = load_base(ModelSpec(name="mine", path="mine", max_length=64), exact)
     assert model.config.model_type == name
-
-
-def test_device_is_chosen_and_described():
-    device = choose_device()
-    described = device.describe()
-    assert described["device"] in {"cpu", "cuda", "mps"}
-    assert described["dtype"] in {"float32", "bfloat16"}
-    assert device.peak_memory_bytes() > 0
