@@ -65,33 +65,20 @@ def where(context: list[str]) -> dict[str, str | None]:
     return {**people, **things, **{thing: people.get(name) for thing, name in holder.items()}}
 
 
-def place_of(context: list[str], name: str) -> list[str] | None:
-    place = where(context).get(name)
-    return [place] if place else None
-
-
 def held_by(context: list[str], person: str) -> list[str] | None:
-    held: list[str] = []
-    handled = False
+    held: list[str] | None = None
     for line in context:
         if (take := TAKE.fullmatch(line)) and take[1] == person:
-            held.append(take[2])
-            handled = True
+            held = [*(held or []), take[2]]
         elif (drop := DROP.fullmatch(line)) and drop[1] == person:
-            if drop[2] not in held:
+            if not held or drop[2] not in held:
                 return None
             held.remove(drop[2])
-    return held if handled else None
+    return held
 
 
-def count_held(context: list[str], person: str) -> list[str] | None:
-    things = held_by(context, person)
+def count(things: list[str] | None) -> list[str] | None:
     return None if things is None else [["none", "one", "two", "three"][len(things)]]
-
-
-def list_held(context: list[str], person: str) -> list[str] | None:
-    things = held_by(context, person)
-    return None if things is None else things or ["nothing"]
 
 
 def place_before(context: list[str], person: str, place: str) -> list[str] | None:
@@ -119,18 +106,9 @@ def coordinates(context: list[str], origin: str) -> dict[str, tuple[int, int]]:
     return cells
 
 
-def beside(context: list[str], anchor: str, x: int, y: int) -> list[str] | None:
-    found = [item for item, cell in coordinates(context, anchor).items() if cell == (x, y)]
-    return found or None
-
-
-def lies_beside(context: list[str], side: str, anchor: str) -> list[str] | None:
-    return beside(context, anchor, *STEPS[side])
-
-
-def lies_beside_what(context: list[str], item: str, side: str) -> list[str] | None:
-    x, y = STEPS[side]
-    return beside(context, item, -x, -y)
+def beside(context: list[str], anchor: str, side: str, sign: int = 1) -> list[str]:
+    wanted = tuple(sign * step for step in STEPS[side])
+    return [item for item, cell in coordinates(context, anchor).items() if cell == wanted]
 
 
 def is_on_side(context: list[str], item: str, side: str, other: str) -> list[str] | None:
@@ -173,12 +151,21 @@ def color_of(context: list[str], pet: str) -> list[str] | None:
 
 
 SOLVERS = [
-    (r"Where is (?:the )?(\w+)\?", place_of),
-    (r"How many things does (\w+) hold\?", count_held),
-    (r"Which things does (\w+) hold\?", list_held),
+    (r"Where is (?:the )?(\w+)\?", lambda lines, name: [where(lines).get(name)]),
+    (r"How many things does (\w+) hold\?", lambda lines, name: count(held_by(lines, name))),
+    (
+        r"Which things does (\w+) hold\?",
+        lambda lines, name: ["nothing"] if (held := held_by(lines, name)) == [] else held,
+    ),
     (r"Where was (\w+) before the (\w+)\?", place_before),
-    (rf"What lies directly {SIDE} the (\w+)\?", lies_beside),
-    (rf"What does the (\w+) lie directly {SIDE}\?", lies_beside_what),
+    (
+        rf"What lies directly {SIDE} the (\w+)\?",
+        lambda lines, side, anchor: beside(lines, anchor, side),
+    ),
+    (
+        rf"What does the (\w+) lie directly {SIDE}\?",
+        lambda lines, item, side: beside(lines, item, side, -1),
+    ),
     (rf"Is the ([\w ]+) {SIDE} the ([\w ]+)\?", is_on_side),
     (r"Does the (\w+) fit inside the (\w+)\?", fits_inside),
     (r"Is the (\w+) larger than the (\w+)\?", lambda lines, a, b: fits_inside(lines, b, a)),

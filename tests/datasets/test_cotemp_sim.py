@@ -5,7 +5,6 @@ import re
 from collections import Counter
 from datetime import date
 from itertools import permutations
-from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
@@ -184,13 +183,3 @@ def test_names_of_the_test_split_are_unseen() -> None:
     for split, names in (("train", TEST), ("test", TRAIN)):
         lines = [line for context in splits[split]["context"].to_list() for line in context]
         assert set(re.findall(r"\w+", " ".join(lines))).isdisjoint(words(names))
-
-
-def test_facts_and_questions_are_worded_as_upstream(shared: Path) -> None:
-    text = "".join(
-        (shared / f"datasets/cotemp/{name}.json").read_text(encoding="utf-8")
-        for name in ("equal", "overlap", "mix", "during.partial")
-    )
-    for fact, event, _ in FRAMES.values():
-        assert fact in text
-        assert event in text

@@ -1,7 +1,4 @@
-import json
-import re
 from datetime import date
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -63,7 +60,6 @@ def test_a_fact_survives_writing_and_reading(when: Period) -> None:
         ("from 2001 to 2004", "from 2001 to 2004", "equal", True),
         ("in 2001", "from January 1, 2001 to December 31, 2001", "equal", False),
         ("from 2002 to 2003", "from 2001 to 2004", "during", True),
-        ("from 2001 to 2003", "from 2001 to 2004", "during", True),
         ("from 2002 to 2004", "from 2001 to 2004", "during", True),
         ("in March, 2003", "from 2001 to 2004", "during", True),
         ("from 2000 to 2002", "from 2001 to 2004", "overlap", True),
@@ -82,9 +78,7 @@ def test_allen_relations_are_reduced_to_three_and_clear_if_coarse_ends_cannot_ch
 
 
 @given(PERIODS, PERIODS)
-def test_two_periods_are_related_if_and_only_if_they_share_a_day(
-    one: Period, other: Period
-) -> None:
+def test_periods_are_related_if_and_only_if_they_share_a_day(one: Period, other: Period) -> None:
     shared = max(one.first, other.first) <= min(one.last, other.last)
     assert (relation(one, other) is not None) is shared
 
@@ -94,32 +88,3 @@ def test_the_class_is_the_one_relation_or_mix() -> None:
     assert relation_class(["during", "overlap"]) == "mix"
     with pytest.raises(ValueError, match="no class"):
         relation_class([])
-
-
-EVENT = re.compile(
-    r"While (.+?) (?:was holding the position of|was working for|was a member of|was playing for"
-    r"|attended) (.+), (?:which|who) "
-)
-
-
-@pytest.mark.parametrize("name", ["equal", "overlap", "mix"])
-def test_the_algebra_gives_the_classes_of_real_questions(shared: Path, name: str) -> None:
-    """For all but the few in which upstream's facts and answers do not agree."""
-    lines = (shared / f"datasets/cotemp/{name}.json").read_text(encoding="utf-8").splitlines()
-    found = []
-    for record in map(json.loads, lines):
-        if not (named := EVENT.match(record["question"])):
-            continue
-        facts = [split_fact(fact) for fact in record["facts"]]
-        event, *others = [
-            when for fact, when in facts if fact.startswith(named[1]) and fact.endswith(named[2])
-        ]
-        relations = [
-            relation(event, when)
-            for fact, when in facts
-            if when is not event and any(answer in fact for answer in record["answer"])
-        ]
-        if not others and None not in relations:
-            found.append(relation_class(relations))
-    assert len(found) > 300
-    assert found.count(name) / len(found) >= 0.9

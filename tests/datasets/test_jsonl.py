@@ -4,12 +4,10 @@ from typing import Any
 
 import pytest
 
-from tracekd.config import load_dataset
-from tracekd.datasets import Loaded, Wanted, sources
+from tracekd.datasets import Loaded
 from tracekd.datasets.readers import jsonl
 from tracekd.errors import TracekdError
 
-ALL = Wanted(data_seed=0, train=None, test=None)
 RECORD = {
     "question": "Where is Mary?",
     "context": ["Mary went home.", "Bo ate.", "Mary slept."],
@@ -61,11 +59,8 @@ def test_one_text_is_a_context_of_one_fact_and_one_answer(tmp_path: Path) -> Non
     [
         ({"question": None}, "missing field: question"),
         ({"class": None, "answers": None}, "missing fields: answers, class"),
-        ({"context": []}, "context is empty: a context without facts"),
         ({"context": 3}, "context is not a list"),
-        ({"context": ["x", " "]}, "context contains a blank text"),
         ({"answers": []}, "answers: found an empty list, expected at least one text"),
-        ({"answers": [1]}, "answers contains something that is not a string"),
         ({"class": 1}, "class is not a string"),
         ({"split": "dev"}, "split: found another value than train and test"),
         ({"split": None}, "missing field: split, which other lines have; add train or test"),
@@ -96,42 +91,13 @@ def test_without_splits_a_fifth_of_each_class_is_the_test_split(tmp_path: Path) 
     assert len(first["train"]) == 16
 
 
-def test_all_files_of_a_folder_are_read(tmp_path: Path) -> None:
-    write(tmp_path / "b.jsonl", TEST)
-    write(tmp_path / "a.jsonl", TRAIN)
-    write(tmp_path / "a.txt", "other")
-    loaded = read(tmp_path)
-    assert [table["source"].to_list() for table in loaded.splits.values()] == [
-        ["a.jsonl:1"],
-        ["b.jsonl:1"],
-    ]
-
-
-def test_a_path_without_questions_is_an_error(tmp_path: Path) -> None:
+def test_all_files_of_a_folder_are_read_and_one_must_have_questions(tmp_path: Path) -> None:
     with pytest.raises(TracekdError, match=r"no \*\.jsonl files; add one, or set path"):
         read(tmp_path)
-    with pytest.raises(TracekdError, match=r"no test question; there is no record"):
-        read(write(tmp_path / "mine.jsonl", TRAIN))
     with pytest.raises(TracekdError, match=r"most: missing field: question \(first mine\.jsonl:1"):
         read(write(tmp_path / "mine.jsonl", RECORD | {"question": None}))
-    (tmp_path / "mine.jsonl").write_text('{"question":\n')
-    with pytest.raises(TracekdError, match=r"mine\.jsonl:\d: not JSON"):
-        read(tmp_path)
-
-
-@pytest.mark.parametrize("path", ["data/mine.jsonl", "data"])
-def test_a_dataset_needs_one_entry_and_a_pin(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
-) -> None:
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    (tmp_path / "data").mkdir()
-    write(tmp_path / "data/mine.jsonl", TRAIN, TEST)
-    entries = tmp_path / "datasets.yaml"
-    entries.write_text("mine:\n  reader: jsonl\n")
-    sha256 = sources.pin("mine", entries, path)
-    assert f"  path: {path}\n" in entries.read_text()
-    spec = load_dataset(entries, "mine")
-    assert spec.sha256 == sha256
-    loaded = sources.load(spec, ALL)
-    assert {split: len(table) for split, table in loaded.splits.items()} == {"train": 1, "test": 1}
-    assert list(loaded.raw) == ["mine.jsonl"]
+    write(tmp_path / "mine.jsonl", TEST)
+    write(tmp_path / "a.jsonl", TRAIN)
+    (tmp_path / "a.txt").write_text("not read")
+    splits = read(tmp_path).splits.values()
+    assert [table["source"].item() for table in splits] == ["a.jsonl:1", "mine.jsonl:1"]

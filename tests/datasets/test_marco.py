@@ -9,7 +9,6 @@ import pytest
 from tracekd.datasets import Loaded
 from tracekd.datasets.keys import keys
 from tracekd.datasets.readers import marco
-from tracekd.errors import TracekdError
 
 NATIVE = {
     "query_id": 0,
@@ -54,30 +53,49 @@ def test_native_and_columnar_passages_give_the_same_question(tmp_path: Path) -> 
     assert loaded.notes == {"a duplicate answer in a record was removed": 3}
 
 
-@pytest.mark.parametrize("answers", [[], [""], [" ", ""], "[]", ["No Answer Present."]])
-def test_every_way_to_say_unanswerable_reads_the_same(tmp_path: Path, answers: Any) -> None:
+NONE = "No Answer Present."
+
+
+@pytest.mark.parametrize(
+    ("answers", "kept", "note"),
+    [
+        *(([], NONE, ""), ([""], NONE, ""), ("[]", NONE, ""), ([NONE], NONE, "")),
+        (["\u200b"], NONE, "blank answers in a record were left out"),
+        (["", "Paris"], "Paris", "blank answers in a record were left out"),
+        ([NONE, "Paris"], "Paris", f"'{NONE}' beside other answers was left out"),
+    ],
+)
+def test_every_way_to_say_unanswerable_reads_the_same(
+    tmp_path: Path, answers: Any, kept: str, note: str
+) -> None:
     loaded = read(tmp_path, train=[NATIVE | {"answers": answers}], dev=[NATIVE])
-    assert loaded.splits["train"]["answers"].to_list() == [["No Answer Present."]]
+    assert loaded.splits["train"]["answers"].to_list() == [[kept]]
+    assert not note or loaded.notes[note] == 1
+
+
+def test_dev_is_the_test_split_and_files_are_told_by_their_names(tmp_path: Path) -> None:
+    for name, kind in (
+        ("sample.json", "train"),
+        ("dev_v2.1.json.gz", "dev"),
+        ("v2.1_validation_part.jsonl", "dev"),
+        ("eval_v2.1_public.json", "test"),
+        ("test-00000.json", "test"),
+    ):
+        assert marco.file_kind(name) == kind
+    loaded = read(tmp_path, train=[NATIVE], dev=[NATIVE], eval=[{"query_id": 1}])
+    assert loaded.rejected == []
+    assert loaded.notes["eval_v1.1.json was not read: dev files are the test split"] == 1
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         ({"query": None, "passages": None}, "missing fields: query, passages"),
-        ({"answers": None}, "missing field: answers"),
-        ({"answers": [["a"]]}, "answers is a nested list"),
         ({"answers": "a"}, "answers is not a list"),
         ({"passages": []}, "passage_text is empty: a context without facts"),
         ({"passages": {"url": []}}, "passage_text is not a list"),
-        (
-            {"passages": [{"passage_text": None}]},
-            "passage_text contains something that is not a string",
-        ),
         ({"passages": "x"}, "passages is neither a list nor an object of lists"),
-        (
-            {"query_type": "poem"},
-            "query_type is none of description, entity, location, numeric, person",
-        ),
+        ({"query_type": "poem"}, f"query_type is none of {', '.join(sorted(marco.QUERY_TYPES))}"),
         ({"query_id": 9}, "query_id is a duplicate within the split"),
         ({"query_id": "x"}, "query_id is not a whole number"),
     ],
@@ -90,27 +108,6 @@ def test_a_faulty_record_is_rejected_with_its_place_and_reason(
     assert len(loaded.splits["train"]) == 1
 
 
-def test_dev_is_the_test_split_and_then_test_files_are_left_aside(tmp_path: Path) -> None:
-    loaded = read(tmp_path, train=[NATIVE], dev=[NATIVE], eval=[{"query_id": 1}])
-    assert loaded.rejected == []
-    assert loaded.notes["eval_v1.1.json was not read: dev files are the test split"] == 1
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("train_v1.1.json", "train"),
-        ("sample.json", "train"),
-        ("dev_v2.1.json.gz", "dev"),
-        ("v2.1_validation_part.jsonl", "dev"),
-        ("eval_v2.1_public.json", "test"),
-        ("test-00000.json", "test"),
-    ],
-)
-def test_a_files_split_is_told_by_its_name(name: str, kind: str) -> None:
-    assert marco.file_kind(name) == kind
-
-
 def test_without_another_file_a_tenth_of_each_class_is_cut_as_test(tmp_path: Path) -> None:
     records = [
         NATIVE | {"query_id": n, "query_type": "NUMERIC" if n < 4 else "ENTITY"} for n in range(34)
@@ -118,50 +115,24 @@ def test_without_another_file_a_tenth_of_each_class_is_cut_as_test(tmp_path: Pat
     loaded = read(tmp_path, train=records)
     test, train = loaded.splits["test"], loaded.splits["train"]
     assert Counter(test["question_class"]) == {"numeric": 1, "entity": 3}
-    assert len(train) + len(test) == 34
     assert {key.split("/")[1] for key in test["id"]} == {"test"}
-    numbers = {int(key.split("/")[2]) for table in (train, test) for key in table["id"]}
-    assert numbers == set(range(34))
+    numbers = [int(key.split("/")[2]) for table in (train, test) for key in table["id"]]
+    assert sorted(numbers) == list(range(34))
     assert loaded.notes["test questions cut from train, as no other file has any"] == 4
-    assert (
-        read(tmp_path, train=records[::-1]).splits["test"]["id"].to_list()
-        == (test["id"].to_list()[::-1])
-    )
-
-
-def test_a_folder_without_a_question_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(TracekdError, match="no MS MARCO file"):
-        read(tmp_path)
-    with pytest.raises(TracekdError, match=r"no training question .* missing field: query"):
-        read(tmp_path, train=[NATIVE | {"query": None}])
+    again = read(tmp_path, train=records[::-1]).splits["test"]
+    assert again["id"].to_list() == test["id"].to_list()[::-1]
 
 
 def test_real_samples_are_read_without_loss(shared: Path) -> None:
     loaded = marco.read(shared / "datasets" / "marco", {})
     table = pl.concat(loaded.splits.values())
-    assert Counter(table["question_class"]) == {
-        "description": 131,
-        "numeric": 67,
-        "entity": 32,
-        "location": 16,
-        "person": 5,
-    }
+    sizes = {"description": 131, "numeric": 67, "entity": 32, "location": 16, "person": 5}
+    assert Counter(table["question_class"]) == sizes
     assert table["answers"].list.contains("No Answer Present.").sum() == 9
     passages = table["context"].list.len()
     assert (passages.min(), passages.max()) == (3, 10)
     assert Counter(rejection.reason for rejection in loaded.rejected) == {
         "missing fields: query, passages, query_type": 10047
-    }
-
-
-def test_real_records_of_other_schemas_are_counted_by_what_they_lack(shared: Path) -> None:
-    loaded = marco.read(shared / "datasets" / "marco" / "aux_not_official_schema", {})
-    table = pl.concat(loaded.splits.values())
-    assert Counter(table["question_class"]) == {"description": 24, "numeric": 13, "person": 2}
-    assert table["answers"].list.contains("No Answer Present.").sum() == 11
-    assert Counter(rejection.reason for rejection in loaded.rejected) == {
-        "missing fields: passages, answers": 2500,
-        "missing fields: query, passages, query_type, answers": 4995,
     }
 
 
@@ -176,35 +147,14 @@ def test_chosen_questions_are_read_again_from_every_layout(tmp_path: Path, layou
         (tmp_path / f"{name}.json").write_text(text)
     read(tmp_path, dev=[NATIVE])
     loaded = marco.read(tmp_path, {})
-    assert loaded.keys["train"]["id"].to_list() == [
-        f"marco/train/{n}" for n in (0, 1, 3, 4, 5, *range(7, 10))
-    ]
+    kept = [f"marco/train/{n}" for n in (0, 1, 3, 4, 5, 7, 8, 9)]
+    assert loaded.keys["train"]["id"].to_list() == kept
     reasons = [rejection.reason.split()[0] for rejection in loaded.rejected]
     assert reasons == ["passage_text", "query_id", "query_id", "passage_text"]
     chosen = loaded.fetch("train", [1, 4, 6])
     assert chosen["question"].to_list() == ["1?", "5?", "8?"]
-    assert chosen["id"].to_list() == loaded.keys["train"]["id"][[1, 4, 6]].to_list()
+    assert chosen["id"].to_list() == [kept[n] for n in (1, 4, 6)]
     assert keys(loaded.splits["train"]).equals(loaded.keys["train"])
-
-
-@pytest.mark.parametrize(
-    ("answers", "kept", "note"),
-    [
-        (["\u200b"], ["No Answer Present."], "blank answers in a record were left out"),
-        (["", "Paris"], ["Paris"], "blank answers in a record were left out"),
-        (
-            ["No Answer Present.", "Paris"],
-            ["Paris"],
-            "'No Answer Present.' beside other answers was left out",
-        ),
-    ],
-)
-def test_answers_that_are_none_are_left_out_and_noted(
-    tmp_path: Path, answers: list[str], kept: list[str], note: str
-) -> None:
-    loaded = read(tmp_path, train=[NATIVE | {"answers": answers}], dev=[NATIVE])
-    assert loaded.splits["train"]["answers"].to_list() == [kept]
-    assert loaded.notes[note] == 1
 
 
 def test_parquet_files_of_the_hub_are_read_from_a_folder(tmp_path: Path) -> None:
@@ -212,10 +162,5 @@ def test_parquet_files_of_the_hub_are_read_from_a_folder(tmp_path: Path) -> None
     pl.DataFrame(rows[:2]).write_parquet(tmp_path / "train-00000-of-00001.parquet")
     pl.DataFrame(rows[2:]).write_parquet(tmp_path / "validation-00000-of-00001.parquet")
     loaded = marco.read(tmp_path, {})
-    assert loaded.splits["train"]["source"].to_list() == [
-        f"train-00000-of-00001.parquet:row {n}" for n in (1, 2)
-    ]
+    assert loaded.splits["train"]["source"][1] == "train-00000-of-00001.parquet:row 2"
     assert loaded.splits["test"]["context"].to_list() == [["A firm.", "A firm."]]
-    (tmp_path / "train-00000-of-00001.parquet").write_bytes(b"PAR1")
-    with pytest.raises(TracekdError, match=r"train-00000-of-00001.parquet: not a parquet file"):
-        marco.read(tmp_path, {})

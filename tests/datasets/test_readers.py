@@ -25,50 +25,26 @@ BABI = """1 Mary moved to the bathroom.
 2 Mary took the apple.
 3 What is Mary carrying? \tmilk,apple\t1 2
 """
-COTEMP = [
-    {
-        "index": index,
-        "triple_element": "S1_R1_O2",
-        "question": f"While Ann L\u00f6f was a member of Party {index}, where did she work?",
-        "facts": [
-            "Ann L\u00f6f works for Yale from 1990 to 1995.",
-            "Bo holds a \U0001f600 in 1991.",
-        ],
-        "answer": ["Yale", "Bo's \u05d0\u05d1"],
-    }
-    for index in range(4)
-]
-MARCO = [
-    {
-        "query_id": number,
-        "query": f"what is rba? {number}",
-        "query_type": kind,
-        "answers": answers,
-        "passages": [{"passage_text": "The RBA sets \u20ac rates."}, {"passage_text": "Results."}],
-    }
-    for number, (kind, answers) in enumerate([("NUMERIC", ["A bank", "No"]), ("entity", "[]")] * 2)
-]
-JSONL = [
-    {
-        "question": f"Where is Mary {number}?",
-        "context": ["Mary went home.", "Bo ate."],
-        "answers": ["home"],
-        "class": "location",
-        "gold_facts": [0],
-        "split": "test" if number % 2 else "train",
-    }
-    for number in range(4)
-]
+COTEMP = """{"index": %d, "triple_element": "S1_R1_O2", "answer": ["Yale", "Bo's \\u05d0\\u05d1"],
+ "question": "While Ann L\\u00f6f was a member of Party %d, where did she work?", "facts":
+ ["Ann L\\u00f6f works for Yale from 1990 to 1995.", "Bo holds a \\ud83d\\ude00 in 1991."]}"""
+MARCO = """{"query_id": %d, "query": "rba? %d", "query_type": "NUMERIC", "answers": ["A bank"],
+ "passages": [{"passage_text": "The RBA sets \\u20ac rates."}, {"passage_text": "Results."}]}"""
+JSONL = """{"question": "Where is Mary %d?", "context": ["Mary went home.", "Bo ate %d."],
+ "answers": ["home"], "class": "location", "gold_facts": [0], "split": "train"}"""
 
 
-def lines(records: Rows) -> bytes:
-    return "".join(json.dumps(record) + "\n" for record in records).encode()
+def records(text: str) -> Rows:
+    return [json.loads(text % (number, number)) for number in range(4)]
 
 
-def columns(records: Rows) -> bytes:
-    return json.dumps(
-        {key: {str(n): row[key] for n, row in enumerate(records)} for key in records[0]}
-    ).encode()
+def lines(rows: Rows) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def columns(rows: Rows) -> bytes:
+    made = {key: {str(n): row[key] for n, row in enumerate(rows)} for key in rows[0]}
+    return json.dumps(made).encode()
 
 
 def read_babi(path: Path) -> Loaded:
@@ -79,17 +55,21 @@ def read_babi(path: Path) -> Loaded:
 FORMATS: dict[str, tuple[bytes, str, Callable[[Path], Loaded]]] = {
     "babi": (BABI.encode(), "qa1_single-supporting-fact_train.txt", read_babi),
     "cotemp": (
-        lines(COTEMP),
+        lines(records(COTEMP)),
         "equal.json",
         lambda path: cotemp.read(path.parent, {"classes": ["equal"]}),
     ),
-    "jsonl": (lines(JSONL), "a.jsonl", lambda path: jsonl.read(path, {})),
+    "jsonl": (
+        lines([*records(JSONL), records(JSONL)[0] | {"split": "test"}]),
+        "a.jsonl",
+        lambda path: jsonl.read(path, {}),
+    ),
     **{
         f"marco {name}": (raw, "train.json", lambda path: marco.read(path.parent, {}))
         for name, raw in {
-            "lines": lines(MARCO),
-            "array": json.dumps(MARCO).encode(),
-            "columns": columns(MARCO),
+            "lines": lines(records(MARCO)),
+            "array": json.dumps(records(MARCO)).encode(),
+            "columns": columns(records(MARCO)),
         }.items()
     },
 }

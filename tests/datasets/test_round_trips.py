@@ -23,10 +23,8 @@ ITEM = LINE.map(lambda text: text.replace(",", "").strip()).filter(lambda text: 
 
 def questions(fact: st.SearchStrategy[str], answer: st.SearchStrategy[str]) -> Any:
     """Context, question and answers of some questions."""
-    facts, answers = (
-        st.lists(fact, min_size=1, max_size=4),
-        st.lists(answer, min_size=1, max_size=3),
-    )
+    facts = st.lists(fact, min_size=1, max_size=4)
+    answers = st.lists(answer, min_size=1, max_size=3)
     return st.lists(st.tuples(facts, fact, answers), min_size=2, max_size=4)
 
 
@@ -56,52 +54,36 @@ def test_babi(tmp_path: Path, stories: list[Any], end: str, mark: bool) -> None:
     assert [row["gold_facts"] for row in found] == 2 * [[len(facts) - 1] for facts, *_ in stories]
 
 
-@quickly
-@given(questions(SEEN, SEEN), ENDS, st.booleans())
-def test_cotemp(tmp_path: Path, records: list[Any], end: str, ascii_only: bool) -> None:
-    raw = [
-        {
-            "index": n,
-            "triple_element": "S1_R1_O1",
-            "question": question,
-            "facts": facts,
-            "answer": a,
-        }
-        for n, (facts, question, a) in enumerate(records)
-    ]
-    lines = [json.dumps(record, ensure_ascii=ascii_only) for record in raw]
-    (tmp_path / "equal.json").write_bytes(end.join(lines).encode())
-    found = {row["id"]: row for row in rows(cotemp.read(tmp_path, {"classes": ["equal"]}))}
-    assert len(found) == len(records)
-    for number, (facts, question, answers) in enumerate(records):
-        row = found[f"cotemp/all/equal:{number}"]
-        assert (row["context"], row["question"]) == (facts, question)
-        assert row["answers"] == list(dict.fromkeys(answers))
+def in_cotemp(number: int, facts: list[str], question: str, answers: list[str]) -> dict[str, Any]:
+    named = {"index": number, "triple_element": "S1_R1_O1", "question": question}
+    return named | {"facts": facts, "answer": answers}
 
 
+def in_jsonl(number: int, facts: list[str], question: str, answers: list[str]) -> dict[str, Any]:
+    record = {"question": question, "context": facts, "answers": answers, "class": question}
+    return record | {"gold_facts": facts[-1:], "split": "train" if number else "test"}
+
+
+@pytest.mark.parametrize("written", [in_cotemp, in_jsonl])
 @quickly
 @given(questions(SEEN, SEEN), ENDS, st.booleans())
-def test_jsonl(tmp_path: Path, records: list[Any], end: str, ascii_only: bool) -> None:
-    raw = [
-        {
-            "question": question,
-            "context": facts,
-            "answers": answers,
-            "class": question[::-1].strip() or "c",
-            "gold_facts": facts[-1:],
-            "split": "train" if n else "test",
-        }
-        for n, (facts, question, answers) in enumerate(records)
-    ]
-    lines = [json.dumps(record, ensure_ascii=ascii_only) for record in raw]
-    (tmp_path / "mine.jsonl").write_bytes(end.join(lines).encode())
-    found = {row["source"]: row for row in rows(jsonl.read(tmp_path / "mine.jsonl", {}))}
+def test_cotemp_and_jsonl(
+    tmp_path: Path, written: Callable[..., Any], asked: list[Any], end: str, ascii_only: bool
+) -> None:
+    records = [written(number, *each) for number, each in enumerate(asked)]
+    lines = [json.dumps(record, ensure_ascii=ascii_only) for record in records]
+    path = tmp_path / "equal.json"
+    path.write_bytes(end.join(lines).encode())
+    jsonl_read = written == in_jsonl
+    loaded = jsonl.read(path, {}) if jsonl_read else cotemp.read(tmp_path, {"classes": ["equal"]})
+    found = {row["source"]: row for row in rows(loaded)}
     assert len(found) == len(records)
-    for number, (facts, question, answers) in enumerate(records, 1):
-        row = found[f"mine.jsonl:{number}"]
+    for number, (facts, question, answers) in enumerate(asked, 1):
+        row = found[f"equal.json:{number}"]
         assert (row["context"], row["question"]) == (facts, question)
         assert row["answers"] == list(dict.fromkeys(answers))
-        assert [facts[index] for index in row["gold_facts"]] == facts[-1:]
+        if jsonl_read:
+            assert [facts[index] for index in row["gold_facts"]] == facts[-1:]
 
 
 def as_lines(records: list[dict[str, Any]]) -> str:
@@ -123,15 +105,8 @@ def test_marco(
     for number, (texts, query, answers) in enumerate(records):
         listed: Any = [{"passage_text": text, "is_selected": 0} for text in texts]
         passages = {"passage_text": texts, "is_selected": [0] * len(texts)} if parallel else listed
-        raw.append(
-            {
-                "query_id": number,
-                "query": query,
-                "query_type": "NUMERIC",
-                "answers": answers if number else "[]",
-                "passages": passages,
-            }
-        )
+        record = {"query_id": number, "query": query, "query_type": "NUMERIC"}
+        raw.append(record | {"answers": answers if number else "[]", "passages": passages})
     for split in ("train", "dev"):
         (tmp_path / f"{split}.json").write_text(written(raw), encoding="utf-8")
     found = rows(marco.read(tmp_path, {}))

@@ -1,4 +1,5 @@
 from collections import Counter
+from typing import Any
 
 import polars as pl
 import pytest
@@ -25,6 +26,9 @@ def sizes(train: int | None, validation: int | None, test: int | None) -> Prepar
     return PrepareParams(train=train, validation=validation, test=test)
 
 
+BOTH = {"a": 6, "b": 4}
+
+
 def ids(rows: pl.DataFrame) -> set[str]:
     return set(rows["id"])
 
@@ -41,12 +45,13 @@ def test_each_split_has_its_size_in_proportion_to_the_classes() -> None:
     assert not ids(made.tables["train"]) & ids(made.tables["validation"])
 
 
-def test_null_takes_all_and_a_tenth_for_validation() -> None:
-    made = splits.split(
-        questions("train", a=60, b=40), questions("test", a=3, b=1), sizes(None, None, None), 0
-    )
-    lengths = {name: len(rows) for name, rows in made.tables.items()}
-    assert lengths == {"train": 90, "validation": 10, "test": 4}
+def test_null_takes_all_and_a_tenth_for_validation_and_smaller_splits_are_part_of_larger() -> None:
+    train, test = questions("train", a=60, b=40), questions("test", a=3, b=1)
+    large = splits.split(train, test, sizes(None, None, None), 0).tables
+    assert [len(large[name]) for name in ("train", "validation", "test")] == [90, 10, 4]
+    small = splits.split(train, test, sizes(30, 5, 4), 0).tables
+    assert ids(small["validation"]) < ids(large["validation"])
+    assert ids(small["train"]) < ids(splits.split(train, test, sizes(40, 5, 4), 0).tables["train"])
 
 
 def test_rows_keep_their_upstream_order_and_the_seed_decides_which() -> None:
@@ -81,14 +86,6 @@ def test_sizes_nest_and_no_class_gets_more_than_its_share(
     assert last <= following
 
 
-def test_a_smaller_train_or_validation_is_part_of_a_larger_one() -> None:
-    train, test = questions("train", a=40, b=20), questions("test", a=3, b=3)
-    small = splits.split(train, test, sizes(10, 5, 6), 7).tables
-    large = splits.split(train, test, sizes(30, 12, 6), 7).tables
-    assert ids(small["train"]) < ids(large["train"])
-    assert ids(small["validation"]) < ids(large["validation"])
-
-
 def test_train_questions_that_occur_in_test_leave_train() -> None:
     train = pl.concat([questions("one", "Where?", a=2), questions("train", a=9)])
     made = splits.split(train, questions("test", "Where?", a=1), sizes(None, 1, None), 0)
@@ -107,35 +104,36 @@ def test_train_questions_that_occur_in_validation_leave_train() -> None:
     assert not ids(made.tables["train"]) & repeated
 
 
-def test_too_few_questions_are_an_error_that_counts_them() -> None:
-    train, test = questions("train", a=6, b=4), questions("test", a=3, b=2)
-    with pytest.raises(TracekdError, match=r"prepare\.test is 6, but only 5 .* \(a: 3, b: 2\)"):
-        splits.split(train, test, sizes(4, 2, 6), 0)
-    with pytest.raises(TracekdError, match=r"need 8 and 3 .* only 10 .* \(a: 6, b: 4\)"):
-        splits.split(train, test, sizes(8, 3, 5), 0)
-
-
-def test_a_class_without_a_question_is_an_error() -> None:
-    both, one = questions("train", a=6, b=4), questions("test", a=3)
-    with pytest.raises(TracekdError, match="no test question of the class 'b'; available: a: 3"):
-        splits.split(both, one, sizes(4, 2, 2), 0)
-    same = questions("train", "Where?", a=6, b=4)
-    leaked = questions("test", "Where?", a=3, b=1)
-    with pytest.raises(TracekdError, match="class 'a', because all 6 also occur in test"):
-        splits.split(same, leaked, sizes(4, 2, 2), 0)
-
-
-@pytest.mark.parametrize("space", ["\u00a0", "\n", "\u2003", "\x1c", "  ", "\t"])
-def test_white_space_and_letter_case_make_no_other_question_as_the_prompt_is_the_same(
-    space: str,
+@pytest.mark.parametrize(
+    ("train", "test", "wanted", "message"),
+    [
+        (BOTH, {"a": 3, "b": 2}, (4, 2, 6), r"test is 6, but only 5 .* \(a: 3, b: 2\)"),
+        (BOTH, {"a": 3, "b": 2}, (8, 3, 5), r"need 8 and 3 .* only 10 .* \(a: 6, b: 4\)"),
+        (BOTH, {"a": 3}, (4, 2, 2), "no test question of the class 'b'; available: a: 3"),
+        (
+            {"text": "Where?", **BOTH},
+            {"text": "Where?", "a": 3, "b": 1},
+            (4, 2, 2),
+            "class 'a', because all 6 also occur in test",
+        ),
+    ],
+)
+def test_too_few_questions_of_all_or_of_a_class_are_an_error_that_counts_them(
+    train: dict[str, Any], test: dict[str, Any], wanted: tuple[int, int, int], message: str
 ) -> None:
-    key = identity("Where is Mary?", ["Mary moved.", "John \u00c9. moved."])
-    assert identity(f"where{space}is Mary?", [f"{space}Mary moved.", "John \u00e9. moved."]) == key
-    assert identity("Where is Mary?", ["Mary moved.", f"John \u00c9.{space}MOVED.{space}"]) == key
+    with pytest.raises(TracekdError, match=message):
+        splits.split(questions("train", **train), questions("test", **test), sizes(*wanted), 0)
 
 
-@given(st.lists(st.lists(st.text("aB \n.", max_size=4), min_size=1, max_size=3), max_size=8))
-def test_questions_are_equal_if_their_texts_are(asked: list[list[str]]) -> None:
+@given(
+    st.lists(
+        st.lists(
+            st.text("aA\u00c9\u00e9 \n\u00a0\u2003\x1c\t.", max_size=4), min_size=1, max_size=3
+        ),
+        max_size=8,
+    )
+)
+def test_white_space_and_letter_case_make_no_other_question(asked: list[list[str]]) -> None:
     def normal(texts: list[str]) -> tuple[str, ...]:
         return tuple(" ".join(text.split()).lower() for text in texts)
 

@@ -103,11 +103,3 @@ def test_adapter_that_is_absent_or_of_another_model_is_refused(exact, tmp_path, 
         load_student(llama, tmp_path, exact)
     with pytest.raises(TracekdError, match="contains no adapter; run the train stage"):
         load_student(llama, tmp_path / "none", exact)
-
-
-@pytest.mark.parametrize("name", ["gemma2", "gpt_oss"])
-def test_models_with_unusual_attention_are_loaded_too(exact, uncommon, tmp_path, monkeypatch, name):
-    uncommon(name).save_pretrained(tmp_path)
-    monkeypatch.setattr("tracekd.models.loading.locate", lambda _: tmp_path)
-    model = load_base(ModelSpec(name="mine", path="mine", max_length=64), exact)
-    assert model.config.model_type == name
