@@ -20,7 +20,7 @@ from tracekd.datasets.readers.babi_sim.carrying import (
 )
 from tracekd.datasets.readers.babi_sim.layout import positional_reasoning, two_arg_relations
 from tracekd.datasets.readers.babi_sim.order import size_reasoning, time_reasoning
-from tracekd.datasets.readers.babi_sim.settings import TEST, TRAIN, Options
+from tracekd.datasets.readers.babi_sim.settings import TEST, TRAIN, BabiSimOptions
 from tracekd.datasets.simulation import Maker
 
 #: What makes a story of each class.
@@ -43,13 +43,14 @@ def simulate(options: dict[str, Any], wanted: Wanted) -> Loaded:
     """Return simulated questions, about the same number of each class.
 
     Args:
-        options: see `Options`.
+        options: see `BabiSimOptions`.
         wanted: sizes of the splits, both given.
 
     Raises:
         TracekdError: for unsuitable options, a null size, or too few different questions.
     """
-    chosen = parse_settings(Options, options, "datasets.yaml: options of the reader babi_sim")
+    where = "datasets.yaml: options of the reader babi_sim"
+    chosen = parse_settings(BabiSimOptions, options, where)
 
     def makers(split: str) -> dict[str, Maker]:
         names = TEST if split == "test" and chosen.unseen_test_names else TRAIN

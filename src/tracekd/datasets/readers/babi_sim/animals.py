@@ -2,14 +2,14 @@
 
 import random
 
-from tracekd.datasets.readers.babi_sim.settings import Inventory, Options
+from tracekd.datasets.readers.babi_sim.settings import BabiSimOptions, Inventory
 from tracekd.datasets.simulation import Story, arrange
 
 #: A predicate, its subject and its value: ("kind", "Pepper", "fox"), ("fear", "fox", "bear").
 Statement = tuple[str, str, str]
 
 
-def basic_deduction(rng: random.Random, names: Inventory, options: Options) -> Story:
+def basic_deduction(rng: random.Random, names: Inventory, options: BabiSimOptions) -> Story:
     """What is an animal afraid of? What its kind is afraid of."""
     distractors = options.draw_distractors(rng, 2)
     # At most one fear per kind, or the answer would not be unique.
@@ -25,7 +25,7 @@ def basic_deduction(rng: random.Random, names: Inventory, options: Options) -> S
     return Story(context, f"What is {pets[0]} wary of?", [feared], [first, second])
 
 
-def basic_induction(rng: random.Random, names: Inventory, options: Options) -> Story:
+def basic_induction(rng: random.Random, names: Inventory, options: BabiSimOptions) -> Story:
     """What color is an animal? The color of the other animal of its kind."""
     distractors = options.draw_distractors(rng, 3)
     kinds = rng.sample(list(names.animals), 1 + (distractors + 1) // 2)

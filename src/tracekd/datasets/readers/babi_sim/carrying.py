@@ -2,7 +2,7 @@
 
 import random
 
-from tracekd.datasets.readers.babi_sim.settings import Inventory, Options
+from tracekd.datasets.readers.babi_sim.settings import BabiSimOptions, Inventory
 from tracekd.datasets.readers.babi_sim.world import (
     Drop,
     Event,
@@ -19,7 +19,7 @@ from tracekd.datasets.simulation import Story
 _HANDFULS = ((0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0))
 
 
-def single_supporting_fact(rng: random.Random, names: Inventory, options: Options) -> Story:
+def single_supporting_fact(rng: random.Random, names: Inventory, options: BabiSimOptions) -> Story:
     """Where is a person? The last move decides."""
     people, places = rng.sample(names.people, 4), rng.sample(names.places, 6)
     length = 1 + options.draw_distractors(rng, 1)
@@ -27,7 +27,7 @@ def single_supporting_fact(rng: random.Random, names: Inventory, options: Option
     return _whereabouts(rng, world)
 
 
-def conjunction(rng: random.Random, names: Inventory, options: Options) -> Story:
+def conjunction(rng: random.Random, names: Inventory, options: BabiSimOptions) -> Story:
     """Where is a person? People move in pairs."""
     people, places = rng.sample(names.people, 6), rng.sample(names.places, 6)
 
@@ -43,7 +43,7 @@ def _whereabouts(rng: random.Random, world: World) -> Story:
     return Story(world.sentences(rng), f"Where is {person}?", [world.place_after(move)], [move])
 
 
-def two_supporting_facts(rng: random.Random, names: Inventory, options: Options) -> Story:
+def two_supporting_facts(rng: random.Random, names: Inventory, options: BabiSimOptions) -> Story:
     """Where is a thing? Who has or dropped it, and where that person went."""
     people, places = rng.sample(names.people, 4), rng.sample(names.places, 6)
     asked, *things = rng.sample(names.things, 3)
@@ -68,7 +68,7 @@ def two_supporting_facts(rng: random.Random, names: Inventory, options: Options)
     return Story(world.sentences(rng), f"Where is the {asked}?", [place], gold)
 
 
-def counting(rng: random.Random, names: Inventory, options: Options) -> Story:
+def counting(rng: random.Random, names: Inventory, options: BabiSimOptions) -> Story:
     """How many things does a person carry?"""
     person, world = _handle_things(rng, names, options, (0, 1, 2, 3))
     carried, gold = world.hands(person)
@@ -76,7 +76,7 @@ def counting(rng: random.Random, names: Inventory, options: Options) -> Story:
     return Story(world.sentences(rng), f"How many things does {person} hold?", [answer], gold)
 
 
-def lists_sets(rng: random.Random, names: Inventory, options: Options) -> Story:
+def lists_sets(rng: random.Random, names: Inventory, options: BabiSimOptions) -> Story:
     """Which things does a person carry?"""
     person, world = _handle_things(rng, names, options, (0, 1, 1, 1, 2, 2, 2, 3))
     carried, gold = world.hands(person)
@@ -85,7 +85,7 @@ def lists_sets(rng: random.Random, names: Inventory, options: Options) -> Story:
 
 
 def _handle_things(
-    rng: random.Random, names: Inventory, options: Options, counts: tuple[int, ...]
+    rng: random.Random, names: Inventory, options: BabiSimOptions, counts: tuple[int, ...]
 ) -> tuple[str, World]:
     """Return a person, and a world in which they end up holding one of `counts` things."""
     kept = rng.choice(counts)

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from tracekd.datasets.readers.babi_sim.settings import Inventory, Options
+from tracekd.datasets.readers.babi_sim.settings import BabiSimOptions, Inventory
 from tracekd.datasets.simulation import Story, arrange
 
 Cell = tuple[int, int]
@@ -33,7 +33,7 @@ class Link(NamedTuple):
     anchor: str
 
 
-def two_arg_relations(rng: random.Random, names: Inventory, options: Options) -> Story:
+def two_arg_relations(rng: random.Random, names: Inventory, options: BabiSimOptions) -> Story:
     """Which room lies in a direction of another? One statement gives it, possibly reversed."""
     count = 1 + options.draw_distractors(rng, 1)
     rooms = rng.sample(names.places, count + 1)
@@ -46,7 +46,7 @@ def two_arg_relations(rng: random.Random, names: Inventory, options: Options) ->
     return Story(context, f"What does the {item} lie directly {direction} of?", [anchor], [asked])
 
 
-def positional_reasoning(rng: random.Random, names: Inventory, options: Options) -> Story:
+def positional_reasoning(rng: random.Random, names: Inventory, options: BabiSimOptions) -> Story:
     """Is one piece on a given side of another? A chain of statements connects the two."""
     hops = rng.randint(*options.hops)
     count = hops + options.draw_distractors(rng, hops)

@@ -3,7 +3,7 @@
 import random
 from itertools import pairwise
 
-from tracekd.datasets.readers.babi_sim.settings import Inventory, Options
+from tracekd.datasets.readers.babi_sim.settings import BabiSimOptions, Inventory
 from tracekd.datasets.simulation import Story, arrange
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -14,7 +14,7 @@ Visit = tuple[str, int, str]
 Comparison = tuple[str, str]
 
 
-def time_reasoning(rng: random.Random, names: Inventory, options: Options) -> Story:
+def time_reasoning(rng: random.Random, names: Inventory, options: BabiSimOptions) -> Story:
     """Where was a person before going somewhere? At the place of the latest earlier day."""
     distractors = options.draw_distractors(rng, 2)
     asked, *others = rng.sample(names.people, 3)
@@ -30,7 +30,7 @@ def time_reasoning(rng: random.Random, names: Inventory, options: Options) -> St
     return Story(context, question, [before[2]], [visits.index(after), visits.index(before)])
 
 
-def size_reasoning(rng: random.Random, names: Inventory, options: Options) -> Story:
+def size_reasoning(rng: random.Random, names: Inventory, options: BabiSimOptions) -> Story:
     """Does one container fit inside another?
 
     A chain of containers grows in size from link to link; every further container is compared with

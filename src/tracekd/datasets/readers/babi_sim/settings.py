@@ -18,7 +18,7 @@ _Length = Annotated[int, Field(ge=1, le=12)]
 _Count = Annotated[int, Field(ge=0, le=12)]
 
 
-class Options(Settings):
+class BabiSimOptions(Settings):
     """How hard the questions are. Each pair is a minimum and a maximum, drawn uniformly per story.
 
     Attributes:

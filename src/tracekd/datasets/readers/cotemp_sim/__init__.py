@@ -9,7 +9,7 @@ from typing import Any
 
 from tracekd.config import parse_settings
 from tracekd.datasets import Loaded, Wanted, simulation
-from tracekd.datasets.readers.cotemp_sim.options import Options
+from tracekd.datasets.readers.cotemp_sim.options import CotempSimOptions
 from tracekd.datasets.readers.cotemp_sim.questions import dated_facts
 from tracekd.datasets.readers.cotemp_sim.wording import TEST, TRAIN
 from tracekd.datasets.simulation import Maker
@@ -21,13 +21,14 @@ def simulate(options: dict[str, Any], wanted: Wanted) -> Loaded:
     """Return simulated questions, about the same number of each class.
 
     Args:
-        options: see `Options`.
+        options: see `CotempSimOptions`.
         wanted: sizes of the splits, both given.
 
     Raises:
         TracekdError: for unsuitable options, or a null size.
     """
-    chosen = parse_settings(Options, options, "datasets.yaml: options of the reader cotemp_sim")
+    where = "datasets.yaml: options of the reader cotemp_sim"
+    chosen = parse_settings(CotempSimOptions, options, where)
 
     def makers(split: str) -> dict[str, Maker]:
         names = TEST if split == "test" and chosen.unseen_test_names else TRAIN

@@ -1,4 +1,4 @@
-"""Options of the simulator of dated facts, as in datasets.yaml."""
+"""CotempSimOptions of the simulator of dated facts, as in datasets.yaml."""
 
 from typing import Annotated
 
@@ -27,7 +27,7 @@ class Granularities(Settings):
         return self
 
 
-class Options(Settings):
+class CotempSimOptions(Settings):
     """What the dated facts are like. Each pair is a minimum and a maximum, both included.
 
     Attributes:

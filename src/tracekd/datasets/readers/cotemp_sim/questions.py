@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tracekd.datasets.intervals import Period, relation, relation_class
-from tracekd.datasets.readers.cotemp_sim.options import Options
+from tracekd.datasets.readers.cotemp_sim.options import CotempSimOptions
 from tracekd.datasets.readers.cotemp_sim.timeline import Timeline, draw_relations
 from tracekd.datasets.readers.cotemp_sim.wording import (
     ASKED,
@@ -121,7 +121,7 @@ def _two_relations(rng: random.Random) -> tuple[Relation, Relation]:
     return rng.choice([kind for kind in PERSONAL if kind is not asked]), asked
 
 
-def dated_facts(rng: random.Random, wanted: str, names: Names, options: Options) -> Story:
+def dated_facts(rng: random.Random, wanted: str, names: Names, options: CotempSimOptions) -> Story:
     """Return a story whose question is of the class `wanted`.
 
     Class, answers and gold facts are derived from the finished facts by interval algebra.

@@ -17,7 +17,7 @@ from tracekd.datasets.intervals import (
     Stamp,
     clear_relation,
 )
-from tracekd.datasets.readers.cotemp_sim.options import Options
+from tracekd.datasets.readers.cotemp_sim.options import CotempSimOptions
 
 _YEAR = 365
 _GRANULARITIES: tuple[Granularity, ...] = ("year", "month", "day")
@@ -26,7 +26,7 @@ _GRANULARITIES: tuple[Granularity, ...] = ("year", "month", "day")
 class Timeline:
     """All periods of one story, drawn around the period of its event."""
 
-    def __init__(self, rng: random.Random, options: Options, *, lasting: bool) -> None:
+    def __init__(self, rng: random.Random, options: CotempSimOptions, *, lasting: bool) -> None:
         """Draw the event's period; a `lasting` one has a start and an end."""
         self._rng = rng
         self._points = options.points
