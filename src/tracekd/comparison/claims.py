@@ -116,9 +116,8 @@ def _harmless(results: Mapping[str, Any]) -> Judged:
     p_value, seeds = found["p_holm"], found["over_seeds"]
     significant = not isinstance(p_value, Undefined) and p_value < 0.05
     p_text = "undefined" if isinstance(p_value, Undefined) else f"{p_value:.2g}"
-    because = (
-        f"incorrect - correct {with_interval(change, 'value')}, p (Holm) {p_text}; across seeds "
-    )
+    numbers = with_interval(change, "value")
+    because = f"incorrect - correct {numbers}, p (Holm) {p_text}; across seeds "
     if isinstance(seeds["low"], Undefined):
         because += "unknown"
     else:

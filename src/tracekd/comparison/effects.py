@@ -85,7 +85,7 @@ def adjust(effects: Sequence[dict[str, Any]]) -> None:
 def _shared(
     first: RegimeScores, second: RegimeScores
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], list[int]]:
-    """Return both answers, (seeds, questions) of 0 and 1, and the seeds they share."""
+    """Return both answers, (seeds, questions), and the seeds that they share."""
     seeds = [seed for seed in first.seeds if seed in second.seeds]
     rows = [
         scores.measures["answer"].astype(np.int64)[

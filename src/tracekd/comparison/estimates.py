@@ -70,6 +70,10 @@ def pooled_association(scores: RegimeScores, classes: NDArray[np.str_]) -> Tree:
         for name in np.unique(classes)
     ]
     compared = [stratum for stratum in strata if stratum.steps_right and stratum.steps_wrong]
+    by_seed = {}
+    for row, seed in enumerate(scores.seeds):
+        found = association(count(trace[row], answer[row]), "trace")
+        by_seed[str(seed)] = {name: found[name] for name in _PER_SEED}
     right = _share(answer, trace, "no trace is right")
     wrong = _share(answer, ~trace, "no trace is wrong")
     return {
@@ -79,15 +83,8 @@ def pooled_association(scores: RegimeScores, classes: NDArray[np.str_]) -> Tree:
         "p_answer_if_wrong": wrong,
         "risk_difference": _difference(right, wrong),
         "risk_difference_within_classes": pooled_risk_difference(compared),
-        "by_seed": {
-            str(seed): _one_seed(trace[row], answer[row]) for row, seed in enumerate(scores.seeds)
-        },
+        "by_seed": by_seed,
     }
-
-
-def _one_seed(trace: NDArray[np.bool_], answer: NDArray[np.bool_]) -> Tree:
-    found = association(count(trace, answer), "trace")
-    return {name: found[name] for name in _PER_SEED}
 
 
 def _share(verdicts: NDArray[np.bool_], among: NDArray[np.bool_], reason: str) -> Tree:
@@ -107,7 +104,7 @@ def _share(verdicts: NDArray[np.bool_], among: NDArray[np.bool_], reason: str) -
 
 
 def _difference(first: Tree, second: Tree) -> Tree:
-    """Return first - second of two shares with Newcombe's interval."""
+    """Return first - second, with Newcombe's interval."""
     for share in (first, second):
         if isinstance(share["value"], Undefined):
             return share

@@ -147,7 +147,6 @@ def _locks(root: Path, all_commits: bool) -> Iterator[tuple[str, int, str, bool]
 
 
 def _lock_of(root: Path, commit: str) -> str:
-    """Return the dvc.lock of a commit; "" if it has none."""
     return _run(root, "git", "show", f"{commit}:./{_LOCK}").stdout
 
 

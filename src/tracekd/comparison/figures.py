@@ -34,12 +34,13 @@ Row = tuple[str, Mapping[str, Mapping[str, Any]]]
 
 def write_all(folder: Path, results: Mapping[str, Any]) -> list[Path]:
     """Draw section `results` of compare.json into a folder; return the paths of the files."""
-    paths = [folder / f"compare_{name}.png" for name in _TITLES]
-    for path, (name, title) in zip(paths, _TITLES.items(), strict=True):
+    paths = []
+    for name, title in _TITLES.items():
+        paths.append(folder / f"compare_{name}.png")
         found = {label: list(rows_of(name, cell)) for label, cell in results.items()}
         blocks = {label: rows for label, rows in found.items() if rows}
         lines = sum(len(rows) + 1 for rows in blocks.values())
-        with picture(path, title, (9, 1.6 + 0.27 * max(lines, 1))) as figure:
+        with picture(paths[-1], title, (9, 1.6 + 0.27 * max(lines, 1))) as figure:
             _draw(figure.subplots(), name, blocks)
     return paths
 

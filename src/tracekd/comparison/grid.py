@@ -20,19 +20,18 @@ _AXES = ("model", "dataset", "trace_mode", "corruption", "seed")
 #: pinned by the `sha256` beside it, which is compared like any other parameter.
 _WITHOUT_EFFECT = re.compile(r"probes(\..*)?|(datasets|models)\.yaml:[^.]+\.path")
 
+#: (parameter, value as JSON) for each further parameter that differs between the experiments with
+#: one model and dataset.
+Rest = tuple[tuple[str, str], ...]
+
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """What the experiments of a cell share.
-
-    Attributes:
-        rest: (parameter, value as JSON) for each further parameter that differs between the
-            experiments with this model and dataset.
-    """
+    """What the experiments of a cell share."""
 
     dataset: str
     model: str
-    rest: tuple[tuple[str, str], ...] = ()
+    rest: Rest = ()
 
     @property
     def label(self) -> str:
@@ -99,9 +98,7 @@ def missing(grid: Grid) -> list[str]:
     return lines
 
 
-def _comparable(
-    family: Collection[Experiment],
-) -> Mapping[tuple[tuple[str, str], ...], list[Experiment]]:
+def _comparable(family: Collection[Experiment]) -> Mapping[Rest, list[Experiment]]:
     """Group experiments by every parameter that differs between them, and by their questions."""
     values: dict[str, set[str]] = defaultdict(set)
     for one in family:
@@ -109,13 +106,13 @@ def _comparable(
             if name not in _AXES and not _WITHOUT_EFFECT.fullmatch(name):
                 values[name].add(canonical(value))
     differing = sorted(name for name, found in values.items() if len(found) > 1)
-    groups: dict[tuple[tuple[str, str], ...], list[Experiment]] = defaultdict(list)
+    groups: dict[Rest, list[Experiment]] = defaultdict(list)
     for one in family:
         params = one.run.params
         rest = tuple((name, canonical(params[name])) for name in differing if name in params)
         groups[rest].append(one)
     # Questions can differ although no parameter does (code, raw data).
-    split: dict[tuple[tuple[str, str], ...], list[Experiment]] = defaultdict(list)
+    split: dict[Rest, list[Experiment]] = defaultdict(list)
     for rest, members in groups.items():
         several = len({one.run.questions for one in members}) > 1
         for one in members:

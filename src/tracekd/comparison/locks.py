@@ -107,9 +107,11 @@ def _read(stages: Mapping[str, Any]) -> Run | str:
             if outs.get(dep["path"], dep["md5"]) != dep["md5"]:
                 return f"stage {name} was not run again after {dep['path']} changed"
             deps[dep["path"]] = dep["md5"]
-        for param, value in _leaves(stage.get("params", {})):
-            if canonical(params.setdefault(param, value)) != canonical(value):
-                return f"stage {name} was run with {param}={value}, another with {params[param]}"
+        for file, content in stage.get("params", {}).items():
+            for param, value in _leaves(content, "" if file == "params.yaml" else f"{file}:"):
+                if canonical(params.setdefault(param, value)) != canonical(value):
+                    other = params[param]
+                    return f"stage {name} was run with {param}={value}, another with {other}"
     if missing := [name for name in _NEEDED if name not in params]:
         return f"dvc.lock records no {', '.join(missing)}"
     mode = str(params["trace_mode"])
@@ -126,13 +128,9 @@ def _read(stages: Mapping[str, Any]) -> Run | str:
     )
 
 
-def _leaves(files: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    def walk(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-        for name, value in tree.items():
-            if isinstance(value, Mapping):
-                yield from walk(value, f"{prefix}{name}.")
-            else:
-                yield f"{prefix}{name}", value
-
-    for file, content in files.items():
-        yield from walk(content, "" if file == "params.yaml" else f"{file}:")
+def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -8,15 +8,11 @@ from tracekd.report.style import NONE
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table with aligned columns."""
-    body = [list(map(str, row)) for row in rows]
+    body = list(rows)
     widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
     lines = [header, ["-" * width for width in widths], *body]
-    return "\n".join(
-        "| "
-        + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        + " |"
-        for line in lines
-    )
+    padded = [map(str.ljust, line, widths) for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
 
 
 def with_interval(estimate: Mapping[str, Any] | None, mean: str = "mean") -> str:

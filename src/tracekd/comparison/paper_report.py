@@ -29,16 +29,11 @@ def paper_sections(paper: Mapping[str, Any]) -> list[str]:
 
 
 def _claim(claim: Mapping[str, Any]) -> str:
-    cells = [
+    cells = "\n".join(
         f"- {label}: {one['verdict']}; {one['because']}" for label, one in claim["cells"].items()
-    ]
-    return "\n\n".join(
-        [
-            f"### {claim['claim']}",
-            f"Our runs: **{claim['verdict']}**. Rule: {claim['rule']}.",
-            "\n".join(cells),
-        ]
     )
+    verdict = f"Our runs: **{claim['verdict']}**. Rule: {claim['rule']}."
+    return f"### {claim['claim']}\n\n{verdict}\n\n{cells}"
 
 
 def _accuracies(accuracy: Mapping[str, Any]) -> Iterator[list[str]]:

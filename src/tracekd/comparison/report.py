@@ -77,7 +77,6 @@ def _experiments(experiments: Mapping[str, Any]) -> str:
 
 
 def _table(results: Mapping[str, Any], part: str, columns: Columns, needed: str = "seeds") -> str:
-    """Return one row for each entry of a part of each cell that has the needed figures."""
     rows = [
         [cell["dataset"], _model(cell), name, *(show(figures) for show in columns.values())]
         for cell in results.values()

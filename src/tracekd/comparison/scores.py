@@ -91,20 +91,19 @@ def load_scores(grid: Grid, tables: Mapping[str, Path]) -> LoadedScores:
     loaded = LoadedScores({}, {}, {})
     for cell, runs in grid.items():
         verdicts: dict[RunKey, pl.DataFrame] = {}
-        used = []
+        used: list[Experiment] = []
         for key, candidates in runs.items():
-            for place, one in enumerate(candidates):
+            for one in candidates:
+                if key in verdicts:
+                    loaded.superseded[one.name] = used[-1].name
+                    continue
                 try:
                     table = _read(tables[one.run.scores], next(iter(verdicts.values()), None))
                 except TracekdError as error:
                     loaded.unusable[one.name] = str(error)
-                    continue
-                verdicts[key] = table
-                used.append(one)
-                loaded.superseded.update(
-                    (older.name, one.name) for older in candidates[place + 1 :]
-                )
-                break
+                else:
+                    verdicts[key] = table
+                    used.append(one)
         if verdicts:
             classes = next(iter(verdicts.values()))["question_class"].to_numpy().astype(str)
             loaded.cells[cell] = CellScores(classes, _stack(verdicts), used)
@@ -112,7 +111,6 @@ def load_scores(grid: Grid, tables: Mapping[str, Path]) -> LoadedScores:
 
 
 def _read(path: Path, first: pl.DataFrame | None) -> pl.DataFrame:
-    """Return a table of scores by id, if it has the same questions as the first."""
     table = records.read(path, records.SCORES, extra=True).sort("id")
     if not table.height:
         raise TracekdError("its table of scores has no rows")

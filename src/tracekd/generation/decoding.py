@@ -72,11 +72,7 @@ class PackedDecoder:
     ) -> None:
         """Append to each answer until it ends with a stop token or is as long as its limit.
 
-        Args:
-            cache: holds each row's prompt and all tokens of its answer but the last one.
-            prompts: what each answer follows.
-            answers: changed in place; at least one token each.
-            limits: most tokens of each.
+        An answer has at least one token; `cache` holds its prompt and all its tokens but the last.
         """
         drafters = [
             Drafter([*prompt, *answer], self._examples)

@@ -35,11 +35,10 @@ def predict(
 
     Args:
         spec: the base model.
-        params: backend, batch size and the limit of new tokens.
+        params: for this stage.
         rows: rows of `records.SFT`.
         student: folder that the train stage wrote.
-        examples: rows that it was trained on, or some of them. They may save time: a backend can
-            guess from them what comes next.
+        examples: some rows that it was trained on: a backend may guess from them what comes next.
     """
     device = choose_device()
     name = choose_backend(params.backend, device, len(rows) * params.max_new_tokens)
@@ -82,11 +81,7 @@ def student_key(
 ) -> dict[str, Any]:
     """Return what a student's output depends on, besides the questions and settings.
 
-    Args:
-        spec: the base model; its entry pins the files.
-        student: folder that the train stage wrote.
-        device: where it computes, and in which format.
-        packages: those that decide its output besides the usual ones.
+    The entry `spec` pins the base model's files; `packages` are those besides the usual ones.
     """
     return {
         "model": spec.model_dump(),

@@ -21,9 +21,10 @@ class Device:
         import torch
 
         on_gpu = self.device.type == "cuda"
+        processor = platform.processor() or platform.machine()
         return {
             "device": self.device.type,
-            "device_name": torch.cuda.get_device_name(self.device) if on_gpu else _processor(),
+            "device_name": torch.cuda.get_device_name(self.device) if on_gpu else processor,
             "dtype": str(self.dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
         }
@@ -59,7 +60,3 @@ def choose_device() -> Device:
     found: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     fast = found.get("amx_bf16") or found.get("avx512_bf16")
     return Device(torch.device("cpu"), torch.bfloat16 if fast else torch.float32)
-
-
-def _processor() -> str:
-    return platform.processor() or platform.machine()

@@ -57,7 +57,6 @@ class Encoded:
     answer_index: int
 
     def __len__(self) -> int:
-        """Tokens of prompt and completion together."""
         return len(self.prompt_ids) + len(self.completion_ids)
 
 
@@ -89,12 +88,10 @@ class ChatEncoder:
 
         An empty `system` means no system message (some templates then put in their own).
         """
-        data = [system, prompt] if system else [prompt]
-        pieces = self._pieces[bool(system)]
-        ids = list(pieces[0])
-        for text, piece in zip(data, pieces[1:], strict=True):
-            ids += self.plain_ids(text)
-            ids += piece
+        first, *pieces = self._pieces[bool(system)]
+        ids = list(first)
+        for text, piece in zip([system, prompt] if system else [prompt], pieces, strict=True):
+            ids += [*self.plain_ids(text), *piece]
         return ids
 
     def encode(self, row: Mapping[str, Any]) -> Encoded:
@@ -137,10 +134,8 @@ class ChatEncoder:
 
     def decode(self, ids: list[int]) -> str:
         """Return the text of `ids` byte for byte, without control tokens."""
-        text = self.tokenizer.decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        return str(text)
+        options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
+        return str(self.tokenizer.decode(ids, **options))
 
     def _cut(self, with_system: bool) -> list[list[int]]:
         """Return the template's tokens before, between and after the messages' texts."""

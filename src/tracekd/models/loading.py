@@ -64,12 +64,9 @@ def add_adapter(base: "PreTrainedModel", params: TrainParams, seed: int) -> "Pef
 
 
 def save_student(model: "PeftModel", folder: Path, spec: ModelSpec) -> None:
-    """Write the adapter into `folder`, byte for byte a function of its weights and settings.
+    """Write the adapter into an existing folder, byte for byte a function of weights and settings.
 
-    Args:
-        model: the trained model.
-        folder: exists; `adapter_model.safetensors` and `adapter_config.json` are written.
-        spec: the base model, which `AutoPeftModelForCausalLM` then finds from the project root.
+    `AutoPeftModelForCausalLM` then finds the base model `spec` from the project root.
     """
     with quiet_transformers():
         model.save_pretrained(folder)

@@ -29,14 +29,10 @@ class RunCard:
 
     def write(self, path: Path) -> None:
         """Write all facts, the seconds so far, the platform and the packages' versions."""
-        card = {
-            "seconds": round(time.perf_counter() - self._started, 2),
-            **self._facts,
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            "packages": versions(_PACKAGES),
-        }
-        write_json(path, card)
+        seconds = round(time.perf_counter() - self._started, 2)
+        machine = {"python": platform.python_version(), "platform": platform.platform()}
+        packages = versions(_PACKAGES)
+        write_json(path, {"seconds": seconds, **self._facts, **machine, "packages": packages})
 
 
 def join(folder: Path) -> None:

