@@ -95,6 +95,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
         monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path / "cache"))
         constants = huggingface_hub.constants
         template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        agents = str(tmp_path / "agents.json")
+        monkeypatch.setattr(constants, "AGENT_HARNESSES_PATH", agents, raising=False)
         monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
@@ -103,8 +105,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
         server.shutdown()
 
 
-def fetch(repo: str = REPO, revision: str = REVISION) -> Path:
-    source = HubModel(repo=repo, revision=revision)
+def fetch() -> Path:
+    source = HubModel(repo=REPO, revision=REVISION)
     return fetch_repository("model", source, "models.yaml: mine", ["*.json", "*.safetensors"])
 
 

@@ -13,11 +13,11 @@ def test_a_text_without_a_visible_character_is_blank(blank: str) -> None:
         fields.context(["a fact", blank], "facts")
 
 
-@pytest.mark.parametrize("seen", ["a", "\u200bb", "\u05d0", "\U0001f600", "\u0301", "-", "0"])
-def test_a_text_of_any_script_is_kept(seen: str) -> None:
-    assert fields.text(f" {seen}\n", "question") == seen
-
-
 def test_half_a_surrogate_pair_is_rejected() -> None:
     with pytest.raises(fields.RejectedError, match="answers contains half a surrogate pair"):
         fields.texts(["a", "\ud800"], "answers")
+
+
+@pytest.mark.parametrize("seen", ["a", "\u200bb", "\u05d0", "\U0001f600", "\u0301", "-", "0"])
+def test_a_text_of_any_script_is_kept(seen: str) -> None:
+    assert fields.text(f" {seen}\n", "question") == seen

@@ -77,14 +77,12 @@ def test_allen_relations_are_reduced_to_three_and_clear_if_coarse_ends_cannot_ch
     assert clear_relation(period(one), period(other)) == (clear, expected)
 
 
+def test_the_class_is_the_one_relation_or_mix() -> None:
+    assert relation_class(["during", "during"]) == "during"
+    assert relation_class(["during", "overlap"]) == "mix"
+
+
 @given(PERIODS, PERIODS)
 def test_periods_are_related_if_and_only_if_they_share_a_day(one: Period, other: Period) -> None:
     shared = max(one.first, other.first) <= min(one.last, other.last)
     assert (relation(one, other) is not None) is shared
-
-
-def test_the_class_is_the_one_relation_or_mix() -> None:
-    assert relation_class(["during", "during"]) == "during"
-    assert relation_class(["during", "overlap"]) == "mix"
-    with pytest.raises(ValueError, match="no class"):
-        relation_class([])

@@ -22,25 +22,19 @@ def write(path: Path, *records: Any) -> Path:
     return path
 
 
-def read(path: Path) -> Loaded:
-    return jsonl.read(path, {})
+def read(path: Path, *records: Any) -> Loaded:
+    return jsonl.read(write(path / "mine.jsonl", *records) if records else path, {})
 
 
 def test_a_line_becomes_a_question(tmp_path: Path) -> None:
     marked = TRAIN | {"id": "q17", "gold_facts": ["Mary slept.", "Mary went home."], "more": 1}
-    loaded = read(write(tmp_path / "mine.jsonl", marked, TEST | {"gold_facts": [2, 0, 2]}))
-    assert loaded.splits["train"].to_dicts() == [
-        {
-            "id": "jsonl/train/q17",
-            "question": "Where is Mary?",
-            "context": ["Mary went home.", "Bo ate.", "Mary slept."],
-            "answers": ["home"],
-            "question_class": "location",
-            "subtype": None,
-            "gold_facts": [2, 0],
-            "source": "mine.jsonl:1",
-        }
-    ]
+    loaded = read(tmp_path, marked, TEST | {"gold_facts": [2, 0, 2]})
+    (train,) = loaded.splits["train"].to_dicts()
+    kept = {key: train[key] for key in ("question", "context", "answers")}
+    assert kept | {"class": train["question_class"]} == RECORD
+    place = (train["id"], train["source"])
+    assert place == ("jsonl/train/q17", "mine.jsonl:1")
+    assert (train["subtype"], train["gold_facts"]) == (None, [2, 0])
     (test,) = loaded.splits["test"].to_dicts()
     assert (test["id"], test["gold_facts"]) == ("jsonl/test/mine.jsonl:2", [2, 0])
     assert (loaded.rejected, loaded.notes) == ([], {})
@@ -48,7 +42,7 @@ def test_a_line_becomes_a_question(tmp_path: Path) -> None:
 
 def test_one_text_is_a_context_of_one_fact_and_one_answer(tmp_path: Path) -> None:
     plain = TRAIN | {"context": "Mary went home.", "answers": "home"}
-    loaded = read(write(tmp_path / "mine.jsonl", plain, TEST))
+    loaded = read(tmp_path, plain, TEST)
     (row,) = loaded.splits["train"].to_dicts()
     assert (row["context"], row["answers"]) == (["Mary went home."], ["home"])
     assert loaded.notes == {"no gold_facts: the entry must name a rule under facts": 2}
@@ -84,8 +78,8 @@ def test_a_line_that_does_not_fit_is_rejected_with_its_place_and_reason(
 
 def test_without_splits_a_fifth_of_each_class_is_the_test_split(tmp_path: Path) -> None:
     records = [RECORD | {"id": f"{kind}{n}", "class": kind} for kind in "ab" for n in range(10)]
-    first = read(write(tmp_path / "mine.jsonl", *records)).splits
-    again = read(write(tmp_path / "mine.jsonl", *records[::-1])).splits
+    first = read(tmp_path, *records).splits
+    again = read(tmp_path, *records[::-1]).splits
     assert first["test"]["question_class"].to_list() == ["a", "a", "b", "b"]
     assert set(first["test"]["id"]) == set(again["test"]["id"])
     assert len(first["train"]) == 16
@@ -95,7 +89,7 @@ def test_all_files_of_a_folder_are_read_and_one_must_have_questions(tmp_path: Pa
     with pytest.raises(TracekdError, match=r"no \*\.jsonl files; add one, or set path"):
         read(tmp_path)
     with pytest.raises(TracekdError, match=r"most: missing field: question \(first mine\.jsonl:1"):
-        read(write(tmp_path / "mine.jsonl", RECORD | {"question": None}))
+        read(tmp_path, RECORD | {"question": None})
     write(tmp_path / "mine.jsonl", TEST)
     write(tmp_path / "a.jsonl", TRAIN)
     (tmp_path / "a.txt").write_text("not read")

@@ -67,8 +67,8 @@ def test_the_pairs_are_those_that_comparing_all_with_all_finds(
             if similarity >= overlap.SIMILAR:
                 expected.append([f"test/{row}", f"train/{place}", round(similarity, 3)])
                 break
-    tables = (
-        questions(split, *(("q", [" ".join(words)]) for words in texts))
-        for split, texts in (("test", test), ("train", train))
-    )
-    assert found(*tables) == {"same_question": expected, "same_context": expected}
+    asked, learnt = ([("q", [" ".join(words)]) for words in texts] for texts in (test, train))
+    assert found(questions("test", *asked), questions("train", *learnt)) == {
+        "same_question": expected,
+        "same_context": expected,
+    }

@@ -43,14 +43,7 @@ def test_too_few_different_questions_or_a_null_size_are_errors() -> None:
     [
         (babi_sim.simulate, {"statement": [4, 8]}, "babi_sim: statement: unknown key; did you"),
         (babi_sim.simulate, {"statements": [8, 4]}, r"must be \[minimum, maximum\]"),
-        (babi_sim.simulate, {"hops": [1, 2]}, "greater than or equal to 2"),
-        (cotemp_sim.simulate, {"facts": [2, 8]}, "greater than or equal to 5"),
         (cotemp_sim.simulate, {"years": [1990, 2000]}, "at least 20 apart"),
-        (
-            cotemp_sim.simulate,
-            {"granularities": {"year": 0.0, "month": 0.0, "day": 0.0}},
-            "at least one weight",
-        ),
     ],
 )
 def test_unsuitable_options_are_explained(
