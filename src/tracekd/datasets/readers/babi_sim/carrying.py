@@ -38,8 +38,7 @@ def conjunction(rng: random.Random, names: Inventory, options: BabiSimOptions) -
 
 
 def _whereabouts(rng: random.Random, world: World) -> Story:
-    person = rng.choice(list(world.moved))
-    move = world.moved[person]
+    person, move = rng.choice(list(world.moved.items()))
     return Story(world.sentences(rng), f"Where is {person}?", [world.place_after(move)], [move])
 
 

@@ -54,14 +54,11 @@ class Inventory:
     """What a story may be about.
 
     Attributes:
-        people: who moves and carries.
-        places: where they go; also the rooms of a map.
-        things: what they carry.
+        places: where people go; also the rooms of a map.
         animals: kinds of animal, singular and plural.
         pets: names of single animals.
         coats: colors of animals.
         shapes: pieces on a board, each distinguished by one of `tints`.
-        containers: what fits into one another.
     """
 
     people: list[str]

@@ -38,9 +38,9 @@ class Timeline:
             drawn = None
             while drawn is None:
                 drawn = self._from_to(start, start + rng.randint(2 * _YEAR, 12 * _YEAR))
-            self.event = drawn
         else:
-            self.event = self._in(start)
+            drawn = self._in(start)
+        self.event = drawn
 
     def matching(self, wanted: Relation) -> Period:
         """Return a period in the relation `wanted` to the event."""
