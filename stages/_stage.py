@@ -3,6 +3,7 @@
 Queue and `--temp` runs happen in another checkout; an editable install would import the live one.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+# Before torch is imported: its waiting threads sleep soon instead of keeping busy cores from others.
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
 def run(command: Callable[..., Any]) -> None:
