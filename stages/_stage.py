@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
-# Before torch is imported: its waiting threads sleep soon instead of keeping busy cores from others.
+# Set before torch is imported: threads that wait sleep soon and leave the cores to others.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
