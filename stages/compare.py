@@ -15,14 +15,18 @@ def main(
     dataset: Names = None,
     regime: Names = None,
     baseline: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Compare every regime with this one; may be repeated; default: none, correct."
-        ),
+        list[str] | None, typer.Option(help="Compare with these; default: none, correct.")
     ] = None,
     all_commits: Annotated[
         bool, typer.Option("--all-commits", help="Include the runs of earlier commits.")
     ] = False,
+    margin: Annotated[
+        float, typer.Option(help="Points of accuracy within which regimes are equivalent.")
+    ] = 5,
+    plan: Annotated[
+        float | None,
+        typer.Option(help="Print what it would take to detect a difference of so many points."),
+    ] = None,
     paper: Annotated[
         bool, typer.Option("--paper", help="Also compare with the published numbers and claims.")
     ] = False,
@@ -42,8 +46,10 @@ def main(
     chosen = experiments.choose(found.experiments, model or (), dataset or (), regime or ())
     experiments.check_names("--baseline", baseline or (), experiments.regime_names(chosen))
     cache = experiments.find_cache(root)
-    compared, undefined = compare(root, cache, found, chosen, baseline or BASELINES, paper=paper)
-    print(report.write(Path("metrics"), compared, undefined))
+    compared, undefined = compare(
+        root, cache, found, chosen, baseline or BASELINES, margin=margin / 100, paper=paper
+    )
+    print(report.write(Path("metrics"), compared, undefined, plan and plan / 100))
     drawn = figures.write_all(Path("plots"), compared["results"])
     print("Wrote metrics/compare.json, metrics/compare.md,", ", ".join(map(str, drawn)))
 

@@ -13,7 +13,7 @@ def estimate(low, high):
     return {"value": value, "low": low, "high": high}
 
 
-def cell(share=(0.2, 0.4), link=(-0.2, 0.2), chi_square=(1.0,), hurt=(-0.1, 0.1, 0.5), seeds=None):
+def cell(share=(0.2, 0.4), link=(-0.2, 0.2), chi_square=(1.0,), hurt=(-0.1, 0.1, 0.5)):
     section = {
         "both_right": estimate(*share),
         "p_answer_if_right": estimate(*share),
@@ -21,8 +21,8 @@ def cell(share=(0.2, 0.4), link=(-0.2, 0.2), chi_square=(1.0,), hurt=(-0.1, 0.1,
         "by_seed": {str(seed): {"chi_square": value} for seed, value in enumerate(chi_square)},
     }
     low, high, p_holm = hurt
-    effect = {"difference": (low + high) / 2, "low": low, "high": high, "p_holm": p_holm}
-    effect["over_seeds"] = dict(zip(("low", "high"), seeds or (low, high), strict=True))
+    effect = {"difference": estimate(low, high)["value"], "low": low, "high": high}
+    effect["p_holm"] = p_holm
     return {
         "regimes": {"correct": {"link": section}, "incorrect": {}},
         "paired": {"incorrect - correct": effect},
@@ -32,6 +32,7 @@ def cell(share=(0.2, 0.4), link=(-0.2, 0.2), chi_square=(1.0,), hurt=(-0.1, 0.1,
 QUESTIONS, TRACES = "28_percent_of_questions", "28_percent_of_right_traces"
 INDEPENDENT, HARM = "nearly_independent", "incorrect_does_not_consistently_hurt"
 AGREE = Undefined("the two agree on every question")
+FEW = Undefined("1 seeds: fewer than 3 support no claim about regimes")
 
 
 @pytest.mark.parametrize(
@@ -62,9 +63,7 @@ AGREE = Undefined("the two agree on every question")
         (HARM, {"hurt": (-0.3, 0.1, 0.4)}, "cannot decide"),
         (HARM, {"hurt": (-0.04, 0.1, 0.4)}, "supports"),
         (HARM, {"hurt": (-0.04, 0.04, AGREE)}, "supports"),
-        # One unlucky seed is no harm.
-        (HARM, {"hurt": (-0.3, -0.1, 0.001), "seeds": (-0.6, 0.2)}, "cannot decide"),
-        (HARM, {"hurt": (-0.3, -0.1, 0.001), "seeds": (NONE, NONE)}, "cannot decide"),
+        (HARM, {"hurt": (FEW, FEW, FEW)}, "cannot decide"),
     ],
 )
 def test_each_claim_is_decided_by_its_intervals_and_tests(name, figures, expected):

@@ -5,6 +5,7 @@ import pytest
 
 from tracekd.comparison.estimates import estimate, pooled_association, regime_figures
 from tracekd.comparison.scores import RegimeScores
+from tracekd.statistics.crossed import crossed
 from tracekd.statistics.intervals import wilson_interval
 from tracekd.statistics.values import Undefined
 
@@ -20,11 +21,14 @@ def test_one_seed_and_seeds_that_agree_have_an_interval_over_questions():
     assert found["high"] == pytest.approx(0.2775, abs=1e-4)
 
 
-def test_several_seeds_have_an_interval_over_seeds():
-    found = estimate(np.array([[1, 1, 1, 0, 0], [1, 1, 0, 0, 0]], dtype=float), "k")
-    assert found["mean"] == pytest.approx(0.5)
-    assert found["interval"] == "t over 2 seeds"
-    assert (found["low"], found["high"]) == (0, 1)
+def test_three_seeds_have_a_crossed_interval_and_two_one_over_questions():
+    table = np.array([[1, 1, 1, 0, 0], [1, 1, 0, 0, 0], [1, 1, 1, 1, 0]], dtype=float)
+    found = estimate(table, "k")
+    assert found["mean"] == pytest.approx(0.6)
+    assert found["interval"] == "crossed, 3 seeds x 5 questions"
+    low, high = crossed(table).interval()
+    assert (found["low"], found["high"]) == (max(0, low), min(1, high))
+    assert estimate(table[:2], "k")["interval"] == "bootstrap over 5 questions"
 
 
 def test_what_is_no_verdict_is_resampled():

@@ -76,8 +76,9 @@ def test_the_numbers_are_those_of_the_tables(whole):
     assert list(cell["paired"]) == ["correct - none", "incorrect - none", "incorrect - correct"]
     effect = cell["paired"]["incorrect - correct"]
     assert effect["difference"] == -0.5
-    assert effect["p_value"] == pytest.approx(2 * 37 / 256, rel=1e-5)
-    path = "results.small on worlds.paired.correct - none.p_value"
+    assert effect["over_questions"]["p_value"] == pytest.approx(2 * 37 / 256, rel=1e-5)
+    assert (effect["p_value"], effect["verdict"]) == (None, "undecided")
+    path = "results.small on worlds.paired.correct - none.over_questions.p_value"
     assert whole.undefined[path] == "the two agree on every question"
     dosed = whole.found["results"]["large on worlds"]["regimes"]["mixed 0.2"]
     assert (dosed["regime"], dosed["corruption"]) == ("mixed", 0.2)
@@ -92,21 +93,23 @@ def test_the_report_reads_well_and_is_the_same_each_time(repository, whole, tmp_
     assert compared(repository, paper=True) == whole
     chosen = compared(repository, baselines=["correct"]).found["results"]["small on worlds"]
     assert list(chosen["paired"]) == ["none - correct", "incorrect - correct"]
-    assert "| worlds  | small | none      | 0, 1  | 8 | 75.0 (40.9 to 92.9) † | - " in text
-    assert "incorrect - correct | 0     | -50.0 (" in text
+    assert "| worlds  | small | none      | 0, 1  | 8 | 75.0 (40.9 to 92.9) | - " in text
+    assert "incorrect - correct | 0     | -50.0 " in text
+    assert "| undecided |" in text
     assert "Our runs: **cannot decide**" in text
 
 
-def test_an_interval_that_is_not_across_seeds_is_marked_where_there_are_several(tmp_path):
+def test_three_seeds_of_two_regimes_are_planned_for(tmp_path):
     repository = Repository(tmp_path)
-    same, other = [True, True, False], [True, False, False]
-    for seed, answers in enumerate((same, same, other)):
-        repository.experiment(f"correct-{seed}", scores(answers, same), seed=seed)
-    repository.experiment("none", scores(same), trace_mode="none")
-    text = compared(repository.save()).text
-    rows = text.partition("## Regimes")[2].partition("\n## ")[0].splitlines()
-    none, correct = [row for row in rows if row.startswith("| worlds")]
-    answer, *steps = [cell.strip() for cell in correct.split("|")[6:11]]
-    assert answer == "55.6 (7.7 to 100.0)"
-    assert all(cell.endswith("†") for cell in steps)
-    assert "†" not in none
+    for seed in range(3):
+        for regime, right in (("none", 4), ("correct", 5 + seed)):
+            answers = [place < right for place in range(8)]
+            repository.experiment(f"{regime}-{seed}", scores(answers), seed=seed, trace_mode=regime)
+    made = compared(repository.save())
+    (cell,) = made.found["results"].values()
+    pair = cell["paired"]["correct - none"]
+    assert pair["low"] < pair["difference"] == 0.25 < pair["high"]
+    assert "crossed, 3 seeds x 8 questions" in made.text
+    text = report.plan(made.found["results"], 0.3)
+    assert "To detect a difference of 30.0 points" in text
+    assert "seeds x 8 questions" in text

@@ -12,8 +12,6 @@ from tracekd.statistics.association import Counts
 from tracekd.statistics.bootstrap import generator
 from tracekd.statistics.paired import (
     change_interval,
-    detectable_difference,
-    detectable_mean,
     holm,
     mcnemar,
     nothing_differs_interval,
@@ -43,27 +41,6 @@ def test_holm_by_hand() -> None:
     assert adjusted["c"] == Undefined("no row")
     assert adjusted["d"] == pytest.approx(0.06)
     assert holm({"a": Undefined("x")}) == {"a": Undefined("x")}
-
-
-def test_what_is_detectable_is_found_with_the_promised_power() -> None:
-    n, discordant = 400, 0.3
-    difference = detectable_difference(n, discordant)
-    assert isinstance(difference, float)
-    # Connor's formula, solved the other way round.
-    needed = (1.959964 * np.sqrt(0.3) + 0.841621 * np.sqrt(0.3 - difference**2)) ** 2
-    assert needed / difference**2 == pytest.approx(n, rel=1e-4)
-    rng = np.random.default_rng(6)
-    cells = [(0.3 - difference) / 2, (0.3 + difference) / 2, 0.35, 0.35]
-    draws = rng.multinomial(n, cells, size=1000)
-    found = [
-        mcnemar(Counts(c, a, b, d)) < 0.05 for a, b, c, d in ((*map(int, draw),) for draw in draws)
-    ]
-    assert 0.72 <= np.mean(found) <= 0.85
-
-
-@pytest.mark.parametrize(("n", "discordant"), [(0, 0.5), (100, 0.0), (5, 0.2)])
-def test_too_few_questions_detect_nothing(n: int, discordant: float) -> None:
-    assert isinstance(detectable_difference(n, discordant), Undefined)
 
 
 def test_the_sign_flip_test_of_single_runs_is_mcnemars() -> None:
@@ -100,12 +77,6 @@ def test_the_sign_flip_test_raises_5_per_cent_false_alarms() -> None:
 def test_no_difference_among_few_questions_does_not_exclude_one() -> None:
     low, high = nothing_differs_interval(36)
     assert (low, high) == pytest.approx((-0.0974, 0.0974), abs=1e-3)
-
-
-def test_the_detectable_mean_by_hand() -> None:
-    changes = [1.0, -1.0] * 50
-    assert detectable_mean(changes) == pytest.approx(2.801585 * 1.005038 / 10, rel=1e-5)
-    assert isinstance(detectable_mean([0, 0, 0]), Undefined)
 
 
 def test_a_direction_in_which_nothing_changed_is_not_ruled_out() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tracekd.comparison.markdown import with_interval
+from tracekd.statistics.paired import ALPHA
 from tracekd.statistics.values import Undefined
 
 Verdict = Literal["supports", "contradicts", "cannot decide"]
@@ -111,20 +112,15 @@ def _harmless(results: Mapping[str, Any]) -> Judged:
     if name not in results["paired"]:
         return "cannot decide", "no pair of the incorrect and the correct regime"
     found = results["paired"][name]
+    if isinstance(found["low"], Undefined):
+        return "cannot decide", found["low"].reason
     low, high = sorted((sign * found["low"], sign * found["high"]))
     change = {"value": sign * found["difference"], "low": low, "high": high}
-    p_value, seeds = found["p_holm"], found["over_seeds"]
-    significant = not isinstance(p_value, Undefined) and p_value < 0.05
+    p_value = found["p_holm"]
     p_text = "undefined" if isinstance(p_value, Undefined) else f"{p_value:.2g}"
-    numbers = with_interval(change, "value")
-    because = f"incorrect - correct {numbers}, p (Holm) {p_text}; across seeds "
-    if isinstance(seeds["low"], Undefined):
-        because += "unknown"
-    else:
-        ends = sorted((sign * seeds["low"], sign * seeds["high"]))
-        because += f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}"
-        if high < 0 and ends[1] < 0 and significant:
-            return "contradicts", because
+    because = f"incorrect - correct {with_interval(change, 'value')}, p (Holm) {p_text}"
+    if high < 0 and not isinstance(p_value, Undefined) and p_value < ALPHA:
+        return "contradicts", because
     return ("supports" if low > -HURT_MARGIN else "cannot decide"), because
 
 
@@ -152,10 +148,11 @@ CLAIMS = {
     ),
     "incorrect_does_not_consistently_hurt": Claim(
         "Incorrect traces do not consistently hurt",
-        "paired difference in accuracy, incorrect - correct regime: intervals across questions and "
-        "across seeds below 0, and Holm's p < 0.05: contradicts; interval across questions above "
-        "-5 points: supports. Overall: one supporting group of runs is enough; contradicted if "
-        "none supports and two contradict",
+        "paired difference in accuracy, incorrect - correct regime, crossed over questions and "
+        "seeds: interval below 0 and Holm's p < 0.05: contradicts; interval above -5 points: "
+        "supports. "
+        "Overall: one supporting group of runs is enough; contradicted if none supports and two "
+        "contradict",
         _harmless,
         universal=False,
     ),

@@ -1,6 +1,7 @@
 """The effect of a regime on the answers: paired comparisons on the same questions."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,14 @@ from tracekd.comparison.locks import DosedRegime
 from tracekd.comparison.scores import RegimeScores
 from tracekd.statistics import bootstrap, paired
 from tracekd.statistics.association import count
-from tracekd.statistics.paired import change_interval, detectable_mean, over_seeds, sign_flip_test
-from tracekd.statistics.values import Tree
+from tracekd.statistics.crossed import crossed, detectable
+from tracekd.statistics.paired import ALPHA, change_interval, over_seeds, sign_flip_test
+from tracekd.statistics.values import Tree, Undefined, Value
 
 #: The regimes that every other one is compared with by default.
 BASELINES = ("none", "correct")
+#: The largest difference in accuracy that counts as none by default.
+MARGIN = 0.05
 
 
 def pairs(
@@ -34,41 +38,42 @@ def pairs(
     return found
 
 
-def effect(first: RegimeScores, second: RegimeScores, key: str) -> dict[str, Any]:
+def effect(first: RegimeScores, second: RegimeScores, key: str, margin: float) -> dict[str, Any]:
     """Return the difference in answer accuracy, second - first, on the same questions.
 
-    Uses the seeds that both have (all, if they share none), pooled by question: what is resampled
-    and tested is each question's difference of its means over seeds. The interval is a paired
-    bootstrap over questions (see `change_interval`). The test is McNemar's exact one, or with
-    several seeds its generalisation to means, the exact sign-flip test. All of this holds the
-    trained models fixed: it describes them on other questions. Only `over_seeds` describes other
-    seeds and so supports claims about regimes.
+    Uses the seeds that both have (all, if they share none). The interval and p-value are crossed:
+    questions and seeds both vary (`statistics.crossed`). They need three seeds; fewer support no
+    claim about regimes. The parts hold one of the two fixed: `over_questions` describes these
+    trained models on other questions, `over_seeds` other models on these questions.
+
+    Args:
+        first: verdicts of the baseline.
+        second: verdicts of the other regime on the same questions.
+        key: seeds the bootstrap.
+        margin: largest difference that counts as none.
     """
     before, after, seeds = _shared(first, second)
-    # Whole numbers: right answers over seeds, on a common denominator.
-    denominator = len(before) * len(after)
-    changes = after.sum(axis=0) * len(before) - before.sum(axis=0) * len(after)
-    if len(before) == len(after):
-        denominator, changes = len(before), changes // len(before)
-    n = changes.size
-    rng = bootstrap.generator("compare", key)
-    low, high = change_interval(changes / denominator, rng)
-    single = denominator == 1
-    counts = count(before[0], after[0])
+    differences = after - before if seeds else np.empty((0, before.shape[1]))
+    found = crossed(differences)
+    low, high = (found, found) if isinstance(found, Undefined) else found.interval()
     return {
         "seeds": seeds,
-        "n": n,
-        "difference": float(changes.mean() / denominator),
+        "n": before.shape[1],
+        "difference": float(after.mean() - before.mean()),
         "low": low,
         "high": high,
-        "test": "McNemar, exact" if single else "sign-flip, exact",
-        "p_value": paired.mcnemar(counts) if single else sign_flip_test(changes),
-        "detectable": (
-            paired.detectable_difference(n, float(np.abs(changes).mean()))
-            if single
-            else detectable_mean(changes / denominator)
+        "p_value": found if isinstance(found, Undefined) else found.p_value(),
+        "p_equivalent": (
+            found if isinstance(found, Undefined) else found.equivalence_p_value(margin)
         ),
-        "over_seeds": over_seeds((after - before).mean(axis=1) if seeds else np.empty(0)),
+        "detectable": (
+            found
+            if isinstance(found, Undefined)
+            else detectable(found.components, found.seeds, found.questions)
+        ),
+        **({} if isinstance(found, Undefined) else {"components": asdict(found.components)}),
+        "over_questions": _over_questions(before, after, key),
+        "over_seeds": over_seeds(differences.mean(axis=1)),
         "by_seed": {
             str(seed): _one_seed(before[row], after[row]) for row, seed in enumerate(seeds)
         },
@@ -76,10 +81,45 @@ def effect(first: RegimeScores, second: RegimeScores, key: str) -> dict[str, Any
 
 
 def adjust(effects: Sequence[dict[str, Any]]) -> None:
-    """Add `p_holm` to effects, which are one family of tests."""
+    """Add `p_holm` and `verdict` to effects, which are one family of tests.
+
+    A difference is `equivalent` to none if two one-sided tests show it within the margin,
+    `different` if it is significant and not equivalent, else `undecided`.
+    """
     adjusted = paired.holm({str(place): one["p_value"] for place, one in enumerate(effects)})
     for one, p_holm in zip(effects, adjusted.values(), strict=True):
         one["p_holm"] = p_holm
+        if _below(one["p_equivalent"]):
+            one["verdict"] = "equivalent"
+        else:
+            one["verdict"] = "different" if _below(p_holm) else "undecided"
+
+
+def _below(p_value: Value) -> bool:
+    return not isinstance(p_value, Undefined) and p_value < ALPHA
+
+
+def _over_questions(before: NDArray[np.int64], after: NDArray[np.int64], key: str) -> Tree:
+    """Return interval and exact test of the difference for these trained models.
+
+    A paired bootstrap over questions (see `change_interval`); McNemar's exact test, or with
+    several seeds its generalisation to means over seeds, the exact sign-flip test.
+    """
+    # Whole numbers: right answers over seeds, on a common denominator.
+    denominator = len(before) * len(after)
+    changes = after.sum(axis=0) * len(before) - before.sum(axis=0) * len(after)
+    if len(before) == len(after):
+        denominator, changes = len(before), changes // len(before)
+    low, high = change_interval(changes / denominator, bootstrap.generator("compare", key))
+    single = denominator == 1
+    return {
+        "low": low,
+        "high": high,
+        "test": "McNemar, exact" if single else "sign-flip, exact",
+        "p_value": (
+            paired.mcnemar(count(before[0], after[0])) if single else sign_flip_test(changes)
+        ),
+    }
 
 
 def _shared(

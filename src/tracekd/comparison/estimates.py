@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from tracekd.comparison.scores import Matrix, RegimeScores
 from tracekd.statistics import bootstrap
 from tracekd.statistics.association import association, count
+from tracekd.statistics.crossed import crossed
 from tracekd.statistics.intervals import newcombe_interval, t_interval, wilson_interval
 from tracekd.statistics.stratified import pooled_risk_difference
 from tracekd.statistics.values import Tree, Undefined, Value
@@ -33,26 +34,26 @@ def regime_figures(scores: RegimeScores, classes: NDArray[np.str_], key: str) ->
 def estimate(matrix: Matrix, key: str) -> Tree:
     """Return the mean of (seeds, questions) values from 0 to 1, its 95 % interval and its kind.
 
-    With two or more seeds that differ, the interval is across seeds (Student's t, cut to 0 to 1):
-    other seeds on these questions. Otherwise it is across questions: these runs on other questions
-    (Wilson's score interval for verdicts, bootstrap for anything else).
+    With three or more seeds the interval is crossed: other seeds on other questions (cut to 0 to
+    1). With fewer it is over questions: these trained models on other questions (Wilson's score
+    interval for verdicts that all seeds share, bootstrap for anything else).
     """
     low: Value
     high: Value
-    by_seed = matrix.mean(axis=1)
-    mean = float(by_seed.mean())
+    by_question = matrix.mean(axis=0)
     seeds, questions = matrix.shape
-    if seeds > 1 and not np.allclose(by_seed, mean, rtol=0, atol=1e-12):
-        low, high = t_interval(list(map(float, by_seed)))
-        kind = f"t over {seeds} seeds"
-    elif np.isin(matrix, (0, 1)).all():
-        low, high = wilson_interval(int(matrix[0].sum()), questions)
+    found = crossed(matrix)
+    if not isinstance(found, Undefined) and found.error:
+        low, high = found.interval()
+        low, high = max(0.0, low), min(1.0, high)
+        kind = f"crossed, {seeds} seeds x {questions} questions"
+    elif np.isin(by_question, (0, 1)).all():
+        low, high = wilson_interval(int(by_question.sum()), questions)
         kind = f"Wilson over {questions} questions"
     else:
-        rng = bootstrap.generator("compare", key)
-        low, high = bootstrap.mean_interval(matrix.mean(axis=0), rng)
+        low, high = bootstrap.mean_interval(by_question, bootstrap.generator("compare", key))
         kind = f"bootstrap over {questions} questions"
-    return {"mean": mean, "low": low, "high": high, "interval": kind}
+    return {"mean": float(matrix.mean()), "low": low, "high": high, "interval": kind}
 
 
 def pooled_association(scores: RegimeScores, classes: NDArray[np.str_]) -> Tree:

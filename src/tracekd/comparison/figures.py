@@ -84,8 +84,8 @@ def _draw(axes: "Axes", name: str, blocks: Mapping[str, Sequence[Row]]) -> None:
         axes.set_xlim(-reach, reach)
         axes.axvline(0, color=QUIET, linewidth=1, zorder=0)
         axes.set_xlabel(
-            "difference in answer accuracy, percentage points (95 % interval across questions)\n"
-            "grey: too small for this test set to show with 80 % power"
+            "difference in answer accuracy, points (95 % interval over seeds and questions)\n"
+            "grey: too small for this design to find with 80 % power"
         )
         return
     axes.set_xlim(0, 100)

@@ -8,21 +8,24 @@ from tracekd.comparison.markdown import number, p_value, points, table, with_int
 from tracekd.comparison.paper_report import paper_sections
 from tracekd.files import atomic_file, write_json
 from tracekd.report.style import NONE
+from tracekd.statistics.crossed import Components, needed_questions, needed_seeds
+from tracekd.statistics.values import Undefined
 
-#: Marks an interval that is not across seeds although there are several.
-_MARK = "†"
-_MARK_MEANS = (
-    "All seeds have the same mean, so the interval is across questions (these runs on other "
-    "questions), not across seeds: unlike the others in its column, it does not describe other "
-    "seeds."
-)
 #: Heading of a column -> the text of its cell, given a regime's figures or a paired comparison.
 Columns = Mapping[str, Callable[[Mapping[str, Any]], str]]
 
 
-def write(folder: Path, report: Mapping[str, Any], undefined: Mapping[str, str]) -> str:
-    """Write compare.json and compare.md into a folder; return the text of the latter."""
-    text = to_markdown(report)
+def write(
+    folder: Path,
+    report: Mapping[str, Any],
+    undefined: Mapping[str, str],
+    planned: float | None = None,
+) -> str:
+    """Write compare.json and compare.md into a folder; return the text of the latter.
+
+    With `planned`, a difference in accuracy, the text ends with what it would take to detect it.
+    """
+    text = to_markdown(report) + (plan(report["results"], planned) if planned else "")
     write_json(folder / "compare.json", {**report, "undefined": undefined})
     with atomic_file(folder / "compare.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -38,23 +41,45 @@ def to_markdown(report: Mapping[str, Any]) -> str:
     sections = [
         _experiments(report["experiments"]),
         regimes
-        and f"## Regimes\n\nMean over seeds in percent with its 95 % interval.\n\n{regimes}"
-        + (f"\n\n{_MARK} {_MARK_MEANS}" if _MARK in regimes else ""),
+        and "## Regimes\n\nMean over seeds in percent with its 95 % interval. Crossed: other seeds "
+        f"on other questions; over questions: only these trained models.\n\n{regimes}",
         associations
         and "## Association of trace and answer\n\nShare of right answers in percent "
         f"given a right and a wrong trace (exact match); seeds pooled.\n\n{associations}",
         paired
-        and "## Paired comparisons on the same questions\n\nDifference in answer accuracy "
-        "with its 95 % interval across questions (bootstrap), p and Holm's p over all rows: these "
-        "trained models on other questions. Across seeds: Student's 95 % interval of the "
-        "difference; only this supports claims about regimes. Detectable: the smallest difference "
-        f"that this test set shows with 80 % power at the 5 % level.\n\n{paired}",
+        and "## Paired comparisons on the same questions\n\nDifference in answer accuracy with its "
+        "crossed 95 % interval (other seeds on other questions), p, and Holm's p over all rows. "
+        f"Equivalent: within {points(report['margin'])} points by two one-sided tests. Over "
+        "questions: these trained models (bootstrap; exact test). Over seeds: these questions "
+        "(Student's t). Detectable: the smallest difference that this design finds with 80 % "
+        f"power. With fewer than three seeds nothing is claimed about regimes.\n\n{paired}",
         _listed("Not compared", report["not_paired"]),
         _listed("Warnings", report["warnings"]),
         _listed("Missing", report["missing"]),
         *(paper_sections(report["paper"]) if "paper" in report else ()),
     ]
     return "\n\n".join(filter(None, sections)) + "\n"
+
+
+def plan(results: Mapping[str, Any], difference: float) -> str:
+    """Return how many seeds, or questions, it takes to detect a difference with 80 % power."""
+    rows = []
+    for cell in results.values():
+        for name, pair in cell["paired"].items():
+            if "components" not in pair:
+                continue
+            components, seeds = Components(**pair["components"]), len(pair["seeds"])
+            needed = (
+                needed_seeds(components, difference, pair["n"]),
+                needed_questions(components, difference, seeds),
+            )
+            shown = ["no number" if isinstance(n, Undefined) else str(n) for n in needed]
+            with_questions = f"{shown[0]} seeds x {pair['n']} questions"
+            with_seeds = f"{seeds} seeds x {shown[1]} questions"
+            rows.append([cell["dataset"], _model(cell), name, with_questions, with_seeds])
+    header = ["dataset", "model", "regimes", "with these questions", "with these seeds"]
+    title = f"## To detect a difference of {points(difference)} points with 80 % power"
+    return f"\n{title}\n\n{table(header, rows) if rows else 'No pair has three seeds.'}\n"
 
 
 def _experiments(experiments: Mapping[str, Any]) -> str:
@@ -97,13 +122,7 @@ def _listed(title: str, lines: Sequence[str]) -> str:
 
 
 def _mean(measure: str) -> Callable[[Mapping[str, Any]], str]:
-    def show(figures: Mapping[str, Any]) -> str:
-        found: Mapping[str, Any] | None = figures.get(measure)
-        if found is None or len(figures["seeds"]) == 1 or found["interval"].startswith("t "):
-            return with_interval(found)
-        return f"{with_interval(found)} {_MARK}"
-
-    return show
+    return lambda figures: with_interval(figures.get(measure))
 
 
 def _by_seed(measure: str, form: str) -> Callable[[Mapping[str, Any]], str]:
@@ -139,9 +158,10 @@ _ASSOCIATIONS: Columns = {
 _PAIRED: Columns = {
     "seeds": lambda pair: ", ".join(map(str, pair["seeds"])) or "none shared",
     "difference in accuracy, points": lambda pair: with_interval(pair, "difference"),
-    "across seeds": lambda pair: _ends(pair["over_seeds"]),
     "p": lambda pair: p_value(pair["p_value"]),
     "p (Holm)": lambda pair: p_value(pair["p_holm"]),
-    "test": lambda pair: str(pair["test"]),
+    "verdict": lambda pair: str(pair["verdict"]),
+    "over questions": lambda pair: _ends(pair["over_questions"]),
+    "over seeds": lambda pair: _ends(pair["over_seeds"]),
     "detectable": lambda pair: points(pair["detectable"]),
 }

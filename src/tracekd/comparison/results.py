@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tracekd.comparison.claims import judge_all
-from tracekd.comparison.effects import adjust, effect, pairs
+from tracekd.comparison.effects import MARGIN, adjust, effect, pairs
 from tracekd.comparison.estimates import regime_figures
 from tracekd.comparison.experiments import Experiment, FoundExperiments, queue_states
 from tracekd.comparison.grid import Cell, arrange, missing, not_paired
@@ -28,16 +28,18 @@ def compare(
     chosen: Collection[Experiment],
     baselines: Sequence[str],
     *,
+    margin: float = MARGIN,
     paper: bool = False,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the content of compare.json, and why each null in it is undefined (path -> reason).
 
     Every regime is compared with the baselines; with `paper`, also with the published numbers.
+    `margin` is the largest difference in accuracy that counts as none.
     """
     tables = find_tables(chosen, root, cache)
     grid = arrange(one for one in chosen if one.run.scores in tables)
     loaded = load_scores(grid, tables)
-    results = evaluate(loaded.cells, baselines)
+    results = evaluate(loaded.cells, baselines, margin)
     report: dict[str, Any] = {
         "experiments": {
             "found": len(found.experiments) + len(found.rejected),
@@ -47,6 +49,7 @@ def compare(
             "scores_absent": [one.name for one in chosen if one.run.scores not in tables],
             "queue": queue_states(root),
         },
+        "margin": margin,
         "results": results,
         "not_paired": not_paired(loaded.cells),
         "warnings": list(_warnings(loaded.cells, cache)),
@@ -58,7 +61,7 @@ def compare(
 
 
 def evaluate(
-    cells: Mapping[Cell, CellScores], baselines: Sequence[str]
+    cells: Mapping[Cell, CellScores], baselines: Sequence[str], margin: float = MARGIN
 ) -> dict[str, dict[str, Any]]:
     """Return the figures of each cell by regime, and its paired comparisons."""
     results: dict[str, dict[str, Any]] = {
@@ -79,6 +82,7 @@ def evaluate(
                     scores.regimes[first],
                     scores.regimes[second],
                     f"{cell.label}/{first.label}/{second.label}",
+                    margin,
                 )
                 for first, second in pairs(scores.regimes, baselines)
             },
