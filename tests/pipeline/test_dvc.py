@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import statistics
 import time
 from pathlib import Path
 
@@ -145,7 +144,8 @@ def test_doing_nothing_takes_hardly_longer_than_bare_dvc(baseline: Project, tmp_
     bare = Project(tmp_path)
     bare.run("git", "init", "-q")
     bare.dvc("init", "-q")
-    bare.dvc("stage", "add", "-q", "-n", "nothing", "-o", "x", "touch x")
+    steps = {stage: {"cmd": f"touch {stage}", "outs": [stage]} for stage in STAGES}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": steps}))
     bare.dvc("repro", "-q")
     ours, theirs = [], []
     for _ in range(3):
@@ -153,8 +153,8 @@ def test_doing_nothing_takes_hardly_longer_than_bare_dvc(baseline: Project, tmp_
             before = children_seconds()
             assert stages_run(project.dvc("repro")) == []
             times.append(children_seconds() - before)
-    # A ratio, since a busy machine slows down both.
-    assert statistics.median(ours) < 1.8 * statistics.median(theirs), (ours, theirs)
+    # A ratio, since a busy machine slows down both; the least of three, since noise only adds.
+    assert min(ours) < 1.8 * min(theirs), (ours, theirs)
 
 
 @pytest.mark.slow
