@@ -13,7 +13,7 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 # Set before torch is imported: threads that wait sleep soon and leave the cores to others.
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
 def run(command: Callable[..., Any]) -> None:
