@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracekd.text import one_line
-from tracekd.traces.form import FACTS_HEADER, NO_FACTS, Trace
+from tracekd.traces.form import FACTS_HEADER, NO_FACTS, Trace, split_answers
 from tracekd.traces.grammar import Grammar
 
 GRAMMAR = Grammar("The category of the question is: {class}.")
@@ -115,7 +115,7 @@ def test_what_is_rendered_is_read_back_strictly(
     if sentence.startswith("The"):
         assert reading.form == "strict"
         assert reading.trace == Trace(name, facts, trace.filler)
-    assert reading.answers == tuple(map(one_line, answers))
+        assert reading.answers == tuple(map(one_line, answers))
     assert completion.text[completion.answer_start :].startswith("<answer>")
 
 
@@ -149,3 +149,11 @@ def test_long_texts_are_read_in_linear_time(value: str) -> None:
     started = time.process_time()
     GRAMMAR.read(value)
     assert time.process_time() - started < 3
+
+
+@pytest.mark.parametrize(
+    ("text", "answers"),
+    [("a\\", ("a\\",)), ("\\", ("\\",)), (r"a\;b; c", ("a;b", "c")), (r"a; b\\", ("a", "b\\"))],
+)
+def test_answers_are_split_at_unescaped_semicolons_and_lose_nothing(text, answers):
+    assert split_answers(text) == answers

@@ -18,7 +18,7 @@ SEPARATOR = "; "
 
 _TAG = re.compile(r"<(?=/?(?:think|answer)>)", re.IGNORECASE)
 _ESCAPED = re.compile(r"\\([\\<;])")
-_ANSWER_PIECE = re.compile(r"(?:\\.|[^\\;])+|;", re.DOTALL)
+_ANSWER_PIECE = re.compile(r"(?:\\.|[^;])+|;", re.DOTALL)
 
 
 @dataclass(frozen=True)
