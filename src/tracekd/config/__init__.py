@@ -16,7 +16,6 @@ from tracekd.config.entries import (
 )
 from tracekd.config.params import (
     Count,
-    DecomposeParams,
     Fraction,
     InferParams,
     Params,
@@ -32,7 +31,6 @@ from tracekd.config.reading import (
     module_names,
     parse_settings,
     project_root,
-    read_yaml,
     write_entry,
 )
 
@@ -40,7 +38,6 @@ __all__ = [
     "Count",
     "DatasetFile",
     "DatasetSpec",
-    "DecomposeParams",
     "Fraction",
     "HubDataset",
     "HubModel",
@@ -61,6 +58,5 @@ __all__ = [
     "module_names",
     "parse_settings",
     "project_root",
-    "read_yaml",
     "write_entry",
 ]

@@ -233,7 +233,7 @@ def _attend(
     """
     for unknown in ("softcap", "s_aux"):
         if options.get(unknown) is not None:
-            raise NotImplementedError(f"{type(module).__name__} has {unknown}")
+            raise ValueError(f"{type(module).__name__} has {unknown}, which packing ignores")
     layout: _Layout = options["packed"]
     keys, values = layout.cache.layer(module.layer_idx, key, value)
     keys[layout.slots, :, layout.positions] = key[0].transpose(0, 1)

@@ -1,4 +1,4 @@
-"""CotempSimOptions of the simulator of dated facts, as in datasets.yaml."""
+"""Options of the simulator of dated facts, as in datasets.yaml."""
 
 from typing import Annotated
 
