@@ -1,11 +1,10 @@
 import re
 from collections import Counter
-from dataclasses import fields
 from typing import Any
 
+from tracekd.config.reading import read_yaml
 from tracekd.datasets import Wanted
-from tracekd.datasets.readers.babi_sim import MAKERS, simulate
-from tracekd.datasets.readers.babi_sim.settings import TEST, TRAIN, Inventory
+from tracekd.datasets.readers.babi_sim import MAKERS, NAMES, simulate
 
 
 def questions(seed: int, size: int, options: dict[str, Any]) -> list[dict[str, Any]]:
@@ -45,19 +44,19 @@ def test_classes_are_of_one_size_without_duplicates_and_no_answer_is_the_most_fr
         assert share < (0.55 if set(counts) == {("yes",), ("no",)} else 0.3), kind
 
 
-def words(names: Inventory) -> list[str]:
-    values = [value for field in fields(names) for value in getattr(names, field.name)]
-    plurals = [plural for kind, plural in names.animals.items() if plural != kind]
-    return [word.lower() for word in (*values, *plurals)]
+def words(side: str) -> list[str]:
+    names = read_yaml(NAMES)[side]
+    plurals = [plural for kind, plural in names["animals"].items() if plural != kind]
+    return [word.lower() for listed in (*names.values(), plurals) for word in listed]
 
 
 def test_names_of_the_test_split_are_unseen_unless_the_options_differ() -> None:
-    listed = [*words(TRAIN), *words(TEST)]
+    listed = [*words("train"), *words("test")]
     assert len(set(listed)) == len(listed)
     for unseen in (True, False):
         splits = simulate({"unseen_test_names": unseen}, Wanted(0, 550, 550)).splits
         text = " ".join(splits["test"]["context"].list.join(" ")).lower()
-        assert set(re.findall(r"\w+", text)).isdisjoint(words(TRAIN)) is unseen
+        assert set(re.findall(r"\w+", text)).isdisjoint(words("train")) is unseen
 
 
 def test_the_options_set_the_lengths() -> None:

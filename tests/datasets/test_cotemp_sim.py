@@ -10,9 +10,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tracekd.config.reading import read_yaml
 from tracekd.datasets import Wanted
-from tracekd.datasets.readers.cotemp_sim import CLASSES, simulate
-from tracekd.datasets.readers.cotemp_sim.wording import PATTERNS, TEST, TRAIN, Names
+from tracekd.datasets.readers.cotemp_sim import CLASSES, WORDING, simulate
 
 MONTHS = list(calendar.month_name)
 #: The words between subject and object in a fact, in the clause of the event, and in a question.
@@ -165,21 +165,22 @@ def test_mix_has_two_answers_at_least_and_all_patterns_and_granularities_occur()
             assert re.search(rf" from {start} to {end}\.", facts)
 
 
-def words(names: Names) -> set[str]:
-    return {*names.given, *names.family, *names.towns}
+def words(side: str) -> set[str]:
+    return {word for listed in read_yaml(WORDING)["names"][side].values() for word in listed}
 
 
 def test_no_name_contains_another() -> None:
-    assert words(TRAIN).isdisjoint(words(TEST))
-    for names in (TRAIN, TEST):
-        patterns = [pattern for listed in PATTERNS.values() for pattern in listed]
-        institutions = [pattern.format(town) for pattern in patterns for town in names.towns]
+    assert words("train").isdisjoint(words("test"))
+    patterns = [pattern for sort in read_yaml(WORDING)["institutions"].values() for pattern in sort]
+    for side in ("train", "test"):
+        towns = read_yaml(WORDING)["names"][side]["towns"]
+        institutions = [pattern.format(town) for pattern in patterns for town in towns]
         assert not any(one in other for one, other in permutations(institutions, 2))
-        assert not any(one in other for one, other in permutations(words(names), 2))
+        assert not any(one in other for one, other in permutations(words(side), 2))
 
 
 def test_names_of_the_test_split_are_unseen() -> None:
     splits = simulate({}, Wanted(0, 200, 200)).splits
-    for split, names in (("train", TEST), ("test", TRAIN)):
+    for split, other in (("train", "test"), ("test", "train")):
         lines = [line for context in splits[split]["context"].to_list() for line in context]
-        assert set(re.findall(r"\w+", " ".join(lines))).isdisjoint(words(names))
+        assert set(re.findall(r"\w+", " ".join(lines))).isdisjoint(words(other))

@@ -10,7 +10,6 @@ from tracekd.datasets.intervals import (
     Stamp,
     clear_relation,
     relation,
-    relation_class,
     split_fact,
 )
 from tracekd.errors import TracekdError
@@ -75,11 +74,6 @@ def test_allen_relations_are_reduced_to_three_and_clear_if_coarse_ends_cannot_ch
     assert relation(period(one), period(other)) == expected
     assert relation(period(other), period(one)) == expected
     assert clear_relation(period(one), period(other)) == (clear, expected)
-
-
-def test_the_class_is_the_one_relation_or_mix() -> None:
-    assert relation_class(["during", "during"]) == "during"
-    assert relation_class(["during", "overlap"]) == "mix"
 
 
 @given(PERIODS, PERIODS)

@@ -6,36 +6,32 @@ import pytest
 
 from tracekd.datasets import Loaded, Wanted
 from tracekd.datasets.readers import babi_sim, cotemp_sim
-from tracekd.datasets.simulation import Maker, Story, simulate
+from tracekd.datasets.simulation import Story, simulate
 from tracekd.errors import TracekdError
 
 
-def of_ten(rng: random.Random) -> Story:
+def of_ten(_kind: str, _side: str, rng: random.Random) -> Story:
     return Story([f"The dial shows {rng.randrange(10)}."], "What does it show?", ["x"], [0])
 
 
-def endless(rng: random.Random) -> Story:
+def endless(_kind: str, _side: str, rng: random.Random) -> Story:
     return Story([f"The dial shows {rng.random()}."], "What does it show?", ["x"], [0])
 
 
-def few(split: str) -> dict[str, Maker]:
-    return {"few": of_ten}
-
-
 def test_a_split_has_no_duplicate_question_and_shares_none_with_the_other() -> None:
-    loaded = simulate("dial", Wanted(0, 10, 10), few, shared=False)
+    loaded = simulate("dial", Wanted(0, 10, 10), ["few"], of_ten, unseen=True)
     for table in loaded.splits.values():
         assert len({context[0] for context in table["context"].to_list()}) == len(table) == 10
-    loaded = simulate("dial", Wanted(0, 3, 3), few, shared=True)
+    loaded = simulate("dial", Wanted(0, 3, 3), ["few"], of_ten, unseen=False)
     train, test = ({c[0] for c in t["context"].to_list()} for t in loaded.splits.values())
     assert train.isdisjoint(test)
 
 
 def test_too_few_different_questions_or_a_null_size_are_errors() -> None:
     with pytest.raises(TracekdError, match="class few: found only 10 different questions of 50"):
-        simulate("dial", Wanted(0, 50, 5), few, shared=False)
+        simulate("dial", Wanted(0, 50, 5), ["few"], of_ten, unseen=True)
     with pytest.raises(TracekdError, match=r"dial: prepare\.test in params\.yaml is null"):
-        simulate("dial", Wanted(0, 5, None), few, shared=False)
+        simulate("dial", Wanted(0, 5, None), ["few"], of_ten, unseen=True)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +51,7 @@ def test_unsuitable_options_are_explained(
 
 def test_a_question_is_a_function_of_seed_split_class_and_number() -> None:
     small, large, other = (
-        simulate("dial", Wanted(seed, size, size * 2), lambda _: {"many": endless}, shared=False)
+        simulate("dial", Wanted(seed, size, size * 2), ["many"], endless, unseen=True)
         for seed, size in ((3, 4), (3, 40), (4, 4))
     )
     for split in ("train", "test"):

@@ -9,7 +9,6 @@ and neither is within the other). Intervals that share no day have no relation.
 
 import re
 from calendar import monthrange
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -115,18 +114,6 @@ def clear_relation(one: Period, other: Period) -> tuple[bool, Relation | None]:
     found = relation(one, other)
     narrow = _relate(one.first, one.last_at_least, other.first, other.last_at_least)
     return found == narrow, found
-
-
-def relation_class(relations: Iterable[Relation]) -> str:
-    """Return the CoTempQA class of a question whose matching facts have `relations`.
-
-    >>> relation_class(["equal", "during"])
-    'mix'
-    """
-    kinds = set(relations)
-    if not kinds:
-        raise ValueError("a question without matching facts has no class")
-    return kinds.pop() if len(kinds) == 1 else "mix"
 
 
 def split_fact(fact: str) -> tuple[str, Period]:

@@ -1,41 +1,33 @@
 """Simulated small worlds: the question classes of eleven bAbI tasks, in our own words.
 
-A model of the world (what happened, what is where, what is larger) yields the answer and the
-supporting facts; sentences are made from it last. The classes follow Weston et al. (2015),
-arXiv:1502.05698.
+What happened, what is where and what is larger is drawn first; the answer, the supporting facts and
+the sentences follow from it. The classes follow Weston et al. (2015), arXiv:1502.05698.
 """
 
-from functools import partial
+import random
+from pathlib import Path
 from typing import Any
 
 from tracekd.config import parse_settings
+from tracekd.config.reading import read_yaml
 from tracekd.datasets import Loaded, Wanted, simulation
-from tracekd.datasets.readers.babi_sim.animals import basic_deduction, basic_induction
-from tracekd.datasets.readers.babi_sim.carrying import (
-    conjunction,
-    counting,
-    lists_sets,
-    single_supporting_fact,
-    two_supporting_facts,
-)
-from tracekd.datasets.readers.babi_sim.layout import positional_reasoning, two_arg_relations
-from tracekd.datasets.readers.babi_sim.order import size_reasoning, time_reasoning
-from tracekd.datasets.readers.babi_sim.settings import TEST, TRAIN, BabiSimOptions
-from tracekd.datasets.simulation import Maker
+from tracekd.datasets.readers.babi_sim import carrying, relations
+from tracekd.datasets.readers.babi_sim.settings import BabiSimOptions, Inventory
 
+NAMES = Path(__file__).with_name("names.yaml")
 #: What makes a story of each class.
 MAKERS = {
-    "single-supporting-fact": single_supporting_fact,
-    "two-supporting-facts": two_supporting_facts,
-    "two-arg-relations": two_arg_relations,
-    "counting": counting,
-    "lists-sets": lists_sets,
-    "conjunction": conjunction,
-    "time-reasoning": time_reasoning,
-    "basic-deduction": basic_deduction,
-    "basic-induction": basic_induction,
-    "positional-reasoning": positional_reasoning,
-    "size-reasoning": size_reasoning,
+    "single-supporting-fact": carrying.single_supporting_fact,
+    "two-supporting-facts": carrying.two_supporting_facts,
+    "two-arg-relations": relations.two_arg_relations,
+    "counting": carrying.counting,
+    "lists-sets": carrying.lists_sets,
+    "conjunction": carrying.conjunction,
+    "time-reasoning": relations.time_reasoning,
+    "basic-deduction": relations.basic_deduction,
+    "basic-induction": relations.basic_induction,
+    "positional-reasoning": relations.positional_reasoning,
+    "size-reasoning": relations.size_reasoning,
 }
 
 
@@ -51,9 +43,12 @@ def simulate(options: dict[str, Any], wanted: Wanted) -> Loaded:
     """
     where = "datasets.yaml: options of the reader babi_sim"
     chosen = parse_settings(BabiSimOptions, options, where)
+    inventories = {
+        side: parse_settings(Inventory, names, f"{NAMES}: {side}")
+        for side, names in read_yaml(NAMES).items()
+    }
 
-    def makers(split: str) -> dict[str, Maker]:
-        names = TEST if split == "test" and chosen.unseen_test_names else TRAIN
-        return {kind: partial(make, names=names, options=chosen) for kind, make in MAKERS.items()}
+    def make(kind: str, side: str, rng: random.Random) -> simulation.Story:
+        return MAKERS[kind](rng, inventories[side], chosen)
 
-    return simulation.simulate("babi_sim", wanted, makers, shared=not chosen.unseen_test_names)
+    return simulation.simulate("babi_sim", wanted, MAKERS, make, unseen=chosen.unseen_test_names)

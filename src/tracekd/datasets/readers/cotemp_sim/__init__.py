@@ -4,17 +4,18 @@ The class (equal, overlap, during, mix), the answers and the facts they follow f
 the dates by interval algebra. The form of the questions follows Su et al. (2024), arXiv:2406.09072.
 """
 
-from functools import partial
+import random
+from pathlib import Path
 from typing import Any
 
 from tracekd.config import parse_settings
+from tracekd.config.reading import read_yaml
 from tracekd.datasets import Loaded, Wanted, simulation
-from tracekd.datasets.readers.cotemp_sim.options import CotempSimOptions
+from tracekd.datasets.readers.cotemp_sim.options import CotempSimOptions, Wording
 from tracekd.datasets.readers.cotemp_sim.questions import dated_facts
-from tracekd.datasets.readers.cotemp_sim.wording import TEST, TRAIN
-from tracekd.datasets.simulation import Maker
 
 CLASSES = ("equal", "overlap", "during", "mix")
+WORDING = Path(__file__).with_name("wording.yaml")
 
 
 def simulate(options: dict[str, Any], wanted: Wanted) -> Loaded:
@@ -29,11 +30,9 @@ def simulate(options: dict[str, Any], wanted: Wanted) -> Loaded:
     """
     where = "datasets.yaml: options of the reader cotemp_sim"
     chosen = parse_settings(CotempSimOptions, options, where)
+    wording = parse_settings(Wording, read_yaml(WORDING), str(WORDING))
 
-    def makers(split: str) -> dict[str, Maker]:
-        names = TEST if split == "test" and chosen.unseen_test_names else TRAIN
-        return {
-            kind: partial(dated_facts, wanted=kind, names=names, options=chosen) for kind in CLASSES
-        }
+    def make(kind: str, side: str, rng: random.Random) -> simulation.Story:
+        return dated_facts(rng, kind, side, wording, chosen)
 
-    return simulation.simulate("cotemp_sim", wanted, makers, shared=not chosen.unseen_test_names)
+    return simulation.simulate("cotemp_sim", wanted, CLASSES, make, unseen=chosen.unseen_test_names)

@@ -1,15 +1,13 @@
-"""Options of the simulator of dated facts, as in datasets.yaml."""
+"""What dated facts are made of: options in datasets.yaml, frames and names in wording.yaml."""
 
+import random
 from typing import Annotated
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from tracekd.config import Fraction, Settings
+from tracekd.datasets.simulation import span
 
-_Pair = Field(min_length=2, max_length=2)
-#: At least an event, three matching facts and one distractor; the inventories suffice for 24.
-_Facts = Annotated[int, Field(ge=5, le=24)]
-_Year = Annotated[int, Field(ge=1000, le=3000)]
 _Weight = Annotated[float, Field(ge=0)]
 
 
@@ -41,16 +39,44 @@ class CotempSimOptions(Settings):
             split.
     """
 
-    facts: Annotated[list[_Facts], _Pair] = Field(default=[8, 14])
-    years: Annotated[list[_Year], _Pair] = Field(default=[1930, 2000])
+    # At least an event, three matching facts and one distractor; the names suffice for 24.
+    facts: Annotated[list[int], span(5, 24)] = Field(default=[8, 14])
+    # An event takes up to twelve years.
+    years: Annotated[list[int], span(1000, 3000, apart=20)] = Field(default=[1930, 2000])
     granularities: Granularities = Granularities()
     points: Fraction = 0.4
     unseen_test_names: bool = True
 
-    @field_validator("facts", "years")
-    @classmethod
-    def _is_ordered(cls, span: list[int], info: ValidationInfo) -> list[int]:
-        # An event takes up to twelve years.
-        if span[1] - span[0] < (20 if info.field_name == "years" else 0):
-            raise ValueError("must be [minimum, maximum], years at least 20 apart")
-        return span
+
+class Relation(Settings):
+    """How a relation between subject and object is worded; wording.yaml explains the fields."""
+
+    fact: str
+    event: str
+    ask_subject: str
+    ask_object: str | None = None
+    subjects: str = "person"
+
+
+class Names(Settings):
+    """The words that names of one split consist of."""
+
+    given: list[str]
+    family: list[str]
+    towns: list[str]
+
+
+class Wording(Settings):
+    """The content of wording.yaml."""
+
+    relations: dict[str, Relation]
+    when: list[str]
+    institutions: dict[str, list[str]]
+    names: dict[str, Names]
+
+    def draw_name(self, rng: random.Random, side: str, sort: str) -> str:
+        """Return a person, or an institution of a sort, with the words of one split."""
+        words = self.names[side]
+        if sort == "person":
+            return f"{rng.choice(words.given)} {rng.choice(words.family)}"
+        return rng.choice(self.institutions[sort]).format(rng.choice(words.towns))

@@ -7,20 +7,11 @@ that is the same whether the end of a period is included or not.
 import random
 from collections.abc import Callable
 from datetime import date
-from itertools import accumulate
 
-from tracekd.datasets.intervals import (
-    RELATIONS,
-    Granularity,
-    Period,
-    Relation,
-    Stamp,
-    clear_relation,
-)
+from tracekd.datasets.intervals import RELATIONS, Period, Relation, Stamp, clear_relation
 from tracekd.datasets.readers.cotemp_sim.options import CotempSimOptions
 
 _YEAR = 365
-_GRANULARITIES: tuple[Granularity, ...] = ("year", "month", "day")
 
 
 class Timeline:
@@ -28,18 +19,13 @@ class Timeline:
 
     def __init__(self, rng: random.Random, options: CotempSimOptions, *, lasting: bool) -> None:
         """Draw the event's period; a `lasting` one has a start and an end."""
-        self._rng = rng
-        self._points = options.points
-        weights = options.granularities
-        self._weights = tuple(accumulate((weights.year, weights.month, weights.day)))
+        self._rng, self._points = rng, options.points
+        self._granularities = options.granularities.model_dump()
         first, last = (date(year, 1, 1).toordinal() for year in options.years)
         start = rng.randint(first, last - 12 * _YEAR)
-        if lasting:
-            drawn = None
-            while drawn is None:
-                drawn = self._from_to(start, start + rng.randint(2 * _YEAR, 12 * _YEAR))
-        else:
-            drawn = self._in(start)
+        drawn = None if lasting else Period(self._stamp(start))
+        while drawn is None:
+            drawn = self._from_to(start, start + rng.randint(2 * _YEAR, 12 * _YEAR))
         self.event = drawn
 
     def matching(self, wanted: Relation) -> Period:
@@ -63,17 +49,16 @@ class Timeline:
         rng, event = self._rng, self.event
         if event.end and rng.random() < 0.6:
             if rng.random() < 0.4:
-                return self._in(rng.randint(event.first, event.last))
+                return Period(self._stamp(rng.randint(event.first, event.last)))
             start, end = sorted(rng.randint(event.first, event.last) for _ in range(2))
         else:
             start = event.first - rng.randint(60, 6 * _YEAR)
             end = event.last + rng.randint(60, 6 * _YEAR)
         shared = rng.random() if event.end else 1.0
-        if shared < 0.15:
-            return _ordered(event.start, self._stamp(end))
-        if shared < 0.3:
-            return _ordered(self._stamp(start), event.end)
-        return self._from_to(start, end)
+        return self._from_to(
+            event.start if shared < 0.15 else start,
+            event.end if event.end and 0.15 <= shared < 0.3 else end,
+        )
 
     def _across(self) -> Period | None:
         """Propose a period across the start or the end of the event."""
@@ -90,20 +75,19 @@ class Timeline:
         gap = 1 + int(15 * _YEAR * rng.random() ** 2)
         length = rng.randint(90, 8 * _YEAR)
         before = rng.random() < 0.5
+        near = event.first - gap if before else event.last + gap
         if rng.random() < self._points:
-            return self._in(event.first - gap if before else event.last + gap)
-        if before:
-            return self._from_to(event.first - gap - length, event.first - gap)
-        return self._from_to(event.last + gap, event.last + gap + length)
+            return Period(self._stamp(near))
+        return self._from_to(near - length, near) if before else self._from_to(near, near + length)
 
-    def _in(self, day: int) -> Period:
-        return Period(self._stamp(day))
-
-    def _from_to(self, start: int, end: int) -> Period | None:
-        return _ordered(self._stamp(start), self._stamp(end))
+    def _from_to(self, start: int | Stamp, end: int | Stamp) -> Period | None:
+        """Return the period between two days or dates; None if they are not in order."""
+        one, other = (day if isinstance(day, Stamp) else self._stamp(day) for day in (start, end))
+        return Period(one, other) if one.last < other.first else None
 
     def _stamp(self, day: int) -> Stamp:
-        (granularity,) = self._rng.choices(_GRANULARITIES, cum_weights=self._weights)
+        names, weights = zip(*self._granularities.items(), strict=True)
+        (granularity,) = self._rng.choices(names, weights)
         return Stamp.of(day, granularity)
 
 
@@ -115,7 +99,3 @@ def draw_relations(rng: random.Random, wanted: str) -> list[Relation]:
     kinds = [relation for relation in RELATIONS if wanted in (relation, "mix")]
     drawn = rng.sample(kinds, min(2, len(kinds)))
     return [*drawn, rng.choice(kinds)] if rng.random() < 0.25 else drawn
-
-
-def _ordered(start: Stamp, end: Stamp | None) -> Period | None:
-    return Period(start, end) if end and start.last < end.first else None
