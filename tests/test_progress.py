@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tracekd.errors import TracekdError
-from tracekd.progress import PartialResults, Stopped, StopRequest, progress_folder
+from tracekd.progress import Stopped, StopRequest, progress_folder
 
 KEY = {"seed": 0, "data": ["q/1"]}
 
@@ -36,28 +36,10 @@ def test_a_second_process_with_the_same_job_is_refused() -> None:
         pass
 
 
-def test_partial_results_are_recalled_in_order_and_a_cut_off_value_is_dropped(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "answers.jsonl"
-    with PartialResults(path) as results:
-        assert results.recall() is None
-        results.append([1])
-        results.append({"a": "ä"})
-    whole = path.read_bytes()
-    path.write_bytes(whole + b'[3, "cut o')
-    with PartialResults(path) as results:
-        assert [results.left, results.recall(), results.recall(), results.recall()] == [
-            *(2, [1], {"a": "ä"}, None)
-        ]
-        results.append(4)
-    assert path.read_bytes() == whole + b"4\n"
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_first_signal_is_recorded_and_the_second_stops_at_once(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with StopRequest().listening() as stop:
+    with StopRequest() as stop:
         stop.check("nothing")
         os.kill(os.getpid(), number)
         assert stop.signal == number
@@ -67,7 +49,7 @@ def test_the_first_signal_is_recorded_and_the_second_stops_at_once(number: signa
 
 
 def test_a_stop_request_ends_with_the_shells_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
-    with StopRequest().listening() as stop:
+    with StopRequest() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(Stopped) as stopped:
             stop.check("3 of 9 batches")

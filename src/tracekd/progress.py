@@ -8,12 +8,11 @@ folder is deleted on success.
 
 import hashlib
 import json
-import os
 import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -106,94 +105,35 @@ def progress_bar(total: int, title: str, unit: str, done: int = 0) -> Any:
     )
 
 
-class PartialResults:
-    """A file that grows by one JSON value at a time; a value cut off by a kill is dropped.
-
-    A job in steps asks for each step's value (`recall`) and adds it if it is not there (`append`).
-
-    Attributes:
-        values: those that an earlier run left, and those added since.
-        left: number of values still to be recalled.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Read what is there and open the file for more."""
-        whole = path.read_bytes().rpartition(b"\n")[0] if path.exists() else b""
-        self.values: list[Any] = [json.loads(line) for line in whole.splitlines()]
-        self.left = len(self.values)
-        self._file = path.open("r+b" if path.exists() else "wb")
-        self._file.seek(len(whole) + 1 if whole else 0)
-        self._file.truncate()
-
-    def recall(self) -> Any:
-        """Return the next value that an earlier run left; None if there is no more."""
-        if not self.left:
-            return None
-        self.left -= 1
-        return self.values[-1 - self.left]
-
-    def append(self, value: Any) -> None:
-        """Add `value`, which is not None; it is on disk when this returns."""
-        self._file.write(json.dumps(value).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self.values.append(value)
-
-    def __enter__(self) -> "PartialResults":
-        """Return self; the file is closed at the end of the block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the file."""
-        self._file.close()
-
-
 class StopRequest:
-    """Records SIGTERM and Ctrl-C inside a block; a second one stops the process at once.
+    """Records SIGTERM and Ctrl-C in a `with` block; a second one stops the process at once.
+
+    Only the main thread can be asked; elsewhere nothing is recorded.
 
     Attributes:
         signal: the first that arrived, or None.
     """
 
-    def __init__(self, kept: Callable[[], str] | None = None) -> None:
-        """Record nothing yet.
-
-        Args:
-            kept: for a block that keeps each of its results: the first signal stops it at once, and
-                this returns what to print as kept.
-        """
+    def __enter__(self) -> "StopRequest":
+        """Take over the two signals until the block ends."""
         self.signal: signal.Signals | None = None
-        self._kept = kept
+        main = threading.current_thread() is threading.main_thread()
+        numbers = (signal.SIGTERM, signal.SIGINT) if main else ()
+        self._before = {number: signal.signal(number, self._record) for number in numbers}
+        return self
 
-    @contextmanager
-    def listening(self) -> Iterator["StopRequest"]:
-        """Take over the two signals until the block ends, if this is the main thread."""
-        if threading.current_thread() is not threading.main_thread():
-            yield self
-            return
-        numbers = (signal.SIGTERM, signal.SIGINT)
-        before = [signal.signal(number, self._record) for number in numbers]
-        try:
-            yield self
-        finally:
-            for number, handler in zip(numbers, before, strict=True):
-                signal.signal(number, handler)
+    def __exit__(self, *_: object) -> None:
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
-    def check(self, kept: str = "") -> None:
-        """End the process if it was asked to stop, printing what is kept.
-
-        Needed even where the first signal stops at once: Python drops an exception that a signal
-        raises inside a finalizer.
-        """
+    def check(self, kept: str) -> None:
+        """End the process if it was asked to stop, printing what is `kept`."""
         if self.signal is not None:
-            kept = kept or (self._kept() if self._kept else "nothing")
             print(f"\n{self.signal.name}: {kept} kept; run again to resume", file=sys.stderr)
             raise Stopped(128 + self.signal)
 
     def _record(self, number: int, _frame: FrameType | None) -> None:
-        second = self.signal is not None
-        self.signal = signal.Signals(number)
-        if second:
+        if self.signal is not None:
             raise Stopped(128 + number)
-        if self._kept is not None:
-            self.check()
+        self.signal = signal.Signals(number)

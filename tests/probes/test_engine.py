@@ -6,7 +6,6 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from tracekd.generation.plain import PlainDecoder
 from tracekd.probes.engine import ProbeEngine, ProbeRequest
-from tracekd.progress import PartialResults
 
 SIZES = {"vocab_size": 90, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
 SIZES |= {"num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.5}
@@ -35,8 +34,7 @@ def one_thread(set_threads):
 
 @pytest.fixture
 def partial(tmp_path):
-    with PartialResults(tmp_path / "replies.jsonl") as opened:
-        yield opened
+    return tmp_path / "replies.jsonl"
 
 
 def alone(student, stops, request):
@@ -75,16 +73,6 @@ def test_replies_are_those_of_each_row_alone_from_scratch(kind, batch_size, part
     for reply, (ids, logprob) in zip(replies, expected, strict=True):
         assert reply.ids == ids
         assert reply.gold_logprob == pytest.approx(logprob, abs=1e-4)
-
-
-def test_a_short_prompt_may_need_less_room_than_a_long_one_that_was_read_with_it(partial):
-    # The first two of these prompts are read together. Of their four traces three are answered
-    # together, and the shortest by itself, in less room than the long prompt takes.
-    pairs = [(2, 1), (2, 3), (0, 2), (0, 0), (1, 0), (3, 0)]
-    requests = [ProbeRequest(prompt, TRACES[trace], [], 5) for prompt, trace in pairs]
-    expected = [alone(model(), NEVER, request)[0] for request in requests]
-    replies = ProbeEngine(model(), NEVER, 3).answer(PROMPTS, requests, partial)
-    assert [reply.ids for reply in replies] == expected
 
 
 def test_each_prompt_is_read_once_and_a_right_answer_takes_one_pass(partial):

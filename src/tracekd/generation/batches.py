@@ -1,9 +1,12 @@
 """Work in batches of similar length, resumed after those that an earlier run has finished."""
 
+import json
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from tracekd.progress import PartialResults, StopRequest, progress_bar
+from tracekd.progress import StopRequest, progress_bar
 
 
 def length_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
@@ -19,26 +22,39 @@ def length_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
 def in_batches(
     batches: Sequence[list[int]],
     compute: Callable[[list[int]], list[Any]],
-    partial: PartialResults,
+    partial: Path,
     title: str,
 ) -> dict[int, Any]:
-    """Return the result of each row of `batches`; a signal to stop ends the process at once.
+    """Return the result of each row of `batches`; a signal to stop ends the process after a batch.
 
     Args:
         batches: rows that are computed together; each row is in one batch.
         compute: returns a batch's results in its order, JSON-serializable.
-        partial: results of an earlier run, which are not computed again.
+        partial: a file with the results of each batch, a line each. Batches that an earlier run
+            left there are not computed again; a line cut off by a kill is dropped.
         title: of the progress bar.
     """
-    stop = StopRequest(lambda: f"{len(partial.values)} of {len(batches)} batches")
     results: dict[int, Any] = {}
-    with progress_bar(sum(map(len, batches)), title, "answer") as bar, stop.listening():
-        for batch in batches:
-            made = partial.recall()
-            if made is None:
+    partial.touch()
+    with (
+        partial.open("r+b") as file,
+        progress_bar(sum(map(len, batches)), title, "answer") as bar,
+        StopRequest() as stop,
+    ):
+        content = file.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        file.truncate(len(whole))
+        file.seek(len(whole))
+        kept = [json.loads(line) for line in whole.splitlines()]
+        for number, batch in enumerate(batches, 1):
+            if number <= len(kept):
+                made = kept[number - 1]
+            else:
                 made = compute(batch)
-                partial.append(made)
-                stop.check()
+                file.write(json.dumps(made).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+                stop.check(f"{number} of {len(batches)} batches")
             results.update(zip(batch, made, strict=True))
             bar.update(len(batch))
     return results

@@ -15,7 +15,7 @@ from tracekd.models.devices import Device, choose_device
 from tracekd.models.encoding import ChatEncoder
 from tracekd.models.loading import load_encoder, load_student
 from tracekd.models.sources import locate
-from tracekd.progress import PartialResults, code_hash, digest, progress_folder, versions
+from tracekd.progress import code_hash, digest, progress_folder, versions
 
 #: Training examples to take guesses from; more do not save more time.
 EXAMPLES = 1000
@@ -59,11 +59,11 @@ def predict(
         examples=[example_ids(encoder, row) for row in examples],
     )
     size = params.batch_size * getattr(module, "BATCHES", 1)
-    with progress_folder("infer", key) as folder, PartialResults(folder / "answers.jsonl") as kept:
+    with progress_folder("infer", key) as folder:
         backend = module.make(given)
         started = time.perf_counter()
         sized = params.model_copy(update={"batch_size": size})
-        predictions = generate(backend, given, rows, sized, kept)
+        predictions = generate(backend, given, rows, sized, folder / "answers.jsonl")
         seconds = time.perf_counter() - started
     tokens = sum(row["completion_tokens"] for row in predictions)
     return predictions, {
@@ -97,7 +97,7 @@ def generate(
     student: Student,
     rows: Sequence[Row],
     params: InferParams,
-    kept: PartialResults,
+    partial: Path,
 ) -> list[dict[str, Any]]:
     """Return one row of `records.PREDICTIONS` per row of `records.SFT`, in the same order.
 
@@ -114,7 +114,7 @@ def generate(
 
     by_length = length_batches([len(prompts[row]) for row in fitting], params.batch_size)
     batches = [[fitting[place] for place in batch] for batch in by_length]
-    answers = in_batches(batches, answer, kept, "generation")
+    answers = in_batches(batches, answer, partial, "generation")
     predictions = []
     for number, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
         ids, reason = answers.get(number, []), "prompt_too_long"

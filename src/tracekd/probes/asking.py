@@ -16,7 +16,7 @@ from tracekd.models.loading import load_encoder, load_student
 from tracekd.models.sources import locate
 from tracekd.probes.engine import ProbeEngine, ProbeReply, ProbeRequest
 from tracekd.probes.plans import ANSWER_TAG, Probe, choose, plan
-from tracekd.progress import PartialResults, digest, progress_folder
+from tracekd.progress import digest, progress_folder
 from tracekd.traces.examples import classes_of, gold_steps
 from tracekd.traces.grammar import Grammar
 from tracekd.traces.regimes import Donors, RegimeContext
@@ -62,10 +62,10 @@ def probe(
         ),
     }
     limits = settings.infer.max_new_tokens, spec.max_length
-    with progress_folder("probe", key) as folder, PartialResults(folder / "replies.jsonl") as kept:
+    with progress_folder("probe", key) as folder:
         model = load_student(spec, student, device)
         engine = ProbeEngine(model, stop_ids(locate(spec), encoder), settings.infer.batch_size)
-        made = ask_plans(engine, encoder, probed, plans, limits, kept)
+        made = ask_plans(engine, encoder, probed, plans, limits, folder / "replies.jsonl")
     return made, {
         "made_from": key | {"machine": device.describe()},
         "probes": len(made),
@@ -99,7 +99,7 @@ def ask_plans(
     rows: Sequence[Row],
     plans: Sequence[Sequence[Probe]],
     limits: tuple[int, int],
-    partial: PartialResults,
+    partial: Path,
 ) -> list[dict[str, Any]]:
     """Return rows of `records.PROBES` for these questions and plans.
 
@@ -111,7 +111,7 @@ def ask_plans(
         rows: `records.SFT`; the gold answer is that of the completion.
         plans: as `plans.plan` returns them, one list per row.
         limits: most new tokens of an answer; longest prompt, trace and answer together.
-        partial: replies of an earlier run with the same arguments, which this one continues.
+        partial: file of finished batches, see `in_batches`.
     """
     most, longest = limits
     prompts = [encoder.prompt_ids(row["system"], row["prompt"]) for row in rows]

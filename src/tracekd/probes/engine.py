@@ -14,18 +14,20 @@ A model that does not allow packed decoding gets one plain forward pass per trac
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
 
 from tracekd.generation.batches import in_batches, length_batches
-from tracekd.progress import PartialResults
+from tracekd.generation.decoding import PackedDecoder, agreement, ends, greedy
+from tracekd.generation.packed import RowCache, pack
+from tracekd.generation.plain import PlainDecoder, row_logits
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel
-
-    from tracekd.generation.decoding import PackedDecoder
-    from tracekd.generation.packed import PackedModel, RowCache
-    from tracekd.generation.plain import PlainDecoder
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,7 @@ class ProbeRequest:
     limit: int
 
 
-@dataclass(frozen=True)
-class ProbeReply:
+class ProbeReply(NamedTuple):
     """The student's answer after the forced tokens.
 
     Attributes:
@@ -74,40 +75,28 @@ class ProbeEngine:
             stops: tokens that end an answer.
             batch_size: traces that are answered together.
         """
-        from tracekd.generation.decoding import PackedDecoder
-        from tracekd.generation.packed import pack
-        from tracekd.generation.plain import PlainDecoder
-
         self.stops, self._batch_size = stops, batch_size
-        packed = pack(model)
-        self._packed = PackedDecoder(packed, stops) if packed else None
-        self._plain = PlainDecoder(model, stops)
+        if packed := pack(model):
+            self._replies = partial(_packed_replies, PackedDecoder(packed, stops))
+        else:
+            self._replies = partial(_plain_replies, PlainDecoder(model, stops))
 
     def answer(
-        self,
-        prompts: Sequence[Sequence[int]],
-        requests: Sequence[ProbeRequest],
-        partial: PartialResults,
+        self, prompts: Sequence[Sequence[int]], requests: Sequence[ProbeRequest], kept: Path
     ) -> list[ProbeReply]:
         """Return one reply per request, in the same order.
 
         Args:
             prompts: each is read once.
             requests: in any order, any number per prompt.
-            partial: replies of an earlier run with the same arguments, which this one continues.
+            kept: file of finished batches, see `in_batches`.
         """
-        import torch
 
-        def compute(batch: list[int]) -> list[list[Any]]:
-            chosen = [requests[place] for place in batch]
-            with torch.inference_mode():
-                if self._packed is None:
-                    replies = _plain_replies(self._plain, prompts, chosen)
-                else:
-                    replies = self._packed_replies(self._packed, prompts, chosen)
-            return [[reply.ids, reply.gold_logprob] for reply in replies]
+        @torch.inference_mode()
+        def compute(batch: list[int]) -> list[ProbeReply]:
+            return self._replies(prompts, [requests[place] for place in batch])
 
-        found = in_batches(self._batches(prompts, requests), compute, partial, "probes")
+        found = in_batches(self._batches(prompts, requests), compute, kept, "probes")
         return [ProbeReply(*found[place]) for place in range(len(requests))]
 
     def _batches(
@@ -125,39 +114,10 @@ class ProbeEngine:
             for batch in length_batches(lengths, together)
         ]
 
-    def _packed_replies(
-        self,
-        decoder: "PackedDecoder",
-        prompts: Sequence[Sequence[int]],
-        requests: list[ProbeRequest],
-    ) -> list[ProbeReply]:
-        from tracekd.generation.packed import RowCache
-
-        needed = list(dict.fromkeys(request.prompt for request in requests))
-        read = [prompts[index] for index in needed]
-        cache = RowCache(len(read), max(map(len, read)))
-        decoder.read_prompts(cache, read)
-        found: dict[int, ProbeReply] = {}
-        for part in length_batches([len(request.forced) for request in requests], self._batch_size):
-            chosen = [requests[place] for place in part]
-            given = [[*prompts[request.prompt], *request.forced] for request in chosen]
-            longest = max(
-                len(row) + max(len(request.gold), request.limit)
-                for row, request in zip(given, chosen, strict=True)
-            )
-            copied = cache.rows([needed.index(request.prompt) for request in chosen], longest)
-            replies = _verify_gold(decoder.model, copied, prompts, chosen)
-            answers = [reply.ids for reply in replies]
-            decoder.finish(copied, given, answers, [request.limit for request in chosen])
-            found.update(zip(part, replies, strict=True))
-        return [found[place] for place in range(len(requests))]
-
 
 def _plain_replies(
-    decoder: "PlainDecoder", prompts: Sequence[Sequence[int]], requests: list[ProbeRequest]
+    decoder: PlainDecoder, prompts: Sequence[Sequence[int]], requests: list[ProbeRequest]
 ) -> list[ProbeReply]:
-    from tracekd.generation.plain import row_logits
-
     given = [[*prompts[request.prompt], *request.forced] for request in requests]
     answers = decoder.generate(given, [request.limit for request in requests])
     replies = []
@@ -167,44 +127,37 @@ def _plain_replies(
     return replies
 
 
-def _verify_gold(
-    model: "PackedModel",
-    cache: "RowCache",
-    prompts: Sequence[Sequence[int]],
-    requests: list[ProbeRequest],
+def _packed_replies(
+    decoder: PackedDecoder, prompts: Sequence[Sequence[int]], requests: list[ProbeRequest]
 ) -> list[ProbeReply]:
-    """Return the gold log-probabilities, and each answer up to its first difference from gold.
-
-    Args:
-        model: reads rows.
-        cache: holds each request's prompt.
-        prompts: which the requests refer to.
-        requests: one per row of the cache.
-    """
-    import torch
-
-    from tracekd.generation.decoding import agreement, ends, greedy
-
+    needed = list(dict.fromkeys(request.prompt for request in requests))
+    read = [prompts[index] for index in needed]
+    cache = RowCache(len(read), max(map(len, read)))
+    decoder.read_prompts(cache, read)
+    given = [[*prompts[request.prompt], *request.forced] for request in requests]
+    longest = max(
+        len(row) + max(len(request.gold), request.limit)
+        for row, request in zip(given, requests, strict=True)
+    )
+    cache = cache.rows([needed.index(request.prompt) for request in requests], longest)
     news = [[*request.forced, *request.gold] for request in requests]
     starts = [len(prompts[request.prompt]) for request in requests]
     kept = [
         range(end - len(request.gold) - 1, end)
         for request, end in zip(requests, ends(news), strict=True)
     ]
-    logits = model.logits(cache, 0, news, starts, [column for part in kept for column in part])
-    parts = torch.split(logits, [len(part) for part in kept])
+    logits = decoder.model.logits(cache, 0, news, starts, list(chain.from_iterable(kept)))
     replies = []
-    for request, scores in zip(requests, parts, strict=True):
+    for request, scores in zip(requests, torch.split(logits, [*map(len, kept)]), strict=True):
         own = greedy(scores)
         ids = own[: agreement(own, request.gold) + 1][: request.limit]
         replies.append(ProbeReply(ids, _logprob(scores, request.gold)))
+    decoder.finish(cache, given, [reply.ids for reply in replies], [r.limit for r in requests])
     return replies
 
 
-def _logprob(logits: "torch.Tensor", tokens: Sequence[int]) -> float:
+def _logprob(logits: torch.Tensor, tokens: Sequence[int]) -> float:
     """Return the sum of log-probabilities of `tokens`, the first of which row 0 predicts."""
-    import torch
-
     # One answer at a time: all of them in full precision would be the largest tensor of the run.
     scores = logits[: len(tokens)].float()
     chosen = scores.gather(1, torch.tensor(list(tokens), device=logits.device).long()[:, None])

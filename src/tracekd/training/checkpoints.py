@@ -7,42 +7,36 @@
 No pickle: a checkpoint holds numbers and text only, so that reading one runs no code.
 """
 
-import math
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
 
 from tracekd.errors import TracekdError
 from tracekd.files import atomic_directory, read_json, write_json
 
-if TYPE_CHECKING:
-    import torch
-
-#: Seconds of training that a kill may cost: a checkpoint is written this often.
-_SECONDS = 60.0
 _TENSORS, _STATE, _LOG = "state.safetensors", "state.json", "log"
 
 
 def checkpoint_seconds() -> float:
     """Return the time between checkpoints: TRACEKD_CHECKPOINT_SECONDS or a minute."""
-    chosen = os.environ.get("TRACEKD_CHECKPOINT_SECONDS")
+    chosen = os.environ.get("TRACEKD_CHECKPOINT_SECONDS", "60")
     try:
-        seconds = _SECONDS if chosen is None else float(chosen)
-    except ValueError:
-        seconds = math.nan
-    if math.isnan(seconds):
+        return float(chosen)
+    except ValueError as error:
         raise TracekdError(
             f"TRACEKD_CHECKPOINT_SECONDS: must be a number of seconds, found {chosen!r}"
-        )
-    return seconds
+        ) from error
 
 
 def save(
     progress: Path,
     step: int,
-    model: "torch.nn.Module",
-    optimizer: "torch.optim.Optimizer",
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
     state: dict[str, Any],
     log: Path,
 ) -> None:
@@ -56,8 +50,6 @@ def save(
         state: what else to restore, JSON-serializable.
         log: folder of the live log.
     """
-    from safetensors.torch import save_file
-
     current = optimizer.state_dict()
     tensors = {f"weight.{name}": weight.detach() for name, weight in _trained(model)}
     for index, entries in current["state"].items():
@@ -72,15 +64,12 @@ def save(
 
 
 def restore(
-    progress: Path, model: "torch.nn.Module", optimizer: "torch.optim.Optimizer", log: Path
+    progress: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, log: Path
 ) -> dict[str, Any] | None:
     """Load the latest checkpoint into model, optimizer and log; return what else was saved.
 
     Returns None, and changes nothing, if there is none.
     """
-    import torch
-    from safetensors.torch import load_file
-
     found = progress.glob("step-*")
     folder = max(found, key=lambda path: int(path.name.removeprefix("step-")), default=None)
     if folder is None:
@@ -99,5 +88,5 @@ def restore(
     return dict(state)
 
 
-def _trained(model: "torch.nn.Module") -> "list[tuple[str, torch.nn.Parameter]]":
+def _trained(model: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
     return [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]

@@ -10,13 +10,11 @@ padding token of SmolLM2 is its EOS).
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import torch
 
 from tracekd.models.encoding import Encoded
 from tracekd.randomness import shuffled
-
-if TYPE_CHECKING:
-    import torch
 
 #: The label of a position without loss, as torch's cross_entropy knows it.
 IGNORED = -100
@@ -27,13 +25,11 @@ WIDTH = 16
 _POOL = 16
 
 
-def collate(examples: Sequence[Encoded]) -> "dict[str, torch.Tensor]":
+def collate(examples: Sequence[Encoded]) -> dict[str, torch.Tensor]:
     """Return `examples` as one batch on the CPU; all tensors have shape [len(examples), width].
 
     The width is the smallest multiple of `WIDTH` that holds the longest example.
     """
-    import torch
-
     shape = (len(examples), _padded(max(map(len, examples))))
     input_ids = torch.zeros(shape, dtype=torch.long)
     labels = torch.full(shape, IGNORED)

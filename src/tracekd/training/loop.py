@@ -111,7 +111,7 @@ def fit(
     longest = sorted(range(len(training)), key=lambda row: -lengths[row])[: params.batch_size]
     with (
         disable_input_dtype_casting(model),  # autocast does that; PEFT would convert to fp32 first
-        StopRequest().listening() as stop,
+        StopRequest() as stop,
         progress_bar(steps, "training", "step", state["step"]) as bar,
     ):
         # A trial of the largest pass: too little memory shows at once, and layers are compiled for

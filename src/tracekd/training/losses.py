@@ -2,16 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
 
 from tracekd.errors import TracekdError
+from tracekd.models.devices import Device
 from tracekd.models.encoding import Encoded
 from tracekd.training.collation import IGNORED, collate
-
-if TYPE_CHECKING:
-    import torch
-
-    from tracekd.models.devices import Device
 
 
 def token_counts(examples: Sequence[Encoded]) -> tuple[int, int]:
@@ -20,7 +19,7 @@ def token_counts(examples: Sequence[Encoded]) -> tuple[int, int]:
     return trace, sum(len(example.completion_ids) for example in examples) - trace
 
 
-def loss_sums(model: Any, examples: Sequence[Encoded], device: "Device") -> "torch.Tensor":
+def loss_sums(model: Any, examples: Sequence[Encoded], device: Device) -> torch.Tensor:
     """Return the sums of token losses (nats, fp32) of all traces and of all answers, shape [2].
 
     The output head runs only at positions before a supervised token of some row: with a
@@ -32,9 +31,6 @@ def loss_sums(model: Any, examples: Sequence[Encoded], device: "Device") -> "tor
         examples: one forward pass; they are padded to one width.
         device: where the model is.
     """
-    import torch
-    from torch.nn.functional import cross_entropy
-
     batch = collate(examples)
     following = batch["labels"][:, 1:]
     supervised = following != IGNORED
