@@ -35,8 +35,7 @@ def main() -> None:
     )
     table = pl.DataFrame(predictions, schema=records.PREDICTIONS)
     records.write(table, out := Path("data/predictions.parquet"), records.PREDICTIONS)
-    card.add(facts)
-    card.write(Path("metrics/run_infer.json"))
+    card.write(Path("metrics/run_infer.json"), facts)
     endings = ", ".join(f"{reason} {count}" for reason, count in facts["finish_reasons"].items())
     print(f"{spec.name}: {len(table)} predictions in {out} (finish reasons: {endings})")
 

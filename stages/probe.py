@@ -24,6 +24,7 @@ def main() -> None:
     card = RunCard()
     settings = config.load_params(Path("params.yaml"))
     rows: list[dict[str, Any]] = []
+    facts: dict[str, Any] = {}
     out = Path("data/probes.parquet")
     if settings.probes.enabled:
         from tracekd.probes.asking import probe
@@ -44,10 +45,9 @@ def main() -> None:
             shown.join(predictions.select("id", "text"), on="id", maintain_order="left").to_dicts(),
             Path("models/student"),
         )
-        card.add(facts)
     table = pl.DataFrame(rows, schema=records.PROBES)
     records.write(table, out, records.PROBES)
-    card.write(Path("metrics/run_probe.json"))
+    card.write(Path("metrics/run_probe.json"), facts)
     if settings.probes.enabled:
         print(f"{len(table)} probes of {table['id'].n_unique()} questions in {out}")
     else:

@@ -45,8 +45,8 @@ def main(
     }
     student, log = Path("models/student"), Path("plots/train")
     spec = config.load_model(models, params.model)
-    card.add(train(spec, rows, params.train, params.seed, student, log))
-    card.write(Path("metrics/run_train.json"))
+    facts = train(spec, rows, params.train, params.seed, student, log)
+    card.write(Path("metrics/run_train.json"), facts)
     print(f"{spec.name}: adapter in {student}, losses in {log}")
 
 

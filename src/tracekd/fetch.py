@@ -7,6 +7,7 @@ downloaded once is used again without a network.
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -49,26 +50,23 @@ def fetch_repository(
     from huggingface_hub import snapshot_download, verify_repo_checksums
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    def download(*, local_files_only: bool) -> Path:
-        folder = snapshot_download(
-            source.repo,
-            repo_type=kind,
-            revision=source.revision,
-            allow_patterns=list(patterns),
-            ignore_patterns=list(ignored),
-            local_files_only=local_files_only,
-        )
-        return Path(folder)
-
+    download = partial(
+        snapshot_download,
+        source.repo,
+        repo_type=kind,
+        revision=source.revision,
+        allow_patterns=list(patterns),
+        ignore_patterns=list(ignored),
+    )
     key = repr((kind, source.repo, source.revision, list(patterns), list(ignored)))
     verified = cache_folder() / "verified" / hashlib.sha256(key.encode()).hexdigest()
     if verified.exists():
         try:
-            return download(local_files_only=True)
+            return Path(download(local_files_only=True))
         except LocalEntryNotFoundError:
             verified.unlink()  # the hub's own cache was emptied
     try:
-        folder = download(local_files_only=False)
+        folder = Path(download())
         found = verify_repo_checksums(source.repo, repo_type=kind, revision=source.revision)
     except Exception as error:  # the hub's own errors and those of its HTTP client
         if isinstance(error, OSError) and error.errno is not None:
@@ -99,11 +97,13 @@ def fetch_files(files: Mapping[str, DatasetFile], entry: str) -> Path:
     Raises:
         TracekdError: if an address cannot be reached, or its content is not what is pinned.
     """
+    from huggingface_hub.utils.sha import git_hash
+
     key = repr(sorted((name, file.git_hash) for name, file in files.items()))
     folder = cache_folder() / "files" / hashlib.sha256(key.encode()).hexdigest()[:16]
     for name, file in files.items():
         path = folder / name
-        if not path.is_file() or _git_hash(path) != file.git_hash:
+        if not path.is_file() or git_hash(path.read_bytes()) != file.git_hash:
             print(f"{entry}: downloading {name} from {file.url}", file=sys.stderr)
             with atomic_file(path) as temporary:
                 _download(file, temporary, entry)
@@ -113,6 +113,7 @@ def fetch_files(files: Mapping[str, DatasetFile], entry: str) -> Path:
 def _download(file: DatasetFile, target: Path, entry: str) -> None:
     import httpx2
     from huggingface_hub import get_session
+    from huggingface_hub.utils.sha import git_hash
 
     size, remedy = 0, f"or set path in {entry} to a folder with the files"
     try:
@@ -136,37 +137,30 @@ def _download(file: DatasetFile, target: Path, entry: str) -> None:
             f"{entry}: could not download {file.url} ({error or type(error).__name__}); check the "
             f"network and run again, {remedy}"
         ) from error
-    if (found := _git_hash(target)) != file.git_hash:
+    if (found := git_hash(target.read_bytes())) != file.git_hash:
         raise TracekdError(
             f"{entry}: {file.url}: the first {size} bytes have git hash {found}, but {file.size} "
             f"bytes with git hash {file.git_hash} are pinned; check the address, {remedy}"
         )
 
 
-def _git_hash(path: Path) -> str:
-    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-    with path.open("rb") as source:
-        while chunk := source.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _explain(kind: Kind, source: HubModel | HubDataset, entry: str, error: Exception) -> str:
     from huggingface_hub import errors
 
-    start = f"{entry}: {source.repo}@{source.revision[:12]} on the Hugging Face hub"
-    page, local = hub_page(kind, source), "set path in this entry to a folder with its files"
-    if isinstance(error, errors.GatedRepoError):
-        return f"{start} is gated; accept its licence at {page}, run `hf auth login`, or {local}"
-    if isinstance(error, errors.RevisionNotFoundError):
-        return f"{start}: no such revision; choose one from {page}/commits/main, or {local}"
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return (
-            f"{start} does not exist or is private; check its name, run `hf auth login`, or {local}"
-        )
+    page = hub_page(kind, source)
     cause = error if isinstance(error, errors.HfHubHTTPError) else error.__cause__ or error
-    if isinstance(cause, errors.HfHubHTTPError):
-        status = cause.response.status_code
-        return f"{start} answers HTTP {status}; try again later, or {local}"
-    text = " ".join(str(cause).split())[:200] or type(cause).__name__
-    return f"{start} cannot be reached ({text}); check the network and run again, or {local}"
+    if isinstance(error, errors.GatedRepoError):
+        what = f" is gated; accept its licence at {page}, run `hf auth login`"
+    elif isinstance(error, errors.RevisionNotFoundError):
+        what = f": no such revision; choose one from {page}/commits/main"
+    elif isinstance(error, errors.RepositoryNotFoundError):
+        what = " does not exist or is private; check its name, run `hf auth login`"
+    elif isinstance(cause, errors.HfHubHTTPError):
+        what = f" answers HTTP {cause.response.status_code}; try again later"
+    else:
+        text = " ".join(str(cause).split())[:200] or type(cause).__name__
+        what = f" cannot be reached ({text}); check the network and run again"
+    return (
+        f"{entry}: {source.repo}@{source.revision[:12]} on the Hugging Face hub{what}, or set path "
+        "in this entry to a folder with its files"
+    )

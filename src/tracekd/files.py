@@ -82,17 +82,9 @@ def combined_hash(hashes: Mapping[str, str]) -> str:
 
 
 def require_pinned(path: Path, found: str, pinned: str | None, entry: str, command: str) -> None:
-    """Raise unless the content hash of `path` is the one that a settings entry pins.
+    """Raise unless `found`, the content hash of `path`, is what an entry has `pinned`.
 
-    Args:
-        path: the file or folder, for the message.
-        found: its content hash.
-        pinned: the entry's `sha256`.
-        entry: the entry, for the message, e.g. "datasets.yaml: babi".
-        command: the command that pins it.
-
-    Raises:
-        TracekdError: if it is another hash, or if nothing is pinned.
+    `command` is what pins it, and `entry` is, for example, "datasets.yaml: babi".
     """
     if pinned is None:
         raise TracekdError(

@@ -32,9 +32,7 @@ class Stopped(SystemExit):
 def progress_folder(stage: str, key: Mapping[str, Any]) -> Iterator[Path]:
     """Yield the folder for partial results of one job; delete it if the block succeeds.
 
-    Args:
-        stage: first part of the folder's name.
-        key: everything that the result depends on, JSON-serializable.
+    `key` is everything that the result depends on, JSON-serializable.
 
     Raises:
         TracekdError: if another process is already running this job.
@@ -97,8 +95,7 @@ def progress_bar(total: int, title: str, unit: str, done: int = 0) -> Any:
         initial=done,
         desc=title,
         unit=unit,
-        ncols=None if terminal else 79,
-        dynamic_ncols=terminal,
+        ncols=79,
         mininterval=0.2 if terminal else 15.0,
         maxinterval=1.0 if terminal else 15.0,
         smoothing=0.05,

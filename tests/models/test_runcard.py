@@ -5,10 +5,7 @@ from tracekd.models import runcard
 
 def test_card_has_facts_seconds_and_the_versions_of_what_is_installed(monkeypatch, tmp_path):
     monkeypatch.setattr("tracekd.progress.version", lambda package: f"{package} 1")
-    card = runcard.RunCard()
-    card.add({"steps": 1})
-    card.add({"steps": 2})
-    card.write(tmp_path / "run_train.json")
+    runcard.RunCard().write(tmp_path / "run_train.json", {"steps": 2})
     written = json.loads((tmp_path / "run_train.json").read_text())
     assert written["steps"] == 2
     assert written["seconds"] >= 0

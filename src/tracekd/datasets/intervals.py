@@ -22,11 +22,9 @@ RELATIONS: tuple[Relation, ...] = ("equal", "during", "overlap")
 
 # Not calendar.month_name: its names change with the locale.
 _NAMES = "January February March April May June July August September October November December"
-_MONTHS = {name: number for number, name in enumerate(_NAMES.split(), start=1)}
-_MONTH_NAMES = list(_MONTHS)
-_DATE = rf"(?:(?:{'|'.join(_MONTHS)})(?: \d{{1,2}})?, )?\d{{1,4}}"
-_PARTS = re.compile(rf"(?:({'|'.join(_MONTHS)})(?: (\d{{1,2}}))?, )?(\d{{1,4}})")
-_TAIL = re.compile(rf" (?:in ({_DATE})|from ({_DATE}) to ({_DATE}))\.$")
+_MONTHS = ["", *_NAMES.split()]
+_DATE = rf"(?:({_NAMES.replace(' ', '|')})(?: (\d{{1,2}}))?, )?(\d{{1,4}})"
+_TAIL = re.compile(rf" (?:in {_DATE}|from {_DATE} to {_DATE})\.$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,30 +45,12 @@ class Stamp:
             return cls(first, first + monthrange(moment.year, moment.month)[1] - 1)
         return cls(date(moment.year, 1, 1).toordinal(), date(moment.year, 12, 31).toordinal())
 
-    @classmethod
-    def parse(cls, text: str) -> "Stamp":
-        """Read "2014", "March, 2014" or "March 11, 2014".
-
-        Raises:
-            TracekdError: if `text` is none of these or names a day that does not exist.
-        """
-        parts = _PARTS.fullmatch(text)
-        month, day, year = parts.groups() if parts else (None, None, "0")
-        try:
-            # There is no year 0, so text that does not look like a date fails here too.
-            moment = date(int(year), _MONTHS[month] if month else 1, int(day or 1))
-        except ValueError as error:
-            raise TracekdError(
-                f"{text!r} is not a date; expected one like 2014 or March, 2014 or March 11, 2014"
-            ) from error
-        return cls.of(moment.toordinal(), "day" if day else "month" if month else "year")
-
     def __str__(self) -> str:
         moment = date.fromordinal(self.first)
         if self.first == self.last:
-            return f"{_MONTH_NAMES[moment.month - 1]} {moment.day}, {moment.year}"
+            return f"{_MONTHS[moment.month]} {moment.day}, {moment.year}"
         if self.last - self.first < 31:
-            return f"{_MONTH_NAMES[moment.month - 1]}, {moment.year}"
+            return f"{_MONTHS[moment.month]}, {moment.year}"
         return str(moment.year)
 
 
@@ -124,16 +104,23 @@ def split_fact(fact: str) -> tuple[str, Period]:
     ('Ada Moor works for Orlo Mill', 'from May, 2001 to 2004')
 
     Raises:
-        TracekdError: if the fact does not end in "in DATE." or "from DATE to DATE.".
+        TracekdError: if the fact does not end in "in DATE." or "from DATE to DATE.", where a date
+            is like 2014 or March, 2014 or March 11, 2014.
     """
     tail = _TAIL.search(fact)
     if tail is None:
         raise TracekdError(f'fact {fact!r} does not end in "in DATE." or "from DATE to DATE."')
-    point, start, end = tail.groups()
-    statement = fact[: tail.start()]
-    if point:
-        return statement, Period(Stamp.parse(point))
-    return statement, Period(Stamp.parse(start), Stamp.parse(end))
+    parts = tail.groups()
+    try:
+        stamps = [_stamp(*parts[i : i + 3]) for i in (0, 3, 6) if parts[i + 2]]
+    except ValueError as error:
+        raise TracekdError(f"fact {fact!r} has a date that does not exist ({error})") from error
+    return fact[: tail.start()], Period(*stamps)
+
+
+def _stamp(month: str | None, day: str | None, year: str) -> Stamp:
+    moment = date(int(year), _MONTHS.index(month) if month else 1, int(day or 1))
+    return Stamp.of(moment.toordinal(), "day" if day else "month" if month else "year")
 
 
 def _relate(first: int, last: int, other_first: int, other_last: int) -> Relation | None:

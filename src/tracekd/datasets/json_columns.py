@@ -10,16 +10,13 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
-from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from tracekd.errors import TracekdError
 
-#: The start of the file, up to the first key of the first column.
-OPENING = re.compile(rb'\s*\{\s*"[^"\\]*"\s*:\s*\{\s*("[^"\\]*")\s*:')
-_FIRST_NAME = re.compile(rb'^(?:\xef\xbb\xbf)?\s*\{\s*"([^"\\]*)"\s*:\s*$')
-_NEXT_NAME = re.compile(rb'\}\s*,\s*"([^"\\]*)"\s*:\s*$')
+#: The start of the file: the name of the first column, and its first key.
+OPENING = re.compile(rb'\s*\{\s*"([^"\\]*)"\s*:\s*\{\s*("[^"\\]*")\s*:')
 _END = re.compile(rb"\}\s*\}\s*$")
 #: Bytes that are read at a time; bytes that hold a column's name; the longest block.
 _PIECE, _NAME, _LONGEST = 1 << 22, 200, 1 << 26
@@ -76,29 +73,25 @@ def records(
 
 def shown(key: str) -> str:
     """Return a key as a message shows it: short and on one line."""
-    return encode_basestring_ascii(key)[1:-1][:60] or '""'
+    return ascii(key)[1:-1][:60] or '""'
 
 
 def _columns(source: BinaryIO, path: Path) -> list[_Column]:
     """Return the name of each column, and where its members start and end."""
-    starts: dict[str, int] = {}
-    ends: list[int] = []
     source.seek(0)
     text, position = source.read(_PIECE), 0
     opening = OPENING.search(text)
     if opening is None:
         raise _fault(path, "it does not begin with a column")
-    # Searching for the brace is fast: braces are rarer than quotes.
-    brace = re.compile(rb"\{\s*(?=" + re.escape(opening[1]) + rb"\s*:)")
+    starts = {opening[1].decode(errors="replace"): opening.start(2)}
+    ends: list[int] = []
+    # Searching for a brace is fast: braces are rarer than quotes.
+    border = re.compile(rb'\}\s*,\s*"([^"\\]*)"\s*:\s*\{\s*(?=' + re.escape(opening[2]) + rb"\s*:)")
     while True:
-        for match in brace.finditer(text, _NAME if position else 0):
-            before = max(0, match.start() - _NAME)
-            name = (_NEXT_NAME if starts else _FIRST_NAME).search(text[before : match.start()])
-            if name is None or (key := name[1].decode(errors="replace")) in starts:
-                continue
-            if starts:
-                ends.append(position + before + name.start())
-            starts[key] = position + match.end()
+        for match in border.finditer(text):
+            if (name := match[1].decode(errors="replace")) not in starts:
+                ends.append(position + match.start())
+                starts[name] = position + match.end()
         if not (piece := source.read(_PIECE)):
             break
         # What might have been cut off is searched again.

@@ -52,7 +52,7 @@ class PackedDecoder:
         shared = _common_prefix(prompts) if len(prompts) > 1 else 0
         if shared:
             self.model.logits(cache, 0, [prompts[0][:shared]], [0], [shared - 1])
-            cache.spread(shared)
+            cache.copy(slice(1), slice(1, None), shared)
         rests = [prompt[shared:] for prompt in prompts]
         tokens: list[int] = []
         while len(tokens) < len(rests):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tracekd.generation.plain import row_logits
+from tracekd.models.sources import quiet_transformers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -60,17 +61,11 @@ class RowCache:
             self.layers[number] = keys, values
         return self.layers[number]
 
-    def copy(self, source: int, target: int, columns: int) -> None:
-        """Overwrite the first columns of one row with those of another."""
+    def copy(self, source: int | slice, target: int | slice, columns: int) -> None:
+        """Overwrite the first columns of some rows with those of another, or of as many others."""
         for pair in self.layers.values():
             for part in pair:
                 part[target, :, :columns] = part[source, :, :columns]
-
-    def spread(self, columns: int) -> None:
-        """Give all rows the first columns of row 0."""
-        for pair in self.layers.values():
-            for part in pair:
-                part[1:, :, :columns] = part[:1, :, :columns]
 
     def rows(self, rows: Sequence[int], columns: int) -> "RowCache":
         """Return a new cache that starts with these rows; it may be narrower if they are."""
@@ -126,14 +121,12 @@ class PackedModel:
         return logits
 
 
+@quiet_transformers()
 def pack(model: "PreTrainedModel") -> PackedModel | None:
     """Return the model for packed decoding, or None and print why that does not fit the model."""
-    from tracekd.models.sources import quiet_transformers
-
     try:
         plain = torch.cat([row_logits(model, row) for row in _TRIAL])
-        with quiet_transformers():
-            packed = PackedModel(model)
+        packed = PackedModel(model)
         types = getattr(model.config.get_text_config(), "layer_types", None) or ()
         others = ", ".join(sorted(set(types) - _LAYER_TYPES))
         reason = f"layers of type {others}" if others else _difference(plain, packed)
@@ -146,8 +139,7 @@ def pack(model: "PreTrainedModel") -> PackedModel | None:
         "which is slower",
         file=sys.stderr,
     )
-    with quiet_transformers():
-        model.set_attn_implementation("eager")  # which every architecture has
+    model.set_attn_implementation("eager")  # which every architecture has
     return None
 
 

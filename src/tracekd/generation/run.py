@@ -15,11 +15,10 @@ from tracekd.models.devices import Device, choose_device
 from tracekd.models.encoding import ChatEncoder
 from tracekd.models.loading import load_encoder, load_student
 from tracekd.models.sources import locate
-from tracekd.progress import code_hash, digest, progress_folder, versions
+from tracekd.progress import digest, progress_folder
 
 #: Training examples to take guesses from; more do not save more time.
 EXAMPLES = 1000
-_PACKAGES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
 
 Row = Mapping[str, Any]
 
@@ -79,17 +78,10 @@ def predict(
 def student_key(
     spec: ModelSpec, student: Path, device: Device, packages: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Return what a student's output depends on, besides the questions and settings.
-
-    The entry `spec` pins the base model's files; `packages` are those besides the usual ones.
-    """
-    return {
-        "model": spec.model_dump(),
-        "student": combined_hash(hash_files(student, filter(Path.is_file, student.rglob("*")))),
-        "code": code_hash(),
-        "packages": versions([*_PACKAGES, *packages]),
-        "computed": [device.device.type, str(device.dtype)],
-    }
+    """Return what a student's output depends on, besides the questions and settings."""
+    files = filter(Path.is_file, student.rglob("*"))
+    student_hash = combined_hash(hash_files(student, files))
+    return {**device.job_key(spec, packages), "student": student_hash}
 
 
 def generate(

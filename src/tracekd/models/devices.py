@@ -1,12 +1,18 @@
 """Which device and number format to compute in, chosen by what the machine does well."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tracekd.config import ModelSpec
+from tracekd.progress import code_hash, versions
+
 if TYPE_CHECKING:
     import torch
+
+
+_PACKAGES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
 
 
 @dataclass(frozen=True)
@@ -15,6 +21,18 @@ class Device:
 
     device: "torch.device"
     dtype: "torch.dtype"
+
+    def job_key(self, spec: ModelSpec, packages: Sequence[str] = ()) -> dict[str, Any]:
+        """Return what a model's output depends on besides its inputs and settings.
+
+        The entry `spec` pins the model's files; `packages` are those besides the usual ones.
+        """
+        return {
+            "model": spec.model_dump(),
+            "code": code_hash(),
+            "packages": versions([*_PACKAGES, *packages]),
+            "computed": [self.device.type, str(self.dtype)],
+        }
 
     def describe(self) -> dict[str, Any]:
         """Return the machine in words, for a run card."""

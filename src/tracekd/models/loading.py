@@ -20,27 +20,28 @@ if TYPE_CHECKING:
 _BASES = Path("models/base")
 
 
+@quiet_transformers()
 def load_encoder(spec: ModelSpec) -> ChatEncoder:
     """Return what turns this model's prompts and completions into tokens."""
     from transformers import AutoTokenizer
 
-    with quiet_transformers():
-        tokenizer = AutoTokenizer.from_pretrained(locate(spec))
+    tokenizer = AutoTokenizer.from_pretrained(locate(spec))
     tokenizer.name_or_path = f"model {spec.name}"  # for messages
     return ChatEncoder(tokenizer, spec.template_args)
 
 
+@quiet_transformers()
 def load_base(spec: ModelSpec, device: "Device") -> "PreTrainedModel":
     """Return the model as published, on the device and in its number format, for evaluation."""
     from transformers import AutoModelForCausalLM
 
-    with quiet_transformers():
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            locate(spec), dtype=device.dtype, device_map={"": device.device}, use_safetensors=True
-        )
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        locate(spec), dtype=device.dtype, device_map={"": device.device}, use_safetensors=True
+    )
     return model.eval()
 
 
+@quiet_transformers()
 def add_adapter(base: "PreTrainedModel", params: TrainParams, seed: int) -> "PeftModel":
     """Return `base` with new LoRA weights on all linear layers but the output head.
 
@@ -57,19 +58,18 @@ def add_adapter(base: "PreTrainedModel", params: TrainParams, seed: int) -> "Pef
         task_type="CAUSAL_LM",
     )
     torch.manual_seed(seed)
-    with quiet_transformers():
-        # In fp32 whatever the base model's format: in bf16, small steps would be rounded away.
-        model: PeftModel = get_peft_model(base, config, autocast_adapter_dtype=True)
+    # In fp32 whatever the base model's format: in bf16, small steps would be rounded away.
+    model: PeftModel = get_peft_model(base, config, autocast_adapter_dtype=True)
     return model
 
 
+@quiet_transformers()
 def save_student(model: "PeftModel", folder: Path, spec: ModelSpec) -> None:
     """Write the adapter into an existing folder, byte for byte a function of weights and settings.
 
     `AutoPeftModelForCausalLM` then finds the base model `spec` from the project root.
     """
-    with quiet_transformers():
-        model.save_pretrained(folder)
+    model.save_pretrained(folder)
     (folder / "README.md").unlink(missing_ok=True)  # a template, with nothing filled in
     path = folder / "adapter_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
@@ -79,6 +79,7 @@ def save_student(model: "PeftModel", folder: Path, spec: ModelSpec) -> None:
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
+@quiet_transformers()
 def load_student(spec: ModelSpec, folder: Path, device: "Device") -> "PreTrainedModel":
     """Return the base model with the adapter merged into its weights, for generation.
 
@@ -91,9 +92,8 @@ def load_student(spec: ModelSpec, folder: Path, device: "Device") -> "PreTrained
         raise TracekdError(f"{folder}: contains no adapter; run the train stage (dvc repro train)")
     base = load_base(spec, device)
     try:
-        with quiet_transformers():
-            # The adapter in fp32: its product is added to the base weights and rounded once.
-            model = PeftModel.from_pretrained(base, folder, autocast_adapter_dtype=True)
+        # The adapter in fp32: its product is added to the base weights and rounded once.
+        model = PeftModel.from_pretrained(base, folder, autocast_adapter_dtype=True)
     except RuntimeError as error:
         raise TracekdError(
             f"{folder}: does not fit model {spec.name}; train again (dvc repro train)"

@@ -16,23 +16,18 @@ _PACKAGES = (
 
 
 class RunCard:
-    """Collects facts about a run and its time, from construction to `write`."""
+    """The time of a run, from construction to `write`."""
 
     def __init__(self) -> None:
         """Start the clock."""
         self._started = time.perf_counter()
-        self._facts: dict[str, Any] = {}
 
-    def add(self, facts: Mapping[str, Any]) -> None:
-        """Add JSON-serializable facts; later ones replace earlier ones of the same name."""
-        self._facts.update(facts)
-
-    def write(self, path: Path) -> None:
-        """Write all facts, the seconds so far, the platform and the packages' versions."""
+    def write(self, path: Path, facts: Mapping[str, Any]) -> None:
+        """Write the facts, the seconds so far, the platform and the packages' versions."""
         seconds = round(time.perf_counter() - self._started, 2)
         machine = {"python": platform.python_version(), "platform": platform.platform()}
         packages = versions(_PACKAGES)
-        write_json(path, {"seconds": seconds, **self._facts, **machine, "packages": packages})
+        write_json(path, {"seconds": seconds, **facts, **machine, "packages": packages})
 
 
 def join(folder: Path) -> None:

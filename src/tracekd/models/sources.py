@@ -5,8 +5,6 @@ the package loads all models in the same way. Files are pinned: a hub model by i
 a wheel or a folder by their SHA-256. What is converted or built is kept in the user's cache folder.
 """
 
-import hashlib
-import json
 import shutil
 import subprocess
 import sys
@@ -30,12 +28,30 @@ from tracekd.config import (
 from tracekd.errors import TracekdError
 from tracekd.fetch import fetch_repository
 from tracekd.files import atomic_directory, combined_hash, require_pinned, sha256_file
+from tracekd.progress import digest, versions
 
 #: Part of the cache key: raise it when a conversion below changes what it writes.
 _RECIPE = 1
 #: Weights in other formats can run code when they are read, or are for other programs.
 _MODEL_FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model"]
 _OTHER_PROGRAMS = ["original/*", "onnx/*", "gguf/*"]
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Suppress progress bars and notes of transformers inside the block."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logging.set_verbosity(before)
+        logging.enable_progress_bar()
 
 
 def locate(spec: ModelSpec) -> Path:
@@ -55,15 +71,11 @@ def locate(spec: ModelSpec) -> Path:
     if (wheel := spec.wheel) is not None:
         recipe = wheel.model_dump()
         return _cached(spec.name, recipe, lambda folder: _convert_wheel(entry, wheel, folder))
-    import torch
-    import transformers
-
     from tracekd.models.tiny import save_random_model
 
     assert spec.random is not None  # noqa: S101  (ModelSpec has exactly one source)
     random = spec.random
-    versions = {"torch": torch.__version__, "transformers": transformers.__version__}
-    recipe = {**random.model_dump(), **versions}
+    recipe = {**random.model_dump(), **versions(["torch", "transformers"])}
     return _cached(spec.name, recipe, lambda folder: save_random_model(random, folder, entry))
 
 
@@ -166,29 +178,29 @@ def _unpack(entry: str, wheel: WheelModel, archive: Path, scratch: Path) -> Path
     return target
 
 
+@quiet_transformers()
 def _convert_gguf(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     where, file = str(gguf.parent), gguf.name
-    with quiet_transformers():
-        tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=file)
-        model = AutoModelForCausalLM.from_pretrained(
-            where, gguf_file=file, dtype=torch.bfloat16, use_safetensors=True
-        )
-        packed = {n for n, weight in model.named_parameters() if weight.dtype != torch.bfloat16}
-        if packed:
-            raise TracekdError(f"{gguf.name}: weights were not dequantised: {sorted(packed)[:3]}")
-        # save_pretrained refuses a model that is marked as quantised.
-        model.hf_quantizer, model.is_quantized = None, False
-        for owner, mark in ((model, "quantization_method"), (model.config, "quantization_config")):
-            if hasattr(owner, mark):
-                delattr(owner, mark)
-        model.config._name_or_path = ""
-        # GGUF has no such limit, and transformers would write 1e30.
-        tokenizer.model_max_length = model.config.max_position_embeddings
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(where, gguf_file=file)
+    model = AutoModelForCausalLM.from_pretrained(
+        where, gguf_file=file, dtype=torch.bfloat16, use_safetensors=True
+    )
+    packed = {n for n, weight in model.named_parameters() if weight.dtype != torch.bfloat16}
+    if packed:
+        raise TracekdError(f"{gguf.name}: weights were not dequantised: {sorted(packed)[:3]}")
+    # save_pretrained refuses a model that is marked as quantised.
+    model.hf_quantizer, model.is_quantized = None, False
+    for owner, mark in ((model, "quantization_method"), (model.config, "quantization_config")):
+        if hasattr(owner, mark):
+            delattr(owner, mark)
+    model.config._name_or_path = ""
+    # GGUF has no such limit, and transformers would write 1e30.
+    tokenizer.model_max_length = model.config.max_position_embeddings
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def _cached(name: str, recipe: dict[str, Any], build: Callable[[Path], None]) -> Path:
@@ -198,8 +210,7 @@ def _cached(name: str, recipe: dict[str, Any], build: Callable[[Path], None]) ->
     """
     from filelock import FileLock
 
-    text = json.dumps({"recipe": _RECIPE, **recipe}, sort_keys=True)
-    key = f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    key = f"{name}-{digest({'recipe': _RECIPE, **recipe})[:12]}"
     folder = cache_folder() / "models" / key
     if folder.is_dir():
         return folder
@@ -209,20 +220,3 @@ def _cached(name: str, recipe: dict[str, Any], build: Callable[[Path], None]) ->
             with atomic_directory(folder) as temporary:
                 build(temporary)
     return folder
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Suppress progress bars and notes of transformers inside the block."""
-    from transformers.utils import logging
-
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
-    finally:
-        logging.set_verbosity(before)
-        logging.enable_progress_bar()

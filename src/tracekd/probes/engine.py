@@ -68,13 +68,7 @@ class ProbeEngine:
     """
 
     def __init__(self, model: "PreTrainedModel", stops: frozenset[int], batch_size: int) -> None:
-        """Answer with `model`, on its device, until a token of `stops`.
-
-        Args:
-            model: its attention function is replaced, if it allows that.
-            stops: tokens that end an answer.
-            batch_size: traces that are answered together.
-        """
+        """Answer with `model`, whose attention function is replaced, if it allows that."""
         self.stops, self._batch_size = stops, batch_size
         if packed := pack(model):
             self._replies = partial(_packed_replies, PackedDecoder(packed, stops))
@@ -84,12 +78,9 @@ class ProbeEngine:
     def answer(
         self, prompts: Sequence[Sequence[int]], requests: Sequence[ProbeRequest], kept: Path
     ) -> list[ProbeReply]:
-        """Return one reply per request, in the same order.
+        """Return one reply per request, in the same order; each prompt is read once.
 
-        Args:
-            prompts: each is read once.
-            requests: in any order, any number per prompt.
-            kept: file of finished batches, see `in_batches`.
+        `kept` is the file of finished batches, see `in_batches`.
         """
 
         @torch.inference_mode()

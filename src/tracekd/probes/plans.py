@@ -24,13 +24,13 @@ where it is wrong and corrupted only where it is right.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tracekd import randomness
 from tracekd.traces.form import Trace
 from tracekd.traces.grammar import Grammar
-from tracekd.traces.regimes import NO_OTHER_CLASS, Gold, RegimeContext, Step, show
+from tracekd.traces.regimes import NO_OTHER_CLASS, Gold, RegimeContext, show
 
 #: Percentages of its tokens after which the student's own trace is cut.
 CUTS = (0, 25, 50, 75)
@@ -171,9 +171,10 @@ def _edited(own: str, gold: Gold, context: RegimeContext) -> dict[str, Probe]:
     right = Trace(gold.class_name, gold.fact_texts)
     wrong = show("incorrect", gold, context).trace
     probes = {}
-    for step in ("class", "facts"):
-        shown = _step(reading.trace, step)
-        is_right = _same(shown, _step(right, step))
+    for step, field in (("class", "class_name"), ("facts", "facts")):
+        shown, gold_step = getattr(reading.trace, field), getattr(right, field)
+        # The order and number of facts do not matter.
+        is_right = shown == gold_step or (step == "facts" and set(shown or ()) == set(gold_step))
         for verb, source, idle in (
             ("corrected", right, RIGHT_ALREADY if is_right else None),
             ("corrupted", wrong, None if is_right else WRONG_ALREADY),
@@ -182,28 +183,11 @@ def _edited(own: str, gold: Gold, context: RegimeContext) -> dict[str, Probe]:
                 reason: str | None = NOT_READABLE
             elif shown is None:
                 reason = NO_STEP
-            elif idle is None and _step(source, step) is None:
+            elif idle is None and getattr(source, field) is None:
                 reason = NO_OTHER_CLASS
             else:
                 reason = idle
-            edited = _replaced(reading.trace, source, step)
+            edited = replace(reading.trace, **{field: getattr(source, field)})
             trace = None if reason else context.grammar.render_trace(edited)
             probes[f"{verb}_{step}"] = Probe(f"{verb}_{step}", trace, reason)
     return probes
-
-
-def _step(trace: Trace, step: Step) -> str | tuple[str, ...] | None:
-    return trace.class_name if step == "class" else trace.facts
-
-
-def _same(one: str | tuple[str, ...] | None, other: str | tuple[str, ...] | None) -> bool:
-    """Return whether two steps are equal; the order and number of facts do not matter."""
-    if isinstance(one, tuple) and isinstance(other, tuple):
-        return set(one) == set(other)
-    return one == other
-
-
-def _replaced(trace: Trace, source: Trace, step: Step) -> Trace:
-    if step == "class":
-        return Trace(source.class_name, trace.facts)
-    return Trace(trace.class_name, source.facts)

@@ -39,12 +39,8 @@ def write_all(
 ) -> None:
     """Write confusion.csv, accuracy_by_class.csv, steps.csv and overview.png.
 
-    Args:
-        folder: the folder to write to.
-        scores: the table of scores.
-        details: the content of details.json.
-        run: the settings that distinguish this experiment, for the caption.
-        train_log: folder of DVCLive's log; without one the loss curve is left out.
+    `run` are the settings that distinguish this experiment, for the caption; `train_log` is the
+    folder of DVCLive's log, without which the loss curve is left out.
     """
     write_csv(confusion(scores), folder / "confusion.csv")
     write_csv(accuracy_by_class(details), folder / "accuracy_by_class.csv")
@@ -54,22 +50,16 @@ def write_all(
 
 def read_losses(train_log: Path) -> pl.DataFrame | None:
     """Return training losses by step and part from DVCLive's log; None if there is no log."""
-    logs = {
-        part: train_log / "plots/metrics/train" / f"loss_{part}.tsv" for part in ("trace", "answer")
-    }
-    tables = [
-        pl.read_csv(log, separator="\t").select(
-            pl.col("step"), pl.col(f"loss_{part}").cast(pl.Float64).alias(part)
-        )
-        for part, log in logs.items()
-        if log.is_file()
-    ]
-    if not tables:
+    parts = {"trace": pl.Float64, "answer": pl.Float64}
+    tables = [pl.DataFrame(schema={"step": pl.Int64, **parts})]
+    for part in parts:
+        log = train_log / "plots/metrics/train" / f"loss_{part}.tsv"
+        if log.is_file():
+            losses = pl.col(f"loss_{part}").cast(pl.Float64).alias(part)
+            tables.append(pl.read_csv(log, separator="\t").select("step", losses))
+    if len(tables) == 1:
         return None
-    joined = pl.concat(tables, how="align_full").sort("step")
-    return joined.select(
-        "step", *(pl.col(p) if p in joined.columns else pl.lit(None).alias(p) for p in logs)
-    )
+    return pl.concat(tables, how="diagonal").group_by("step").max().sort("step")
 
 
 def confusion(scores: pl.DataFrame) -> pl.DataFrame:
@@ -102,14 +92,7 @@ def steps(details: Details) -> pl.DataFrame:
 
 
 def write_overview(path: Path, details: Details, run: str, losses: pl.DataFrame | None) -> None:
-    """Draw the experiment in one picture, its finding as the title.
-
-    Args:
-        path: the PNG to write.
-        details: the content of details.json.
-        run: the settings that distinguish this experiment, for the caption.
-        losses: columns step, trace, answer (training loss of either part); None to leave out.
-    """
+    """Draw the experiment in one picture, its finding as the title."""
     caption = f"{run}; {details['n']} test questions; error bars: 95 % intervals over questions"
     with picture(path, finding(details), (10, 7.4), caption) as figure:
         axes = figure.subplots(2, 2).flatten()

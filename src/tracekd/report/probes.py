@@ -41,13 +41,7 @@ _GIVEN = ("gold", "incorrect", "shuffled", "filler", "empty")
 
 
 def write_all(folder: Path, details: Section, run: str) -> None:
-    """Write probes.csv and probes.png; if probes were off, only a table without rows.
-
-    Args:
-        folder: the folder to write to.
-        details: the content of details.json.
-        run: the settings that distinguish this experiment, for the caption.
-    """
+    """Write probes.csv and probes.png; if probes were off, only a table without rows."""
     section = details.get("probes")
     write_csv(table(section), folder / "probes.csv")
     path = folder / "probes.png"

@@ -6,6 +6,7 @@ The same input gives the same bytes: no dates, no paths, fixed fonts and sizes.
 import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,17 +56,15 @@ def picture(
 
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=size, dpi=150, layout="constrained")
-        figure.suptitle(_wrapped(title, size[0] * _TITLE), x=0.01, ha="left", fontsize=12.5)
+        wrap = partial(textwrap.fill, break_on_hyphens=False)
+        heading = wrap(title, int(size[0] * _TITLE))
+        figure.suptitle(heading, x=0.01, ha="left", fontsize=12.5)
         if caption:
-            note = _wrapped(caption, size[0] * _CAPTION)
+            note = wrap(caption, int(size[0] * _CAPTION))
             figure.supxlabel(note, x=0.01, ha="left", fontsize=8.5, color=QUIET)
         yield figure
         with atomic_file(path) as temporary:
             figure.savefig(temporary, format="png", metadata={"Software": None})
-
-
-def _wrapped(text: str, width: float) -> str:
-    return "\n".join(textwrap.wrap(text, int(width), break_on_hyphens=False))
 
 
 def percent_axis(axes: "Axes") -> None:

@@ -20,15 +20,6 @@ _ROWS = {
     "output unreadable": "format.failed",
     "output cut off": "format.truncated",
 }
-#: Rows -> path of the 95 % interval: bounds `low` and `high`.
-_INTERVALS = {
-    "answers right": "intervals.answer.accuracy",
-    "  given a right trace": "intervals.link.trace.p_answer_if_right",
-    "  given a wrong trace": "intervals.link.trace.p_answer_if_wrong",
-    "class right": "intervals.class.accuracy",
-    "facts, F1": "intervals.facts.f1",
-    "trace exact match": "intervals.trace.accuracy",
-}
 _PROBE_ROWS = {
     "right given the correct trace": "by_probe.gold.accuracy",
     "right given an incorrect trace": "by_probe.incorrect.accuracy",
@@ -98,15 +89,12 @@ def _direction(low: float | None, high: float | None) -> str:
 def summary(details: Details, title: str, places: Mapping[str, str]) -> str:
     """Return the main figures as text, in at most 80 columns.
 
-    Args:
-        details: the content of details.json.
-        title: see `title_of`.
-        places: what -> the file that has it.
+    `places` says which file has what: it is printed at the end.
     """
     heading = f"{title}: {details['n']} test questions"
     lines = [heading, "-" * min(80, len(heading)), *textwrap.wrap(finding(details), 80), ""]
     for name, path in _ROWS.items():
-        bounds = find(details, _INTERVALS.get(name, "")) or {}
+        bounds = find(details, f"intervals.{path}") or {}
         ends = [bounds.get("low"), bounds.get("high")]
         interval = "" if None in ends else f"   ({' to '.join(percent(end) for end in ends)})"
         lines.append(_row(name, find(details, path), interval))
@@ -120,9 +108,7 @@ def summary(details: Details, title: str, places: Mapping[str, str]) -> str:
 def audit_summary(title: str, report: Details) -> str:
     """Return the main figures of audited generations: overall, by class, association, leakage.
 
-    Args:
-        title: the set's name.
-        report: one set of `tracekd.audit.rescore.audit`.
+    `report` is one set of `tracekd.audit.rescore.audit`.
     """
     details, questions = report["metrics"], report["questions"]
     lines = [summary(details, title, {})]

@@ -42,13 +42,8 @@ def save(
 ) -> None:
     """Write the checkpoint of a step into `progress`, then delete older ones.
 
-    Args:
-        progress: the run's folder for partial results.
-        step: number of steps taken.
-        model: its trained weights are saved.
-        optimizer: over those weights.
-        state: what else to restore, JSON-serializable.
-        log: folder of the live log.
+    Saved are the trained weights, the optimizer over them, the live log, and `state`, which is
+    JSON-serializable.
     """
     current = optimizer.state_dict()
     tensors = {f"weight.{name}": weight.detach() for name, weight in _trained(model)}

@@ -21,11 +21,8 @@ def will_compile(setting: Literal["auto", "always", "never"], tokens: int) -> bo
     """Return whether to compile, a function of the settings and of what this machine has installed.
 
     Call it before a model is loaded, which is when torch chooses where to keep what it compiles:
-    here, in the user's cache folder, for later runs.
-
-    Args:
-        setting: `train.compile`.
-        tokens: those of all training examples, times the epochs.
+    here, in the user's cache folder, for later runs. `tokens` are those of all training examples,
+    times the epochs.
     """
     wanted = setting == "always" or (setting == "auto" and tokens >= _WORTH_TOKENS)
     lacking = _lacking() if wanted else None

@@ -25,11 +25,6 @@ def loss_sums(model: Any, examples: Sequence[Encoded], device: Device) -> torch.
     The output head runs only at positions before a supervised token of some row: with a
     vocabulary of 50,000 to 150,000 it would otherwise be most of the work and of the memory.
     Indexes are made on the CPU, so that a GPU is never waited for.
-
-    Args:
-        model: a causal language model of transformers, with or without an adapter.
-        examples: one forward pass; they are padded to one width.
-        device: where the model is.
     """
     batch = collate(examples)
     following = batch["labels"][:, 1:]
@@ -49,12 +44,7 @@ def loss_sums(model: Any, examples: Sequence[Encoded], device: Device) -> torch.
 
 
 def mean_losses(sums: Sequence[float], counts: Sequence[int]) -> dict[str, float]:
-    """Return the mean loss per token: `loss`, and of trace and answer if they have tokens.
-
-    Args:
-        sums: of token losses, of traces and of answers.
-        counts: of their tokens.
-    """
+    """Return the mean loss per token: `loss`, and of trace and answer if they have tokens."""
     means = {"loss": sum(sums) / sum(counts)}
     for name, total, tokens in zip(("loss_trace", "loss_answer"), sums, counts, strict=True):
         if tokens:
@@ -63,14 +53,7 @@ def mean_losses(sums: Sequence[float], counts: Sequence[int]) -> dict[str, float
 
 
 def require_finite(value: float, what: str, where: str, examples: Sequence[Encoded]) -> None:
-    """Raise if the loss or the gradient is NaN or infinite.
-
-    Args:
-        value: the number.
-        what: its name.
-        where: the step, or validation.
-        examples: those in the batch.
-    """
+    """Raise if the loss or the gradient, `what`, is NaN or infinite."""
     if not math.isfinite(value):
         raise TracekdError(
             f"{where}: the {what} is {value}; the batch contains "

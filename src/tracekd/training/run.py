@@ -13,7 +13,7 @@ from tracekd.models.devices import Device, choose_device
 from tracekd.models.encoding import Encoded
 from tracekd.models.loading import add_adapter, load_base, load_encoder, save_student
 from tracekd.models.sources import quiet_transformers
-from tracekd.progress import code_hash, digest, progress_folder, versions
+from tracekd.progress import digest, progress_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 #: Up to this length, eager attention is the faster one on a CPU (1.15 times SDPA at 170 tokens);
 #: its memory grows with the square of the length.
 _EAGER_TOKENS = 512
-_PACKAGES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
 
 
 def train(
@@ -55,13 +54,10 @@ def train(
     tokens = sum(map(len, training))
     compiled = will_compile(params.compile, round(tokens * params.epochs))
     key = {
-        "model": spec.model_dump(),
+        **device.job_key(spec),
         "train": params.model_dump(),
         "seed": seed,
         "examples": digest([[asdict(example) for example in part] for part in encoded.values()]),
-        "code": code_hash(),
-        "packages": versions(_PACKAGES),
-        "computed": [device.device.type, str(device.dtype)],
         "compiled": compiled,
     }
     base = load_base(spec, device)
@@ -98,11 +94,11 @@ def train(
     }
 
 
+@quiet_transformers()
 def choose_attention(base: "PreTrainedModel", device: Device, longest: int) -> None:
     """Switch a model on a CPU to eager attention if no example is long; else leave it."""
     if device.device.type == "cpu" and longest <= _EAGER_TOKENS:
-        with quiet_transformers():
-            base.set_attn_implementation("eager")
+        base.set_attn_implementation("eager")
 
 
 def within_length(

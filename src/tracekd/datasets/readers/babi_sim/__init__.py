@@ -34,10 +34,6 @@ MAKERS = {
 def simulate(options: dict[str, Any], wanted: Wanted) -> Loaded:
     """Return simulated questions, about the same number of each class.
 
-    Args:
-        options: see `BabiSimOptions`.
-        wanted: sizes of the splits, both given.
-
     Raises:
         TracekdError: for unsuitable options, a null size, or too few different questions.
     """

@@ -3,10 +3,12 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 from tracekd.datasets.readers.babi_sim.settings import BabiSimOptions, Inventory
 from tracekd.datasets.simulation import Story
+
+#: An item lies directly in a direction of an anchor.
+Link = tuple[str, str, str]
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _COMPASS = {"north of": (0, 1), "south of": (0, -1), "east of": (1, 0), "west of": (-1, 0)}
@@ -16,14 +18,6 @@ _PAIRS = (
     *(("above", "below"), ("to the right of", "to the left of")),
 )
 _OPPOSITE = {**dict(_PAIRS), **{other: one for one, other in _PAIRS}}
-
-
-class Link(NamedTuple):
-    """`item` lies directly in `direction` of `anchor`."""
-
-    item: str
-    direction: str
-    anchor: str
 
 
 def _shuffled(rng: random.Random, sentences: Sequence[str]) -> list[str]:
@@ -200,14 +194,13 @@ def _lay_out(
         cell = (x + step_x, y + step_y)
         if cell not in cells.values():
             cells[item] = cell
-            links.append(Link(item, direction, beside))
+            links.append((item, direction, beside))
     return cells, links
 
 
 def _maybe_reversed(rng: random.Random, link: Link) -> Link:
-    if rng.random() < 0.5:
-        return link
-    return Link(link.anchor, _OPPOSITE[link.direction], link.item)
+    item, direction, anchor = link
+    return link if rng.random() < 0.5 else (anchor, _OPPOSITE[direction], item)
 
 
 def _link_sentence(rng: random.Random, link: Link) -> str:

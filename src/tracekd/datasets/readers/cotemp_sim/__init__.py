@@ -21,10 +21,6 @@ WORDING = Path(__file__).with_name("wording.yaml")
 def simulate(options: dict[str, Any], wanted: Wanted) -> Loaded:
     """Return simulated questions, about the same number of each class.
 
-    Args:
-        options: see `CotempSimOptions`.
-        wanted: sizes of the splits, both given.
-
     Raises:
         TracekdError: for unsuitable options, or a null size.
     """

@@ -1,28 +1,22 @@
 """What dated facts are made of: options in datasets.yaml, frames and names in wording.yaml."""
 
 import random
-from typing import Annotated
+from typing import Annotated, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field
 
 from tracekd.config import Fraction, Settings
+from tracekd.datasets.intervals import Granularity
 from tracekd.datasets.simulation import span
 
-_Weight = Annotated[float, Field(ge=0)]
+
+def _in_order(weights: dict[str, float]) -> dict[str, float]:
+    if not sum(weights.values()):
+        raise ValueError("at least one weight must be above 0")
+    return {name: weights.get(name, 0.0) for name in get_args(Granularity)}
 
 
-class Granularities(Settings):
-    """How often a date is given as a year, a month or a day, relative to one another."""
-
-    year: _Weight = 0.4
-    month: _Weight = 0.2
-    day: _Weight = 0.4
-
-    @model_validator(mode="after")
-    def _has_one(self) -> "Granularities":
-        if self.year + self.month + self.day == 0:
-            raise ValueError("at least one weight must be above 0")
-        return self
+_Weights = Annotated[dict[Granularity, Annotated[float, Field(ge=0)]], AfterValidator(_in_order)]
 
 
 class CotempSimOptions(Settings):
@@ -33,7 +27,8 @@ class CotempSimOptions(Settings):
             distractors. Prompts in SmolLM2's tokens, mean and maximum: 350 and 520; with [5, 8],
             225 and 330.
         years: within which the events in the questions begin and end.
-        granularities: of all dates.
+        granularities: how often a date is given as a year, a month or a day, relative to one
+            another.
         points: fraction of distractors dated "in DATE" rather than "from DATE to DATE".
         unseen_test_names: whether no training fact has the people and institutions of the test
             split.
@@ -43,7 +38,7 @@ class CotempSimOptions(Settings):
     facts: Annotated[list[int], span(5, 24)] = Field(default=[8, 14])
     # An event takes up to twelve years.
     years: Annotated[list[int], span(1000, 3000, apart=20)] = Field(default=[1930, 2000])
-    granularities: Granularities = Granularities()
+    granularities: _Weights = Field(default={"year": 0.4, "month": 0.2, "day": 0.4})
     points: Fraction = 0.4
     unseen_test_names: bool = True
 

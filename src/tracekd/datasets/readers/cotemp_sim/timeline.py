@@ -8,7 +8,13 @@ import random
 from collections.abc import Callable
 from datetime import date
 
-from tracekd.datasets.intervals import RELATIONS, Period, Relation, Stamp, clear_relation
+from tracekd.datasets.intervals import (
+    RELATIONS,
+    Period,
+    Relation,
+    Stamp,
+    clear_relation,
+)
 from tracekd.datasets.readers.cotemp_sim.options import CotempSimOptions
 
 _YEAR = 365
@@ -20,7 +26,8 @@ class Timeline:
     def __init__(self, rng: random.Random, options: CotempSimOptions, *, lasting: bool) -> None:
         """Draw the event's period; a `lasting` one has a start and an end."""
         self._rng, self._points = rng, options.points
-        self._granularities = options.granularities.model_dump()
+        self._granularities = list(options.granularities)
+        self._weights = list(options.granularities.values())
         first, last = (date(year, 1, 1).toordinal() for year in options.years)
         start = rng.randint(first, last - 12 * _YEAR)
         drawn = None if lasting else Period(self._stamp(start))
@@ -86,8 +93,7 @@ class Timeline:
         return Period(one, other) if one.last < other.first else None
 
     def _stamp(self, day: int) -> Stamp:
-        names, weights = zip(*self._granularities.items(), strict=True)
-        (granularity,) = self._rng.choices(names, weights)
+        (granularity,) = self._rng.choices(self._granularities, self._weights)
         return Stamp.of(day, granularity)
 
 
