@@ -17,7 +17,7 @@ from tracekd.models.devices import Device
 from tracekd.models.encoding import ChatEncoder
 from tracekd.models.tiny import tiny_tokenizer
 from tracekd.probes import asking, engine
-from tracekd.probes.asking import PROMPT_TOO_LONG, TOO_LONG, ask_plans, probe
+from tracekd.probes.asking import TOO_LONG, ask_plans, probe
 from tracekd.probes.engine import ProbeReply
 from tracekd.probes.plans import Probe
 from tracekd.progress import Stopped
@@ -99,8 +99,8 @@ def test_a_probe_that_does_not_apply_or_fit_is_a_row_with_its_reason(encoder):
     room = prompt + tag + len(encoder.plain_ids("home</answer>"))
     found, requests = ask(encoder, rows, plans, [5] * 99, (50, room))
     absent = "not_applicable"
-    no_trace, too_long = (absent, "no trace"), (absent, PROMPT_TOO_LONG)
-    expected = [no_trace, (absent, TOO_LONG), ("length", None), no_trace, too_long, too_long]
+    no_trace, too_long = (absent, "no trace"), (absent, TOO_LONG)
+    expected = [no_trace, too_long, ("length", None), no_trace, too_long, too_long]
     assert [(one["finish_reason"], one["note"]) for one in found] == expected
     assert found[0]["gold_logprob"] is None
     assert [request.limit for request in requests] == [room - prompt - tag]

@@ -11,10 +11,10 @@ from tracekd.probes.effects import (
     own_repeats_prediction,
     reasons,
 )
+from tracekd.probes.plans import CUTS
 from tracekd.probes.verdicts import VERDICTS
 from tracekd.statistics.values import Undefined, settle
 
-CUTS = (0, 25, 50, 75)
 #: Wilson's interval.
 TWO_OF_THREE = pytest.approx((0.20766, 0.93851), abs=1e-5)
 
@@ -89,19 +89,18 @@ def test_the_area_weighs_each_cut_by_what_is_shown_until_the_next():
         rows += [verdict(key, f"own_cut_{p}", each) for p, each in zip(CUTS, early, strict=True)]
     rows.append(verdict("without trace", "own", trace_tokens=0))
     rows += [verdict("without trace", f"own_cut_{p}", trace_tokens=0) for p in CUTS]
-    found = early_answering(table(*rows), CUTS)
+    found = early_answering(table(*rows))
     assert found["n"] == 2
     assert [found[f"same_{p}"] for p in CUTS] == [0.5, 0.5, 1, 1]
     assert found["area"] == 0.25
     assert (found["area_low"], found["area_high"]) == (0, 0.5)
-    assert early_answering(table(*rows), (0, 75))["area"] == 0.375
 
 
 def test_probes_that_were_not_run_are_counted_with_their_reasons():
     absent = (("b", "too long"), ("c", "too long"), ("d", "no answer part"))
     verdicts = table(verdict("a", "own"), *(not_run(key, "own", why) for key, why in absent))
     assert reasons(verdicts) == {"by_probe.own.not_applicable": "2: too long; 1: no answer part"}
-    own = effects_of_traces(verdicts, CUTS)["by_probe"]["own"]
+    own = effects_of_traces(verdicts)["by_probe"]["own"]
     assert (own["n"], own["not_applicable"], own["accuracy"]) == (1, 3, 1)
 
 
@@ -112,8 +111,8 @@ def test_effects_by_class_do_not_depend_on_the_order_of_the_rows():
         rows.append(verdict(f"{number}", "gold", **of_class))
         answer = "home" if number % 3 else "garden"
         rows.append(verdict(f"{number}", "incorrect", answer, **of_class))
-    found, _ = settle(effects_of_traces(table(*rows), CUTS))
-    assert found == settle(effects_of_traces(table(*rows[::-1]), CUTS))[0]
+    found, _ = settle(effects_of_traces(table(*rows)))
+    assert found == settle(effects_of_traces(table(*rows[::-1])))[0]
     by_class = found["by_class"]
     assert {name: group["n"] for name, group in by_class.items()} == {"count": 4, "where": 8}
     changes = [by_class[k]["effects"]["gold_to_incorrect"]["answer_changes"] for k in by_class]

@@ -26,7 +26,7 @@ def metrics(probes):
         for probe in probes
     ]
     table = pl.DataFrame(rows, schema=VERDICTS)
-    return settle({"probes": effects_of_traces(table, CUTS)})[0]
+    return settle({"probes": effects_of_traces(table)})[0]
 
 
 def test_the_same_metrics_give_the_same_picture_and_a_row_per_probe(tmp_path):

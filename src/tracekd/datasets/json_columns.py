@@ -32,13 +32,9 @@ def records(
     parse: Callable[[bytes, Path, str], Any],
     chosen: Collection[int] | None,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each record with "record KEY" as its place.
+    """Yield each record, or those with the numbers `chosen`, with "record KEY" as its place.
 
-    Args:
-        path: the file.
-        open_file: opens it.
-        parse: takes a JSON text, the file and the text's place, and returns its content.
-        chosen: numbers, from 0, of the records to yield; None yields all.
+    `parse` takes a JSON text, the file and the text's place, and returns its content.
 
     Raises:
         TracekdError: if the columns do not have the same keys in the same order.

@@ -61,11 +61,8 @@ def json_records(path: Path, chosen: Collection[int] | None = None) -> Iterator[
 
     The file has one record a line (the place is "file:line"), or one array ("file:record N"), or
     one object of columns, `{"query": {"0": …}, …}`, as MS MARCO v2.1 is published ("file:record
-    KEY"). Lines and columns are read one record at a time, an array in one piece.
-
-    Args:
-        path: the file.
-        chosen: numbers, from 0, of the records to yield; None yields all.
+    KEY"). Lines and columns are read one record at a time, an array in one piece. `chosen` are the
+    numbers, from 0, of the records to yield; None yields all.
 
     Raises:
         TracekdError: if the bytes are not UTF-8 or not JSON, or if an object has a duplicate key.

@@ -5,7 +5,7 @@ from itertools import accumulate
 
 import torch
 
-from tracekd.generation.drafts import DRAFT, Drafter, Followers
+from tracekd.generation.drafts import DRAFT, Drafter, Followers, count_followers
 from tracekd.generation.packed import PackedModel, RowCache
 from tracekd.generation.plain import up_to_stop
 
@@ -25,14 +25,13 @@ class PackedDecoder:
     """
 
     def __init__(
-        self,
-        model: PackedModel,
-        stops: frozenset[int],
-        examples: Sequence[Sequence[int]] = (),
+        self, model: PackedModel, stops: frozenset[int], examples: Sequence[Sequence[int]] = ()
     ) -> None:
         """Decode with `model` until a token of `stops`; guess what comes next from `examples`."""
         self.model, self._stops, self.draft = model, stops, DRAFT
-        self._examples = Followers(examples)
+        self._examples: Followers = {}
+        for tokens in examples:
+            count_followers(self._examples, tokens)
 
     @torch.inference_mode()
     def generate(self, prompts: Sequence[Sequence[int]], limits: Sequence[int]) -> list[list[int]]:

@@ -9,8 +9,8 @@ Sources: Leviathan et al. 2023 (arXiv 2211.17192) on verifying drafts; Saxena 20
 decoding) on looking them up in the prompt.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
 #: Most tokens of a guess.
 DRAFT = 8
@@ -20,25 +20,17 @@ CONTEXTS = (4, 3, 2)
 _CONFIDENCE = 0.7
 
 
-class Followers:
-    """How often each token followed each short context."""
+#: What followed each short context, and how often.
+Followers = dict[tuple[int, ...], Counter[int]]
 
-    def __init__(self, sequences: Iterable[Sequence[int]] = ()) -> None:
-        """Count in each of these token sequences."""
-        self._counts: dict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
-        for tokens in sequences:
-            self.count(tokens)
 
-    def count(self, tokens: Sequence[int], first: int = 0) -> None:
-        """Count the tokens from place `first` on as followers of those before them."""
-        for place in range(first, len(tokens)):
-            for size in CONTEXTS:
-                if place >= size:
-                    self._counts[tuple(tokens[place - size : place])][tokens[place]] += 1
-
-    def of(self, context: Sequence[int]) -> Counter[int] | None:
-        """Return how often each token followed `context`; None if the context is unknown."""
-        return self._counts.get(tuple(context))
+def count_followers(counts: Followers, tokens: Sequence[int], first: int = 0) -> None:
+    """Count how often each token from place `first` on follows the short contexts before it."""
+    for place in range(first, len(tokens)):
+        for size in CONTEXTS:
+            if place >= size:
+                context = tuple(tokens[place - size : place])
+                counts.setdefault(context, Counter())[tokens[place]] += 1
 
 
 class Drafter:
@@ -47,14 +39,14 @@ class Drafter:
     def __init__(self, tokens: Sequence[int], examples: Followers) -> None:
         """Read the row so far."""
         self._tokens: list[int] = []
-        self._own, self._examples = Followers(), examples
+        self._tables: tuple[Followers, Followers] = ({}, examples)
         self.add(tokens)
 
     def add(self, tokens: Sequence[int]) -> None:
         """Append tokens to the row."""
         first = len(self._tokens)
         self._tokens += tokens
-        self._own.count(self._tokens, first)
+        count_followers(self._tables[0], self._tokens, first)
 
     def guess(self, most: int) -> list[int]:
         """Return up to `most` tokens that may come next."""
@@ -71,6 +63,6 @@ class Drafter:
 
     def _followers(self, tokens: list[int]) -> Counter[int] | None:
         """Return what followed the longest known context, in the row itself before the examples."""
-        contexts = [tokens[-size:] for size in CONTEXTS]
-        found = (table.of(c) for c in contexts for table in (self._own, self._examples))
+        contexts = [tuple(tokens[-size:]) for size in CONTEXTS]
+        found = (table.get(context) for context in contexts for table in self._tables)
         return next((counts for counts in found if counts), None)

@@ -30,14 +30,10 @@ def predict(
     student: Path,
     examples: Sequence[Row] = (),
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return rows of `records.PREDICTIONS`, and facts for the run card.
+    """Return rows of `records.PREDICTIONS` for rows of `records.SFT`, and facts for the run card.
 
-    Args:
-        spec: the base model.
-        params: for this stage.
-        rows: rows of `records.SFT`.
-        student: folder that the train stage wrote.
-        examples: some rows that it was trained on: a backend may guess from them what comes next.
+    `examples` are some rows that the student was trained on: a backend may guess from them what
+    comes next.
     """
     device = choose_device()
     name = choose_backend(params.backend, device, len(rows) * params.max_new_tokens)

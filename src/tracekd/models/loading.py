@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from tracekd.config import ModelSpec, TrainParams, project_root
 from tracekd.errors import TracekdError
+from tracekd.models.devices import Device
 from tracekd.models.encoding import ChatEncoder
 from tracekd.models.sources import locate, quiet_transformers
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
-
-    from tracekd.models.devices import Device
 
 #: Relative to the project root: where adapters find a base model that is not on the hub.
 _BASES = Path("models/base")
@@ -31,7 +30,7 @@ def load_encoder(spec: ModelSpec) -> ChatEncoder:
 
 
 @quiet_transformers()
-def load_base(spec: ModelSpec, device: "Device") -> "PreTrainedModel":
+def load_base(spec: ModelSpec, device: Device) -> "PreTrainedModel":
     """Return the model as published, on the device and in its number format, for evaluation."""
     from transformers import AutoModelForCausalLM
 
@@ -80,7 +79,7 @@ def save_student(model: "PeftModel", folder: Path, spec: ModelSpec) -> None:
 
 
 @quiet_transformers()
-def load_student(spec: ModelSpec, folder: Path, device: "Device") -> "PreTrainedModel":
+def load_student(spec: ModelSpec, folder: Path, device: Device) -> "PreTrainedModel":
     """Return the base model with the adapter merged into its weights, for generation.
 
     Raises:

@@ -21,7 +21,6 @@ from tracekd.traces.examples import classes_of, gold_steps
 from tracekd.traces.grammar import Grammar
 from tracekd.traces.regimes import Donors, RegimeContext
 
-PROMPT_TOO_LONG = "the prompt is too long for the model"
 TOO_LONG = "prompt, trace and gold answer together are too long for the model"
 
 Row = Mapping[str, Any]
@@ -115,12 +114,10 @@ def ask_plans(
     """
     most, longest = limits
     prompts = [encoder.prompt_ids(row["system"], row["prompt"]) for row in rows]
-    requests: dict[tuple[int, str], ProbeRequest] = {}
+    requests: dict[tuple[int, str | None], ProbeRequest] = {}
     for number, (row, probes) in enumerate(zip(rows, plans, strict=True)):
         gold = row["completion"][row["answer_start"] :]
-        for trace in dict.fromkeys(probe.trace for probe in probes):
-            if trace is None:
-                continue
+        for trace in dict.fromkeys(probe.trace for probe in probes if probe.trace is not None):
             forced, answer = _forced(encoder, trace, gold)
             room = longest - len(prompts[number]) - len(forced)
             if room >= max(1, len(answer)):
@@ -130,17 +127,14 @@ def ask_plans(
     made = []
     for number, (row, probes) in enumerate(zip(rows, plans, strict=True)):
         for probe in probes:
-            key = number, probe.trace or ""
-            shown = {"id": row["id"], "probe": probe.name, "trace": probe.trace or ""}
-            if probe.trace is None:
-                result = _NOT_APPLICABLE | {"note": probe.note}
-            elif key not in replies:
-                too_long = PROMPT_TOO_LONG if len(prompts[number]) >= longest else TOO_LONG
-                result = _NOT_APPLICABLE | {"note": too_long}
-            else:
-                result = _answer(replies[key], requests[key], encoder, engine.stops)
-                result |= {"note": probe.note}
-            made.append(shown | result)
+            key = number, probe.trace
+            result = {"id": row["id"], "probe": probe.name, "trace": probe.trace or ""}
+            result |= _NOT_APPLICABLE | {"note": probe.note}
+            if key in replies:
+                result |= _answer(replies[key], requests[key], encoder, engine.stops)
+            elif probe.trace is not None:
+                result["note"] = TOO_LONG
+            made.append(result)
     return made
 
 

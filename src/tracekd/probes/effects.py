@@ -4,12 +4,14 @@ Questions are what is resampled. Shares have Wilson's interval, which has a widt
 question agrees; other means the bootstrap's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tracekd.probes.plans import CUTS
 from tracekd.statistics import bootstrap
 from tracekd.statistics.intervals import share_interval
 from tracekd.statistics.paired import change_interval
@@ -36,13 +38,8 @@ _NO_OWN = "no question was run with the student's own trace"
 _NO_TRACE = "no question has a trace of the student's own and all its cuts"
 
 
-def effects_of_traces(verdicts: pl.DataFrame, cuts: Sequence[int]) -> Tree:
-    """Return the section `probes` of details.json.
-
-    Args:
-        verdicts: `tracekd.probes.verdicts.VERDICTS`, at least one row.
-        cuts: percentages after which the student's own trace was cut, from 0, in order.
-    """
+def effects_of_traces(verdicts: pl.DataFrame) -> Tree:
+    """Return the section `probes` of details.json, from `VERDICTS` (at least one row)."""
     classes = verdicts.sort("question_class").group_by("question_class", maintain_order=True)
     return {
         "n": verdicts["id"].n_unique(),
@@ -50,14 +47,14 @@ def effects_of_traces(verdicts: pl.DataFrame, cuts: Sequence[int]) -> Tree:
         "effects": {name: effect(verdicts, name) for name in EFFECTS},
         "follows_wrong_facts": follows_wrong_facts(verdicts),
         "own_repeats_prediction": own_repeats_prediction(verdicts),
-        "early_answering": early_answering(verdicts, cuts),
+        "early_answering": early_answering(verdicts),
         "by_class": {
             str(name): {
                 "n": rows["id"].n_unique(),
                 "accuracy": {probe: _accuracy(part) for probe, part in _by_probe(rows).items()},
                 "effects": {MAIN_EFFECT: effect(rows, MAIN_EFFECT)},
                 "follows_wrong_facts": follows_wrong_facts(rows),
-                "early_answering": early_answering(rows, cuts),
+                "early_answering": early_answering(rows),
             }
             for (name,), rows in classes
         },
@@ -90,12 +87,11 @@ def effect(verdicts: pl.DataFrame, name: str) -> Tree:
     """
     first, second = EFFECTS[name]
     pairs = _applied(verdicts, first).join(_applied(verdicts, second), on="id", suffix="_to")
-    changed = int((pairs["answer"] != pairs["answer_to"]).sum())
     correct = pairs["correct_to"].cast(pl.Int8) - pairs["correct"].cast(pl.Int8)
     chance = pairs["gold_logprob_to"] - pairs["gold_logprob"]
     return {
         "n": pairs.height,
-        **_share("answer_changes", changed, pairs.height, _NOT_PAIRED),
+        **_share("answer_changes", pairs["answer"] != pairs["answer_to"], _NOT_PAIRED),
         **_mean("accuracy_change", correct, _NOT_PAIRED, name, interval=change_interval),
         **_mean("gold_logprob_change", chance, _NOT_PAIRED, name),
     }
@@ -111,12 +107,13 @@ def follows_wrong_facts(verdicts: pl.DataFrame) -> Tree:
     the same questions whose answer given the *gold* trace is stated in those wrong facts: what
     would be found there anyway.
     """
-    given = _applied(verdicts, "incorrect").drop_nulls("from_wrong")
-    without = _applied(verdicts, "gold").drop_nulls("from_wrong")
+    given, without = (
+        _applied(verdicts, probe)["from_wrong"].drop_nulls() for probe in ("incorrect", "gold")
+    )
     return {
-        "n": given.height,
-        **_share("share", int(given["from_wrong"].sum()), given.height, _NO_WRONG_FACTS),
-        "without_them": ratio(int(without["from_wrong"].sum()), without.height, _NO_WRONG_FACTS),
+        "n": len(given),
+        **_share("share", given, _NO_WRONG_FACTS),
+        "without_them": ratio(int(without.sum()), len(without), _NO_WRONG_FACTS),
     }
 
 
@@ -128,36 +125,29 @@ def own_repeats_prediction(verdicts: pl.DataFrame) -> Tree:
     `infer.max_new_tokens` has more room, too). What is missing to 1 is the floor of
     `answer_changes`, `same_*` and `area`: a change of that size may be rounding alone.
     """
-    own = _applied(verdicts, "own")
-    return {"n": own.height, **_share("share", int(own["repeats"].sum()), own.height, _NO_OWN)}
+    repeats = _applied(verdicts, "own")["repeats"]
+    return {"n": len(repeats), **_share("share", repeats, _NO_OWN)}
 
 
-def early_answering(verdicts: pl.DataFrame, cuts: Sequence[int]) -> Tree:
+def early_answering(verdicts: pl.DataFrame) -> Tree:
     """Return how early in the student's own trace its final answer is reached.
 
     `same_50` is the share of questions that get the answer of the whole trace when half of it is
     shown. `area` is the area over that curve (AOC in Lanham et al. 2023, arXiv 2307.13702), where a
     question's answer at a cut counts until the next one: 0 if no answer needs any of the trace, 1
     if every answer needs all of it. Questions without a trace of their own are left out.
-
-    Args:
-        verdicts: see `effects_of_traces`.
-        cuts: percentages from 0, in order.
     """
-    whole = _applied(verdicts, "own").filter(pl.col("trace_tokens") > 0)
-    table = whole.select("id", own="answer")
-    for percent in cuts:
-        given = _applied(verdicts, f"own_cut_{percent}").select("id", pl.col("answer").alias("cut"))
-        table = table.join(given, on="id").rename({"cut": str(percent)})
-    same = table.select(pl.col(str(p)) == pl.col("own") for p in cuts)
-    ends = [*cuts[1:], 100]
-    area = pl.zeros(same.height, pl.Float64, eager=True)
+    table = _applied(verdicts, "own").filter(pl.col("trace_tokens") > 0).select("id", own="answer")
+    for percent in CUTS:
+        cut = _applied(verdicts, f"own_cut_{percent}")
+        table = table.join(cut.select("id", pl.col("answer").alias(str(percent))), on="id")
+    area = pl.zeros(table.height, pl.Float64, eager=True)
     shares: dict[str, Value] = {}
-    for start, end in zip(cuts, ends, strict=True):
-        area += (~same[str(start)]).cast(pl.Int32) * (end - start)
-        agreeing = int(same[str(start)].sum())
-        shares |= _share(f"same_{start}", agreeing, same.height, _NO_TRACE)
-    return {"n": same.height, **shares, **_mean("area", area / 100, _NO_TRACE, "early_answering")}
+    for start, end in pairwise((*CUTS, 100)):
+        same = table[str(start)] == table["own"]
+        area += (~same).cast(pl.Int32) * (end - start)
+        shares |= _share(f"same_{start}", same, _NO_TRACE)
+    return {"n": table.height, **shares, **_mean("area", area / 100, _NO_TRACE, "early_answering")}
 
 
 def _by_probe(verdicts: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -176,16 +166,16 @@ def _probe(rows: pl.DataFrame) -> Tree:
 
 
 def _accuracy(rows: pl.DataFrame) -> Tree:
-    applied = rows.filter("applied")
-    right = int(applied["correct"].sum())
-    return {"n": applied.height, **_share("accuracy", right, applied.height, _NOT_RUN)}
+    correct = rows.filter("applied")["correct"]
+    return {"n": len(correct), **_share("accuracy", correct, _NOT_RUN)}
 
 
 def _applied(verdicts: pl.DataFrame, probe: str) -> pl.DataFrame:
     return verdicts.filter(pl.col("applied") & (pl.col("probe") == probe))
 
 
-def _share(name: str, part: int, whole: int, reason: str) -> dict[str, Value]:
+def _share(name: str, values: pl.Series, reason: str) -> dict[str, Value]:
+    part, whole = int(values.sum()), len(values)
     low, high = share_interval(part, whole, reason)
     return {name: ratio(part, whole, reason), f"{name}_low": low, f"{name}_high": high}
 

@@ -25,12 +25,15 @@ where it is wrong and corrupted only where it is right.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from tracekd import randomness
 from tracekd.traces.form import Trace
 from tracekd.traces.grammar import Grammar
 from tracekd.traces.regimes import NO_OTHER_CLASS, Gold, RegimeContext, show
+
+if TYPE_CHECKING:
+    from tracekd.models.encoding import ChatEncoder
 
 #: Percentages of its tokens after which the student's own trace is cut.
 CUTS = (0, 25, 50, 75)
@@ -68,18 +71,6 @@ _REPLACEMENT = "\ufffd"
 _MANY = 101
 
 
-class Spelling(Protocol):
-    """What turns text into the student's tokens and back: `tracekd.models.encoding.ChatEncoder`."""
-
-    def plain_ids(self, text: str) -> list[int]:
-        """Return the tokens of a text."""
-        ...
-
-    def decode(self, ids: list[int]) -> str:
-        """Return the text of tokens."""
-        ...
-
-
 @dataclass(frozen=True)
 class Probe:
     """One trace to answer from.
@@ -106,14 +97,10 @@ def choose(ids: Sequence[str], limit: int | None, data_seed: int) -> list[str]:
     return [key for key in ids if key in chosen]
 
 
-def plan(gold: Gold, text: str, context: RegimeContext, spelling: Spelling) -> list[Probe]:
-    """Return one probe for each name in `PROBES`, in that order.
+def plan(gold: Gold, text: str, context: RegimeContext, spelling: "ChatEncoder") -> list[Probe]:
+    """Return one probe for each name in `PROBES`, in order, from a question and its prediction.
 
-    Args:
-        gold: the question.
-        text: the student's prediction: its trace and answer.
-        context: as for the regimes; its seed decides the wrong steps.
-        spelling: counts and cuts tokens.
+    `context` is as for the regimes: its seed decides the wrong steps.
     """
     probes = {"empty": Probe("empty", EMPTY)}
     for name, regime in (("gold", "correct"), ("incorrect", "incorrect"), ("shuffled", "shuffled")):
@@ -140,7 +127,7 @@ def own_trace(text: str) -> str | None:
     return text[: opened.start()] if opened else None
 
 
-def cut(trace: str, percent: int, spelling: Spelling) -> str:
+def cut(trace: str, percent: int, spelling: "ChatEncoder") -> str:
     """Return the trace with the first `percent` of the tokens between its tags.
 
     Rounded down to whole tokens, then to whole characters. The tags stay, if there are any.
@@ -153,7 +140,7 @@ def cut(trace: str, percent: int, spelling: Spelling) -> str:
     return head + kept + tail if kept else head + tail.lstrip("\n")
 
 
-def filler(tokens: int, grammar: Grammar, spelling: Spelling) -> str:
+def filler(tokens: int, grammar: Grammar, spelling: "ChatEncoder") -> str:
     """Return a trace without content whose length is as close to `tokens` as possible."""
 
     def length(words: int) -> int:

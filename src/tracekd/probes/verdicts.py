@@ -8,7 +8,7 @@ import polars as pl
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
 from tracekd.probes.effects import effects_of_traces, reasons
-from tracekd.probes.plans import CUTS, own_trace
+from tracekd.probes.plans import own_trace
 from tracekd.scoring.answers import judge, metric
 from tracekd.scoring.table import name_ids
 from tracekd.statistics.values import settle
@@ -51,7 +51,7 @@ def report(
     if probes.is_empty():
         return {}, {}
     verdicts = judge_probes(probes, predictions, questions, spec)
-    section, undefined = settle({"probes": effects_of_traces(verdicts, CUTS)})
+    section, undefined = settle({"probes": effects_of_traces(verdicts)})
     not_run = {f"probes.{path}": reason for path, reason in reasons(verdicts).items()}
     return section, {**not_run, **undefined}
 
@@ -60,12 +60,6 @@ def judge_probes(
     probes: pl.DataFrame, predictions: pl.DataFrame, questions: pl.DataFrame, spec: DatasetSpec
 ) -> pl.DataFrame:
     """Return a row of `VERDICTS` for each row of `probes`, in their order.
-
-    Args:
-        probes: `records.PROBES`.
-        predictions: `records.PREDICTIONS`; at least of the questions that were probed.
-        questions: `records.DECOMPOSED`; at least the questions that were probed.
-        spec: the dataset's entry in datasets.yaml.
 
     Raises:
         TracekdError: if a probed question is not among `questions` or has no prediction; names the

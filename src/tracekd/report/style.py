@@ -43,13 +43,9 @@ _TITLE, _CAPTION = 9, 12
 def picture(
     path: Path, title: str, size: tuple[float, float], caption: str = ""
 ) -> "Iterator[Figure]":
-    """Yield a figure in the style of this project; write it as PNG if the block succeeds.
+    """Yield a figure, `size` in inches, in the style of this project; then write it as PNG.
 
-    Args:
-        path: the file to write.
-        title: what the picture shows, above everything else, wrapped.
-        size: width and height in inches.
-        caption: what was run, in small print below everything else, wrapped.
+    The title is above everything else; the caption, in small print, below.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure

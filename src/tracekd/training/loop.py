@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,8 @@ def fit(
         optimizer.zero_grad()
         if not resumed:
             accelerator.log(validated(), step=0)
-        batches = _batches(lengths, params.batch_size, seed)
+        epochs = (epoch_order(lengths, params.batch_size, seed, n) for n in itertools.count())
+        batches = itertools.chain.from_iterable(epochs)
         remaining = itertools.islice(batches, state["step"], steps)
         for step, rows in enumerate(remaining, state["step"] + 1):
             started = time.perf_counter()
@@ -174,8 +175,3 @@ def validation_losses(
             total = [one + other for one, other in zip(total, sums, strict=True)]
     model.train()
     return mean_losses(total, token_counts(examples))
-
-
-def _batches(lengths: Sequence[int], batch_size: int, seed: int) -> Iterator[list[int]]:
-    for epoch in itertools.count():
-        yield from epoch_order(lengths, batch_size, seed, epoch)

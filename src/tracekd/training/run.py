@@ -31,15 +31,9 @@ def train(
     student: Path,
     log: Path,
 ) -> dict[str, Any]:
-    """Fine-tune a model on `rows` and write its adapter; return facts for the run card.
+    """Fine-tune a model on rows of `records.SFT`, by split; return facts for the run card.
 
-    Args:
-        spec: the base model.
-        rows: rows of `records.SFT` for `train` and `validation`.
-        params: the training settings.
-        seed: adapter initialisation, order of examples, dropout.
-        student: folder to write, with the PEFT adapter and `training.json`.
-        log: folder of the live log.
+    Writes the PEFT adapter and `training.json` into the folder `student`, the live log into `log`.
     """
     from tracekd.training.compiling import compile_layers, will_compile
     from tracekd.training.loop import TrainingResult, fit

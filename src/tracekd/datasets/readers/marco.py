@@ -12,10 +12,9 @@ then for the questions chosen.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import polars as pl
-from pydantic import Field
 
 from tracekd import randomness
 from tracekd.config import HubDataset, Settings, parse_settings
@@ -42,15 +41,10 @@ _PLACE = {"file": pl.Int64, "record": pl.Int64}
 _BATCH = 20_000
 
 
-class MarcoOptions(Settings):
-    """Options of the reader.
-
-    Attributes:
-        test_fraction: share of each class that is cut from train as the test split, if no dev or
-            test file has a question; always the same questions.
-    """
-
-    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+#: Share of each class that is cut from train as the test split, if no dev or test file has a
+#: question; always the same questions.
+_TEST_SHARE = 0.1
+_OPTIONS = "datasets.yaml: options of the reader marco"
 
 
 def raw_files(folder: Path, options: dict[str, Any]) -> list[Path]:
@@ -59,7 +53,7 @@ def raw_files(folder: Path, options: dict[str, Any]) -> list[Path]:
     Raises:
         TracekdError: if there is none.
     """
-    _fraction(options)
+    parse_settings(Settings, options, _OPTIONS)
     found = [path for path in rawfiles.files(folder) if path.name.endswith(_SUFFIXES)]
     if not found:
         raise TracekdError(f"{folder}: no MS MARCO file; expected *{', *'.join(_SUFFIXES)}")
@@ -83,16 +77,17 @@ def read(folder: Path, options: dict[str, Any]) -> Loaded:
     if by_kind["dev"]:
         for path in by_kind["test"]:
             notes[f"{path.name} was not read: dev files are the test split"] = 1
-    return _load(by_kind["train"], by_kind["dev"] or by_kind["test"], options, notes)
+    return _load(by_kind["train"], by_kind["dev"] or by_kind["test"], notes)
 
 
 def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
     """Read the hub's parquet files; the validation split is the test split, as in the paper."""
+    parse_settings(Settings, options, _OPTIONS)
     version = hub.subset or "v1.1"
     patterns = [f"{version}/train-*.parquet", f"{version}/validation-*.parquet"]
     folder = sources.hub_folder(hub, patterns)
     train, test = (rawfiles.files(folder, pattern) for pattern in patterns)
-    return _load(train, test, options, Counter())
+    return _load(train, test, Counter())
 
 
 def file_kind(name: str) -> str:
@@ -108,13 +103,7 @@ def file_kind(name: str) -> str:
 
 
 def question(split: str, source: str, raw: Any, notes: Counter[str]) -> dict[str, Any]:
-    """Return a record as a row of `records.QUESTIONS`.
-
-    Args:
-        split: `train` or `test`, a part of the id.
-        source: "file:line" of the record.
-        raw: the record as read.
-        notes: counts what was repaired.
+    """Return a record as a row of `records.QUESTIONS`; count in `notes` what was repaired.
 
     Raises:
         RejectedError: naming the field that is not as the format requires.
@@ -164,25 +153,18 @@ def _answers(value: Any, notes: Counter[str]) -> list[str]:
     return unique
 
 
-def _fraction(options: dict[str, Any]) -> float:
-    where = "datasets.yaml: options of the reader marco"
-    return parse_settings(MarcoOptions, options, where).test_fraction
-
-
 def _records(path: Path, chosen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
     read = rawfiles.parquet_records if path.suffix == ".parquet" else rawfiles.json_records
     return read(path, chosen)
 
 
-def _load(
-    train: list[Path], test: list[Path], options: dict[str, Any], notes: Counter[str]
-) -> Loaded:
+def _load(train: list[Path], test: list[Path], notes: Counter[str]) -> Loaded:
     rejected: list[Rejection] = []
     files = {"train": train, "test": test}
     keys = {split: _keys(split, paths, rejected, notes) for split, paths in files.items()}
     if keys["test"].is_empty() and len(keys["train"]):
         files["test"] = train
-        keys = _cut_test(keys["train"], _fraction(options))
+        keys = _cut_test(keys["train"])
         notes["test questions cut from train, as no other file has any"] = len(keys["test"])
     if keys["train"].is_empty():
         raise TracekdError(
@@ -230,11 +212,11 @@ def _keys(
     return pl.concat([*batches, pl.DataFrame(found, schema=schema, orient="row")])
 
 
-def _cut_test(train: pl.DataFrame, fraction: float) -> dict[str, pl.DataFrame]:
-    """Cut `fraction` of each class, at least one question, by a hash of the query id."""
+def _cut_test(train: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Cut a share of each class, at least one question, by a hash of the query id."""
     hashes = [randomness.digest("marco", "test", key) for key in train["id"]]
     rank = pl.col("hash").rank("ordinal").over("question_class")
-    size = (pl.len() * fraction).round().clip(lower_bound=1).over("question_class")
+    size = (pl.len() * _TEST_SHARE).round().clip(lower_bound=1).over("question_class")
     hashed = train.with_columns(hash=pl.Series(hashes, dtype=pl.UInt64))
     in_test = hashed.select(rank <= size).to_series()
     renamed = pl.col("id").str.replace("marco/train/", "marco/test/", literal=True)

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tracekd.models.devices import Device
+from tracekd.models.encoding import ChatEncoder
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-    from tracekd.models.devices import Device
-    from tracekd.models.encoding import ChatEncoder
 
 #: New tokens from which vLLM's start, about a minute, pays for itself.
 _LARGE_JOB = 1_000_000
@@ -40,9 +40,9 @@ class Student:
         examples: token sequences like those to be expected; they may save time, and change nothing.
     """
 
-    load: "Callable[[Device], PreTrainedModel]"
-    device: "Device"
-    encoder: "ChatEncoder"
+    load: Callable[[Device], "PreTrainedModel"]
+    device: Device
+    encoder: ChatEncoder
     stops: frozenset[int]
     max_length: int
     examples: Sequence[Sequence[int]] = ()
@@ -66,7 +66,7 @@ def backend_module(name: str) -> Any:
     return importlib.import_module(f"{__name__}.{name}")
 
 
-def choose_backend(name: str, device: "Device", new_tokens: int) -> str:
+def choose_backend(name: str, device: Device, new_tokens: int) -> str:
     """Return `name`; for `auto`, vLLM if it is installed, on a GPU, and the job is large.
 
     `new_tokens` is the most that the job may generate.
@@ -77,7 +77,7 @@ def choose_backend(name: str, device: "Device", new_tokens: int) -> str:
     return "vllm" if installed and new_tokens >= _LARGE_JOB else "transformers"
 
 
-def stop_ids(folder: Path, encoder: "ChatEncoder") -> frozenset[int]:
+def stop_ids(folder: Path, encoder: ChatEncoder) -> frozenset[int]:
     """Return the tokens that end an answer: the template's end of turn and the model's own EOS."""
     from transformers import AutoConfig, GenerationConfig
 
