@@ -50,22 +50,22 @@ _QWEN3 = (
 )
 _FAMILIES: dict[str, dict[str, Any]] = {
     "llama": {
-        "template": _LLAMA,
+        "chat_template": _LLAMA,
         "bos_token": "<|begin_of_text|>",
         "eos_token": "<|eot_id|>",
         "pad_token": "<|end_of_text|>",
-        "special": ["<|start_header_id|>", "<|end_header_id|>"],
-        "added": [],
+        "additional_special_tokens": ["<|start_header_id|>", "<|end_header_id|>"],
     },
     "qwen3": {
-        "template": _QWEN3,
+        "chat_template": _QWEN3,
         "bos_token": None,
         "eos_token": "<|im_end|>",
         "pad_token": "<|endoftext|>",
-        "special": ["<|im_start|>"],
-        "added": ["<think>", "</think>"],
+        "additional_special_tokens": ["<|im_start|>"],
     },
 }
+#: Added to the vocabulary, but not special.
+_ADDED = {"llama": [], "qwen3": ["<think>", "</think>"]}
 
 
 def save_random_model(spec: RandomModel, folder: Path, entry: str = "models.yaml") -> None:
@@ -97,7 +97,6 @@ def tiny_tokenizer(template: str) -> "PreTrainedTokenizerBase":
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    family = _FAMILIES[template]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -106,13 +105,6 @@ def tiny_tokenizer(template: str) -> "PreTrainedTokenizerBase":
         vocab_size=len(alphabet) + _MERGES, initial_alphabet=alphabet, show_progress=False
     )
     backend.train_from_iterator(_WORDS.splitlines(), trainer)
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        bos_token=family["bos_token"],
-        eos_token=family["eos_token"],
-        pad_token=family["pad_token"],
-        additional_special_tokens=family["special"],
-    )
-    tokenizer.add_tokens([AddedToken(token, special=False) for token in family["added"]])
-    tokenizer.chat_template = family["template"]
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **_FAMILIES[template])
+    tokenizer.add_tokens([AddedToken(token, special=False) for token in _ADDED[template]])
     return tokenizer

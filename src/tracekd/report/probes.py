@@ -118,8 +118,7 @@ def _draw_early(axes: "Axes", early: Section) -> None:
     places = [*CUTS, 100]
     axes.fill_between(places, same, 100, step="post", color=TRACE, alpha=0.12)
     axes.plot(places, same, drawstyle="steps-post", color=TRACE)
-    for place, bottom, top in zip(places, low, high, strict=True):
-        axes.plot([place, place], [bottom, top], color=TRACE, linewidth=2)
+    axes.vlines(places, low, high, color=TRACE, linewidth=2)
     axes.plot(places, same, "o", color=TRACE)
     axes.set_ylim(-4, 112)
     axes.set_xticks(places)
