@@ -16,7 +16,6 @@ from tracekd.errors import TracekdError
 from tracekd.files import atomic_file
 
 Kind = Literal["model", "dataset"]
-_CHUNK = 1 << 20
 #: Seconds without any data after which a download of a single file fails.
 _TIMEOUT = 30.0
 
@@ -105,43 +104,34 @@ def fetch_files(files: Mapping[str, DatasetFile], entry: str) -> Path:
         path = folder / name
         if not path.is_file() or git_hash(path.read_bytes()) != file.git_hash:
             print(f"{entry}: downloading {name} from {file.url}", file=sys.stderr)
+            content = _download(file, entry)
             with atomic_file(path) as temporary:
-                _download(file, temporary, entry)
+                temporary.write_bytes(content)
     return folder
 
 
-def _download(file: DatasetFile, target: Path, entry: str) -> None:
+def _download(file: DatasetFile, entry: str) -> bytes:
     import httpx2
     from huggingface_hub import get_session
     from huggingface_hub.utils.sha import git_hash
 
-    size, remedy = 0, f"or set path in {entry} to a folder with the files"
+    remedy = f"or set path in {entry} to a folder with the files"
     try:
-        with (
-            get_session().stream("GET", file.url, timeout=_TIMEOUT, follow_redirects=True) as reply,
-            target.open("wb") as opened,
-        ):
-            reply.raise_for_status()
-            for chunk in reply.iter_bytes(_CHUNK):
-                opened.write(chunk)
-                size += len(chunk)
-                if file.size is not None and size > file.size:
-                    break  # another file, maybe one without an end
-    except httpx2.HTTPStatusError as error:
-        raise TracekdError(
-            f"{entry}: {file.url} answers HTTP {error.response.status_code}; check the address, "
-            f"{remedy}"
-        ) from error
+        reply = get_session().get(file.url, timeout=_TIMEOUT, follow_redirects=True)
     except httpx2.HTTPError as error:
         raise TracekdError(
             f"{entry}: could not download {file.url} ({error or type(error).__name__}); check the "
             f"network and run again, {remedy}"
         ) from error
-    if (found := git_hash(target.read_bytes())) != file.git_hash:
-        raise TracekdError(
-            f"{entry}: {file.url}: the first {size} bytes have git hash {found}, but {file.size} "
-            f"bytes with git hash {file.git_hash} are pinned; check the address, {remedy}"
+    if reply.is_success and git_hash(reply.content) == file.git_hash:
+        return reply.content
+    fault = f"answers HTTP {reply.status_code}"
+    if reply.is_success:
+        fault = (
+            f"has {len(reply.content)} bytes with git hash {git_hash(reply.content)}, but "
+            f"{file.size or 'some'} bytes with git hash {file.git_hash} are pinned"
         )
+    raise TracekdError(f"{entry}: {file.url} {fault}; check the address, {remedy}")
 
 
 def _explain(kind: Kind, source: HubModel | HubDataset, entry: str, error: Exception) -> str:

@@ -45,7 +45,7 @@ class DatasetFile(Settings):
     """A file at a fixed address, verified by git's hash of its content.
 
     Attributes:
-        size: in bytes; null: not checked apart from the hash.
+        size: in bytes, for messages; the hash covers it.
     """
 
     url: Address

@@ -13,11 +13,9 @@ Link = tuple[str, str, str]
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _COMPASS = {"north of": (0, 1), "south of": (0, -1), "east of": (1, 0), "west of": (-1, 0)}
 _SIDES = {"above": (0, 1), "below": (0, -1), "to the right of": (1, 0), "to the left of": (-1, 0)}
-_PAIRS = (
-    *(("north of", "south of"), ("east of", "west of")),
-    *(("above", "below"), ("to the right of", "to the left of")),
-)
-_OPPOSITE = {**dict(_PAIRS), **{other: one for one, other in _PAIRS}}
+_WORDS = [*_COMPASS, *_SIDES]
+#: Opposite directions are neighbours: 0 and 1, 2 and 3, ...
+_OPPOSITE = {word: _WORDS[place ^ 1] for place, word in enumerate(_WORDS)}
 
 
 def _shuffled(rng: random.Random, sentences: Sequence[str]) -> list[str]:
