@@ -1,6 +1,7 @@
 """Exact match for bAbI: the answer's items, in any order, without case and punctuation.
 
-Repeated items count: in path finding "n,n" is two steps north.
+Repeated items count. A single gold answer with commas is a sequence: the path "n,w" is "n, w" or
+"n; w", but not "w,n".
 """
 
 import re
@@ -24,15 +25,23 @@ def judge(attempt: Attempt) -> Verdict:
         items = (bracketed[1],)
     predicted = _sorted(items)
     if predicted != gold:
-        predicted = _sorted(piece for item in items for piece in item.split(","))
+        pieces = [piece for item in items for piece in item.split(",")]
+        predicted = _sorted(pieces)
+        steps = [step for answer in attempt.answers for step in answer.split(",")]
+        if len(gold) == 1 and _normalised(pieces) == _normalised(steps):
+            predicted = gold
     precision, recall, f1 = overlap(predicted, gold)
     parts = {"f1": f1, "precision": precision, "recall": recall}
     return Verdict(correct=predicted == gold, parts=parts)
 
 
+def _normalised(items: Iterable[str]) -> list[str]:
+    """Return items normalised; an item of punctuation alone stays as it is."""
+    return list(filter(None, (normalise(item) or item.strip() for item in items)))
+
+
 def _sorted(items: Iterable[str]) -> list[str]:
-    """Return items normalised and sorted; an item of punctuation alone stays as it is."""
-    return sorted(filter(None, (normalise(item) or item.strip() for item in items)))
+    return sorted(_normalised(items))
 
 
 METRIC = AnswerMetric(parts=("f1", "precision", "recall"), judge=judge, main=("f1",))
