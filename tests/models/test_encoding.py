@@ -157,3 +157,19 @@ def test_no_text_of_the_data_changes_a_token_outside_itself(name, system, prompt
     for text, ids in zip((system, prompt, trace, answer), spelt, strict=True):
         assert control.isdisjoint(ids)
         assert encoder.decode(ids) == text
+
+
+def test_a_filler_trace_has_as_many_tokens_as_the_trace_it_stands_for(encoder):
+    trace = "<think>\nCategory: über counting.\n- Mary went home.\n</think>\n"
+    filler = row(trace="<think>\n...\n</think>\n", filler_for=trace)
+    for wanted in (trace, trace.replace("Mary", "Mary and Sue and Bob")):
+        encoded = encoder.encode({**filler, "filler_for": wanted})
+        one = len(encoder.plain_ids(" ..."))
+        assert abs(encoded.answer_index - len(encoder.plain_ids(wanted))) <= one / 2
+        shown = encoder.decode(encoded.completion_ids[:-1])
+        assert set(shown.removesuffix("\n</think>\n<answer>no</answer>").split()) == {
+            "<think>",
+            "...",
+        }
+    # The prompt does not depend on it.
+    assert encoded.prompt_ids == encoder.encode(row()).prompt_ids

@@ -16,10 +16,10 @@ from tracekd.probes.plans import (
     WRONG_ALREADY,
     choose,
     cut,
-    filler,
     own_trace,
     plan,
 )
+from tracekd.text import fill
 from tracekd.traces.form import Trace
 from tracekd.traces.grammar import Grammar
 from tracekd.traces.regimes import NO_OTHER_CLASS, NO_OTHER_TRACE, Donors, Gold, RegimeContext, show
@@ -143,8 +143,16 @@ def test_a_cut_keeps_the_tags_and_the_first_tokens_between_them():
 @given(st.integers(1, 300))
 def test_filler_is_as_long_as_it_can_be_made(tokens):
     words = Words()
-    length = len(words.plain_ids(filler(tokens, GRAMMAR, words)))
-    assert abs(length - tokens) <= 1 or length == len(words.plain_ids(filler(1, GRAMMAR, words)))
+    one = GRAMMAR.render_trace(Trace(filler=1))
+    length = len(words.plain_ids(fill(one, "a " * tokens, words.plain_ids)))
+    assert abs(length - 2 * tokens) <= 1 or length == len(words.plain_ids(one))
+
+
+def test_the_filler_of_a_probe_is_as_long_as_the_students_own_trace():
+    words = Words()
+    filled = planned(RIGHT + "<answer>home</answer>")["filler"].trace
+    lengths = [len(words.plain_ids(trace)) for trace in (filled, RIGHT)]
+    assert abs(lengths[0] - lengths[1]) <= 1
 
 
 def test_own_trace_ends_where_the_answer_part_begins():

@@ -25,9 +25,9 @@ RELATIONS: tuple[Relation, ...] = ("equal", "during", "overlap")
 _NAMES = "January February March April May June July August September October November December"
 _MONTHS = {name: number for number, name in enumerate(_NAMES.split(), start=1)}
 _MONTH_NAMES = list(_MONTHS)
-_DATE = rf"(?:(?:{'|'.join(_MONTHS)})(?: \d{{1,2}})?, )?\d{{1,4}}"
+#: Pattern of a date as written; "February 30, 2014" fits it too.
+DATE = rf"(?:(?:{'|'.join(_MONTHS)})(?: \d{{1,2}})?, )?\d{{1,4}}"
 _PARTS = re.compile(rf"(?:({'|'.join(_MONTHS)})(?: (\d{{1,2}}))?, )?(\d{{1,4}})")
-_TAIL = re.compile(rf" (?:in ({_DATE})|from ({_DATE}) to ({_DATE}))\.$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,26 +127,6 @@ def relation_class(relations: Iterable[Relation]) -> str:
     if not kinds:
         raise ValueError("a question without matching facts has no class")
     return kinds.pop() if len(kinds) == 1 else "mix"
-
-
-def split_fact(fact: str) -> tuple[str, Period]:
-    """Split a dated fact into its statement and its period.
-
-    >>> statement, period = split_fact("Ada Moor works for Orlo Mill from May, 2001 to 2004.")
-    >>> statement, str(period)
-    ('Ada Moor works for Orlo Mill', 'from May, 2001 to 2004')
-
-    Raises:
-        TracekdError: if the fact does not end in "in DATE." or "from DATE to DATE.".
-    """
-    tail = _TAIL.search(fact)
-    if tail is None:
-        raise TracekdError(f'fact {fact!r} does not end in "in DATE." or "from DATE to DATE."')
-    point, start, end = tail.groups()
-    statement = fact[: tail.start()]
-    if point:
-        return statement, Period(Stamp.parse(point))
-    return statement, Period(Stamp.parse(start), Stamp.parse(end))
 
 
 def _relate(first: int, last: int, other_first: int, other_last: int) -> Relation | None:

@@ -19,17 +19,15 @@ def judge(attempt: Attempt) -> Verdict:
     Items are split at the grammar's ";" and, as in bAbI's own files, at ",". An answer that
     contains a comma also counts unsplit. "['a', 'b']" is read as a list.
     """
-    gold = _sorted(attempt.answers)
+    gold = sorted(_normalised(attempt.answers))
     items = attempt.items
     if len(items) == 1 and (bracketed := _BRACKETED.match(items[0])):
         items = (bracketed[1],)
-    predicted = _sorted(items)
+    predicted = sorted(_normalised(items))
     if predicted != gold:
-        pieces = [piece for item in items for piece in item.split(",")]
-        predicted = _sorted(pieces)
-        steps = [step for answer in attempt.answers for step in answer.split(",")]
-        if len(gold) == 1 and _normalised(pieces) == _normalised(steps):
-            predicted = gold
+        pieces = _normalised(piece for item in items for piece in item.split(","))
+        in_order = len(gold) == 1 and pieces == _normalised(attempt.answers[0].split(","))
+        predicted = gold if in_order else sorted(pieces)
     precision, recall, f1 = overlap(predicted, gold)
     parts = {"f1": f1, "precision": precision, "recall": recall}
     return Verdict(correct=predicted == gold, parts=parts)
@@ -38,10 +36,6 @@ def judge(attempt: Attempt) -> Verdict:
 def _normalised(items: Iterable[str]) -> list[str]:
     """Return items normalised; an item of punctuation alone stays as it is."""
     return list(filter(None, (normalise(item) or item.strip() for item in items)))
-
-
-def _sorted(items: Iterable[str]) -> list[str]:
-    return sorted(_normalised(items))
 
 
 METRIC = AnswerMetric(parts=("f1", "precision", "recall"), judge=judge, main=("f1",))
