@@ -88,12 +88,8 @@ def test_sizes_nest_and_no_class_gets_more_than_its_share(
 
 def test_another_seed_draws_another_sample_of_the_same_pool() -> None:
     pool = questions("train", a=60, b=30)
-    samples = [splits.first(pool, 15, seed, "sample_size") for seed in range(20)]
-    assert all(Counter(rows["question_class"]) == {"a": 10, "b": 5} for rows in samples)
-    assert len({tuple(rows["id"]) for rows in samples}) == 20
-    assert splits.first(pool, None, 3, "sample_size").equals(pool)
-    with pytest.raises(TracekdError, match="sample_size is 91, but only 90"):
-        splits.first(pool, 91, 0, "sample_size")
+    samples = {tuple(splits.first(pool, 15, seed, "sample_size")["id"]) for seed in range(20)}
+    assert len(samples) == 20
 
 
 def test_train_questions_that_occur_in_test_leave_train() -> None:

@@ -160,16 +160,12 @@ def test_no_text_of_the_data_changes_a_token_outside_itself(name, system, prompt
 
 
 def test_a_filler_trace_has_as_many_tokens_as_the_trace_it_stands_for(encoder):
-    trace = "<think>\nCategory: über counting.\n- Mary went home.\n</think>\n"
-    filler = row(trace="<think>\n...\n</think>\n", filler_for=trace)
-    for wanted in (trace, trace.replace("Mary", "Mary and Sue and Bob")):
+    filler = row(trace="<think>\n...\n</think>\n")
+    for facts in ("- über Mary.", "- Mary went home.\n- Sue went to the kitchen."):
+        wanted = f"<think>\nCategory: counting.\n{facts}\n</think>\n"
         encoded = encoder.encode({**filler, "filler_for": wanted})
-        one = len(encoder.plain_ids(" ..."))
-        assert abs(encoded.answer_index - len(encoder.plain_ids(wanted))) <= one / 2
-        shown = encoder.decode(encoded.completion_ids[:-1])
-        assert set(shown.removesuffix("\n</think>\n<answer>no</answer>").split()) == {
-            "<think>",
-            "...",
-        }
-    # The prompt does not depend on it.
-    assert encoded.prompt_ids == encoder.encode(row()).prompt_ids
+        difference = abs(encoded.answer_index - len(encoder.plain_ids(wanted)))
+        assert difference <= len(encoder.plain_ids(" ...")) / 2
+        words = encoder.decode(encoded.completion_ids[:-1]).split()
+        assert set(words) == {"<think>", "...", "</think>", "<answer>no</answer>"}
+        assert encoded.prompt_ids == encoder.encode(row()).prompt_ids

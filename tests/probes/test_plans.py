@@ -19,7 +19,6 @@ from tracekd.probes.plans import (
     own_trace,
     plan,
 )
-from tracekd.text import fill
 from tracekd.traces.form import Trace
 from tracekd.traces.grammar import Grammar
 from tracekd.traces.regimes import NO_OTHER_CLASS, NO_OTHER_TRACE, Donors, Gold, RegimeContext, show
@@ -140,18 +139,12 @@ def test_a_cut_keeps_the_tags_and_the_first_tokens_between_them():
     assert cut("<think>\n\u00e9\u00e9\n</think>\n", 75, Bytes()) == "<think>\n\u00e9\n</think>\n"
 
 
-@given(st.integers(1, 300))
-def test_filler_is_as_long_as_it_can_be_made(tokens):
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=1))
+def test_the_filler_is_as_long_as_the_students_own_trace(facts):
     words = Words()
-    one = GRAMMAR.render_trace(Trace(filler=1))
-    length = len(words.plain_ids(fill(one, "a " * tokens, words.plain_ids)))
-    assert abs(length - 2 * tokens) <= 1 or length == len(words.plain_ids(one))
-
-
-def test_the_filler_of_a_probe_is_as_long_as_the_students_own_trace():
-    words = Words()
-    filled = planned(RIGHT + "<answer>home</answer>")["filler"].trace
-    lengths = [len(words.plain_ids(trace)) for trace in (filled, RIGHT)]
+    own = GRAMMAR.render_trace(Trace("where", tuple(facts)))
+    filled = plan(GOLD, own + "<answer>home</answer>", context(), words)[PROBES.index("filler")]
+    lengths = [len(words.plain_ids(trace)) for trace in (filled.trace, own)]
     assert abs(lengths[0] - lengths[1]) <= 1
 
 

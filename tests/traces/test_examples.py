@@ -72,43 +72,30 @@ def test_an_example_reads_as_drawn() -> None:
     assert row["filler_for"] is None
 
 
-def test_a_row_says_whether_the_facts_shown_state_the_answer() -> None:
-    context = ["Mary went\nhome.", "Home is a bed."]
-    train = table(context=context)
-    stated = {
-        (regime, kind): build(tables(train=train), params(regime), spec(kind))["train"][
-            "states_answer"
-        ][0]
-        for regime in ("correct", "wrong_facts", "none")
-        for kind in ("all", "any")
-    }
-    assert stated == {
-        ("correct", "all"): False,  # home, but not bed
-        ("correct", "any"): True,
-        ("wrong_facts", "all"): True,
-        ("wrong_facts", "any"): True,
-        ("none", "all"): None,
-        ("none", "any"): None,
-    }
+@pytest.mark.parametrize(
+    ("regime", "answers", "stated"),
+    [
+        ("correct", "all", False),  # home, but not bed
+        ("correct", "any", True),
+        ("wrong_facts", "all", True),
+        ("none", "all", None),
+    ],
+)
+def test_a_row_says_whether_the_facts_shown_state_the_answer(
+    regime: str, answers: str, stated: bool | None
+) -> None:
+    train = table(context=["Mary went home.", "Home is a bed."])
+    assert build(tables(train=train), params(regime), spec(answers))["train"][
+        "states_answer"
+    ].to_list() == [stated]
 
 
 def test_wrong_facts_are_drawn_as_params_yaml_says() -> None:
-    train = table(context=["Mary went home.", "Bob has a home.", "Bob left."])
-    drawn = {
-        choice: {
-            build(
-                tables(train=train),
-                params("wrong_facts").model_copy(update={"wrong_facts": choice, "seed": seed}),
-                spec(),
-            )["train"]["shown_facts"][0][0]
-            for seed in range(10)
-        }
-        for choice in ("without_answer", "any")
-    }
-    assert drawn == {
-        "without_answer": {"Bob left."},
-        "any": {"Bob left.", "Bob has a home."},
-    }
+    train = tables(train=table(context=["Mary went home.", "Bob has a home."]))
+    chosen = params("wrong_facts").model_copy(update={"wrong_facts": "any"})
+    assert build(train, chosen, spec())["train"]["note"].to_list() == [None]
+    noted = build(train, params("wrong_facts"), spec())["train"]["note"]
+    assert noted.to_list() == ["every other fact in the context names an answer"]
 
 
 def test_a_filler_row_has_the_correct_trace_for_its_length() -> None:
@@ -174,27 +161,26 @@ def test_the_manifest_counts_what_traces_show_and_notes() -> None:
     )
     built = build(asked | {"train": asked["train"].head(2)}, params("wrong_facts"), spec())
     made = manifest(built, asked)
-    shown = {"yes": 1, "no": 0, "not_shown": 0}
-    hidden = {"yes": 0, "no": 1, "not_shown": 0}
-    wrong = {"class_right": shown, "facts_right": hidden, "states_answer": hidden}
+    yes, no = {"yes": 1, "of": 1}, {"yes": 0, "of": 1}
+    wrong = {"class_right": yes, "facts_right": no, "states_answer": no}
     assert made["train"] == {
         "examples": 2,
         "drawn_from": 3,
-        "class_right": {"yes": 2, "no": 0, "not_shown": 0},
-        "facts_right": {"yes": 0, "no": 2, "not_shown": 0},
-        "states_answer": {"yes": 0, "no": 2, "not_shown": 0},
+        "class_right": {"yes": 2, "of": 2},
+        "facts_right": {"yes": 0, "of": 2},
+        "states_answer": {"yes": 0, "of": 2},
         "notes": {"no other fact in the context": 1},
         "classes": {"counting": wrong, "one-fact": wrong},
     }
     assert messages(made) == [
         "2 of 3 training questions",
-        "the class is right in 2 (counting 1, one-fact 1)",
-        "the facts are right in 0 (counting 0, one-fact 0)",
-        "the facts state the answer in 0 (counting 0, one-fact 0)",
+        "the class is right in 2 of 2",
+        "the facts are right in 0 of 2",
+        "the facts state the answer in 0 of 2",
         "1 traces: no other fact in the context",
     ]
     correct = messages(manifest(build(asked, params(), spec()), asked))
-    assert correct[-1] == "the facts state the answer in 2 (counting 1, one-fact 1)"
+    assert correct[-1] == "the facts state the answer in 2 of 3: counting 1, one-fact 1"
     none = manifest(build(asked, params("none"), spec()), asked)
-    assert none["test"]["states_answer"] == {"yes": 0, "no": 0, "not_shown": 1}
+    assert none["test"]["states_answer"] == {"yes": 0, "of": 0}
     assert messages(none) == ["3 of 3 training questions"]

@@ -107,12 +107,6 @@ def test_wrong_facts_name_no_answer_where_the_context_allows_it(
     assert drawn == (possible or set(LEFT[2:]))
 
 
-def test_a_context_with_too_few_other_facts_shows_them_all_with_a_note() -> None:
-    short = Gold("q/5", "counting", ("Bob left.", "Bob came.", "Ann sang."), (0, 1))
-    shown = show("wrong_facts", short, context())
-    assert shown == Shown(Trace("counting", ("Ann sang.",)), True, False, FEWER_OTHER_FACTS)
-
-
 def test_a_dataset_of_one_class_has_no_wrong_one_and_a_note() -> None:
     shown = show("wrong_class", OTHER, context(classes=("counting",)))
     assert (shown.trace.class_name, shown.note) == (None, "no other class in the dataset")

@@ -150,23 +150,18 @@ def manifest(
 def messages(made: Mapping[str, Any]) -> list[str]:
     """Return what the train split of a `manifest` shows, and why some traces break a promise."""
     found = made["train"]
-    size = found["examples"]
-    lines = [f"{size} of {found['drawn_from']} training questions"]
+    lines = [f"{found['examples']} of {found['drawn_from']} training questions"]
     for name, text in _TEXTS.items():
-        by_class = {label: part[name] for label, part in found["classes"].items()}
-        counts = [f"{label} {verdicts['yes']}" for label, verdicts in by_class.items()]
-        if found[name]["not_shown"] < size:
-            lines.append(f"{text} in {found[name]['yes']} ({', '.join(counts)})")
+        yes, of = found[name].values()
+        classes = {label: part[name]["yes"] for label, part in found["classes"].items()}
+        listed = ", ".join(f"{label} {count}" for label, count in classes.items() if count)
+        if of:
+            lines.append(f"{text} in {yes} of {of}" + (f": {listed}" if 0 < yes < of else ""))
     return lines + [f"{count} traces: {note}" for note, count in found["notes"].items()]
 
 
 def _shown(table: pl.DataFrame) -> dict[str, dict[str, int]]:
-    """Return how often each verdict on the steps shown is yes, no, or not possible."""
+    """Return how often each verdict on the steps shown is yes, of how many."""
     return {
-        name: {
-            "yes": int(table[name].sum() or 0),
-            "no": int((~table[name]).sum() or 0),
-            "not_shown": table[name].null_count(),
-        }
-        for name in _TEXTS
+        name: {"yes": int(table[name].sum() or 0), "of": table[name].count()} for name in _TEXTS
     }
