@@ -4,7 +4,7 @@ The question states its class already; a rule of `tracekd.traces.rules` finds th
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import polars as pl
@@ -61,11 +61,15 @@ def decompose(questions: pl.DataFrame, rule: str, answers: Literal["all", "any"]
 
 def with_leaks(test: pl.DataFrame, train: pl.DataFrame) -> pl.DataFrame:
     """Return the table `test` with `leaks`; both are `records.DECOMPOSED`."""
-    contexts = {one_line(fact) for context in train["context"] for fact in context}
-    taught = set().union(*_gold_texts(train))
+    asked = list(_gold_texts(test))
+    wanted = set().union(*asked)  # not all facts of a large train split
+    contexts = {
+        text for facts in train["context"] for text in wanted.intersection(map(one_line, facts))
+    }
+    taught = {text for facts in _gold_texts(train) for text in wanted & facts}
     answers = set(map(frozenset, train["answers"]))
     found = []
-    for gold, items in zip(_gold_texts(test), test["answers"], strict=True):
+    for gold, items in zip(asked, test["answers"], strict=True):
         facts = [bool(gold) and gold <= known for known in (contexts, taught)]
         seen = [*facts, frozenset(items) in answers]
         found.append([kind for kind, leaked in zip(LEAKS, seen, strict=True) if leaked])
@@ -112,6 +116,6 @@ def _found(table: pl.DataFrame, rule: str) -> dict[str, Any]:
     return found
 
 
-def _gold_texts(table: pl.DataFrame) -> list[set[str]]:
-    rows = table.select("context", "gold_facts").iter_rows()
-    return [{one_line(context[index]) for index in gold} for context, gold in rows]
+def _gold_texts(table: pl.DataFrame) -> Iterator[set[str]]:
+    for context, gold in table.select("context", "gold_facts").iter_rows():
+        yield {one_line(context[index]) for index in gold}
