@@ -112,9 +112,8 @@ def _with_entities(
     entities = getattr(reader(spec.reader), "entities", None)
     if entities is None:
         raise TracekdError(
-            f"params.yaml: prepare.split: by_entity, but the reader {spec.reader} of {spec.name} "
-            "does not know what its questions are about (it has no function entities); choose "
-            "upstream"
+            f"params.yaml: prepare.split: by_entity, but the reader {spec.reader} cannot tell what "
+            "a question is about (it has no function entities); choose upstream"
         )
     rows = loaded.fetch(split, range(len(keys))).iter_rows(named=True)
     found = [sorted(entities(row)) for row in rows]

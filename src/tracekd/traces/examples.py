@@ -62,13 +62,9 @@ def build(
     made = {}
     for split, table in tables.items():
         golds = gold_steps(table)
+        donors = Donors(golds, params.seed)
         context = RegimeContext(
-            params.seed,
-            params.corruption,
-            classes,
-            grammar,
-            Donors(golds, params.seed),
-            params.wrong_facts,
+            params.seed, params.corruption, classes, grammar, donors, params.wrong_facts
         )
         questions = table.iter_rows(named=True)
         rows = [
