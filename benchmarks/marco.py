@@ -53,7 +53,7 @@ def main(
         params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         part = max(1, chosen // 12)
         params["prepare"] = {"train": chosen - 2 * part, "validation": part, "test": part}
-        params["dataset"] = "marco"
+        params |= {"dataset": "marco", "sample_size": None}
         (place / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         shutil.copy(ROOT / "datasets.yaml", place)
         results = {"pin": timed(place, "prepare", "--pin", "marco", "--path", "raw")}

@@ -24,6 +24,7 @@ DVC = (sys.executable, "-m", "dvc")
 #: Enough for `dvc repro` to have something to check.
 SMALL: dict[str, Any] = {
     "model": "tiny_llama",
+    "sample_size": None,
     "prepare": {"train": 33, "validation": 11, "test": 22},
     "train": {"epochs": 1, "batch_size": 8, "compile": "never"},
     "infer": {"max_new_tokens": 12},

@@ -1,6 +1,5 @@
 """build-sft: questions with gold steps -> the examples that a student is fine-tuned on."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -23,9 +22,11 @@ def main(
 
     Reads data/decomposed/{train,validation,test}.parquet. Writes the same names under data/sft,
     with system message, prompt, completion and the steps shown, and manifest.json, which counts
-    right and wrong steps. Params: dataset, trace_mode, corruption, seed, prompt.
+    by class the steps that are right and the traces that state the answer. Params: dataset,
+    trace_mode, corruption, wrong_facts, seed, sample_seed, sample_size, prompt.
     """
     from tracekd import config, files, records
+    from tracekd.datasets import splits
     from tracekd.traces import examples, regimes
 
     settings = config.load_params(Path("params.yaml"))
@@ -43,14 +44,15 @@ def main(
         split: records.read(Path(f"data/decomposed/{split}.parquet"), records.DECOMPOSED)
         for split in records.SPLITS
     }
-    built = examples.build(tables, settings, spec)
-    manifest = examples.manifest(built)
+    sample = splits.first(tables["train"], settings.sample_size, settings.sampled_by, "sample_size")
+    built = examples.build(tables | {"train": sample}, settings, spec)
+    manifest = examples.manifest(built, tables)
     with files.atomic_directory(SFT) as folder:
         for split, table in built.items():
             records.write(table, folder / f"{split}.parquet", records.SFT)
         files.write_json(folder / "manifest.json", manifest)
-    for line in examples.notes(manifest):
-        print(f"{settings.trace_mode}: {line}", file=sys.stderr)
+    for line in examples.messages(manifest):
+        print(f"{settings.trace_mode}: {line}")
 
 
 if __name__ == "__main__":

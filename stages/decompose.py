@@ -10,7 +10,7 @@ def main() -> None:
 
     Reads data/prepared/{train,validation,test}.parquet. Writes the same names under
     data/decomposed, with the gold facts and whether they state the answer, and manifest.json,
-    which counts both. Params: dataset, decompose.
+    which counts both, and the test questions that training gives away. Params: dataset, decompose.
     """
     from tracekd import config, files, records
     from tracekd.traces import gold
@@ -26,10 +26,15 @@ def main() -> None:
         )
         for split in records.SPLITS
     }
+    tables["test"] = gold.with_leaks(tables["test"], tables["train"])
+    manifest = gold.manifest(tables, spec.name, rule)
     with files.atomic_directory(Path("data/decomposed")) as folder:
         for split, table in tables.items():
             records.write(table, folder / f"{split}.parquet", records.DECOMPOSED)
-        files.write_json(folder / "manifest.json", gold.manifest(tables, spec.name, rule))
+        files.write_json(folder / "manifest.json", manifest)
+    leaks = manifest["splits"]["test"]["leaks"].items()
+    counts = ", ".join(f"{kind} {count}" for kind, count in leaks)
+    print(f"{spec.name}: training gives away of {len(tables['test'])} test questions: {counts}")
 
 
 if __name__ == "__main__":

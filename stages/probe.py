@@ -14,7 +14,7 @@ def main() -> None:
     Reads data/decomposed, data/sft/test.parquet, data/predictions.parquet and models/student.
 
     Writes data/probes.parquet and metrics/run_probe.json (time, memory, machine).
-    Params: model, dataset, seed, data_seed, infer, probes.
+    Params: model, dataset, wrong_facts, seed, data_seed, infer, probes.
     """
     import polars as pl
 

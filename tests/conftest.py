@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
+# A busy machine is no failure.
+settings.register_profile("tracekd")
+settings.load_profile("tracekd")
 
 
 @pytest.fixture

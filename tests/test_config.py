@@ -33,6 +33,14 @@ def changed(tmp_path: Path, change: dict[str, object]) -> Path:
     return path
 
 
+def test_the_training_sample_follows_the_seed_unless_it_has_its_own(tmp_path: Path) -> None:
+    drawn = [
+        load_params(changed(tmp_path, {"seed": 3, "sample_seed": own})).sampled_by
+        for own in (None, 0, 7)
+    ]
+    assert drawn == [3, 0, 7]
+
+
 def test_every_shipped_entry_is_valid() -> None:
     load_params(ROOT / "params.yaml")
     for name in yaml.safe_load((ROOT / "models.yaml").read_text()):

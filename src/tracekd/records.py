@@ -63,13 +63,22 @@ QUESTIONS = Schema(
 #:   gold_facts       gold answer to the facts step: indexes into context, in the order in which a
 #:                    trace quotes them, without repetition; empty if no fact answers the question
 #:   answer_in_facts  whether a gold answer occurs in the gold facts (answer leakage)
-DECOMPOSED = Schema({**QUESTIONS, "answer_in_facts": pl.Boolean}, nullable=("subtype",))
+#:   leaks            what the train split gives away about a test question: "facts_in_contexts"
+#:                    (all gold facts are, word for word, in contexts), "facts_taught" (all are gold
+#:                    facts: the regime `correct` teaches them), "answers_taught" (the same set of
+#:                    answers); null in other splits
+DECOMPOSED = Schema(
+    {**QUESTIONS, "answer_in_facts": pl.Boolean, "leaks": _STRINGS}, nullable=("subtype", "leaks")
+)
 
 #: build-sft -> train, infer, probe: what the student is shown.
 #:   completion    trace (if any) and answer, as the grammar renders them; without EOS
 #:   answer_start  character offset in `completion` at which the answer part begins
 #:   shown_class, shown_facts  the steps in the trace shown (facts as text); null: step not shown
+#:   filler_for    the correct trace; the encoder repeats the "..." of `completion` until its trace
+#:                 has as many tokens as this one; null: no filler
 #:   class_right, facts_right  whether each shown step is the gold one; null: step not shown
+#:   states_answer  whether the facts shown state the gold answer; null: no facts shown
 #:   note          why a trace could not be what its regime promises, else null
 SFT = Schema(
     {
@@ -81,11 +90,16 @@ SFT = Schema(
         "regime": pl.String,
         "shown_class": pl.String,
         "shown_facts": _STRINGS,
+        "filler_for": pl.String,
         "class_right": pl.Boolean,
         "facts_right": pl.Boolean,
+        "states_answer": pl.Boolean,
         "note": pl.String,
     },
-    nullable=("shown_class", "shown_facts", "class_right", "facts_right", "note"),
+    nullable=(
+        *("shown_class", "shown_facts", "filler_for"),
+        *("class_right", "facts_right", "states_answer", "note"),
+    ),
 )
 
 #: infer -> probe, analyze: the student's predictions.
@@ -134,6 +148,8 @@ PROBES = Schema(
 #:   parse_status     "strict", "lenient" or "failed"
 #:   answer           the answer as read from the text; null if none could be read
 #:   answer_correct   the verdict that enters the 2x2 with the trace
+#:   leaked           whether training teaches all gold facts (DECOMPOSED: "facts_taught"); null if
+#:                    the training questions are unknown
 #:   class_correct, facts_*, trace_correct  null if the regime does not teach the step
 #:   facts_lenient    number of quoted facts that match the context only without case and
 #:                    punctuation
@@ -146,6 +162,7 @@ SCORES = Schema(
     {
         "id": pl.String,
         "question_class": pl.String,
+        "leaked": pl.Boolean,
         "parse_status": pl.String,
         "finish_reason": pl.String,
         "completion_tokens": pl.Int32,
@@ -165,7 +182,14 @@ SCORES = Schema(
         "trace_tokens": pl.Float64,
     },
     nullable=(
-        *("answer", "class_predicted", "class_correct", "facts_predicted", "facts_precision"),
+        *(
+            "leaked",
+            "answer",
+            "class_predicted",
+            "class_correct",
+            "facts_predicted",
+            "facts_precision",
+        ),
         *("facts_recall", "facts_f1", "facts_exact", "facts_lenient", "facts_unmatched"),
         *("trace_correct", "answer_in_trace"),
     ),

@@ -1,10 +1,14 @@
-"""What datasets, traces and scoring share about text: one line, normal form, whole words."""
+"""What several packages share about text: one line, normal form, whole words, filler."""
 
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Literal
 
+#: The word that a trace without content repeats.
+FILLER = "..."
+#: Number of filler words from which the length of one is measured.
+_MANY = 101
 _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
@@ -48,3 +52,16 @@ def states_answer(
     texts = [normalise(fact) for fact in facts]
     found = (any(contains_words(text, normalise(item)) for text in texts) for item in answers)
     return all(found) if which == "all" else any(found)
+
+
+def fill(trace: str, like: str, spell: Callable[[str], Sequence[int]]) -> str:
+    """Return `trace` with its one `FILLER` repeated, as close as possible to the length of `like`.
+
+    Length is the number of tokens that `spell` returns. Every further word has as many as another.
+    """
+
+    def filled(words: int) -> str:
+        return trace.replace(FILLER, " ".join([FILLER] * words))
+
+    one, many, wanted = (len(spell(text)) for text in (filled(1), filled(_MANY), like))
+    return filled(1 + max(0, round((wanted - one) * (_MANY - 1) / (many - one))))

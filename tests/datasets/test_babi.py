@@ -13,9 +13,8 @@ STORY = """\
 2 Where is Mary? \tkitchen\t1
 3 John moved.
 4 What is carried? \tmilk,apple\t3 1
-1 The hall is north of the den.
-2 How do you go from a to b?\tn,n\t1
 """
+PATH = "1 The hall is north of the den.\n2 How do you go from a to b?\tn,w\t1\n"
 
 
 def folder_of(tmp_path: Path, train: str = STORY, test: str = STORY) -> Path:
@@ -41,8 +40,16 @@ def test_support_ids_are_lines_and_become_positions_in_the_context(tmp_path: Pat
         "source": f"{tmp_path.name}/qa8_lists-sets_train.txt:4",
     }
     assert (rows[0]["context"], rows[0]["gold_facts"]) == (["Mary took the milk."], [0])
-    assert rows[2]["context"] == ["The hall is north of the den."]
-    assert rows[2]["answers"] == ["n", "n"], "a path keeps its repeated steps"
+
+
+def test_the_steps_of_a_path_are_one_answer_and_a_story_begins_with_line_id_1(
+    tmp_path: Path,
+) -> None:
+    for split in ("train", "test"):
+        (tmp_path / f"qa19_path-finding_{split}.txt").write_text(PATH * 2)
+    rows = read(tmp_path, tasks=[19]).splits["train"].to_dicts()
+    assert [row["answers"] for row in rows] == [["n,w"]] * 2
+    assert rows[1]["context"] == ["The hall is north of the den."]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +72,7 @@ def test_a_faulty_question_is_rejected_with_its_place_and_reason(
     (rejection,) = loaded.rejected
     assert rejection.source.endswith("qa8_lists-sets_train.txt:2")
     assert rejection.reason.startswith(reason)
-    assert len(loaded.splits["train"]) == 3
+    assert len(loaded.splits["train"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -88,7 +95,7 @@ def test_the_folder_may_be_the_release_its_parent_or_the_variant(tmp_path: Path)
     home.mkdir(parents=True)
     folder_of(home)
     for folder in (home, home.parent, tmp_path):
-        assert len(read(folder, variant="en-10k").splits["train"]) == 3
+        assert len(read(folder, variant="en-10k").splits["train"]) == 2
     with pytest.raises(TracekdError, match="no bAbI files of the variant en;"):
         read(home, variant="en")
     with pytest.raises(TracekdError, match=r"expected one file qa7_counting_train\.txt"):

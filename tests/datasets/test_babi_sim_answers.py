@@ -185,7 +185,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.one_of(st.just({}), OPTIONS))
 def test_the_answer_follows_from_the_text_and_from_all_of_its_supporting_facts(
     seed: int, options: dict[str, Any]

@@ -85,6 +85,15 @@ def test_the_published_split_is_that_of_pandas() -> None:
     assert len(cotemp.published_test_rows(3096)) == 619
 
 
+def test_a_question_is_about_its_subjects_and_about_an_object_if_it_asks_for_people() -> None:
+    facts = ["A works for Ö in 2001.", "B attended Ö from 2001 to 2002."]
+    about = {
+        element: cotemp.entities({"context": facts, "subtype": element})
+        for element in ("S1_R1_O2", "S2_R1_O1")
+    }
+    assert about == {"S1_R1_O2": {"A", "B"}, "S2_R1_O1": {"A", "B", "Ö"}}
+
+
 def published_questions(shared: Path, label: str) -> set[str]:
     lines = (shared / "published_outputs" / "llama_none" / f"{label}.jsonl").read_text()
     return {json.loads(line)["question"] for line in lines.splitlines()}

@@ -126,7 +126,7 @@ OPTIONS = st.fixed_dictionaries(
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SEEDS, st.one_of(st.just({}), OPTIONS))
 def test_class_answers_and_facts_follow_from_the_text_and_distractors_are_apart_in_time(
     seed: int, options: dict[str, Any]

@@ -2,7 +2,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tracekd.datasets import overlap
@@ -51,7 +51,6 @@ def test_short_texts_of_any_script_are_compared_whole(context: str) -> None:
     assert found(questions("test", ("q", [context])), train)["same_question"] == pair
 
 
-@settings(deadline=None)
 @given(*2 * [st.lists(st.lists(st.sampled_from("ab"), min_size=1, max_size=30), max_size=4)])
 def test_the_pairs_are_those_that_comparing_all_with_all_finds(
     test: list[list[str]], train: list[list[str]]

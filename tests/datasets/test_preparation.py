@@ -6,7 +6,7 @@ import pytest
 
 from tracekd.config import DatasetSpec, PrepareParams, parse_settings
 from tracekd.datasets import Loaded, preparation, sources
-from tracekd.datasets.readers import babi
+from tracekd.datasets.readers import babi, cotemp
 from tracekd.errors import TracekdError
 from tracekd.files import combined_hash, hash_files
 
@@ -69,6 +69,7 @@ def test_the_manifest_accounts_for_every_raw_record(tmp_path: Path) -> None:
         "source": {"folder": str(tmp_path), "sha256": entry.sha256},
         "options": {"tasks": [1]},
         "data_seed": 0,
+        "tuned": False,
         "upstream": {"train": all_different(20), "test": all_different(4)},
         "splits": {
             name: all_different(len(prepared.tables[name]))
@@ -78,6 +79,7 @@ def test_the_manifest_accounts_for_every_raw_record(tmp_path: Path) -> None:
         "removed_from_train": {
             "in_test": all_different(1),
             "in_validation": {"questions": 0, "distinct": 0, "classes": {}},
+            "share_entity": {"questions": 0, "distinct": 0, "classes": {}},
         },
         "notes": {},
     }
@@ -94,6 +96,32 @@ def test_real_babi_loses_what_occurs_in_test_and_nothing_else(shared: Path) -> N
     removed = prepared.manifest["removed_from_train"]["in_test"]
     assert (removed["questions"], removed["distinct"]) == (280, 178)
     assert (len(removed["classes"]), removed["classes"]["two-arg-relations"]) == (6, 135)
+
+
+def test_figures_of_a_data_seed_that_settings_were_chosen_on_are_marked(tmp_path: Path) -> None:
+    entry = spec(raw_folder(tmp_path), [1]).model_copy(update={"tuned_on": [3]})
+    tuned, other = (preparation.prepare(entry, sizes(10, 5, 3), seed) for seed in (3, 4))
+    assert (tuned.manifest["tuned"], other.manifest["tuned"]) == (True, False)
+    assert preparation.messages(tuned)[0].startswith("settings were chosen on data_seed 3")
+    assert preparation.messages(tuned)[1:] == preparation.messages(other)
+
+
+def test_a_reader_without_entities_cannot_split_by_them(tmp_path: Path) -> None:
+    wanted = sizes(10, 5, 3).model_copy(update={"split": "by_entity"})
+    with pytest.raises(TracekdError, match=r"split: by_entity, but the reader babi .*upstream"):
+        preparation.prepare(spec(raw_folder(tmp_path), [1]), wanted, 0)
+
+
+def test_no_fact_of_a_real_test_question_is_in_training_if_split_by_entity(shared: Path) -> None:
+    folder = shared / "datasets/cotemp"
+    raw = combined_hash(hash_files(folder, cotemp.raw_files(folder, {})))
+    entry = DatasetSpec(name="cotemp", reader="cotemp", path=str(folder), sha256=raw)
+    wanted = sizes(None, 50, None).model_copy(update={"split": "by_entity"})
+    prepared = preparation.prepare(entry, wanted, 0)
+    facts = {name: set(rows["context"].explode()) for name, rows in prepared.tables.items()}
+    assert not facts["test"] & (facts["train"] | facts["validation"])
+    removed = prepared.manifest["removed_from_train"]["share_entity"]["questions"]
+    assert (len(prepared.tables["test"]), removed) == (657, 1483)
 
 
 def test_near_duplicates_of_test_questions_in_train_are_reported(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ EDITS = st.lists(
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @example(edits=[])
 @given(edits=EDITS)
 def test_damaged_files_are_read_or_rejected_by_record_or_refused(

@@ -29,9 +29,7 @@ def questions(fact: st.SearchStrategy[str], answer: st.SearchStrategy[str]) -> A
 
 
 ENDS = st.sampled_from(["\n", "\r\n"])
-quickly = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+quickly = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def rows(loaded: Loaded) -> list[dict[str, Any]]:

@@ -86,12 +86,29 @@ def test_sizes_nest_and_no_class_gets_more_than_its_share(
     assert last <= following
 
 
+def test_another_seed_draws_another_sample_of_the_same_pool() -> None:
+    pool = questions("train", a=60, b=30)
+    samples = {tuple(splits.first(pool, 15, seed, "sample_size")["id"]) for seed in range(20)}
+    assert len(samples) == 20
+
+
 def test_train_questions_that_occur_in_test_leave_train() -> None:
     train = pl.concat([questions("one", "Where?", a=2), questions("train", a=9)])
     made = splits.split(train, questions("test", "Where?", a=1), sizes(None, 1, None), 0)
     assert made.in_test["id"].to_list() == ["x/one/a:0", "x/one/a:1"]
     kept = ids(made.tables["train"]) | ids(made.tables["validation"])
     assert kept == ids(train) - ids(made.in_test)
+
+
+def test_train_questions_that_share_an_entity_with_test_leave_train() -> None:
+    train = questions("train", a=4).with_columns(
+        entities=pl.Series([["Ann"], ["Bo", "Cy"], [], ["Di"]])
+    )
+    test = questions("test", a=2).with_columns(entities=pl.Series([["Cy", "Ed"], ["Ann"]]))
+    made = splits.split(train, test, sizes(None, 1, 1), 0)
+    assert made.share_entity["id"].to_list() == ["x/train/a:0", "x/train/a:1"]
+    kept = ids(made.tables["train"]) | ids(made.tables["validation"])
+    assert kept == {"x/train/a:2", "x/train/a:3"}
 
 
 def test_train_questions_that_occur_in_validation_leave_train() -> None:

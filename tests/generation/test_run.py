@@ -137,7 +137,7 @@ def test_predictions_fit_their_schema_and_examples_change_nothing(project):
     assert [row["id"] for row in found] == [row["id"] for row in rows(9)]
     assert len({row["text"] for row in found}) > 3
     assert sum(facts["finish_reasons"].values()) == 9
-    examples = [row | {"completion": row["prompt"]} for row in rows(3)]
+    examples = [row | {"completion": row["prompt"], "answer_start": 0} for row in rows(3)]
     assert predict(SPEC, PARAMS, rows(9), project / "student", examples)[0] == found
 
 

@@ -157,3 +157,15 @@ def test_no_text_of_the_data_changes_a_token_outside_itself(name, system, prompt
     for text, ids in zip((system, prompt, trace, answer), spelt, strict=True):
         assert control.isdisjoint(ids)
         assert encoder.decode(ids) == text
+
+
+def test_a_filler_trace_has_as_many_tokens_as_the_trace_it_stands_for(encoder):
+    filler = row(trace="<think>\n...\n</think>\n")
+    for facts in ("- über Mary.", "- Mary went home.\n- Sue went to the kitchen."):
+        wanted = f"<think>\nCategory: counting.\n{facts}\n</think>\n"
+        encoded = encoder.encode({**filler, "filler_for": wanted})
+        difference = abs(encoded.answer_index - len(encoder.plain_ids(wanted)))
+        assert difference <= len(encoder.plain_ids(" ...")) / 2
+        words = encoder.decode(encoded.completion_ids[:-1]).split()
+        assert set(words) == {"<think>", "...", "</think>", "<answer>no</answer>"}
+        assert encoded.prompt_ids == encoder.encode(row()).prompt_ids

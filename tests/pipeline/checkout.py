@@ -21,6 +21,8 @@ TINY = {
     "trace_mode": "correct",
     "seed": 0,
     "data_seed": 0,
+    "sample_seed": None,
+    "sample_size": 22,
     "prepare": {"train": 33, "validation": 11, "test": 22},
     "train": {"epochs": 1, "batch_size": 8, "evaluations": 1, "compile": "never"},
     "infer": {"backend": "auto", "batch_size": 32, "max_new_tokens": 12},

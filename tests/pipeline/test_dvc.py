@@ -60,6 +60,8 @@ def test_a_fresh_clone_comes_to_the_same_bytes(baseline: Project, tmp_path: Path
     [
         ("data_seed: 0", "data_seed: 1", "prepare"),
         ("trace_mode: correct", "trace_mode: incorrect", "build-sft"),
+        ("sample_seed: null", "sample_seed: 1", "build-sft"),
+        ("wrong_facts: without_answer", "wrong_facts: any", "build-sft"),
         ("model: tiny_llama", "model: tiny_qwen3", "train"),
         ("backend: auto", "backend: transformers", "infer"),
         ("limit: 5", "limit: 4", "probe"),

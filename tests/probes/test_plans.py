@@ -16,7 +16,6 @@ from tracekd.probes.plans import (
     WRONG_ALREADY,
     choose,
     cut,
-    filler,
     own_trace,
     plan,
 )
@@ -140,11 +139,13 @@ def test_a_cut_keeps_the_tags_and_the_first_tokens_between_them():
     assert cut("<think>\n\u00e9\u00e9\n</think>\n", 75, Bytes()) == "<think>\n\u00e9\n</think>\n"
 
 
-@given(st.integers(1, 300))
-def test_filler_is_as_long_as_it_can_be_made(tokens):
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=1))
+def test_the_filler_is_as_long_as_the_students_own_trace(facts):
     words = Words()
-    length = len(words.plain_ids(filler(tokens, GRAMMAR, words)))
-    assert abs(length - tokens) <= 1 or length == len(words.plain_ids(filler(1, GRAMMAR, words)))
+    own = GRAMMAR.render_trace(Trace("where", tuple(facts)))
+    filled = plan(GOLD, own + "<answer>home</answer>", context(), words)[PROBES.index("filler")]
+    lengths = [len(words.plain_ids(trace)) for trace in (filled.trace, own)]
+    assert abs(lengths[0] - lengths[1]) <= 1
 
 
 def test_own_trace_ends_where_the_answer_part_begins():

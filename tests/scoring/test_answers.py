@@ -88,6 +88,15 @@ def test_exact_match_by_hand(text, gold, right):
     assert babi(text, *gold.split()).correct is right
 
 
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [("n,w", 1), ("n, w", 1), ("n; w", 1), ("['n', 'w']", 1), ("w,n", 0), ("n", 0), ("n,w,n", 0)],
+)
+def test_a_path_is_right_in_its_order_only(text, right):
+    assert babi(text, "n,w").correct is bool(right)
+    assert babi(text, "n,w").parts["f1"] == right
+
+
 def test_exact_match_reports_overlap_of_the_items():
     assert babi("Santa Cruz, California", "Santa Cruz, California").correct  # one item
     parts = babi("apple; bread; milk", "apple", "milk").parts

@@ -101,6 +101,21 @@ def test_steps_that_are_not_taught_have_no_section(steps):
     assert set(main) == {"n", "answer", "output"} | (sections - {"link"})
 
 
+def test_questions_that_training_gives_away_are_also_scored_apart() -> None:
+    kinds = {"a": ["facts_taught"], "b": ["facts_in_contexts", "facts_taught"], "c": []}
+    asked = [question(key, leaks=leaks) for key, leaks in kinds.items()]
+    right = completion("where", ["Mary went home."], "home")
+    wrong = completion("where", ["John left."], "away")
+    texts = {"a": right, "b": right, "c": wrong}
+    predicted = predictions(*(prediction(key, text) for key, text in texts.items()))
+    measured, _ = report(score(questions(*asked), predicted, BABI, BOTH), "exact_match", BOTH)
+    found = {
+        name: (group["n"], group["answer"]["accuracy"], group["trace"]["accuracy"])
+        for name, group in measured["by_leaked"].items()
+    }
+    assert found == {"leaked": (2, 1.0, 1.0), "not_leaked": (1, 0.0, 0.0)}
+
+
 def test_the_same_table_in_another_order_gives_the_same_metrics(scores, measured):
     assert report(scores.reverse(), "exact_match", BOTH)[0] == measured
 

@@ -78,7 +78,8 @@ def test_facts_as_sets_of_texts(quoted, others, chosen):
         ("WHERE.", "where", True),
         ("who", "where", False),
         (None, "where", False),
-        ("Single supporting fact", "single supporting-fact", False),
+        ("Single supporting fact", "single-supporting-fact", True),
+        ("Singlesupporting fact", "single-supporting-fact", False),
     ],
 )
 def test_the_class_is_compared_ignoring_case_and_punctuation(named, gold, right):

@@ -7,7 +7,7 @@ import pytest
 from tracekd.config import DatasetSpec, Params, load_params
 from tracekd.errors import TracekdError
 from tracekd.records import DECOMPOSED, SFT, check
-from tracekd.traces.examples import build, manifest, notes, render_prompt
+from tracekd.traces.examples import build, manifest, messages, render_prompt
 
 TEMPLATE = "Answer the question based on the context:\n{context}\nQuestion: {question}\nGo."
 
@@ -69,6 +69,40 @@ def test_an_example_reads_as_drawn() -> None:
     assert row["completion"][row["answer_start"] :] == "<answer>home; bed</answer>"
     assert (row["shown_class"], row["shown_facts"]) == ("one-fact", ["Mary went home."])
     assert (row["class_right"], row["facts_right"], row["note"]) == (True, True, None)
+    assert row["filler_for"] is None
+
+
+@pytest.mark.parametrize(
+    ("regime", "answers", "stated"),
+    [
+        ("correct", "all", False),  # home, but not bed
+        ("correct", "any", True),
+        ("wrong_facts", "all", True),
+        ("none", "all", None),
+    ],
+)
+def test_a_row_says_whether_the_facts_shown_state_the_answer(
+    regime: str, answers: str, stated: bool | None
+) -> None:
+    train = table(context=["Mary went home.", "Home is a bed."])
+    assert build(tables(train=train), params(regime), spec(answers))["train"][
+        "states_answer"
+    ].to_list() == [stated]
+
+
+def test_wrong_facts_are_drawn_as_params_yaml_says() -> None:
+    train = tables(train=table(context=["Mary went home.", "Bob has a home."]))
+    chosen = params("wrong_facts").model_copy(update={"wrong_facts": "any"})
+    assert build(train, chosen, spec())["train"]["note"].to_list() == [None]
+    noted = build(train, params("wrong_facts"), spec())["train"]["note"]
+    assert noted.to_list() == ["every other fact in the context names an answer"]
+
+
+def test_a_filler_row_has_the_correct_trace_for_its_length() -> None:
+    correct = build(tables(), params(), spec())["train"].row(0, named=True)
+    row = build(tables(), params("filler"), spec())["train"].row(0, named=True)
+    assert row["completion"] == "<think>\n...\n</think>\n<answer>home; bed</answer>"
+    assert row["filler_for"] == correct["completion"][: correct["answer_start"]]
 
 
 @pytest.mark.parametrize("regime", ["none", "incorrect", "shuffled", "filler"])
@@ -115,20 +149,38 @@ def test_a_test_question_that_training_has_seen_is_refused(
         build(tables(**{split: seen}), params(), spec())
 
 
-def test_the_manifest_counts_right_and_wrong_steps_and_notes() -> None:
-    built = build(tables(), params("incorrect"), spec())
-    bare = table(context=["Mary went home."])
-    made = manifest(built | build(tables(train=bare), params("wrong_facts"), spec()))
+def test_the_manifest_counts_what_traces_show_and_notes() -> None:
+    asked = tables(
+        train=pl.concat(
+            [
+                table(context=["Mary went home to bed.", "Bob left."]),
+                table("q/4", "Who?", context=["Bob went home to bed."], question_class="counting"),
+                table("q/5", "Who left?"),
+            ]
+        )
+    )
+    built = build(asked | {"train": asked["train"].head(2)}, params("wrong_facts"), spec())
+    made = manifest(built, asked)
+    yes, no = {"yes": 1, "of": 1}, {"yes": 0, "of": 1}
+    wrong = {"class_right": yes, "facts_right": no, "states_answer": no}
     assert made["train"] == {
-        "examples": 1,
-        "class_step": {"right": 1, "wrong": 0, "not_shown": 0},
-        "facts_step": {"right": 0, "wrong": 1, "not_shown": 0},
+        "examples": 2,
+        "drawn_from": 3,
+        "class_right": {"yes": 2, "of": 2},
+        "facts_right": {"yes": 0, "of": 2},
+        "states_answer": {"yes": 0, "of": 2},
         "notes": {"no other fact in the context": 1},
+        "classes": {"counting": wrong, "one-fact": wrong},
     }
-    assert manifest(built)["test"]["class_step"] == {"right": 0, "wrong": 1, "not_shown": 0}
-    assert manifest(build(tables(), params("none"), spec()))["test"]["facts_step"] == {
-        "right": 0,
-        "wrong": 0,
-        "not_shown": 1,
-    }
-    assert notes(made) == ["train: 1 of 1 traces: no other fact in the context"]
+    assert messages(made) == [
+        "2 of 3 training questions",
+        "the class is right in 2 of 2",
+        "the facts are right in 0 of 2",
+        "the facts state the answer in 0 of 2",
+        "1 traces: no other fact in the context",
+    ]
+    correct = messages(manifest(build(asked, params(), spec()), asked))
+    assert correct[-1] == "the facts state the answer in 2 of 3: counting 1, one-fact 1"
+    none = manifest(build(asked, params("none"), spec()), asked)
+    assert none["test"]["states_answer"] == {"yes": 0, "of": 0}
+    assert messages(none) == ["3 of 3 training questions"]

@@ -1,13 +1,16 @@
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
 from tracekd.config import DatasetSpec
+from tracekd.datasets.readers import cotemp
 from tracekd.errors import TracekdError
 from tracekd.records import DECOMPOSED, QUESTIONS, check
-from tracekd.traces.gold import decompose, manifest, rule_of
-from tracekd.traces.rules import RULES
+from tracekd.traces.gold import LEAKS, decompose, manifest, rule_of, with_leaks
+from tracekd.traces.rules import OUTSIDE_PERIOD, PART_OF_A_NAME, RULES, doubts
 
 JOBS = [
     "Ann Lee works for Acme in 2001.",
@@ -110,6 +113,39 @@ def test_interval_algebra_quotes_the_event_and_the_answers_that_share_a_day_with
 
 
 @pytest.mark.parametrize(
+    ("answers", "text", "expected"),
+    [
+        # Facts 2 and 5 name Orlo Mill, the last of them before the event.
+        (["Orlo Mill"], "mayor of Bath, Ohio", {OUTSIDE_PERIOD: 1}),
+        # "mayor" is a part of "mayor of Bath" and of the event's own name.
+        (["Acme", "mayor"], "mayor of Bath, Ohio", {OUTSIDE_PERIOD: 1, PART_OF_A_NAME: 1}),
+        (["mayor of Bath, Ohio"], "mayor of Bath, Ohio", {}),
+        (["Bo Kay"], "an unknown position", {}),
+    ],
+)
+def test_doubts_about_facts_found_by_their_words_are_counted(
+    answers: list[str], text: str, expected: dict[str, int]
+) -> None:
+    asked = f"While Ann Lee was holding the position of {text}, which employer did she work for?"
+    made = decompose(table(question(JOBS, answers, asked)), "answer_string", "all")
+    found = manifest({"train": made}, "x", "answer_string")["splits"]["train"]
+    assert found["doubts"] == found["classes"]["c"]["doubts"] == expected
+
+
+def test_interval_algebra_takes_no_part_of_a_name_for_an_answer() -> None:
+    text = "While Ann Lee was working for Orlo Mill, which position did Ann Lee hold then?"
+    assert facts("interval_algebra", JOBS, ["mayor of Bath"], text=text) == [2, 5]
+    assert facts("answer_string", JOBS, ["mayor of Bath"], text=text) == [1, 3]
+
+
+def test_doubts_about_real_cotemp(shared: Path) -> None:
+    questions = pl.concat(cotemp.read(shared / "datasets/cotemp", {}).splits.values())
+    found = Counter(doubt for row in questions.to_dicts() for doubt in doubts(row))
+    # Of 3,283 questions 3.0 % and 2.9 %.
+    assert found == {OUTSIDE_PERIOD: 99, PART_OF_A_NAME: 95}
+
+
+@pytest.mark.parametrize(
     ("marked", "answers", "which", "expected"),
     [
         (["The den is north of it."], ["no"], "all", False),
@@ -163,9 +199,9 @@ def test_the_manifest_counts_questions_without_gold_facts_and_leakage_by_class()
     made = decompose(table(*rows), "answer_string", "all")
     one = {"questions": 1, "without_gold_fact": 0, "mean_gold_facts": 1.0, "answer_in_facts": 1.0}
     none = one | {"without_gold_fact": 1, "mean_gold_facts": 0.0, "answer_in_facts": 0.0}
-    assert manifest({"train": made}, "x", "answer_string") == {
+    assert manifest({"train": made}, "x", "annotated") == {
         "dataset": "x",
-        "rule": "answer_string",
+        "rule": "annotated",
         "splits": {
             "train": {
                 "questions": 2,
@@ -176,3 +212,39 @@ def test_the_manifest_counts_questions_without_gold_facts_and_leakage_by_class()
             }
         },
     }
+
+
+def test_what_training_gives_away_by_hand() -> None:
+    train = table(
+        question(["Ann  left.", "Bo ate.", "Cy sat."], ["x", "y"], gold=[0], key="x/1"),
+        question(["Bo ate.", "Di ran."], ["z"], gold=[0, 1], key="x/2"),
+    )
+    test = table(
+        # Both facts are gold, of two training questions.
+        question(["Ann left.", "Di ran."], ["y", "x"], gold=[0, 1], key="t/1"),
+        # "Cy sat." is only in a context; "Ed hid." is in none.
+        question(["Cy sat.", "Ann left."], ["x"], gold=[0, 1], key="t/2"),
+        question(["Bo ate.", "Ed hid."], ["z"], gold=[0, 1], key="t/3"),
+        question(["Bo ate."], ["w"], gold=[], key="t/4"),
+    )
+    made = {"train": decompose(train, "annotated", "all")}
+    made["test"] = with_leaks(decompose(test, "annotated", "all"), made["train"])
+    assert check(made["test"], DECOMPOSED, "x")["leaks"].to_list() == [
+        ["facts_in_contexts", "facts_taught", "answers_taught"],
+        ["facts_in_contexts"],
+        ["answers_taught"],
+        [],
+    ]
+    assert made["train"]["leaks"].to_list() == [None, None]
+    found = manifest(made, "x", "annotated")["splits"]
+    counts = {"facts_in_contexts": 2, "facts_taught": 1, "answers_taught": 2}
+    assert found["test"]["leaks"] == found["test"]["classes"]["c"]["leaks"] == counts
+    assert "leaks" not in found["train"]
+
+
+def test_half_of_real_cotemp_is_given_away(shared: Path) -> None:
+    splits = cotemp.read(shared / "datasets/cotemp", {}).splits
+    made = {name: decompose(rows, "answer_string", "all") for name, rows in splits.items()}
+    test = with_leaks(made["test"], made["train"])
+    counts = [test["leaks"].list.contains(kind).sum() for kind in LEAKS]
+    assert (test.height, counts) == (657, [359, 230, 342])

@@ -1,4 +1,6 @@
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,7 +10,17 @@ from tracekd.errors import TracekdError
 from tracekd.traces import regimes
 from tracekd.traces.form import Trace
 from tracekd.traces.grammar import Grammar
-from tracekd.traces.regimes import REGIMES, Donors, Gold, RegimeContext, Shown, regime, show
+from tracekd.traces.regimes import (
+    ANSWER_IN_ALL_OTHERS,
+    FEWER_OTHER_FACTS,
+    REGIMES,
+    Donors,
+    Gold,
+    RegimeContext,
+    Shown,
+    regime,
+    show,
+)
 
 GRAMMAR = Grammar("The category of the question is: {class}.")
 STORY = ("Mary took the apple.", "John slept.", "Mary went home.", "John slept.", "Ann sang.")
@@ -64,11 +76,35 @@ def test_a_context_of_gold_facts_alone_has_no_wrong_ones_and_a_note() -> None:
     assert shown == Shown(Trace("counting", ()), True, False, "no other fact in the context")
 
 
-def test_a_context_with_too_few_other_facts_shows_them_all_with_a_note() -> None:
-    short = Gold("q/5", "counting", ("Bob left.", "Bob came.", "Ann sang."), (0, 1))
-    shown = show("wrong_facts", short, context())
-    note = "fewer other facts in the context than gold ones"
-    assert shown == Shown(Trace("counting", ("Ann sang.",)), True, False, note)
+LEFT = ("Bob left.", "Bob is in the hall.", "Ann is in the HALL!", "Ann sang.", "Ann wept.")
+
+
+@pytest.mark.parametrize(
+    ("wrong_facts", "gold", "answers", "possible", "note"),
+    [
+        # As many as gold, and none names an answer, whatever its case and punctuation.
+        ("without_answer", (1,), ("hall",), {"Bob left.", "Ann sang.", "Ann wept."}, None),
+        ("without_answer", (1,), ("hall", "Bob"), {"Ann sang.", "Ann wept."}, None),
+        ("any", (1,), ("hall",), {*LEFT} - {LEFT[1]}, None),
+        ("one", (1, 2), ("hall",), {"Bob left.", "Ann sang.", "Ann wept."}, None),
+        # Too few of them, and none.
+        ("without_answer", (0, 1), ("ann",), set(), ANSWER_IN_ALL_OTHERS),
+        ("without_answer", (0, 3), ("hall",), {"Ann wept."}, FEWER_OTHER_FACTS),
+    ],
+)
+def test_wrong_facts_name_no_answer_where_the_context_allows_it(
+    wrong_facts: Any, gold: tuple[int, ...], answers: tuple[str, ...], possible: set[str], note: str
+) -> None:
+    story = Gold("q/6", "counting", LEFT, gold, answers)
+    drawn = set()
+    for seed in range(40):
+        shown = show("wrong_facts", story, replace(context(seed), wrong_facts=wrong_facts))
+        facts = shown.trace.facts or ()
+        few = wrong_facts == "one" or note == FEWER_OTHER_FACTS
+        assert len(facts) == (1 if few else len(gold))
+        assert (shown.facts_right, shown.note) == (False, note)
+        drawn |= set(facts)
+    assert drawn == (possible or set(LEFT[2:]))
 
 
 def test_a_dataset_of_one_class_has_no_wrong_one_and_a_note() -> None:
@@ -98,12 +134,6 @@ def test_another_question_changes_only_the_donor_of_its_neighbour() -> None:
     before, after = Donors(golds[:-1], 0), Donors(golds, 0)
     changed = [gold.id for gold in golds[:-1] if before.donor(gold) != after.donor(gold)]
     assert len(changed) == 1
-
-
-def test_filler_is_as_long_as_the_correct_trace() -> None:
-    # "The category of the question is: two-supporting-facts." has 7 words, the header 11,
-    # the two facts 5 and 4 with their bullets.
-    assert show("filler", GOLD, context()).trace == Trace(filler=7 + 11 + 5 + 4)
 
 
 def test_doses_of_corruption_are_nested() -> None:

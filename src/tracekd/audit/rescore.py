@@ -157,6 +157,6 @@ def _without_costs(measured: dict[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in measured.items() if name != "cost"}
     forms = ("strict", "lenient", "failed")
     kept["format"] = {form: measured["format"][form] for form in forms}
-    if "by_class" in kept:
-        kept["by_class"] = {name: _without_costs(g) for name, g in kept["by_class"].items()}
+    for groups in {"by_class", "by_leaked"} & kept.keys():
+        kept[groups] = {name: _without_costs(group) for name, group in kept[groups].items()}
     return kept

@@ -23,6 +23,7 @@ from tracekd.config.params import (
     ProbeParams,
     PromptParams,
     TrainParams,
+    WrongFacts,
     load_params,
 )
 from tracekd.config.reading import (
@@ -51,6 +52,7 @@ __all__ = [
     "Settings",
     "TrainParams",
     "WheelModel",
+    "WrongFacts",
     "cache_folder",
     "load_dataset",
     "load_model",

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from tracekd.config.params import Count, Key
+from tracekd.config.params import Count, Key, Seed
 from tracekd.config.reading import Settings, matching, module_in, parse_settings, read_yaml
 from tracekd.errors import TracekdError, nearest
 
@@ -69,6 +69,8 @@ class DatasetSpec(Settings):
         files: where to download the raw files from.
         hub: where to download the dataset from.
         options: settings of the reader, validated by it.
+        tuned_on: every `data_seed` on whose test questions a setting was chosen; figures that are
+            published come from another.
     """
 
     name: Key
@@ -84,6 +86,7 @@ class DatasetSpec(Settings):
     files: dict[_FileName, DatasetFile] | None = None
     hub: HubDataset | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+    tuned_on: list[Seed] = Field(default_factory=list)
 
 
 class WheelModel(Settings):

@@ -13,6 +13,7 @@ Count = Annotated[int, Field(ge=1, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+WrongFacts = Literal["without_answer", "any", "one"]
 _PromptTemplate = Annotated[
     str,
     matching(
@@ -24,11 +25,18 @@ _PromptTemplate = Annotated[
 
 
 class PrepareParams(Settings):
-    """Number of questions in each split; null: all there are (validation: a tenth of train)."""
+    """Which questions are in each split.
+
+    Attributes:
+        train, validation, test: how many; null: all there are (validation: a tenth of train).
+        split: `upstream` (the dataset's own) or `by_entity`: its test questions, and no training
+            question about a person or thing that one of them is about.
+    """
 
     train: Count | None
     validation: Count | None
     test: Count | None
+    split: Literal["upstream", "by_entity"] = "upstream"
 
 
 class DecomposeParams(Settings):
@@ -108,22 +116,35 @@ class Params(Settings):
         model, dataset: keys of models.yaml and datasets.yaml.
         trace_mode: the regime, a name in `tracekd.traces.regimes.REGIMES`.
         corruption: fraction of incorrect traces in the regime `mixed`.
+        wrong_facts: of the context's other facts, as many as gold ones that name no answer
+            (`without_answer`), as many whatever they name (`any`), or, as in the paper, `one`.
         seed: adapter initialisation, order of examples, corruption.
-        data_seed: which questions; experiments that are compared share it.
+        data_seed: which test questions, and which training questions there are to draw from;
+            experiments that are compared share it.
+        sample_seed: which of those training questions are drawn; null: follows `seed`.
+        sample_size: how many are drawn, stratified by class; null: all.
     """
 
     model: Key
     dataset: Key
     trace_mode: str
     corruption: Fraction
+    wrong_facts: WrongFacts = "without_answer"
     seed: Seed
     data_seed: Seed
+    sample_seed: Seed | None = None
+    sample_size: Count | None = None
     prepare: PrepareParams
     decompose: DecomposeParams
     prompt: PromptParams
     train: TrainParams
     infer: InferParams
     probes: ProbeParams = ProbeParams()
+
+    @property
+    def sampled_by(self) -> int:
+        """The seed that draws the training questions."""
+        return self.seed if self.sample_seed is None else self.sample_seed
 
 
 def load_params(path: Path) -> Params:

@@ -130,6 +130,8 @@ class FileReader(Protocol):
     def read(self, folder: Path, options: dict[str, Any]) -> Loaded:
         """Return all questions of the folder."""
 
+    # Optional: entities(question) returns what a row is about, for `prepare.split: by_entity`.
+
 
 class HubReader(FileReader, Protocol):
     """A reader whose dataset is on the Hugging Face hub as well."""

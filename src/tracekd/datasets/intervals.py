@@ -7,13 +7,10 @@ starts, during, finishes and their inverses: one is within the other); `overlap`
 and neither is within the other). Intervals that share no day have no relation.
 """
 
-import re
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
-
-from tracekd.errors import TracekdError
 
 Relation = Literal["equal", "during", "overlap"]
 Granularity = Literal["year", "month", "day"]
@@ -23,8 +20,8 @@ RELATIONS: tuple[Relation, ...] = ("equal", "during", "overlap")
 # Not calendar.month_name: its names change with the locale.
 _NAMES = "January February March April May June July August September October November December"
 _MONTHS = ["", *_NAMES.split()]
-_DATE = rf"(?:({_NAMES.replace(' ', '|')})(?: (\d{{1,2}}))?, )?(\d{{1,4}})"
-_TAIL = re.compile(rf" (?:in {_DATE}|from {_DATE} to {_DATE})\.$")
+#: Pattern of a date as written; its groups are month, day and year.
+DATE = rf"(?:({_NAMES.replace(' ', '|')})(?: (\d{{1,2}}))?, )?(\d{{1,4}})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,12 @@ class Stamp:
             first = day - moment.day + 1
             return cls(first, first + monthrange(moment.year, moment.month)[1] - 1)
         return cls(date(moment.year, 1, 1).toordinal(), date(moment.year, 12, 31).toordinal())
+
+    @classmethod
+    def named(cls, month: str | None, day: str | None, year: str) -> "Stamp":
+        """Return a date given the groups of `DATE`; ValueError if there is no such day."""
+        moment = date(int(year), _MONTHS.index(month) if month else 1, int(day or 1))
+        return cls.of(moment.toordinal(), "day" if day else "month" if month else "year")
 
     def __str__(self) -> str:
         moment = date.fromordinal(self.first)
@@ -94,33 +97,6 @@ def clear_relation(one: Period, other: Period) -> tuple[bool, Relation | None]:
     found = relation(one, other)
     narrow = _relate(one.first, one.last_at_least, other.first, other.last_at_least)
     return found == narrow, found
-
-
-def split_fact(fact: str) -> tuple[str, Period]:
-    """Split a dated fact into its statement and its period.
-
-    >>> statement, period = split_fact("Ada Moor works for Orlo Mill from May, 2001 to 2004.")
-    >>> statement, str(period)
-    ('Ada Moor works for Orlo Mill', 'from May, 2001 to 2004')
-
-    Raises:
-        TracekdError: if the fact does not end in "in DATE." or "from DATE to DATE.", where a date
-            is like 2014 or March, 2014 or March 11, 2014.
-    """
-    tail = _TAIL.search(fact)
-    if tail is None:
-        raise TracekdError(f'fact {fact!r} does not end in "in DATE." or "from DATE to DATE."')
-    parts = tail.groups()
-    try:
-        stamps = [_stamp(*parts[i : i + 3]) for i in (0, 3, 6) if parts[i + 2]]
-    except ValueError as error:
-        raise TracekdError(f"fact {fact!r} has a date that does not exist ({error})") from error
-    return fact[: tail.start()], Period(*stamps)
-
-
-def _stamp(month: str | None, day: str | None, year: str) -> Stamp:
-    moment = date(int(year), _MONTHS.index(month) if month else 1, int(day or 1))
-    return Stamp.of(moment.toordinal(), "day" if day else "month" if month else "year")
 
 
 def _relate(first: int, last: int, other_first: int, other_last: int) -> Relation | None:

@@ -8,8 +8,9 @@ from typing import Any
 import polars as pl
 
 from tracekd.config import DatasetSpec, PrepareParams
-from tracekd.datasets import Rejection, Wanted, sources, splits
+from tracekd.datasets import Loaded, Rejection, Wanted, reader, sources, splits
 from tracekd.datasets.overlap import near_duplicates
+from tracekd.errors import TracekdError
 from tracekd.records import check_unique
 
 #: How many sources of each reason for rejection the manifest lists.
@@ -35,6 +36,8 @@ def prepare(spec: DatasetSpec, sizes: PrepareParams, data_seed: int) -> Prepared
     loaded = sources.load(spec, _wanted(sizes, data_seed))
     keys = {split: rows.with_row_index("row") for split, rows in loaded.keys.items()}
     check_unique(pl.concat(keys.values()).select("id"), f"datasets.yaml: {spec.name}")
+    if sizes.split == "by_entity":
+        keys = {split: _with_entities(rows, split, loaded, spec) for split, rows in keys.items()}
     made = splits.split(keys["train"], keys["test"], sizes, data_seed)
     tables = {
         name: loaded.fetch("test" if name == "test" else "train", rows["row"].to_list())
@@ -46,6 +49,7 @@ def prepare(spec: DatasetSpec, sizes: PrepareParams, data_seed: int) -> Prepared
         "source": _source(spec),
         "options": spec.options,
         "data_seed": data_seed,
+        "tuned": data_seed in spec.tuned_on,
         "raw": dict(loaded.raw),
         "upstream": {split: counts(rows) for split, rows in keys.items()},
         "splits": {split: counts(rows) for split, rows in made.tables.items()},
@@ -56,6 +60,7 @@ def prepare(spec: DatasetSpec, sizes: PrepareParams, data_seed: int) -> Prepared
         "removed_from_train": {
             "in_test": counts(made.in_test),
             "in_validation": counts(made.in_validation),
+            "share_entity": counts(made.share_entity),
         },
         "notes": dict(loaded.notes),
         "near_duplicates_in_train": near_duplicates(tables["test"], tables["train"]),
@@ -64,10 +69,15 @@ def prepare(spec: DatasetSpec, sizes: PrepareParams, data_seed: int) -> Prepared
 
 
 def messages(prepared: Prepared) -> list[str]:
-    """Return a line for each reason for which raw records were left out, and for each note."""
+    """Return what a user should know: what was left out or repaired, and if figures are tuned."""
     reasons: dict[str, dict[str, Any]] = prepared.manifest["rejected"]["reasons"]
     notes: dict[str, int] = prepared.manifest["notes"]
+    tuned = (
+        f"settings were chosen on data_seed {prepared.manifest['data_seed']} (datasets.yaml: "
+        "tuned_on): figures that you publish should come from another one"
+    )
     return [
+        *([tuned] if prepared.manifest["tuned"] else []),
         *(
             f"left out: {found['count']} raw records: {reason} (first {found['first'][0]})"
             for reason, found in reasons.items()
@@ -93,6 +103,21 @@ def counts(keys: pl.DataFrame) -> dict[str, Any]:
         "distinct": keys["identity"].n_unique(),
         "classes": dict(classes.iter_rows()),
     }
+
+
+def _with_entities(
+    keys: pl.DataFrame, split: str, loaded: Loaded, spec: DatasetSpec
+) -> pl.DataFrame:
+    """Add the column `entities`: what each question is about, as its reader knows it."""
+    entities = getattr(reader(spec.reader), "entities", None)
+    if entities is None:
+        raise TracekdError(
+            f"params.yaml: prepare.split: by_entity, but the reader {spec.reader} cannot tell what "
+            "a question is about (it has no function entities); choose upstream"
+        )
+    rows = loaded.fetch(split, range(len(keys))).iter_rows(named=True)
+    found = [sorted(entities(row)) for row in rows]
+    return keys.with_columns(pl.Series("entities", found, pl.List(pl.String)))
 
 
 def _wanted(sizes: PrepareParams, data_seed: int) -> Wanted:

@@ -20,11 +20,13 @@ class Split:
         tables: "train", "validation", "test": keys in upstream order.
         in_test: train questions that also occur in upstream test.
         in_validation: train questions that also occur in validation.
+        share_entity: train questions that are about something that a test question is about.
     """
 
     tables: dict[str, pl.DataFrame]
     in_test: pl.DataFrame
     in_validation: pl.DataFrame
+    share_entity: pl.DataFrame
 
 
 def split(train: pl.DataFrame, test: pl.DataFrame, sizes: PrepareParams, data_seed: int) -> Split:
@@ -35,7 +37,8 @@ def split(train: pl.DataFrame, test: pl.DataFrame, sizes: PrepareParams, data_se
     from its start, so that neither moves the other.
 
     Args:
-        train: `tracekd.datasets.keys.KEYS` of upstream train; further columns are kept.
+        train: `tracekd.datasets.keys.KEYS` of upstream train; further columns are kept. If one is
+            `entities`, questions that share one with a test question leave train.
         test: those of upstream test.
         sizes: questions per split; null takes all there are, in validation a tenth of train.
         data_seed: decides which questions.
@@ -45,17 +48,22 @@ def split(train: pl.DataFrame, test: pl.DataFrame, sizes: PrepareParams, data_se
             a split should have.
     """
     clean, in_test = without(train, test)
+    shared = clean.clear()
+    if "entities" in clean.columns:
+        named = test["entities"].explode().unique().implode()
+        shares = clean["entities"].list.eval(pl.element().is_in(named)).list.any()
+        clean, shared = clean.filter(~shares), clean.filter(shares)
     _require_all_classes(clean, test, in_test)
     order = stratified_order(clean, data_seed)
     size = _validation_size(clean, sizes)
     validation = clean[sorted(order[len(order) - size :])]
     rest, in_validation = without(clean[order[: len(order) - size]], validation)
     tables = {
-        "train": _in_order_of(clean, _beginning(rest, sizes.train, "train")),
+        "train": _in_order_of(clean, _beginning(rest, sizes.train, "prepare.train")),
         "validation": validation,
-        "test": first(test, sizes.test, data_seed, "test"),
+        "test": first(test, sizes.test, data_seed, "prepare.test"),
     }
-    return Split(tables, in_test, in_validation)
+    return Split(tables, in_test, in_validation, shared)
 
 
 def without(table: pl.DataFrame, others: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -64,26 +72,28 @@ def without(table: pl.DataFrame, others: pl.DataFrame) -> tuple[pl.DataFrame, pl
     return table.filter(~inside), table.filter(inside)
 
 
-def first(table: pl.DataFrame, size: int | None, data_seed: int, name: str) -> pl.DataFrame:
+def first(table: pl.DataFrame, size: int | None, seed: int, name: str) -> pl.DataFrame:
     """Return `size` rows, stratified by class, in their order in `table`; None returns all.
 
+    With the same seed a larger size contains a smaller one.
+
     Raises:
-        TracekdError: if there are fewer.
+        TracekdError: if there are fewer; cites `name`, the parameter that holds the size.
     """
     if size is None:
         return table
-    ordered = table[stratified_order(table, data_seed)]
+    ordered = table[stratified_order(table, seed)]
     return _in_order_of(table, _beginning(ordered, size, name))
 
 
-def stratified_order(table: pl.DataFrame, data_seed: int) -> list[int]:
+def stratified_order(table: pl.DataFrame, seed: int) -> list[int]:
     """Return row numbers in an order of which every beginning and end is stratified by class.
 
     The k-th of a class's n rows, ordered by a hash of the id, comes at (k - 1/2) / n. The first N
     rows are then the Webster (Sainte-Laguë) apportionment of N among the classes. Unlike largest
     remainders, it never takes a row away when N grows.
     """
-    hashes = [randomness.digest(data_seed, "split", key) for key in table["id"]]
+    hashes = [randomness.digest(seed, "split", key) for key in table["id"]]
     order = pl.DataFrame(
         {"class": table["question_class"], "hash": pl.Series(hashes, dtype=pl.UInt64)}
     ).with_row_index("row")
@@ -97,7 +107,7 @@ def stratified_order(table: pl.DataFrame, data_seed: int) -> list[int]:
 def _beginning(ordered: pl.DataFrame, size: int | None, name: str) -> pl.DataFrame:
     if size is not None and size > len(ordered):
         raise TracekdError(
-            f"params.yaml: prepare.{name} is {size}, but only {len(ordered)} questions are "
+            f"params.yaml: {name} is {size}, but only {len(ordered)} questions are "
             f"available ({_counts(ordered)}); set fewer, or null for all"
         )
     return ordered.head(len(ordered) if size is None else size)

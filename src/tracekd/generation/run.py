@@ -123,6 +123,5 @@ def generate(
 
 def example_ids(encoder: ChatEncoder, row: Row) -> list[int]:
     """Return a training completion as tokens, after the end of its prompt."""
-    prompt = encoder.prompt_ids(row["system"], row["prompt"])
-    completion = encoder.plain_ids(row["completion"])
-    return [*prompt[-max(CONTEXTS) :], *completion, encoder.end_of_turn]
+    encoded = encoder.encode(row)
+    return [*encoded.prompt_ids[-max(CONTEXTS) :], *encoded.completion_ids]

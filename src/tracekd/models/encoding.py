@@ -6,8 +6,8 @@ r"""Prompt and completion as tokens: what the student reads, and which tokens te
                                                          ^ completion_ids[0]  ^ [answer_index]
 
 p comes from the model's own chat template, t (trace) and a (answer) are the completion
-unchanged, E is the end-of-turn token of that template. Training and inference share
-`ChatEncoder.prompt_ids`.
+unchanged (but for a filler trace, which gets its length here, where tokens are made), E is the
+end-of-turn token of that template. Training and inference share `ChatEncoder.prompt_ids`.
 
 Text from the data is always plain text: a passage that contains `<|im_end|>` or `</think>` is
 spelt with ordinary tokens, never with the model's control tokens. So are the completion's own
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tracekd.errors import TracekdError
+from tracekd.text import fill
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -97,6 +98,8 @@ class ChatEncoder:
     def encode(self, row: Mapping[str, Any]) -> Encoded:
         """Return a row of `records.SFT` as tokens.
 
+        The "..." of a row with `filler_for` is repeated to as many tokens as that trace has.
+
         Raises:
             TracekdError: if the completion's tokens do not spell exactly the completion, or
                 `answer_start` is outside it.
@@ -107,8 +110,11 @@ class ChatEncoder:
                 f"{row['id']}: answer_start is {start}, but the completion has "
                 f"{len(completion)} characters; build the training text again"
             )
-        trace_ids = self.plain_ids(completion[:start])
-        answer_ids = self.plain_ids(completion[start:])
+        trace, answer = completion[:start], completion[start:]
+        if (like := row.get("filler_for")) is not None:
+            trace = fill(trace, like, self.plain_ids)
+            completion = trace + answer
+        trace_ids, answer_ids = self.plain_ids(trace), self.plain_ids(answer)
         spelt = self.decode(trace_ids + answer_ids)
         if spelt != completion:
             raise TracekdError(

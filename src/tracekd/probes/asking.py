@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from tracekd.config import ModelSpec, Params
+from tracekd.config import ModelSpec, Params, WrongFacts
 from tracekd.generation.backends import stop_ids
 from tracekd.generation.run import student_key
 from tracekd.models.devices import choose_device
@@ -51,7 +51,7 @@ def probe(
     device, encoder = choose_device(), load_encoder(spec)
     chosen = set(choose([row["id"] for row in rows], settings.probes.limit, settings.data_seed))
     probed = [row for row in rows if row["id"] in chosen]
-    plans = plan_probes(questions, settings.seed, grammar, probed, encoder)
+    plans = plan_probes(questions, settings.seed, grammar, probed, encoder, settings.wrong_facts)
     key = {
         **student_key(spec, student, device),
         "infer": [settings.infer.batch_size, settings.infer.max_new_tokens],
@@ -79,6 +79,7 @@ def plan_probes(
     grammar: Grammar,
     rows: Sequence[Row],
     encoder: ChatEncoder,
+    wrong_facts: WrongFacts = "without_answer",
 ) -> list[list[Probe]]:
     """Return the probes of each row, from the `text` of its prediction.
 
@@ -87,7 +88,7 @@ def plan_probes(
     """
     golds = gold_steps(questions["test"])
     classes = classes_of(questions.values())
-    context = RegimeContext(seed, 1.0, classes, grammar, Donors(golds, seed))
+    context = RegimeContext(seed, 1.0, classes, grammar, Donors(golds, seed), wrong_facts)
     by_id = {gold.id: gold for gold in golds}
     return [plan(by_id[row["id"]], row["text"], context, encoder) for row in rows]
 

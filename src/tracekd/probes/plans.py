@@ -28,8 +28,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tracekd import randomness
+from tracekd.text import fill
 from tracekd.traces.form import Trace
-from tracekd.traces.grammar import Grammar
 from tracekd.traces.regimes import NO_OTHER_CLASS, Gold, RegimeContext, show
 
 if TYPE_CHECKING:
@@ -67,8 +67,6 @@ _ANSWER_OPENS = re.compile(ANSWER_TAG, re.IGNORECASE)
 _THINK_OPENS, _THINK_CLOSES = "<think>\n", "\n</think>\n"
 #: Decodes an incomplete character at the end of a cut.
 _REPLACEMENT = "\ufffd"
-#: Number of filler words from which the tokens of one are measured.
-_MANY = 101
 
 
 @dataclass(frozen=True)
@@ -110,10 +108,10 @@ def plan(gold: Gold, text: str, context: RegimeContext, spelling: "ChatEncoder")
         probes[name] = Probe(name, trace, shown.note)
     own = own_trace(text)
     if own is not None:
-        length = len(spelling.plain_ids(own))
-        filled = filler(length, context.grammar, spelling) if length else None
         probes["own"] = Probe("own", own)
-        probes["filler"] = Probe("filler", filled, None if length else NO_TRACE)
+        one = context.grammar.render_trace(Trace(filler=1))
+        filled = fill(one, own, spelling.plain_ids) if own else None
+        probes["filler"] = Probe("filler", filled, None if own else NO_TRACE)
         for percent in CUTS:
             name = f"own_cut_{percent}"
             probes[name] = Probe(name, cut(own, percent, spelling))
@@ -138,17 +136,6 @@ def cut(trace: str, percent: int, spelling: "ChatEncoder") -> str:
     ids = spelling.plain_ids(inner.removesuffix(tail))
     kept = spelling.decode(ids[: len(ids) * percent // 100]).rstrip(_REPLACEMENT)
     return head + kept + tail if kept else head + tail.lstrip("\n")
-
-
-def filler(tokens: int, grammar: Grammar, spelling: "ChatEncoder") -> str:
-    """Return a trace without content whose length is as close to `tokens` as possible."""
-
-    def length(words: int) -> int:
-        return len(spelling.plain_ids(grammar.render_trace(Trace(filler=words))))
-
-    one, many = length(1), length(_MANY)
-    more = round((tokens - one) * (_MANY - 1) / (many - one))
-    return grammar.render_trace(Trace(filler=1 + max(0, more)))
 
 
 def _edited(own: str, gold: Gold, context: RegimeContext) -> dict[str, Probe]:

@@ -45,6 +45,9 @@ def report(
     measured["by_class"] = {
         str(name): group_figures(rows, answer_metric, steps) for (name,), rows in classes
     }
+    for (leaked,), rows in sorted(scores.drop_nulls("leaked").group_by("leaked")):
+        group = measured.setdefault("by_leaked", {})
+        group["leaked" if leaked else "not_leaked"] = group_figures(rows, answer_metric, steps)
     return settle(measured)
 
 

@@ -49,10 +49,11 @@ def score(
         if answer_part is not None:
             answer = answer_part(text)
             reading = replace(reading, answer_text=answer, answers=(answer,))
-        verdict = judge(question, reading, chosen)
+        verdict, leaks = judge(question, reading, chosen), question["leaks"]
         row = {
             "id": question["id"],
             "question_class": question["question_class"],
+            "leaked": None if leaks is None else "facts_taught" in leaks,
             "parse_status": reading.form,
             "finish_reason": prediction["finish_reason"],
             "completion_tokens": tokens,

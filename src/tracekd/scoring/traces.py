@@ -1,7 +1,7 @@
 """The steps of one trace against the gold of its own question.
 
 class_predicted   the class that the trace names
-class_correct     it is the gold class, ignoring case and punctuation
+class_correct     it is the gold class, ignoring case and punctuation; a hyphen is a space
 facts_predicted   P, the facts of the context that the trace quotes: their indexes, in its order
 facts_unmatched   U, how many different texts it quotes that are no fact, each a wrong one
 facts_lenient     how many different texts equal a fact only if case and punctuation are ignored
@@ -51,7 +51,8 @@ def score_trace(
 
 def score_class(named: str | None, gold: str) -> dict[str, Any]:
     """Return the columns `class_*`; `named` is None if the trace has no such step."""
-    correct = named is not None and normalise(named) == normalise(gold)
+    bare = [normalise((name or "").replace("-", " ")) for name in (named, gold)]
+    correct = named is not None and bare[0] == bare[1]
     return {"class_predicted": named, "class_correct": correct}
 
 

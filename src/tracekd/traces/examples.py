@@ -10,9 +10,17 @@ import polars as pl
 from tracekd.config import DatasetSpec, Params
 from tracekd.errors import TracekdError
 from tracekd.records import SFT
-from tracekd.text import one_line
+from tracekd.text import one_line, states_answer
+from tracekd.traces.form import Trace
 from tracekd.traces.grammar import Grammar
 from tracekd.traces.regimes import Donors, Gold, RegimeContext, show
+
+#: Column with a verdict on the trace shown -> what it says.
+_TEXTS = {
+    "class_right": "the class is right",
+    "facts_right": "the facts are right",
+    "states_answer": "the facts state the answer",
+}
 
 
 def render_prompt(template: str, question: str, context: Sequence[str]) -> str:
@@ -29,10 +37,9 @@ def render_prompt(template: str, question: str, context: Sequence[str]) -> str:
 
 def gold_steps(table: pl.DataFrame) -> list[Gold]:
     """Return the gold steps of each row of a `records.DECOMPOSED` table, in order."""
-    columns = table.select("id", "question_class", "context", "gold_facts")
+    columns = table.select("id", "question_class", "context", "gold_facts", "answers")
     return [
-        Gold(key, class_name, tuple(context), tuple(facts))
-        for key, class_name, context, facts in columns.iter_rows()
+        Gold(key, class_name, *map(tuple, lists)) for key, class_name, *lists in columns.iter_rows()
     ]
 
 
@@ -56,7 +63,9 @@ def build(
     for split, table in tables.items():
         golds = gold_steps(table)
         donors = Donors(golds, params.seed)
-        context = RegimeContext(params.seed, params.corruption, classes, grammar, donors)
+        context = RegimeContext(
+            params.seed, params.corruption, classes, grammar, donors, params.wrong_facts
+        )
         questions = table.iter_rows(named=True)
         rows = [
             _example(question, gold, context, params, spec)
@@ -75,6 +84,7 @@ def _example(
     spec: DatasetSpec,
 ) -> dict[str, Any]:
     shown = show(params.trace_mode, gold, context)
+    correct = Trace(gold.class_name, gold.fact_texts)
     # All items of a set; of alternatives the first.
     answers = question["answers"] if spec.answers == "all" else question["answers"][:1]
     try:
@@ -90,8 +100,10 @@ def _example(
         "regime": params.trace_mode,
         "shown_class": shown.trace.class_name,
         "shown_facts": shown.trace.facts,
+        "filler_for": context.grammar.render_trace(correct) if shown.trace.filler else None,
         "class_right": shown.class_right,
         "facts_right": shown.facts_right,
+        "states_answer": states_answer(shown.trace.facts, question["answers"], spec.answers),
         "note": shown.note,
     }
 
@@ -108,31 +120,44 @@ def _require_unseen_test(examples: Mapping[str, pl.DataFrame]) -> None:
                 )
 
 
-def manifest(examples: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
-    """Return how many steps shown are right in each split, and the notes."""
-    return {
-        split: {
+def manifest(
+    examples: Mapping[str, pl.DataFrame], questions: Mapping[str, pl.DataFrame]
+) -> dict[str, Any]:
+    """Return for each split and class what its traces show, and the notes.
+
+    `examples` are `records.SFT`, `questions` the `records.DECOMPOSED` that they were drawn from.
+    """
+    made = {}
+    for split, table in examples.items():
+        classes = questions[split].select("id", "question_class")
+        rows = table.join(classes, on="id", how="left", maintain_order="left")
+        made[split] = {
             "examples": table.height,
-            "class_step": _verdicts(table["class_right"]),
-            "facts_step": _verdicts(table["facts_right"]),
+            "drawn_from": questions[split].height,
+            **_shown(table),
             "notes": dict(sorted(Counter(table["note"].drop_nulls()).items())),
+            "classes": {
+                str(name): _shown(part) for (name,), part in sorted(rows.group_by("question_class"))
+            },
         }
-        for split, table in examples.items()
-    }
+    return made
 
 
-def notes(made: Mapping[str, Any]) -> list[str]:
-    """Return a line for each note of a `manifest`: traces that are not what the regime promises."""
-    return [
-        f"{split}: {count} of {found['examples']} traces: {note}"
-        for split, found in made.items()
-        for note, count in found["notes"].items()
-    ]
+def messages(made: Mapping[str, Any]) -> list[str]:
+    """Return what the train split of a `manifest` shows, and why some traces break a promise."""
+    found = made["train"]
+    lines = [f"{found['examples']} of {found['drawn_from']} training questions"]
+    for name, text in _TEXTS.items():
+        yes, of = found[name].values()
+        classes = {label: part[name]["yes"] for label, part in found["classes"].items()}
+        listed = ", ".join(f"{label} {count}" for label, count in classes.items() if count)
+        if of:
+            lines.append(f"{text} in {yes} of {of}" + (f": {listed}" if 0 < yes < of else ""))
+    return lines + [f"{count} traces: {note}" for note, count in found["notes"].items()]
 
 
-def _verdicts(right: pl.Series) -> dict[str, int]:
+def _shown(table: pl.DataFrame) -> dict[str, dict[str, int]]:
+    """Return how often each verdict on the steps shown is yes, of how many."""
     return {
-        "right": int(right.sum() or 0),
-        "wrong": int((~right).sum() or 0),
-        "not_shown": right.null_count(),
+        name: {"yes": int(table[name].sum() or 0), "of": table[name].count()} for name in _TEXTS
     }

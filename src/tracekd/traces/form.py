@@ -12,7 +12,6 @@ from tracekd.text import one_line
 
 FACTS_HEADER = "I need to use the following facts to answer the question:"
 NO_FACTS = "None of the facts answers the question."
-FILLER = "..."
 BULLET = "- "
 SEPARATOR = "; "
 

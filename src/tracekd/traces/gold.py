@@ -3,7 +3,8 @@
 The question states its class already; a rule of `tracekd.traces.rules` finds the facts.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import polars as pl
@@ -11,8 +12,11 @@ import polars as pl
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError, nearest
 from tracekd.records import DECOMPOSED, check
-from tracekd.text import states_answer
-from tracekd.traces.rules import RULES
+from tracekd.text import one_line, states_answer
+from tracekd.traces.rules import RULES, doubts
+
+#: What training may give away about a test question, as `records.DECOMPOSED` describes.
+LEAKS = ("facts_in_contexts", "facts_taught", "answers_taught")
 
 
 def rule_of(spec: DatasetSpec, wanted: Literal["paper", "full"]) -> str:
@@ -32,6 +36,8 @@ def rule_of(spec: DatasetSpec, wanted: Literal["paper", "full"]) -> str:
 def decompose(questions: pl.DataFrame, rule: str, answers: Literal["all", "any"]) -> pl.DataFrame:
     """Return a `records.QUESTIONS` table with the gold steps of its traces: `records.DECOMPOSED`.
 
+    `leaks` is null: see `with_leaks`.
+
     Args:
         questions: their `gold_facts`, if any, are what the dataset marks.
         rule: a name in `RULES`.
@@ -48,24 +54,43 @@ def decompose(questions: pl.DataFrame, rule: str, answers: Literal["all", "any"]
     made = questions.with_columns(
         pl.Series("gold_facts", facts, DECOMPOSED["gold_facts"]),
         pl.Series("answer_in_facts", stated, pl.Boolean),
+        pl.lit(None, DECOMPOSED["leaks"]).alias("leaks"),
     )
     return check(made, DECOMPOSED, f"rule {rule}")
+
+
+def with_leaks(test: pl.DataFrame, train: pl.DataFrame) -> pl.DataFrame:
+    """Return the table `test` with `leaks`; both are `records.DECOMPOSED`."""
+    asked = list(_gold_texts(test))
+    wanted = set().union(*asked)  # not all facts of a large train split
+    contexts = {
+        text for facts in train["context"] for text in wanted.intersection(map(one_line, facts))
+    }
+    taught = {text for facts in _gold_texts(train) for text in wanted & facts}
+    answers = set(map(frozenset, train["answers"]))
+    found = []
+    for gold, items in zip(asked, test["answers"], strict=True):
+        facts = [bool(gold) and gold <= known for known in (contexts, taught)]
+        seen = [*facts, frozenset(items) in answers]
+        found.append([kind for kind, leaked in zip(LEAKS, seen, strict=True) if leaked])
+    return test.with_columns(pl.Series("leaks", found, DECOMPOSED["leaks"]))
 
 
 def manifest(tables: Mapping[str, pl.DataFrame], dataset: str, rule: str) -> dict[str, Any]:
     """Return what the rule found, by split and class.
 
     `tables` are `records.DECOMPOSED` by split. `answer_in_facts` is the share of questions whose
-    gold facts state the answer (leakage).
+    gold facts state the answer (leakage), `doubts` how many have doubtful gold facts (only for the
+    rule `answer_string`), `leaks` how many training gives away (only for test).
     """
     return {
         "dataset": dataset,
         "rule": rule,
         "splits": {
             split: {
-                **_found(table),
+                **_found(table, rule),
                 "classes": {
-                    str(name): _found(rows)
+                    str(name): _found(rows, rule)
                     for (name,), rows in sorted(table.group_by("question_class"))
                 },
             }
@@ -74,11 +99,23 @@ def manifest(tables: Mapping[str, pl.DataFrame], dataset: str, rule: str) -> dic
     }
 
 
-def _found(table: pl.DataFrame) -> dict[str, Any]:
+def _found(table: pl.DataFrame, rule: str) -> dict[str, Any]:
     sizes = table["gold_facts"].list.len()
-    return {
+    found: dict[str, Any] = {
         "questions": len(table),
         "without_gold_fact": int((sizes == 0).sum()),
         "mean_gold_facts": sizes.mean(),
         "answer_in_facts": table["answer_in_facts"].mean(),
     }
+    if rule == "answer_string":
+        rows = table.iter_rows(named=True)
+        found["doubts"] = dict(Counter(doubt for row in rows for doubt in doubts(row)))
+    if table["leaks"].count():
+        leaks = table["leaks"].list
+        found["leaks"] = {kind: int(leaks.contains(kind).sum()) for kind in LEAKS}
+    return found
+
+
+def _gold_texts(table: pl.DataFrame) -> Iterator[set[str]]:
+    for context, gold in table.select("context", "gold_facts").iter_rows():
+        yield {one_line(context[index]) for index in gold}

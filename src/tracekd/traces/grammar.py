@@ -17,11 +17,10 @@ it gives that very text. All other texts are read leniently, if at all.
 
 import re
 
-from tracekd.text import one_line
+from tracekd.text import FILLER, one_line
 from tracekd.traces.form import (
     BULLET,
     FACTS_HEADER,
-    FILLER,
     NO_FACTS,
     SEPARATOR,
     Completion,

@@ -13,8 +13,9 @@ from operator import itemgetter
 from typing import Literal
 
 from tracekd import randomness
+from tracekd.config import WrongFacts
 from tracekd.errors import TracekdError, nearest
-from tracekd.text import one_line
+from tracekd.text import one_line, states_answer
 from tracekd.traces.form import Trace
 from tracekd.traces.grammar import Grammar
 
@@ -22,18 +23,23 @@ Step = Literal["class", "facts"]
 
 NO_OTHER_CLASS = "no other class in the dataset"
 NO_OTHER_FACT = "no other fact in the context"
-FEWER_OTHER_FACTS = "fewer other facts in the context than gold ones"
+FEWER_OTHER_FACTS = "fewer wrong facts to choose from than gold ones"
+ANSWER_IN_ALL_OTHERS = "every other fact in the context names an answer"
 NO_OTHER_TRACE = "no other question with another trace"
 
 
 @dataclass(frozen=True)
 class Gold:
-    """A question and the steps of its correct trace; `facts` are indexes into `context`."""
+    """A question and the steps of its correct trace; `facts` are indexes into `context`.
+
+    `answers` are those that wrong facts should not name.
+    """
 
     id: str
     class_name: str
     context: tuple[str, ...]
     facts: tuple[int, ...]
+    answers: tuple[str, ...] = ()
 
     @cached_property
     def fact_texts(self) -> tuple[str, ...]:
@@ -75,7 +81,8 @@ class RegimeContext:
     """What a regime may use besides the question.
 
     `corruption` is the fraction of incorrect traces in the regime `mixed`, `classes` are all
-    classes of the dataset, `donors` the questions of the same split.
+    classes of the dataset, `donors` the questions of the same split. `wrong_facts` is as in
+    params.yaml.
     """
 
     seed: int
@@ -83,6 +90,7 @@ class RegimeContext:
     classes: tuple[str, ...]
     grammar: Grammar
     donors: Donors
+    wrong_facts: WrongFacts = "without_answer"
 
 
 @dataclass(frozen=True)
@@ -138,11 +146,9 @@ def _shuffled(gold: Gold, context: RegimeContext) -> tuple[Trace, str | None]:
     return Trace(donor.class_name, donor.fact_texts), None
 
 
-def _filler(gold: Gold, context: RegimeContext) -> tuple[Trace, str | None]:
-    """As many words as the correct trace has between its tags, none of them with content."""
-    trace = Trace(gold.class_name, gold.fact_texts)
-    words = context.grammar.render_trace(trace).split()
-    return Trace(filler=len(words) - len(("<think>", "</think>"))), None
+def _filler(_gold: Gold, _context: RegimeContext) -> tuple[Trace, str | None]:
+    """One word without content: `tracekd.models.encoding` gives it the correct trace's length."""
+    return Trace(filler=1), None
 
 
 def _mixed(gold: Gold, context: RegimeContext) -> tuple[Trace, str | None]:
@@ -161,15 +167,23 @@ def _another_class(gold: Gold, context: RegimeContext) -> tuple[str | None, str 
 def _other_facts(gold: Gold, context: RegimeContext) -> tuple[tuple[str, ...], str | None]:
     """Return as many facts as gold has (so that length gives nothing away), none of them gold.
 
-    Where the context has fewer, all of them, and a note.
+    By default none of them names an answer either. Where the context has fewer such facts, all of
+    them, and a note; where it has none, other facts, and a note.
     """
     right = set(gold.fact_texts)
     others = [text for text in dict.fromkeys(map(one_line, gold.context)) if text not in right]
     if not others:
         return (), NO_OTHER_FACT
-    count = max(1, len(right))
-    note = FEWER_OTHER_FACTS if len(others) < count else None
-    return tuple(randomness.sample(others, count, context.seed, "facts", gold.id)), note
+    count = max(1, len(right)) if context.wrong_facts != "one" else 1
+    notes = []
+    if context.wrong_facts == "without_answer":
+        free = [text for text in others if not states_answer([text], gold.answers, "any")]
+        notes += [] if free else [ANSWER_IN_ALL_OTHERS]
+        others = free or others
+    if len(others) < count:
+        notes.append(FEWER_OTHER_FACTS)
+    drawn = randomness.sample(others, count, context.seed, "facts", gold.id)
+    return tuple(drawn), "; ".join(notes) or None
 
 
 @dataclass(frozen=True)

@@ -9,24 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tracekd.datasets import UNANSWERABLE
-from tracekd.datasets.intervals import Period, relation, split_fact
+from tracekd.datasets.dated_facts import CLAUSES, DatedFact, parse_fact
+from tracekd.datasets.intervals import relation
 from tracekd.errors import TracekdError
 
 Question = Mapping[str, Any]
 Rule = Callable[[Question], list[int]]
 
-#: How CoTempQA words a relation in a fact, and in the question about a fact.
-_CLAUSES = {
-    "works for": "was working for",
-    "worked for": "was working for",
-    "holds the position of": "was holding the position of",
-    "plays for": "was playing for",
-    "attended": "attended",
-    "is a member of the": "was a member of",
-    "is owned by": "was owned by",
-}
-_VERB = re.compile(rf" ({'|'.join(_CLAUSES)}) ")
 _WORD = re.compile(r"\w+")
+
+OUTSIDE_PERIOD = "a gold fact outside the period asked about"
+PART_OF_A_NAME = "an answer that is a part of another name in a gold fact"
 
 
 def annotated(question: Question) -> list[int]:
@@ -62,22 +55,36 @@ def word_overlap(question: Question) -> list[int]:
 def interval_algebra(question: Question) -> list[int]:
     """Return all facts from which a CoTempQA answer follows.
 
-    First the fact that states the event in question ("While EVENT, which …"), then those that
-    contain an answer and share a day with it.
+    First the fact that states the event in question ("While EVENT, which …"), then those of which
+    an answer is the subject or object, and which share a day with the event.
     """
-    context = question["context"]
-    stated = [i for i, fact in enumerate(context) if _states_event(fact, question["question"])]
-    named = _containing(context, question["answers"])
-    periods = {i: _dated(context[i])[1] for i in (*stated, *named)}
+    facts, stated = _dated(question)
+    named = [i for i, fact in enumerate(facts) if _names(fact, question["answers"])]
     pairs = [
         (event, match)
         for event in stated
         for match in named
-        if match != event and _share_a_day(periods[event], periods[match])
+        if match != event and _share_a_day(facts[event], facts[match])
     ]
     # An event may be stated twice, for two periods, of which only one leads to an answer.
     events = [event for event, _ in pairs] or stated
     return list(dict.fromkeys([*events, *sorted(match for _, match in pairs)]))
+
+
+def doubts(question: Question) -> list[str]:
+    """Return what is doubtful about the facts that `answer_string` finds for a CoTempQA question.
+
+    A fact may share no day with the event in question, or contain an answer only as a part of
+    another name ("Liberal Party" in "leader of the Liberal Party").
+    """
+    facts, events = _dated(question)
+    found, gold = [], answer_string(question)
+    others = [facts[i] for i in gold if i not in events]
+    if events and not all(any(_share_a_day(facts[e], fact) for e in events) for fact in others):
+        found.append(OUTSIDE_PERIOD)
+    if any(facts[i].relation and not _names(facts[i], question["answers"]) for i in gold):
+        found.append(PART_OF_A_NAME)
+    return found
 
 
 #: What `facts` in datasets.yaml may name.
@@ -97,23 +104,24 @@ def _words(text: str) -> set[str]:
     return set(_WORD.findall(text.lower()))
 
 
-def _share_a_day(one: Period | None, other: Period | None) -> bool:
-    return one is not None and other is not None and relation(one, other) is not None
+def _dated(question: Question) -> tuple[list[DatedFact], list[int]]:
+    """Return the context in parts, and the indexes of the facts that state the event asked about.
+
+    ", wh" begins "which" or "who"; a bare comma may be part of the event's own name.
+    """
+    facts = [parse_fact(text) for text in question["context"]]
+    events = [
+        i
+        for i, (subject, relation, thing, _) in enumerate(facts)
+        if relation
+        and question["question"].startswith(f"While {subject} {CLAUSES[relation]} {thing}, wh")
+    ]
+    return facts, events
 
 
-def _dated(fact: str) -> tuple[str, Period | None]:
-    try:
-        return split_fact(fact)
-    except TracekdError:
-        return fact, None
+def _names(fact: DatedFact, answers: Sequence[str]) -> bool:
+    return fact.subject in answers or fact.object in answers
 
 
-def _states_event(fact: str, question: str) -> bool:
-    verb = _VERB.search(fact)
-    if verb is None:
-        return False
-    opening = f"While {fact[: verb.start()]} {_CLAUSES[verb[1]]} "
-    if not question.startswith(opening):
-        return False
-    # ", wh" begins "which" or "who"; a bare comma may be part of the event's own name.
-    return question.startswith(f"{_dated(fact)[0][verb.end() :]}, wh", len(opening))
+def _share_a_day(one: DatedFact, other: DatedFact) -> bool:
+    return bool(one.period and other.period and relation(one.period, other.period))

@@ -3,8 +3,8 @@ r"""bAbI QA v1.2: stories of numbered statements, with questions in between.
 Format (https://research.facebook.com/downloads/babi/): `ID text` is a statement,
 `ID question \t answer \t support IDs` a question. IDs count the lines of a story from 1, question
 lines too, so a support ID is a line, not the ordinal of a statement. The context of a question is
-all statements of its story before it. Several answers are joined by commas; their order and their
-repetition ("n,n" as a path) are part of the answer.
+all statements of its story before it. Several answers are joined by commas; in task 19 they are the
+steps of a path, of which the order counts, and so make one answer: "n,w".
 """
 
 import re
@@ -30,6 +30,7 @@ _NAMES = (
     "agents-motivations"
 )
 TASKS = dict(enumerate(_NAMES.split(), 1))
+_PATH_FINDING = 19
 _OPTIONS = "datasets.yaml: options of the reader babi"
 _RELEASE = "tasks_1-20_v1-2"
 _LINE = re.compile(r"([0-9]{1,9}) (.*)")
@@ -196,7 +197,7 @@ def _load(
             for line, story in _questions(name, lines):
                 source = f"{name}:{line.number}"
                 try:
-                    row = _question(line, story)
+                    row = _question(line, story, is_path=number == _PATH_FINDING)
                 except RejectedError as reason:
                     rejected.append(Rejection(source, str(reason)))
                     continue
@@ -230,9 +231,10 @@ def _questions(name: str, lines: Iterable[Line]) -> Iterator[tuple[Line, BabiSto
             yield line, story
 
 
-def _question(line: Line, story: BabiStory) -> dict[str, Any]:
-    answers = [item.strip() for item in (line.answer or "").split(",")]
-    if any(map(is_blank, answers)):
+def _question(line: Line, story: BabiStory, *, is_path: bool) -> dict[str, Any]:
+    answer = line.answer or ""
+    items = [item.strip() for item in answer.split(",")]
+    if any(map(is_blank, items)):
         raise RejectedError("the answer is empty or has an empty item")
     if is_blank(line.text):
         raise RejectedError("the question is blank")
@@ -249,7 +251,7 @@ def _question(line: Line, story: BabiStory) -> dict[str, Any]:
     return {
         "question": line.text,
         "context": list(story.facts),
-        "answers": answers,
+        "answers": [answer] if is_path else items,
         "subtype": None,
         "gold_facts": list(dict.fromkeys(gold)),
     }

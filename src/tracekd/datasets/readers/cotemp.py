@@ -15,6 +15,7 @@ from pydantic import Field
 
 from tracekd.config import HubDataset, Settings, parse_settings
 from tracekd.datasets import Loaded, Rejection, fields, most_frequent, rawfiles, sources
+from tracekd.datasets.dated_facts import parse_fact
 from tracekd.datasets.fields import RejectedError
 from tracekd.errors import TracekdError
 
@@ -72,6 +73,17 @@ def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
     """Read the same files from the hub."""
     folder = sources.hub_folder(hub, [f"{name}.json" for name in _options(options).classes])
     return read(folder, options)
+
+
+def entities(question: Mapping[str, Any]) -> set[str]:
+    """Return what a row of `records.QUESTIONS` is about, for `prepare.split: by_entity`.
+
+    All subjects of its facts, and the object that they share if people are asked for. So no fact of
+    a test question's context is in the context of a training question.
+    """
+    facts = [parse_fact(text) for text in question["context"]]
+    objects = {fact.object for fact in facts} if "O1" in question["subtype"] else set()
+    return {fact.subject for fact in facts} | objects
 
 
 def published_test_rows(count: int) -> list[int]:

@@ -1,6 +1,7 @@
 """Exact match for bAbI: the answer's items, in any order, without case and punctuation.
 
-Repeated items count: in path finding "n,n" is two steps north.
+Repeated items count. A single gold answer with commas is a sequence: the path "n,w" is "n, w" or
+"n; w", but not "w,n".
 """
 
 import re
@@ -18,21 +19,23 @@ def judge(attempt: Attempt) -> Verdict:
     Items are split at the grammar's ";" and, as in bAbI's own files, at ",". An answer that
     contains a comma also counts unsplit. "['a', 'b']" is read as a list.
     """
-    gold = _sorted(attempt.answers)
+    gold = sorted(_normalised(attempt.answers))
     items = attempt.items
     if len(items) == 1 and (bracketed := _BRACKETED.match(items[0])):
         items = (bracketed[1],)
-    predicted = _sorted(items)
+    predicted = sorted(_normalised(items))
     if predicted != gold:
-        predicted = _sorted(piece for item in items for piece in item.split(","))
+        pieces = _normalised(piece for item in items for piece in item.split(","))
+        in_order = len(gold) == 1 and pieces == _normalised(attempt.answers[0].split(","))
+        predicted = gold if in_order else sorted(pieces)
     precision, recall, f1 = overlap(predicted, gold)
     parts = {"f1": f1, "precision": precision, "recall": recall}
     return Verdict(correct=predicted == gold, parts=parts)
 
 
-def _sorted(items: Iterable[str]) -> list[str]:
-    """Return items normalised and sorted; an item of punctuation alone stays as it is."""
-    return sorted(filter(None, (normalise(item) or item.strip() for item in items)))
+def _normalised(items: Iterable[str]) -> list[str]:
+    """Return items normalised; an item of punctuation alone stays as it is."""
+    return list(filter(None, (normalise(item) or item.strip() for item in items)))
 
 
 METRIC = AnswerMetric(parts=("f1", "precision", "recall"), judge=judge, main=("f1",))
