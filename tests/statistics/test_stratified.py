@@ -27,6 +27,9 @@ def test_berkeley_as_in_r() -> None:
     assert found["odds_ratio"] == pytest.approx(0.9046968, abs=5e-7)
     assert found["odds_ratio_low"] == pytest.approx(0.7719074, abs=5e-7)
     assert found["odds_ratio_high"] == pytest.approx(1.0603298, abs=5e-7)
+    # DescTools::BreslowDayTest(UCBAdmissions, correct = TRUE).
+    assert found["equal_odds_chi_square"] == pytest.approx(18.8255, abs=5e-3)
+    assert found["equal_odds_p_value"] == pytest.approx(0.00207, abs=5e-5)
 
 
 def test_a_mixture_of_easy_and_hard_classes_cannot_fake_an_association() -> None:
@@ -37,6 +40,7 @@ def test_a_mixture_of_easy_and_hard_classes_cannot_fake_an_association() -> None
     assert found["risk_difference"] == pytest.approx(0)
     assert found["odds_ratio"] == pytest.approx(1)
     assert found["p_value"] == pytest.approx(1)
+    assert found["equal_odds_p_value"] == Undefined("the pooled odds ratio is 1")
 
 
 def test_strata_without_both_verdicts_are_not_informative() -> None:
@@ -44,6 +48,7 @@ def test_strata_without_both_verdicts_are_not_informative() -> None:
     found = stratified([informative, Counts(0, 0, 4, 4), Counts(3, 0, 5, 0)])
     assert (found["strata"], found["informative_strata"]) == (3, 1)
     assert found["odds_ratio"] == pytest.approx(5)
+    assert found["equal_odds_p_value"] == Undefined("fewer than two informative strata")
     # The second stratum compares nothing, the third shows no difference: it counts for this one.
     weights = 8 * 8 / 16, 3 * 5 / 8
     expected = weights[0] * (6 / 8 - 3 / 8) / sum(weights)

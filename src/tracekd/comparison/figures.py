@@ -1,4 +1,4 @@
-"""Figures across experiments: regimes side by side, paired differences, trace and answer by regime.
+"""Figures across experiments: regimes, paired differences, trace and answer, dose and response.
 
 The same input gives the same bytes.
 """
@@ -26,8 +26,6 @@ _SERIES = {
     "effects": {"effect": (ANSWER, "")},
     "association": {"right": (ANSWER, "trace right"), "wrong": (TRACE, "trace wrong")},
 }
-#: Figure -> the key of an estimate's middle.
-_MIDDLE = {"regimes": "mean", "effects": "difference", "association": "value"}
 #: A label, and the estimates to draw beside it.
 Row = tuple[str, Mapping[str, Mapping[str, Any]]]
 
@@ -42,13 +40,41 @@ def write_all(folder: Path, results: Mapping[str, Any]) -> list[Path]:
         lines = sum(len(rows) + 1 for rows in blocks.values())
         with picture(paths[-1], title, (9, 1.6 + 0.27 * max(lines, 1))) as figure:
             _draw(figure.subplots(), name, blocks)
+    paths.append(folder / "compare_dose.png")
+    with picture(paths[-1], "What do incorrect traces do, dose by dose?", (9, 5)) as figure:
+        _draw_doses(figure.subplots(), results)
     return paths
+
+
+def _draw_doses(axes: "Axes", results: Mapping[str, Any]) -> None:
+    """Draw accuracy, and the difference given a right and a wrong trace, over the dose."""
+    cells = {label: cell for label, cell in results.items() if cell["dose"]}
+    if not cells:
+        say(axes, "no model has three doses of incorrect traces (trace_mode: mixed)")
+        return
+    for place, (heading, cell) in enumerate(cells.items()):
+        name = textwrap.shorten(heading, _LINE // 2)
+        regimes = [(dose, cell["regimes"][one]) for one, dose in cell["dose"]["doses"].items()]
+        answers = [(dose, figures["answer"]) for dose, figures in regimes]
+        differences = [(dose, figures["link"]["risk_difference"]) for dose, figures in regimes]
+        drawn = {"answers right, %": answers, "given a right - a wrong trace, points": differences}
+        for (title, estimates), style in zip(drawn.items(), ("o-", "s--"), strict=True):
+            known = [(dose, one) for dose, one in estimates if one["low"] is not None]
+            ends = [
+                [abs(100 * (one[end] - one["mean"])) for _, one in known] for end in ("low", "high")
+            ]
+            at, means = [dose for dose, _ in known], [100 * one["mean"] for _, one in known]
+            label = f"{name}: {title}"
+            axes.errorbar(at, means, yerr=ends, fmt=style, color=f"C{place}", label=label)
+    axes.set_xlabel("fraction of incorrect traces in training (95 % intervals)")
+    axes.legend(frameon=False, fontsize="small")
 
 
 def rows_of(figure: str, cell: Mapping[str, Any]) -> Iterator[Row]:
     """Yield the rows of one cell in a figure, without estimates that are undefined."""
     if figure == "effects":
-        yield from ((pair, {"effect": found}) for pair, found in cell["paired"].items())
+        for pair, found in cell["paired"].items():
+            yield pair, {"effect": {**found, "mean": found["difference"]}}
         return
     for regime, figures in cell["regimes"].items():
         shown = figures
@@ -57,8 +83,7 @@ def rows_of(figure: str, cell: Mapping[str, Any]) -> Iterator[Row]:
                 continue
             shown = {side: figures["link"][f"p_answer_if_{side}"] for side in ("right", "wrong")}
         known = {name: shown[name] for name in _SERIES[figure] if name in shown}
-        middle = _MIDDLE[figure]
-        yield regime, {name: one for name, one in known.items() if one[middle] is not None}
+        yield regime, {name: one for name, one in known.items() if one["mean"] is not None}
 
 
 def _draw(axes: "Axes", name: str, blocks: Mapping[str, Sequence[Row]]) -> None:
@@ -74,7 +99,7 @@ def _draw(axes: "Axes", name: str, blocks: Mapping[str, Sequence[Row]]) -> None:
             place += 1
             ticks[place] = label
             for key, estimate in estimates.items():
-                _draw_estimate(axes, place + shifts[key], estimate, _MIDDLE[name], series[key][0])
+                _draw_estimate(axes, place + shifts[key], estimate, series[key][0])
         place += 1
     axes.set_yticks(list(ticks), list(ticks.values()))
     axes.set_ylim(place - 0.4, -0.6)
@@ -112,9 +137,7 @@ def _draw_heading(axes: "Axes", place: float, heading: str) -> None:
     text.set_in_layout(False)
 
 
-def _draw_estimate(
-    axes: "Axes", place: float, estimate: Mapping[str, Any], middle: str, color: str
-) -> None:
+def _draw_estimate(axes: "Axes", place: float, estimate: Mapping[str, Any], color: str) -> None:
     low, high = estimate["low"], estimate["high"]
     if (limit := estimate.get("detectable")) is not None:
         axes.barh(
@@ -122,4 +145,4 @@ def _draw_estimate(
         )
     if low is not None and high is not None:
         axes.plot([100 * low, 100 * high], [place, place], color=color, linewidth=2, alpha=0.55)
-    axes.plot(100 * estimate[middle], place, "o", color=color, markersize=5)
+    axes.plot(100 * estimate["mean"], place, "o", color=color, markersize=5)

@@ -35,24 +35,33 @@ def write(
 def to_markdown(report: Mapping[str, Any]) -> str:
     """Return the content of compare.json (null where undefined) as Markdown."""
     results = report["results"]
-    regimes = _table(results, "regimes", _REGIMES)
-    associations = _table(results, "regimes", _ASSOCIATIONS, needed="link")
-    paired = _table(results, "paired", _PAIRED)
+    regimes = _table(results, _REGIMES, "regimes", "floors")
+    associations = _table(results, _ASSOCIATIONS, "regimes", needed="link")
+    paired = _table(results, _PAIRED, "paired")
+    doses = _doses(results)
     sections = [
         _experiments(report["experiments"]),
         regimes
         and "## Regimes\n\nMean over seeds in percent with its 95 % interval. Crossed: other seeds "
-        f"on other questions; over questions: only these trained models.\n\n{regimes}",
+        "on other questions; over questions: only these trained models. Rows without seeds: "
+        f"answers that need no model.\n\n{regimes}",
         associations
-        and "## Association of trace and answer\n\nShare of right answers in percent "
-        f"given a right and a wrong trace (exact match); seeds pooled.\n\n{associations}",
+        and "## Association of trace and answer\n\nShare of right answers in percent given a "
+        "right and a wrong trace (exact match), over all seeds; their difference within seeds with "
+        "its p, and within seeds and classes. Over questions, each with all its seeds: these "
+        f"trained models on other questions.\n\n{associations}",
         paired
         and "## Paired comparisons on the same questions\n\nDifference in answer accuracy with its "
         "crossed 95 % interval (other seeds on other questions), p, and Holm's p over all rows. "
         f"Equivalent: within {points(report['margin'])} points by two one-sided tests. Over "
-        "questions: these trained models (bootstrap; exact test). Over seeds: these questions "
+        "questions: these trained models (bootstrap). Over seeds: these questions "
         "(Student's t). Detectable: the smallest difference that this design finds with 80 % "
         f"power. With fewer than three seeds nothing is claimed about regimes.\n\n{paired}",
+        doses
+        and "## Dose and response\n\nChange from only correct to only incorrect traces, in points, "
+        "by a straight line over the doses: of answer accuracy (crossed 95 % interval, p, and p of "
+        "Page's test over seeds that it falls from dose to dose), and of the difference between "
+        f"answers given a right and a wrong trace (over questions).\n\n{doses}",
         _listed("Not compared", report["not_paired"]),
         _listed("Warnings", report["warnings"]),
         _listed("Missing", report["missing"]),
@@ -101,15 +110,30 @@ def _experiments(experiments: Mapping[str, Any]) -> str:
     return "\n\n".join(lines)
 
 
-def _table(results: Mapping[str, Any], part: str, columns: Columns, needed: str = "seeds") -> str:
+def _table(results: Mapping[str, Any], columns: Columns, *parts: str, needed: str = "seeds") -> str:
     rows = [
         [cell["dataset"], _model(cell), name, *(show(figures) for show in columns.values())]
         for cell in results.values()
-        for name, figures in cell[part].items()
+        for part in parts
+        for name, figures in cell.get(part, {}).items()
         if needed in figures
     ]
-    named = {"regimes": "regime", "paired": "regimes"}[part]
+    named = "regimes" if "paired" in parts else "regime"
     return table(["dataset", "model", named, *columns], rows) if rows else ""
+
+
+def _doses(results: Mapping[str, Any]) -> str:
+    rows = []
+    for cell in results.values():
+        if found := cell["dose"]:
+            line, within = found["accuracy"], found["association"]
+            shown = ["/".join(f"{dose:g}" for dose in found["doses"].values())]
+            shown += [", ".join(found["seeds"]), with_interval(line, "slope")]
+            shown += [p_value(line["p_value"]), p_value(line["page_p_value"])]
+            shown += [with_interval(within, "slope")]
+            rows.append([cell["dataset"], _model(cell), *shown])
+    header = ["dataset", "model", "doses", "seeds", "accuracy", "p", "p (Page)", "association"]
+    return table(header, rows) if rows else ""
 
 
 def _model(cell: Mapping[str, Any]) -> str:
@@ -138,25 +162,27 @@ def _ends(interval: Mapping[str, Any]) -> str:
 
 
 _REGIMES: Columns = {
-    "seeds": lambda figures: ", ".join(map(str, figures["seeds"])),
+    "seeds": lambda figures: ", ".join(figures["seeds"]) or NONE,
     "n": lambda figures: str(figures["n"]),
     "answer": _mean("answer"),
     "class": _mean("class"),
     "facts F1": _mean("facts_f1"),
     "facts exact": _mean("facts_exact"),
     "trace exact match": _mean("trace"),
-    "interval (answer)": lambda figures: str(figures["answer"]["interval"]),
+    "interval (answer)": lambda figures: str(figures["answer"].get("interval", NONE)),
 }
 _ASSOCIATIONS: Columns = {
-    "trace right": lambda figures: with_interval(figures["link"]["p_answer_if_right"], "value"),
-    "trace wrong": lambda figures: with_interval(figures["link"]["p_answer_if_wrong"], "value"),
-    "difference": lambda figures: with_interval(figures["link"]["risk_difference"], "value"),
-    "within classes": lambda figures: points(figures["link"]["risk_difference_within_classes"]),
-    "phi by seed": _by_seed("phi", ".2f"),
+    "trace right": lambda figures: with_interval(figures["link"]["p_answer_if_right"]),
+    "trace wrong": lambda figures: with_interval(figures["link"]["p_answer_if_wrong"]),
+    "difference": lambda figures: with_interval(figures["link"]["risk_difference"]),
+    "p": lambda figures: p_value(figures["link"]["risk_difference"]["p_value"]),
+    "within classes": lambda figures: with_interval(
+        figures["link"]["risk_difference_within_classes"]
+    ),
     "chi-square by seed": _by_seed("chi_square", ".1f"),
 }
 _PAIRED: Columns = {
-    "seeds": lambda pair: ", ".join(map(str, pair["seeds"])) or "none shared",
+    "seeds": lambda pair: ", ".join(pair["seeds"]) or "none shared",
     "difference in accuracy, points": lambda pair: with_interval(pair, "difference"),
     "p": lambda pair: p_value(pair["p_value"]),
     "p (Holm)": lambda pair: p_value(pair["p_holm"]),

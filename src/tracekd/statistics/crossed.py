@@ -12,6 +12,7 @@ questions as the only ones, although question x regime variation is common to al
 too narrow for a statement about regimes. `benchmarks/calibration.py` prints coverage and power.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
@@ -136,13 +137,16 @@ def _error(
 
 
 def detectable(components: Components, seeds: int, questions: int) -> Value:
-    """Return the smallest true mean that the test at `ALPHA` finds with probability `POWER`."""
-    from scipy import stats
+    """Return the smallest true mean that the test at `ALPHA` finds with probability `POWER`.
+
+    Under an effect, the test's statistic has a noncentral t distribution.
+    """
+    from scipy import special, stats
 
     if seeds < FEWEST_SEEDS or questions < 2:
         return Undefined("too few seeds or questions")
     error, df = components.error(seeds, questions)
-    return float((stats.t.ppf(1 - ALPHA / 2, df) + stats.t.ppf(POWER, df)) * error)
+    return float(special.nctdtrinc(df, 1 - POWER, stats.t.ppf(1 - ALPHA / 2, df)) * error)
 
 
 def needed_seeds(components: Components, difference: float, questions: int) -> Value:
@@ -156,18 +160,11 @@ def needed_questions(components: Components, difference: float, seeds: int) -> V
 
 
 def _smallest(detectable_at: Callable[[int], Value], difference: float) -> Value:
-    """Return the least size at which `difference` is detectable, by bisection."""
+    """Return the least size at which `difference` is detectable."""
 
     def enough(size: int) -> bool:
         found = detectable_at(size)
         return not isinstance(found, Undefined) and found <= difference
 
-    low, high = 1, 2
-    while not enough(high):
-        if high > _MOST:
-            return Undefined(f"more than {_MOST} would not be enough")
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    size = bisect_left(range(_MOST + 1), True, key=enough)
+    return size if size <= _MOST else Undefined(f"more than {_MOST} would not be enough")

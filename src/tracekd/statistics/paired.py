@@ -12,9 +12,6 @@ from tracekd.statistics.values import Tree, Undefined, Value
 
 ALPHA = 0.05
 POWER = 0.8
-#: The Fourier transform that gives the distribution is no more precise: p-values stop here.
-_PRECISION = 1e-15
-_ALL_AGREE = "the two agree on every question"
 
 
 def mcnemar(counts: Counts) -> Value:
@@ -25,35 +22,10 @@ def mcnemar(counts: Counts) -> Value:
     """
     discordant = counts.right_wrong + counts.wrong_right
     if not discordant:
-        return Undefined(_ALL_AGREE)
+        return Undefined("the two agree on every question")
     from scipy import stats
 
     return float(stats.binomtest(counts.right_wrong, discordant, 0.5).pvalue)
-
-
-def sign_flip_test(differences: ArrayLike) -> Value:
-    """Return the exact two-sided p-value that differences on the same questions have no direction.
-
-    Under the null hypothesis each question's difference is as likely to have the other sign. With
-    one run on each side the differences are -1, 0, 1 and this is McNemar's exact test; with several
-    it is that test for their means (Fisher's randomisation test for pairs).
-
-    Args:
-        differences: (questions,) integers: how many seeds have it right, second minus first. Being
-            integers, their sum has a distribution that can be computed exactly.
-    """
-    changes = np.asarray(differences)
-    sizes, repeats = np.unique(np.abs(changes[changes != 0]), return_counts=True)
-    if not sizes.size:
-        return Undefined(_ALL_AGREE)
-    # A sign times k has the characteristic function cos(k t); the sum's is their product.
-    reach = int(sizes @ repeats)
-    angles = 2 * np.pi * np.arange(2 * reach + 1) / (2 * reach + 1)
-    transform = np.prod(np.cos(np.outer(sizes, angles)) ** repeats[:, None], axis=0)
-    distribution = np.maximum(np.fft.ifft(transform).real, 0)
-    sums = (np.arange(2 * reach + 1) + reach) % (2 * reach + 1) - reach
-    tail = float(distribution[np.abs(sums) >= abs(int(changes.sum()))].sum())
-    return min(1.0, max(tail, _PRECISION))
 
 
 def holm(p_values: Mapping[str, Value]) -> dict[str, Value]:

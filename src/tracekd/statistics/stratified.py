@@ -7,11 +7,13 @@ association within strata.
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tracekd.statistics.association import SMALL_CELL, Counts
 from tracekd.statistics.intervals import LEVEL
 from tracekd.statistics.values import Tree, Undefined, Value
+
+#: An odds ratio this near to 1 is 1.
+_EQUAL = 1e-8
 
 
 def stratified(strata: Sequence[Counts]) -> Tree:
@@ -19,50 +21,42 @@ def stratified(strata: Sequence[Counts]) -> Tree:
 
     Mantel-Haenszel risk difference and odds ratio (interval of Robins, Breslow and Greenland),
     the Cochran-Mantel-Haenszel test without continuity correction, its p-value the exact
-    conditional one where chi-square does not hold (Mantel and Fleiss 1980), and how many strata are
+    conditional one where chi-square does not hold (Mantel and Fleiss 1980), Breslow and Day's test
+    that all strata have the same odds ratio, with Tarone's correction, and how many strata are
     informative: they have both verdicts of the step and both of the answer.
     """
-    compared = [counts for counts in strata if counts.steps_right and counts.steps_wrong]
-    informative = [counts for counts in compared if counts.answers_right and counts.answers_wrong]
+    informative = [
+        counts
+        for counts in strata
+        if min(counts.steps_right, counts.steps_wrong, counts.answers_right, counts.answers_wrong)
+    ]
     odds, low, high = _pooled_odds(informative)
+    heterogeneity, unequal = _equal_odds(informative, odds)
     statistic, p_value = _test(informative)
     return {
         "strata": len(strata),
         "informative_strata": len(informative),
-        "risk_difference": pooled_risk_difference(compared),
+        "risk_difference": pooled_risk_difference(strata),
         "odds_ratio": odds,
         "odds_ratio_low": low,
         "odds_ratio_high": high,
         "chi_square": statistic,
         "p_value": p_value,
+        "equal_odds_chi_square": heterogeneity,
+        "equal_odds_p_value": unequal,
     }
 
 
 def pooled_risk_difference(strata: Sequence[Counts]) -> Value:
     """Return the Mantel-Haenszel risk difference; each stratum weighs n1 * n2 / (n1 + n2)."""
-    if not strata:
+    compared = [one for one in strata if one.steps_right and one.steps_wrong]
+    if not compared:
         return Undefined("no stratum has both right and wrong steps")
-    cells = np.array(strata, dtype=np.float64)[None]
-    return float(mantel_haenszel_differences(cells)[0])
-
-
-def mantel_haenszel_differences(cells: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the pooled risk difference of each table of strata.
-
-    Args:
-        cells: (tables, strata, 4), the last axis as in `Counts`.
-
-    Returns:
-        (tables,); NaN where no stratum has both right and wrong steps.
-    """
-    right_right, right_wrong, wrong_right, wrong_wrong = np.moveaxis(cells, -1, 0)
-    right, wrong = right_right + right_wrong, wrong_right + wrong_wrong
-    total = np.maximum(right + wrong, 1)
-    weights = (right * wrong / total).sum(axis=1)
-    differences = ((right_right * wrong - wrong_right * right) / total).sum(axis=1)
-    pooled = np.full(len(cells), np.nan)
-    np.divide(differences, weights, out=pooled, where=weights > 0)
-    return pooled
+    weights = [one.steps_right * one.steps_wrong / sum(one) for one in compared]
+    differences = [
+        one.right_right / one.steps_right - one.wrong_right / one.steps_wrong for one in compared
+    ]
+    return float(np.average(differences, weights=weights))
 
 
 def _pooled_odds(strata: Sequence[Counts]) -> tuple[Value, Value, Value]:
@@ -78,6 +72,22 @@ def _pooled_odds(strata: Sequence[Counts]) -> tuple[Value, Value, Value]:
     table = StratifiedTable([counts.array for counts in strata])
     low, high = table.oddsratio_pooled_confint(alpha=1 - LEVEL)
     return float(table.oddsratio_pooled), float(low), float(high)
+
+
+def _equal_odds(strata: Sequence[Counts], odds: Value) -> tuple[Value, Value]:
+    if isinstance(odds, Undefined):
+        return odds, odds
+    reason = "" if len(strata) > 1 else "fewer than two informative strata"
+    if abs(odds - 1) < _EQUAL:  # the quadratic equation for the expected counts degenerates
+        reason = "the pooled odds ratio is 1"
+    if reason:
+        return Undefined(reason), Undefined(reason)
+    from scipy import stats
+    from statsmodels.stats.contingency_tables import StratifiedTable
+
+    table = StratifiedTable([counts.array for counts in strata])
+    statistic = max(0.0, float(table.test_equal_odds(adjust=True).statistic))
+    return statistic, float(stats.chi2.sf(statistic, len(strata) - 1))
 
 
 def _test(strata: Sequence[Counts]) -> tuple[Value, Value]:
