@@ -28,8 +28,8 @@ def test_the_slope_is_the_mean_of_every_seed_and_question():
         MIXED: regime([1, 0, 1], [1, 1, 0], [0, 1, 0]),
     }
     found = dose_response(regimes)
-    assert found["doses"] == {"correct": 0, "mixed 0.5": 0.5, "incorrect": 1}
-    assert found["seeds"] == ["0", "1", "2"]
+    assert found["association"]["doses"] == {"correct": 0, "mixed 0.5": 0.5, "incorrect": 1}
+    assert found["accuracy"]["seeds"] == ["0", "1", "2"]
     # Doses 0, 0.5, 1: the slope of a line is the last value minus the first.
     table = crossed([[-1, 0, -1], [-1, -1, 0], [0, -1, 0]])
     line = found["accuracy"]
@@ -50,8 +50,8 @@ def test_a_fall_from_dose_to_dose_is_tested_over_seeds():
 
 def test_only_replicates_with_all_doses_are_used():
     regimes = {CORRECT: regime([1, 1], [0, 0]), MIXED: regime([1, 0]), INCORRECT: regime([0, 0])}
-    found = dose_response(regimes)
-    assert (found["seeds"], found["accuracy"]["slope"]) == (["0"], pytest.approx(-1))
-    assert isinstance(found["accuracy"]["low"], Undefined)
+    line = dose_response(regimes)["accuracy"]
+    assert (line["seeds"], line["slope"]) == (["0"], pytest.approx(-1))
+    assert isinstance(line["low"], Undefined)
     assert dose_response({**regimes, MIXED: regime([1, 0], first=7)}) == {}
     assert dose_response({CORRECT: regimes[CORRECT], INCORRECT: regimes[INCORRECT]}) == {}

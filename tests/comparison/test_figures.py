@@ -15,7 +15,7 @@ PAIRED = {
         "correct": {"answer": ESTIMATE, "trace": ESTIMATE, "link": LINK},
     },
     "paired": {"correct - none": EFFECT, "shuffled - none": {**EFFECT, "detectable": 0.15}},
-    "dose": {"doses": {"correct": 0.0}},
+    "dose": {"accuracy": {"doses": {"correct": 0.0}}},
 }
 SINGLE = {"regimes": {"none": {"answer": ESTIMATE}}, "paired": {}, "dose": {}}
 RESULTS = {"on worlds, prompt.template " + "Answer $in$ one word. " * 20: PAIRED, "x": SINGLE}

@@ -7,8 +7,7 @@ from tracekd.statistics.crossed import (
     Crossed,
     crossed,
     detectable,
-    needed_questions,
-    needed_seeds,
+    needed,
 )
 from tracekd.statistics.values import Undefined
 
@@ -104,11 +103,11 @@ def test_the_detectable_difference_is_found_with_the_promised_power() -> None:
 
 def test_needed_sizes_are_the_smallest_that_detect_the_difference() -> None:
     components = Components(0.0008, 0.02, 0.15)
-    seeds = needed_seeds(components, 0.05, 220)
+    seeds = needed(lambda n: detectable(components, n, 220), 0.05)
     assert isinstance(seeds, int)
     assert detectable(components, seeds, 220) <= 0.05 < detectable(components, seeds - 1, 220)
-    questions = needed_questions(components, 0.08, 5)
+    questions = needed(lambda n: detectable(components, 5, n), 0.08)
     assert isinstance(questions, int)
     assert detectable(components, 5, questions) <= 0.08 < detectable(components, 5, questions - 1)
-    never = needed_questions(components, 0.01, 3)
+    never = needed(lambda n: detectable(components, 3, n), 0.01)
     assert isinstance(never, Undefined), "seeds alone vary more than that"

@@ -9,7 +9,6 @@ from tracekd.statistics.paired import (
     change_interval,
     holm,
     mcnemar,
-    nothing_differs_interval,
     over_seeds,
 )
 from tracekd.statistics.values import Undefined
@@ -37,21 +36,15 @@ def test_holm_by_hand() -> None:
     assert holm({"a": Undefined("x")}) == {"a": Undefined("x")}
 
 
-def test_no_difference_among_few_questions_does_not_exclude_one() -> None:
-    low, high = nothing_differs_interval(36)
-    assert (low, high) == pytest.approx((-0.0974, 0.0974), abs=1e-3)
-
-
 def test_a_direction_in_which_nothing_changed_is_not_ruled_out() -> None:
     rng = generator("some")
-    nothing = nothing_differs_interval(20)
-    assert change_interval([0] * 20, rng) == pytest.approx(nothing)
+    missed = 1 - 0.025 ** (1 / 20)
+    assert change_interval([0] * 20, rng) == pytest.approx((-missed, missed))
     low, high = change_interval([1] + [0] * 19, rng)
-    assert low == pytest.approx(nothing[0])
+    assert low == pytest.approx(-missed)
     assert high == pytest.approx(0.15)
     low, high = change_interval([1] * 5, rng)
-    assert low == pytest.approx(1 - nothing_differs_interval(5)[1])
-    assert high == 1
+    assert (low, high) == (pytest.approx(0.025 ** (1 / 5)), 1)
 
 
 def test_the_interval_over_seeds_by_hand() -> None:

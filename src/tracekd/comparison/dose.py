@@ -7,7 +7,7 @@ import numpy as np
 from tracekd.comparison.locks import DosedRegime
 from tracekd.comparison.scores import Matrix, RegimeScores
 from tracekd.statistics.clustered import FEWEST_DOSES, difference_slope
-from tracekd.statistics.crossed import crossed
+from tracekd.statistics.crossed import crossed, tests
 from tracekd.statistics.values import Tree, Undefined, Value
 
 
@@ -18,11 +18,11 @@ def dose_response(regimes: Mapping[DosedRegime, RegimeScores]) -> Tree:
     replicates that all have. Slopes are of least-squares lines, per whole unit of dose.
 
     Returns:
-        `doses`: label of a regime -> its dose; `seeds`: the replicates. `accuracy`: the mean of the
-        slopes of each replicate and question, with its crossed interval and p-value, and
-        `page_p_value`, of Page's test over replicates (on these questions) that accuracy falls from
-        dose to dose. `association`: see `difference_slope`. Empty if there are fewer than three
-        doses, or no replicate has all of them.
+        `accuracy`: the mean of the slopes of each replicate and question, with its crossed interval
+        and p-value, and `page_p_value`, of Page's test over replicates (on these questions) that
+        accuracy falls from dose to dose. `association`: see `difference_slope`. Both with their
+        doses (label of a regime -> dose) and replicates. Empty if there are fewer than three doses,
+        or no replicate has all of them.
     """
     dosed = {one.dose: one for one in regimes if one.dose is not None}
     scores = {dose: regimes[dosed[dose]] for dose in sorted(dosed)}
@@ -30,28 +30,22 @@ def dose_response(regimes: Mapping[DosedRegime, RegimeScores]) -> Tree:
     common = sorted(set.intersection(*every)) if every else []
     if len(scores) < FEWEST_DOSES or not common:
         return {}
-    rows = {dose: [one.replicates.index(each) for each in common] for dose, one in scores.items()}
     answers, traces = (
-        np.stack([one.measures[name][rows[dose]] for dose, one in scores.items()])
+        np.stack([one.rows(name, common) for one in scores.values()])
         for name in ("answer", "trace")
     )
     slopes = np.polyfit(list(scores), answers.reshape(len(scores), -1), 1)[0]
     line = crossed(slopes.reshape(answers.shape[1:]))
-    low, high = (line, line) if isinstance(line, Undefined) else line.interval()
-    return {
+    given = difference_slope(
+        {at: (traces[row] == 1, answers[row] == 1) for row, at in enumerate(scores)}
+    )
+    shared: Tree = {
         "doses": {dosed[dose].label: dose for dose in scores},
         "seeds": [one.label for one in common],
-        "accuracy": {
-            "slope": float(slopes.mean()),
-            "low": low,
-            "high": high,
-            "p_value": line if isinstance(line, Undefined) else line.p_value(),
-            "page_p_value": _page(answers.mean(axis=2).T),
-        },
-        "association": difference_slope(
-            {at: (traces[row] == 1, answers[row] == 1) for row, at in enumerate(scores)}
-        ),
     }
+    accuracy = {"slope": float(slopes.mean()), **tests(line)}
+    accuracy["page_p_value"] = _page(answers.mean(axis=2).T)
+    return {"accuracy": {**shared, **accuracy}, "association": {**shared, **given}}
 
 
 def _page(accuracies: Matrix) -> Value:

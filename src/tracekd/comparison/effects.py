@@ -5,13 +5,12 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tracekd.comparison.locks import DosedRegime
-from tracekd.comparison.scores import RegimeScores
+from tracekd.comparison.scores import Matrix, RegimeScores
 from tracekd.statistics import bootstrap, paired
 from tracekd.statistics.association import count
-from tracekd.statistics.crossed import crossed, detectable
+from tracekd.statistics.crossed import crossed, detectable, tests
 from tracekd.statistics.paired import ALPHA, change_interval, over_seeds
 from tracekd.statistics.values import Tree, Undefined, Value
 
@@ -52,30 +51,30 @@ def effect(first: RegimeScores, second: RegimeScores, key: str, margin: float) -
         key: seeds the bootstrap.
         margin: largest difference that counts as none.
     """
-    before, after, shared = _shared(first, second)
+    shared = [one for one in first.replicates if one in second.replicates]
+    before, after = (one.rows("answer", shared or one.replicates) for one in (first, second))
     differences = after - before if shared else np.empty((0, before.shape[1]))
     changes = after.mean(axis=0) - before.mean(axis=0)
     over_questions = change_interval(changes, bootstrap.generator("compare", key))
     found = crossed(differences)
-    tests: Tree = dict.fromkeys(("low", "high", "p_value", "p_equivalent", "detectable"), found)
+    power: Tree = dict.fromkeys(("p_equivalent", "detectable"), found)
     if not isinstance(found, Undefined):
-        low, high = found.interval()
-        tests = {
-            "low": low,
-            "high": high,
-            "p_value": found.p_value(),
+        power = {
             "p_equivalent": found.equivalence_p_value(margin),
             "detectable": detectable(found.components, found.seeds, found.questions),
             "components": asdict(found.components),
         }
     return {
-        "seeds": shared,
+        "seeds": [one.label for one in shared],
         "n": before.shape[1],
         "difference": float(changes.mean()),
-        **tests,
+        **tests(found),
+        **power,
         "over_questions": dict(zip(("low", "high"), over_questions, strict=True)),
         "over_seeds": over_seeds(differences.mean(axis=1)),
-        "by_seed": {label: _one_seed(before[row], after[row]) for row, label in enumerate(shared)},
+        "by_seed": {
+            one.label: _one_seed(before[row], after[row]) for row, one in enumerate(shared)
+        },
     }
 
 
@@ -98,21 +97,7 @@ def _below(p_value: Value) -> bool:
     return not isinstance(p_value, Undefined) and p_value < ALPHA
 
 
-def _shared(
-    first: RegimeScores, second: RegimeScores
-) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
-    """Return both answers, (seeds, questions), and the labels of the replicates they share."""
-    shared = [one for one in first.replicates if one in second.replicates]
-    rows = [
-        scores.measures["answer"].astype(np.int64)[
-            [scores.replicates.index(one) for one in shared] if shared else slice(None)
-        ]
-        for scores in (first, second)
-    ]
-    return rows[0], rows[1], [one.label for one in shared]
-
-
-def _one_seed(before: NDArray[np.int64], after: NDArray[np.int64]) -> Tree:
+def _one_seed(before: Matrix, after: Matrix) -> Tree:
     counts = count(before, after)
     return {
         "first_only": counts.right_wrong,

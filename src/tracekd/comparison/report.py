@@ -1,6 +1,7 @@
 """compare.json -> compare.md, whose tables also read well as plain text."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from tracekd.comparison.markdown import number, p_value, points, table, with_int
 from tracekd.comparison.paper_report import paper_sections
 from tracekd.files import atomic_file, write_json
 from tracekd.report.style import NONE
-from tracekd.statistics.crossed import Components, needed_questions, needed_seeds
+from tracekd.statistics.crossed import Components, detectable, needed
 from tracekd.statistics.values import Undefined
 
 #: Heading of a column -> the text of its cell, given a regime's figures or a paired comparison.
@@ -38,7 +39,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
     regimes = _table(results, _REGIMES, "regimes", "floors")
     associations = _table(results, _ASSOCIATIONS, "regimes", needed="link")
     paired = _table(results, _PAIRED, "paired")
-    doses = _doses(results)
+    doses = _table(results, _DOSES, "dose")
     sections = [
         _experiments(report["experiments"]),
         regimes
@@ -48,8 +49,9 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         associations
         and "## Association of trace and answer\n\nShare of right answers in percent given a "
         "right and a wrong trace (exact match), over all seeds; their difference within seeds with "
-        "its p, and within seeds and classes. Over questions, each with all its seeds: these "
-        f"trained models on other questions.\n\n{associations}",
+        "its p, and within seeds and classes. From three seeds on the shares' intervals are "
+        "crossed; the others, and p, are over questions, each with all its seeds: these trained "
+        f"models on other questions.\n\n{associations}",
         paired
         and "## Paired comparisons on the same questions\n\nDifference in answer accuracy with its "
         "crossed 95 % interval (other seeds on other questions), p, and Holm's p over all rows. "
@@ -60,8 +62,9 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         doses
         and "## Dose and response\n\nChange from only correct to only incorrect traces, in points, "
         "by a straight line over the doses: of answer accuracy (crossed 95 % interval, p, and p of "
-        "Page's test over seeds that it falls from dose to dose), and of the difference between "
-        f"answers given a right and a wrong trace (over questions).\n\n{doses}",
+        "Page's test over seeds that it falls from dose to dose), and of the association, the "
+        "difference between answers given a right and a wrong trace (interval over questions)."
+        f"\n\n{doses}",
         _listed("Not compared", report["not_paired"]),
         _listed("Warnings", report["warnings"]),
         _listed("Missing", report["missing"]),
@@ -78,11 +81,11 @@ def plan(results: Mapping[str, Any], difference: float) -> str:
             if "components" not in pair:
                 continue
             components, seeds = Components(**pair["components"]), len(pair["seeds"])
-            needed = (
-                needed_seeds(components, difference, pair["n"]),
-                needed_questions(components, difference, seeds),
+            sizes = (
+                needed(partial(detectable, components, questions=pair["n"]), difference),
+                needed(partial(detectable, components, seeds), difference),
             )
-            shown = ["no number" if isinstance(n, Undefined) else str(n) for n in needed]
+            shown = ["no number" if isinstance(n, Undefined) else str(n) for n in sizes]
             with_questions = f"{shown[0]} seeds x {pair['n']} questions"
             with_seeds = f"{seeds} seeds x {shown[1]} questions"
             rows.append([cell["dataset"], _model(cell), name, with_questions, with_seeds])
@@ -118,22 +121,8 @@ def _table(results: Mapping[str, Any], columns: Columns, *parts: str, needed: st
         for name, figures in cell.get(part, {}).items()
         if needed in figures
     ]
-    named = "regimes" if "paired" in parts else "regime"
+    named = {"regimes": "regime", "paired": "regimes", "dose": "change in"}[parts[0]]
     return table(["dataset", "model", named, *columns], rows) if rows else ""
-
-
-def _doses(results: Mapping[str, Any]) -> str:
-    rows = []
-    for cell in results.values():
-        if found := cell["dose"]:
-            line, within = found["accuracy"], found["association"]
-            shown = ["/".join(f"{dose:g}" for dose in found["doses"].values())]
-            shown += [", ".join(found["seeds"]), with_interval(line, "slope")]
-            shown += [p_value(line["p_value"]), p_value(line["page_p_value"])]
-            shown += [with_interval(within, "slope")]
-            rows.append([cell["dataset"], _model(cell), *shown])
-    header = ["dataset", "model", "doses", "seeds", "accuracy", "p", "p (Page)", "association"]
-    return table(header, rows) if rows else ""
 
 
 def _model(cell: Mapping[str, Any]) -> str:
@@ -190,4 +179,11 @@ _PAIRED: Columns = {
     "over questions": lambda pair: _ends(pair["over_questions"]),
     "over seeds": lambda pair: _ends(pair["over_seeds"]),
     "detectable": lambda pair: points(pair["detectable"]),
+}
+_DOSES: Columns = {
+    "doses": lambda line: " / ".join(f"{dose:g}" for dose in line["doses"].values()),
+    "seeds": lambda line: ", ".join(line["seeds"]),
+    "slope": lambda line: with_interval(line, "slope"),
+    "p": lambda line: p_value(line.get("p_value")),
+    "p (Page)": lambda line: p_value(line.get("page_p_value")),
 }

@@ -13,7 +13,6 @@ from tracekd.comparison.effects import MARGIN, adjust, effect, pairs
 from tracekd.comparison.estimates import regime_figures
 from tracekd.comparison.experiments import Experiment, FoundExperiments, queue_states
 from tracekd.comparison.grid import Cell, arrange, missing, not_paired
-from tracekd.comparison.locks import Run
 from tracekd.comparison.published import beside
 from tracekd.comparison.scores import CellScores, cached_file, find_tables, load_scores
 from tracekd.statistics.values import Tree, settle
@@ -105,11 +104,12 @@ def _warnings(cells: Mapping[Cell, CellScores], cache: Path) -> Iterator[str]:
     And which accuracies are optimistic, since settings were chosen on these questions.
     """
     for cell, scores in cells.items():
-        if tuned := {seed for one in scores.used for seed in _tuned_on(one.run)}:
+        data_seed = scores.used[0].run.params["data_seed"]
+        noted = f"datasets.yaml:{cell.dataset}.tuned_on"
+        if any(data_seed in (one.run.params.get(noted) or ()) for one in scores.used):
             yield (
-                f"{cell.label}: settings were chosen on the questions of data_seed "
-                f"{', '.join(map(str, sorted(tuned)))} (tuned_on in datasets.yaml): use another "
-                "data_seed for accuracies to be reported"
+                f"{cell.label}: settings were chosen on the questions of data_seed {data_seed} "
+                "(tuned_on in datasets.yaml): use another data_seed for accuracies to be reported"
             )
         code = _values(pair for one in scores.used for pair in one.run.code.items())
         if paths := sorted(code):
@@ -119,12 +119,6 @@ def _warnings(cells: Mapping[Cell, CellScores], cache: Path) -> Iterator[str]:
         facts = _values(fact for card in cards for fact in _facts(cached_file(cache, card)))
         if parts := [f"{name} {' / '.join(sorted(seen))}" for name, seen in facts.items()]:
             yield f"{cell.label}: different machines: {'; '.join(parts)}"
-
-
-def _tuned_on(run: Run) -> list[int]:
-    """Return the run's data_seed if its dataset's entry says that settings were chosen on it."""
-    noted = run.params.get(f"datasets.yaml:{run.dataset}.tuned_on") or ()
-    return [seed for seed in noted if seed == run.params["data_seed"]]
 
 
 def _floors(scores: CellScores, cache: Path) -> dict[str, Tree]:

@@ -39,6 +39,10 @@ class RegimeScores(NamedTuple):
     replicates: tuple[Replicate, ...]
     measures: Mapping[str, Matrix]
 
+    def rows(self, measure: str, replicates: Sequence[Replicate]) -> Matrix:
+        """Return a measure of some replicates, in their order."""
+        return self.measures[measure][[self.replicates.index(one) for one in replicates]]
+
 
 class CellScores(NamedTuple):
     """The verdicts of all regimes of a cell on the same questions.

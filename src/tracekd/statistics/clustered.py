@@ -139,13 +139,12 @@ def _share(
     right = np.bincount(strata[among & verdicts], minlength=weights.size)
     scale = weights / np.maximum(sizes, 1)
     value = float(scale @ right)
-    deviations = among * (verdicts - (right / np.maximum(sizes, 1))[strata])
-    parts = (scale[strata] * deviations).sum(axis=0)
+    # Few verdicts show too little variance: a stratum's share is drawn towards the mean by one
+    # verdict, and the variance is not below that of independent verdicts.
+    drawn = (right + value) / (sizes + 1)
+    parts = (scale[strata] * among * (verdicts - drawn[strata])).sum(axis=0)
     if right.sum() in (0, sizes.sum()):
         return ClusteredShare(float(right.any()), parts, float(among.any(axis=0).sum()))
-    # A stratum of one verdict shows no variance: not below that of independent verdicts, with each
-    # stratum's share drawn towards the mean by one verdict.
-    drawn = (right + value) / (sizes + 1)
     variance = max(parts @ parts, scale**2 @ (sizes * drawn * (1 - drawn)))
     if len(among) > 1:  # few questions tell little of how they cluster
         variance *= (stats.t.ppf(0.975, among.any(axis=0).sum() - 1) / _NORMAL) ** 2

@@ -5,6 +5,7 @@ association within strata.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from tracekd.statistics.association import SMALL_CELL, Counts
 from tracekd.statistics.intervals import LEVEL
 from tracekd.statistics.values import Tree, Undefined, Value
 
+_ODDS = ("odds_ratio", "odds_ratio_low", "odds_ratio_high")
+_EQUALITY = ("equal_odds_chi_square", "equal_odds_p_value")
 #: An odds ratio this near to 1 is 1.
 _EQUAL = 1e-8
 
@@ -30,21 +33,23 @@ def stratified(strata: Sequence[Counts]) -> Tree:
         for counts in strata
         if min(counts.steps_right, counts.steps_wrong, counts.answers_right, counts.answers_wrong)
     ]
-    odds, low, high = _pooled_odds(informative)
-    heterogeneity, unequal = _equal_odds(informative, odds)
-    statistic, p_value = _test(informative)
-    return {
+    measured: dict[str, Any] = {
         "strata": len(strata),
         "informative_strata": len(informative),
         "risk_difference": pooled_risk_difference(strata),
-        "odds_ratio": odds,
-        "odds_ratio_low": low,
-        "odds_ratio_high": high,
-        "chi_square": statistic,
-        "p_value": p_value,
-        "equal_odds_chi_square": heterogeneity,
-        "equal_odds_p_value": unequal,
     }
+    if not informative:
+        fault = Undefined("no stratum has right and wrong steps and right and wrong answers")
+        return measured | dict.fromkeys((*_ODDS, "chi_square", "p_value", *_EQUALITY), fault)
+    from scipy import stats
+    from statsmodels.stats.contingency_tables import StratifiedTable
+
+    table = StratifiedTable([counts.array for counts in informative])
+    statistic = float(table.test_null_odds(correction=False).statistic)
+    # Its own p-value is 1 - cdf, which is 0 from about 1e-16 on.
+    p_value = _exact_test(informative) if _few(informative) else stats.chi2.sf(statistic, 1)
+    measured |= {"chi_square": statistic, "p_value": float(p_value)}
+    return measured | _odds(informative, table)
 
 
 def pooled_risk_difference(strata: Sequence[Counts]) -> Value:
@@ -59,49 +64,23 @@ def pooled_risk_difference(strata: Sequence[Counts]) -> Value:
     return float(np.average(differences, weights=weights))
 
 
-def _pooled_odds(strata: Sequence[Counts]) -> tuple[Value, Value, Value]:
-    concordant = sum(c.right_right * c.wrong_wrong for c in strata)
-    discordant = sum(c.right_wrong * c.wrong_right for c in strata)
-    if not concordant or not discordant:
-        fault = Undefined("no stratum has both concordant and discordant questions")
-        if strata:
-            fault = Undefined("over all strata, a diagonal of the 2x2 is empty")
-        return fault, fault, fault
-    from statsmodels.stats.contingency_tables import StratifiedTable
+def _odds(strata: Sequence[Counts], table: Any) -> dict[str, Any]:
+    """Return the pooled odds ratio and the test that it is that of every stratum."""
+    if not all(sum(one) for one in zip(*((a * d, b * c) for a, b, c, d in strata), strict=True)):
+        fault = Undefined("over all strata, a diagonal of the 2x2 is empty")
+        return dict.fromkeys((*_ODDS, *_EQUALITY), fault)
+    from scipy import stats
 
-    table = StratifiedTable([counts.array for counts in strata])
-    low, high = table.oddsratio_pooled_confint(alpha=1 - LEVEL)
-    return float(table.oddsratio_pooled), float(low), float(high)
-
-
-def _equal_odds(strata: Sequence[Counts], odds: Value) -> tuple[Value, Value]:
-    if isinstance(odds, Undefined):
-        return odds, odds
-    reason = "" if len(strata) > 1 else "fewer than two informative strata"
+    odds = float(table.oddsratio_pooled)
+    low, high = map(float, table.oddsratio_pooled_confint(alpha=1 - LEVEL))
+    ratio: dict[str, Any] = dict(zip(_ODDS, (odds, low, high), strict=True))
+    if len(strata) < 2:
+        return ratio | dict.fromkeys(_EQUALITY, Undefined("fewer than two informative strata"))
     if abs(odds - 1) < _EQUAL:  # the quadratic equation for the expected counts degenerates
-        reason = "the pooled odds ratio is 1"
-    if reason:
-        return Undefined(reason), Undefined(reason)
-    from scipy import stats
-    from statsmodels.stats.contingency_tables import StratifiedTable
-
-    table = StratifiedTable([counts.array for counts in strata])
+        return ratio | dict.fromkeys(_EQUALITY, Undefined("the pooled odds ratio is 1"))
     statistic = max(0.0, float(table.test_equal_odds(adjust=True).statistic))
-    return statistic, float(stats.chi2.sf(statistic, len(strata) - 1))
-
-
-def _test(strata: Sequence[Counts]) -> tuple[Value, Value]:
-    if not strata:
-        fault = Undefined("no stratum has right and wrong steps and right and wrong answers")
-        return fault, fault
-    from scipy import stats
-    from statsmodels.stats.contingency_tables import StratifiedTable
-
-    table = StratifiedTable([counts.array for counts in strata])
-    statistic = float(table.test_null_odds(correction=False).statistic)
-    # Its own p-value is 1 - cdf, which is 0 from about 1e-16 on.
-    p_value = _exact_test(strata) if _few(strata) else float(stats.chi2.sf(statistic, 1))
-    return statistic, p_value
+    p_value = float(stats.chi2.sf(statistic, len(strata) - 1))
+    return ratio | dict(zip(_EQUALITY, (statistic, p_value), strict=True))
 
 
 def _margins(counts: Counts) -> tuple[int, int, int, int, int]:
