@@ -108,9 +108,9 @@ def test_verdicts_that_all_agree_have_an_interval_with_a_width() -> None:
 def test_few_right_traces_have_no_difference() -> None:
     trace, answer = np.zeros((2, 50)), np.zeros((2, 50))
     trace[:, :4] = answer[:, :9] = 1
-    reason = Undefined("4 questions with a right trace: fewer than 5")
+    reason = Undefined("4 questions with a right step: fewer than 5")
     assert set(difference(trace, answer).values()) == {reason}
-    reason = Undefined("4 questions with a wrong trace: fewer than 5")
+    reason = Undefined("4 questions with a wrong step: fewer than 5")
     assert set(difference(1 - trace, answer).values()) == {reason}
 
 

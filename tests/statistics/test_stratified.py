@@ -62,9 +62,12 @@ def test_nothing_to_compare_is_undefined(strata: list[Counts]) -> None:
         assert isinstance(found[name], Undefined)
 
 
-def test_an_empty_diagonal_has_no_odds_ratio_but_a_test() -> None:
+def test_an_empty_diagonal_has_a_finite_odds_ratio_and_a_test() -> None:
     found = stratified([Counts(5, 0, 0, 5), Counts(4, 0, 0, 4)])
-    assert isinstance(found["odds_ratio"], Undefined)
+    # Half a question more in each cell: (5.5^2 / 12 + 4.5^2 / 10) / (0.5^2 / 12 + 0.5^2 / 10).
+    assert found["odds_ratio"] == pytest.approx(4.5458333 / 0.0458333)
+    assert 1 < found["odds_ratio_low"] < found["odds_ratio"] < found["odds_ratio_high"]
+    assert isinstance(found["equal_odds_p_value"], Undefined)
     assert found["p_value"] < 0.001
     assert found["risk_difference"] == pytest.approx(1)
 

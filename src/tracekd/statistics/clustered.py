@@ -124,7 +124,7 @@ def _given(
     compared = [on & (weights[strata] > 0) for on in (trace, ~trace)]
     for verdict, on in zip(("right", "wrong"), compared, strict=True):
         if (few := on.any(axis=0).sum()) < SMALL_CELL:
-            return Undefined(f"{few} questions with a {verdict} trace: fewer than {SMALL_CELL}")
+            return Undefined(f"{few} questions with a {verdict} step: fewer than {SMALL_CELL}")
     one, other = (_share(answers, on, strata, weights / weights.sum()) for on in compared)
     return one, other
 

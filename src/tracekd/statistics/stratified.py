@@ -65,22 +65,26 @@ def pooled_risk_difference(strata: Sequence[Counts]) -> Value:
 
 
 def _odds(strata: Sequence[Counts], table: Any) -> dict[str, Any]:
-    """Return the pooled odds ratio and the test that it is that of every stratum."""
-    if not all(sum(one) for one in zip(*((a * d, b * c) for a, b, c, d in strata), strict=True)):
-        fault = Undefined("over all strata, a diagonal of the 2x2 is empty")
-        return dict.fromkeys((*_ODDS, *_EQUALITY), fault)
+    """Return the pooled odds ratio and the test that it is that of every stratum.
+
+    If a diagonal is empty in all strata, half a question is added to each cell.
+    """
     from scipy import stats
 
+    fault = "" if len(strata) > 1 else "fewer than two informative strata"
+    if not all(sum(one) for one in zip(*((a * d, b * c) for a, b, c, d in strata), strict=True)):
+        fault = "over all strata, a diagonal of the 2x2 is empty"
+        table = type(table)([counts.array + 0.5 for counts in strata])
     odds = float(table.oddsratio_pooled)
     low, high = map(float, table.oddsratio_pooled_confint(alpha=1 - LEVEL))
-    ratio: dict[str, Any] = dict(zip(_ODDS, (odds, low, high), strict=True))
-    if len(strata) < 2:
-        return ratio | dict.fromkeys(_EQUALITY, Undefined("fewer than two informative strata"))
+    found: dict[str, Any] = dict(zip(_ODDS, (odds, low, high), strict=True))
     if abs(odds - 1) < _EQUAL:  # the quadratic equation for the expected counts degenerates
-        return ratio | dict.fromkeys(_EQUALITY, Undefined("the pooled odds ratio is 1"))
+        fault = "the pooled odds ratio is 1"
+    if fault:
+        return found | dict.fromkeys(_EQUALITY, Undefined(fault))
     statistic = max(0.0, float(table.test_equal_odds(adjust=True).statistic))
     p_value = float(stats.chi2.sf(statistic, len(strata) - 1))
-    return ratio | dict(zip(_EQUALITY, (statistic, p_value), strict=True))
+    return found | dict(zip(_EQUALITY, (statistic, p_value), strict=True))
 
 
 def _margins(counts: Counts) -> tuple[int, int, int, int, int]:
