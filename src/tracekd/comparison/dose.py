@@ -7,7 +7,7 @@ import numpy as np
 from tracekd.comparison.locks import DosedRegime
 from tracekd.comparison.scores import Matrix, RegimeScores
 from tracekd.statistics.clustered import FEWEST_DOSES, difference_slope
-from tracekd.statistics.crossed import crossed, tests
+from tracekd.statistics.crossed import crossed, interval_and_p
 from tracekd.statistics.values import Tree, Undefined, Value
 
 
@@ -43,7 +43,7 @@ def dose_response(regimes: Mapping[DosedRegime, RegimeScores]) -> Tree:
         "doses": {dosed[dose].label: dose for dose in scores},
         "seeds": [one.label for one in common],
     }
-    accuracy = {"slope": float(slopes.mean()), **tests(line)}
+    accuracy = {"slope": float(slopes.mean()), **interval_and_p(line)}
     accuracy["page_p_value"] = _page(answers.mean(axis=2).T)
     return {"accuracy": {**shared, **accuracy}, "association": {**shared, **given}}
 

@@ -10,7 +10,7 @@ from tracekd.comparison.locks import DosedRegime
 from tracekd.comparison.scores import Matrix, RegimeScores
 from tracekd.statistics import bootstrap, paired
 from tracekd.statistics.association import count
-from tracekd.statistics.crossed import crossed, detectable, tests
+from tracekd.statistics.crossed import crossed, detectable, interval_and_p
 from tracekd.statistics.paired import ALPHA, change_interval, over_seeds
 from tracekd.statistics.values import Tree, Undefined, Value
 
@@ -68,7 +68,7 @@ def effect(first: RegimeScores, second: RegimeScores, key: str, margin: float) -
         "seeds": [one.label for one in shared],
         "n": before.shape[1],
         "difference": float(changes.mean()),
-        **tests(found),
+        **interval_and_p(found),
         **power,
         "over_questions": dict(zip(("low", "high"), over_questions, strict=True)),
         "over_seeds": over_seeds(differences.mean(axis=1)),

@@ -138,12 +138,6 @@ def _mean(measure: str) -> Callable[[Mapping[str, Any]], str]:
     return lambda figures: with_interval(figures.get(measure))
 
 
-def _by_seed(measure: str, form: str) -> Callable[[Mapping[str, Any]], str]:
-    return lambda figures: " / ".join(
-        number(seed[measure], form) for seed in figures["link"]["by_seed"].values()
-    )
-
-
 def _ends(interval: Mapping[str, Any]) -> str:
     if interval["low"] is None:
         return NONE
@@ -168,7 +162,9 @@ _ASSOCIATIONS: Columns = {
     "within classes": lambda figures: with_interval(
         figures["link"]["risk_difference_within_classes"]
     ),
-    "chi-square by seed": _by_seed("chi_square", ".1f"),
+    "chi-square by seed": lambda figures: " / ".join(
+        number(seed["chi_square"], ".1f") for seed in figures["link"]["by_seed"].values()
+    ),
 }
 _PAIRED: Columns = {
     "seeds": lambda pair: ", ".join(pair["seeds"]) or "none shared",

@@ -121,7 +121,7 @@ def crossed(table: ArrayLike, fewest: int = FEWEST_SEEDS) -> Crossed | Undefined
     return Crossed(float(mean), error, df, components, seeds, questions)
 
 
-def tests(found: Crossed | Undefined) -> Tree:
+def interval_and_p(found: Crossed | Undefined) -> Tree:
     """Return the interval, `low` and `high`, and the `p_value` of a mean."""
     if isinstance(found, Undefined):
         return dict.fromkeys(("low", "high", "p_value"), found)
