@@ -8,8 +8,9 @@ from _stage import run
 def main() -> None:
     """Score each step and each answer against its own question, and measure their association.
 
-    Reads data/decomposed/test.parquet, data/predictions.parquet, data/probes.parquet and the log in
-    plots/train. Writes data/scores.parquet, metrics/{metrics,details,run}.json and plots/.
+    Reads data/decomposed/{train,test}.parquet, data/predictions.parquet, data/probes.parquet and
+    the log in plots/train. Writes data/scores.parquet, metrics/{metrics,details,run}.json and
+    plots/.
     Params: model, dataset, trace_mode, corruption, seed.
     """
     from tracekd import config, records
@@ -20,6 +21,7 @@ def main() -> None:
     from tracekd.report import probes as probe_figures
     from tracekd.report.summary import summary, title_of
     from tracekd.scoring import metrics, table
+    from tracekd.scoring.floors import floors
     from tracekd.scoring.headline import headline
     from tracekd.traces.regimes import regime
 
@@ -28,6 +30,7 @@ def main() -> None:
     steps = regime(settings.trace_mode).steps
     data, measured, plots = Path("data"), Path("metrics"), Path("plots")
     questions = records.read(data / "decomposed/test.parquet", records.DECOMPOSED)
+    training = records.read(data / "decomposed/train.parquet", records.DECOMPOSED)
     predictions = records.read(data / "predictions.parquet", records.PREDICTIONS)
     probes = records.read(data / "probes.parquet", records.PROBES)
 
@@ -35,6 +38,7 @@ def main() -> None:
     records.write(scores, data / "scores.parquet", records.SCORES, extra=True)
     found, undefined = metrics.report(scores, spec.answer_metric, steps)
     effects, more_undefined = verdicts.report(probes, predictions, questions, spec)
+    found["floors"] = floors(questions, training, spec)
     details = {**found, **effects, "undefined": undefined | more_undefined}
     write_json(measured / "details.json", details)
     write_json(measured / "metrics.json", headline(details, spec.answer_metric))

@@ -34,6 +34,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         "inference.py --questions 4 --new-tokens 8 --rounds 1 --authors 1",
         "marco.py --questions 300 --chosen 60",
         "pipeline.py --rounds 1",
+        "calibration.py --runs 2",
     ],
 )
 def test_a_small_benchmark_ends_with_its_line_of_json(project: Project, command: str) -> None:

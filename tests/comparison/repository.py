@@ -39,13 +39,16 @@ def scores(answers, traces=None, classes=None):
     return pl.DataFrame(rows, schema=dict(records.SCORES))
 
 
-def lock(scores_md5=GONE, *, questions="q" * 32, code="c1", card="", entry=None, **params):
+def lock(
+    scores_md5=GONE, *, questions="q" * 32, code="c1", card="", details="", entry=None, **params
+):
     """A dvc.lock of a whole run with these parameters, and entries of other settings files."""
     params = {**PARAMS, **params}
     student = {"path": "models/student", "md5": "student"}
     asked = {"path": "data/decomposed/test.parquet", "md5": questions}
     outs = [{"path": "data/scores.parquet", "md5": scores_md5}]
     outs += [{"path": "metrics/run.json", "md5": card}] if card else []
+    outs += [{"path": "metrics/details.json", "md5": details}] if details else []
     shared = {name: params[name] for name in ("model", "seed")}
     train = {
         "deps": [{"path": "stages/train.py", "md5": code}],
@@ -81,9 +84,9 @@ class Repository:
         return self.path / ".dvc" / "cache"
 
     def experiment(self, name, table, **options):
-        """Add a successful experiment; `card` is its content, `table` may be an absent MD5."""
-        if "card" in options:
-            options["card"] = self._put(json.dumps(options["card"]).encode())
+        """Add a successful experiment; `card` and `details` are contents, `table` may be an MD5."""
+        for file in {"card", "details"} & options.keys():
+            options[file] = self._put(json.dumps(options[file]).encode())
         md5 = table if isinstance(table, str) else self.keep(table)
         self.add(f"ab/{'0' * 38}/{name}", lock(md5, **options))
 

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from tracekd.comparison.estimates import estimate, pooled_association, regime_figures
+from tracekd.comparison.locks import Replicate
 from tracekd.comparison.scores import RegimeScores
 from tracekd.statistics.crossed import crossed
 from tracekd.statistics.intervals import wilson_interval
 from tracekd.statistics.values import Undefined
 
+SEED = Replicate(0, 0)
 ONE = np.array([[1, 1, 1, 0]], dtype=float)
 
 
@@ -41,40 +43,32 @@ def test_what_is_no_verdict_is_resampled():
 def test_the_association_of_one_seed_by_hand():
     trace = np.array([[1] * 8 + [0] * 12], dtype=float)
     answer = np.array([[1] * 6 + [0] * 2 + [1] * 3 + [0] * 9], dtype=float)
-    scores = RegimeScores((7,), {"answer": answer, "trace": trace})
-    found = pooled_association(scores, np.array(["c"] * 20))
+    scores = RegimeScores((Replicate(7, 8),), {"answer": answer, "trace": trace})
+    found = pooled_association(scores, np.array(["c"] * 20), "k")
     names = ("right_right", "right_wrong", "wrong_right", "wrong_wrong")
     assert [found[name] for name in names] == [6, 2, 3, 9]
     shares = ("both_right", "p_answer_if_right", "p_answer_if_wrong")
-    assert [found[name]["value"] for name in shares] == [0.3, 0.75, 0.25]
+    assert [found[name]["mean"] for name in shares] == [0.3, 0.75, 0.25]
+    assert found["both_right"]["interval"] == "Wilson over 20 questions"
     right, wrong = wilson_interval(6, 8), wilson_interval(3, 12)
     low = pytest.approx(0.5 - np.hypot(0.75 - right[0], wrong[1] - 0.25))
-    high = pytest.approx(0.5 + np.hypot(right[1] - 0.75, 0.25 - wrong[0]))
-    assert found["risk_difference"] == {"value": 0.5, "low": low, "high": high}
-    assert found["by_seed"]["7"]["chi_square"] == pytest.approx(20 * 48**2 / (8 * 12 * 9 * 11))
-
-
-def test_a_seed_that_repeats_another_adds_no_certainty_to_the_association():
-    trace = np.array([[1, 1, 1, 0, 0, 0]], dtype=float)
-    answer = np.array([[1, 1, 0, 1, 0, 0]], dtype=float)
-    classes = np.array(["c"] * 6)
-    once = pooled_association(RegimeScores((0,), {"answer": answer, "trace": trace}), classes)
-    twice = {"answer": np.tile(answer, (2, 1)), "trace": np.tile(trace, (2, 1))}
-    again = pooled_association(RegimeScores((0, 1), twice), classes)
-    assert again["right_right"] == 2 * once["right_right"]
-    assert again["risk_difference"] == once["risk_difference"]
+    assert (found["risk_difference"]["mean"], found["risk_difference"]["low"]) == (0.5, low)
+    assert found["risk_difference_within_classes"] == found["risk_difference"]
+    assert found["by_seed"]["7/8"]["chi_square"] == pytest.approx(20 * 48**2 / (8 * 12 * 9 * 11))
 
 
 def test_traces_that_are_all_wrong_have_no_association():
-    scores = RegimeScores((0,), {"answer": ONE, "trace": np.zeros_like(ONE)})
-    found = pooled_association(scores, np.array(["c"] * 4))
-    assert found["p_answer_if_right"]["value"] == Undefined("no trace is right")
-    assert found["risk_difference"]["low"] == Undefined("no trace is right")
-    assert found["p_answer_if_wrong"]["value"] == 0.75
+    scores = RegimeScores((SEED,), {"answer": ONE, "trace": np.zeros_like(ONE)})
+    found = pooled_association(scores, np.array(["c"] * 4), "k")
+    assert found["p_answer_if_right"]["mean"] == Undefined("no trace is right")
+    assert isinstance(found["risk_difference"]["low"], Undefined)
+    assert found["p_answer_if_wrong"]["mean"] == 0.75
 
 
 def test_figures_of_a_regime_without_steps_have_no_association():
-    found = regime_figures(RegimeScores((0,), {"answer": ONE}), np.array(["a", "a", "b", "b"]), "k")
+    found = regime_figures(
+        RegimeScores((SEED,), {"answer": ONE}), np.array(["a", "a", "b", "b"]), "k"
+    )
     assert set(found) == {"seeds", "n", "answer", "by_class"}
     by_class = {name: (part["n"], part["mean"]) for name, part in found["by_class"].items()}
     assert by_class == {"a": (2, 1), "b": (2, 0.5)}

@@ -27,7 +27,7 @@ def repository(tmp_path_factory):
 
 def found(repository, *, all_commits=False):
     return [
-        (one.name.split()[0], one.run.regime.label, one.run.seed)
+        (one.name.split()[0], one.run.regime.label, one.run.replicate.seed)
         for one in collect(repository.path, all_commits=all_commits).experiments
     ]
 

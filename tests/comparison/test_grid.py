@@ -7,7 +7,7 @@ from tracekd.comparison.grid import Cell, arrange, missing, not_paired
 
 def keys(experiments):
     return {
-        cell.label: [(regime.label, seed) for regime, seed in runs]
+        cell.label: [(regime.label, one.label) for regime, one in runs]
         for cell, runs in arrange(experiments).items()
     }
 
@@ -23,9 +23,19 @@ def test_experiments_are_sorted_into_cells_with_regimes_and_doses_in_order():
             experiment("g", model="large"),
         ]
     )
-    small = [("none", 0), ("none", 1), ("shuffled", 0)]
-    small += [("mixed 0.25", 0), ("mixed 1", 0), ("mixed 1", 1)]
-    assert found == {"large on worlds": [("correct", 0)], "small on worlds": small}
+    small = [("none", "0"), ("none", "1"), ("shuffled", "0")]
+    small += [("mixed 0.25", "0"), ("mixed 1", "0"), ("mixed 1", "1")]
+    assert found == {"large on worlds": [("correct", "0")], "small on worlds": small}
+
+
+def test_a_replicate_is_a_seed_and_a_training_sample():
+    seeds = [(0, None), (0, 3), (1, 1), (1, 0), (0, 0)]
+    found = keys(experiment("x", seed=seed, sample_seed=sample) for seed, sample in seeds)
+    labels = ["0", "0/3", "1/0", "1"]
+    assert found == {"small on worlds": [("correct", label) for label in labels]}
+    assert keys([experiment("old"), experiment("new", sample_seed=0)]) == {
+        "small on worlds": [("correct", "0")]
+    }
 
 
 def test_experiments_with_the_same_key_are_newest_first():

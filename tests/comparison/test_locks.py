@@ -18,8 +18,8 @@ def test_a_lock_gives_parameters_scores_questions_and_code():
     entry = {"models.yaml": {"small": {"options": {"hops": 2}}}}
     run = read_lock(lock("abc", seed=3, questions="def", entry=entry))
     assert (run.scores, run.questions, run.card) == ("abc", "def", "")
-    found = (run.model, run.dataset, run.regime, run.seed)
-    assert found == ("small", "worlds", ("correct", None), 3)
+    found = (run.model, run.dataset, run.regime, run.replicate)
+    assert found == ("small", "worlds", ("correct", None), (3, 3))
     assert run.params["train.epochs"] == 2
     assert run.params["models.yaml:small.options.hops"] == 2
     assert run.code == {"stages/train.py": "c1"}

@@ -71,14 +71,14 @@ def test_the_numbers_are_those_of_the_tables(whole):
     regimes = cell["regimes"]
     assert regimes["none"]["answer"]["mean"] == 0.75
     assert regimes["correct"]["trace"]["mean"] == 0.75
-    assert regimes["correct"]["link"]["p_answer_if_right"]["value"] == 1
-    assert regimes["incorrect"]["link"]["p_answer_if_right"]["value"] is None
+    assert regimes["correct"]["link"]["p_answer_if_right"]["mean"] == 1
+    assert regimes["incorrect"]["link"]["p_answer_if_right"]["mean"] is None
     assert list(cell["paired"]) == ["correct - none", "incorrect - none", "incorrect - correct"]
     effect = cell["paired"]["incorrect - correct"]
     assert effect["difference"] == -0.5
-    assert effect["over_questions"]["p_value"] == pytest.approx(2 * 37 / 256, rel=1e-5)
+    assert effect["by_seed"]["0"]["p_value"] == pytest.approx(2 * 37 / 256, rel=1e-5)
     assert (effect["p_value"], effect["verdict"]) == (None, "undecided")
-    path = "results.small on worlds.paired.correct - none.over_questions.p_value"
+    path = "results.small on worlds.paired.correct - none.by_seed.0.p_value"
     assert whole.undefined[path] == "the two agree on every question"
     dosed = whole.found["results"]["large on worlds"]["regimes"]["mixed 0.2"]
     assert (dosed["regime"], dosed["corruption"]) == ("mixed", 0.2)
@@ -97,6 +97,26 @@ def test_the_report_reads_well_and_is_the_same_each_time(repository, whole, tmp_
     assert "incorrect - correct | 0     | -50.0 " in text
     assert "| undecided |" in text
     assert "Our runs: **cannot decide**" in text
+
+
+def test_floors_doses_and_questions_that_settings_were_chosen_on_are_reported(tmp_path):
+    repository = Repository(tmp_path)
+    noted = {"datasets.yaml": {"worlds": {"tuned_on": [0]}}}
+    for regime, dose, right in (("correct", 0.5, 7), ("mixed", 0.5, 4), ("incorrect", 0.5, 2)):
+        table = scores([place < right for place in range(8)], RIGHT)
+        details = {"floors": {"empty answer": 0.0, "whole context": 0.25}}
+        options = {"trace_mode": regime, "corruption": dose, "details": details}
+        repository.experiment(regime, table, **options, entry=noted)
+        repository.experiment(f"{regime}-5", table, **options, data_seed=5, sample_seed=3)
+    made = compared(repository.save())
+    assert made.found["warnings"] == [
+        "small on worlds, data_seed 0: settings were chosen on the questions of data_seed 0 "
+        "(tuned_on in datasets.yaml): use another data_seed for accuracies to be reported"
+    ]
+    assert "| worlds  | small (data_seed 0) | whole context | -     | 8 | 25.0 " in made.text
+    found = made.found["results"]["small on worlds, data_seed 5"]
+    assert found["dose"]["accuracy"]["slope"] == -0.625
+    assert "| 0 / 0.5 / 1 | 0/3   | -62.5 " in made.text
 
 
 def test_three_seeds_of_two_regimes_are_planned_for(tmp_path):

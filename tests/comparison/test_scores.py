@@ -29,7 +29,7 @@ def test_verdicts_are_seeds_by_questions_in_the_order_of_ids(repository):
     (cell,) = found.cells.values()
     correct, none = (cell.regimes[DosedRegime(name)] for name in ("correct", "none"))
     assert list(cell.classes) == ["x", "y"]
-    assert correct.seeds == (0, 1)
+    assert correct.replicates == ((0, 0), (1, 1))
     assert correct.measures["answer"].tolist() == [[1, 0], [0, 1]]
     assert correct.measures["trace"].tolist() == [[1, 1], [0, 1]]
     assert list(none.measures) == ["answer"]

@@ -66,6 +66,7 @@ def test_the_main_figures_with_their_intervals() -> None:
         **PLAIN,
         "class": {"accuracy": 1.0},
         "intervals": {"answer": {"accuracy": {"low": 0.15, "high": 0.85}}},
+        "floors": {"empty answer": 0.0, "whole context": 0.25},
         "probes": {"n": 2, "by_probe": {"gold": {"accuracy": 0.95}}},
     }
     assert summary(details, "tiny", {"metrics": "metrics/metrics.json"}).splitlines() == [
@@ -82,6 +83,7 @@ def test_the_main_figures_with_their_intervals() -> None:
         "output not in the form taught      10.0 %",
         "output unreadable                   0.0 %",
         "output cut off                      2.5 %",
+        "best answer without a model        25.0 %   (whole context)",
         "probes, 2 questions",
         "  right given the correct trace    95.0 %",
         "  right given an incorrect trace        -",

@@ -1,4 +1,4 @@
-"""Intervals of shares, of their difference, and of means over seeds."""
+"""Intervals of shares and of their difference."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,6 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 from tracekd.statistics.intervals import (
     newcombe_interval,
     share_interval,
-    t_interval,
     wilson_interval,
 )
 from tracekd.statistics.values import Undefined
@@ -38,7 +37,8 @@ def test_newcombes_interval_as_in_statsmodels(a: int, b: int, c: int, d: int) ->
     assert newcombe_interval(shares[0], shares[1]) == pytest.approx(expected, abs=1e-9)
 
 
-def test_the_t_interval_by_hand() -> None:
-    # Mean 0.5, standard error 0.1 / sqrt(3), t(0.975; 2) = 4.3027.
-    assert t_interval([0.4, 0.5, 0.6]) == pytest.approx((0.251586, 0.748414), abs=1e-6)
-    assert t_interval([0.9, 1.0]) == (pytest.approx(0.314690, abs=1e-6), 1.0)
+def test_shares_with_the_same_errors_have_a_certain_difference() -> None:
+    first, second = (0.6, 0.5, 0.7), (0.4, 0.3, 0.5)
+    assert newcombe_interval(first, second, 1.0) == pytest.approx((0.2, 0.2))
+    low, high = newcombe_interval(first, second, 0.5)
+    assert (low, high) == pytest.approx((0.1, 0.3))  # sqrt(0.01 + 0.01 - 0.01) on either side

@@ -1,11 +1,6 @@
 """Two experiments on the same questions."""
 
-import itertools
-
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from statsmodels.stats import contingency_tables
 
 from tracekd.statistics.association import Counts
@@ -14,9 +9,7 @@ from tracekd.statistics.paired import (
     change_interval,
     holm,
     mcnemar,
-    nothing_differs_interval,
     over_seeds,
-    sign_flip_test,
 )
 from tracekd.statistics.values import Undefined
 
@@ -43,52 +36,15 @@ def test_holm_by_hand() -> None:
     assert holm({"a": Undefined("x")}) == {"a": Undefined("x")}
 
 
-def test_the_sign_flip_test_of_single_runs_is_mcnemars() -> None:
-    changes = [1] * 150 + [-1] * 86 + [0] * 1364
-    assert sign_flip_test(changes) == pytest.approx(mcnemar(Counts(794, 86, 150, 570)), rel=1e-6)
-
-
-@given(st.lists(st.integers(-3, 3), min_size=1, max_size=8))
-def test_the_sign_flip_test_counts_all_sign_patterns(changes: list[int]) -> None:
-    patterns = itertools.product([1, -1], repeat=len(changes))
-    sums = [abs(sum(a * b for a, b in zip(signs, changes, strict=True))) for signs in patterns]
-    expected = np.mean([total >= abs(sum(changes)) for total in sums])
-    found = sign_flip_test(changes)
-    if any(changes):
-        assert found == pytest.approx(expected)
-    else:
-        assert isinstance(found, Undefined)
-
-
-def test_a_p_value_is_never_0() -> None:
-    assert sign_flip_test([1] * 500) == 1e-15
-
-
-def test_the_sign_flip_test_raises_5_per_cent_false_alarms() -> None:
-    rng = np.random.default_rng(0)
-    alarms = 0
-    for _ in range(2000):
-        hard = rng.random(60)
-        before, after = (rng.random((3, 60)) < hard for _ in range(2))
-        alarms += sign_flip_test(after.sum(axis=0).astype(int) - before.sum(axis=0)) < 0.05
-    assert 0.03 < alarms / 2000 < 0.06
-
-
-def test_no_difference_among_few_questions_does_not_exclude_one() -> None:
-    low, high = nothing_differs_interval(36)
-    assert (low, high) == pytest.approx((-0.0974, 0.0974), abs=1e-3)
-
-
 def test_a_direction_in_which_nothing_changed_is_not_ruled_out() -> None:
     rng = generator("some")
-    nothing = nothing_differs_interval(20)
-    assert change_interval([0] * 20, rng) == pytest.approx(nothing)
+    missed = 1 - 0.025 ** (1 / 20)
+    assert change_interval([0] * 20, rng) == pytest.approx((-missed, missed))
     low, high = change_interval([1] + [0] * 19, rng)
-    assert low == pytest.approx(nothing[0])
+    assert low == pytest.approx(-missed)
     assert high == pytest.approx(0.15)
     low, high = change_interval([1] * 5, rng)
-    assert low == pytest.approx(1 - nothing_differs_interval(5)[1])
-    assert high == 1
+    assert (low, high) == (pytest.approx(0.025 ** (1 / 5)), 1)
 
 
 def test_the_interval_over_seeds_by_hand() -> None:

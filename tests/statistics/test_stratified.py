@@ -27,6 +27,9 @@ def test_berkeley_as_in_r() -> None:
     assert found["odds_ratio"] == pytest.approx(0.9046968, abs=5e-7)
     assert found["odds_ratio_low"] == pytest.approx(0.7719074, abs=5e-7)
     assert found["odds_ratio_high"] == pytest.approx(1.0603298, abs=5e-7)
+    # DescTools::BreslowDayTest(UCBAdmissions, correct = TRUE).
+    assert found["equal_odds_chi_square"] == pytest.approx(18.8255, abs=5e-3)
+    assert found["equal_odds_p_value"] == pytest.approx(0.00207, abs=5e-5)
 
 
 def test_a_mixture_of_easy_and_hard_classes_cannot_fake_an_association() -> None:
@@ -37,6 +40,7 @@ def test_a_mixture_of_easy_and_hard_classes_cannot_fake_an_association() -> None
     assert found["risk_difference"] == pytest.approx(0)
     assert found["odds_ratio"] == pytest.approx(1)
     assert found["p_value"] == pytest.approx(1)
+    assert found["equal_odds_p_value"] == Undefined("the pooled odds ratio is 1")
 
 
 def test_strata_without_both_verdicts_are_not_informative() -> None:
@@ -44,6 +48,7 @@ def test_strata_without_both_verdicts_are_not_informative() -> None:
     found = stratified([informative, Counts(0, 0, 4, 4), Counts(3, 0, 5, 0)])
     assert (found["strata"], found["informative_strata"]) == (3, 1)
     assert found["odds_ratio"] == pytest.approx(5)
+    assert found["equal_odds_p_value"] == Undefined("fewer than two informative strata")
     # The second stratum compares nothing, the third shows no difference: it counts for this one.
     weights = 8 * 8 / 16, 3 * 5 / 8
     expected = weights[0] * (6 / 8 - 3 / 8) / sum(weights)
@@ -57,9 +62,12 @@ def test_nothing_to_compare_is_undefined(strata: list[Counts]) -> None:
         assert isinstance(found[name], Undefined)
 
 
-def test_an_empty_diagonal_has_no_odds_ratio_but_a_test() -> None:
+def test_an_empty_diagonal_has_a_finite_odds_ratio_and_a_test() -> None:
     found = stratified([Counts(5, 0, 0, 5), Counts(4, 0, 0, 4)])
-    assert isinstance(found["odds_ratio"], Undefined)
+    # Half a question more in each cell: (5.5^2 / 12 + 4.5^2 / 10) / (0.5^2 / 12 + 0.5^2 / 10).
+    assert found["odds_ratio"] == pytest.approx(4.5458333 / 0.0458333)
+    assert 1 < found["odds_ratio_low"] < found["odds_ratio"] < found["odds_ratio_high"]
+    assert isinstance(found["equal_odds_p_value"], Undefined)
     assert found["p_value"] < 0.001
     assert found["risk_difference"] == pytest.approx(1)
 

@@ -1,7 +1,8 @@
 """The paper's headline claims, judged for our runs by fixed rules.
 
 Every rule checks a 95 % interval: does it exclude the claim, or is all of it within a margin of the
-claim? If neither, there are too few runs to decide. No rule uses a point estimate alone.
+claim? If neither, there are too few runs to decide. No rule uses a point estimate alone, and none
+decides on fewer than three seeds.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tracekd.comparison.markdown import with_interval
+from tracekd.statistics.crossed import FEWEST_SEEDS
 from tracekd.statistics.paired import ALPHA
 from tracekd.statistics.values import Undefined
 
@@ -20,8 +22,6 @@ Judged = tuple[Verdict, str]
 SHARE, SHARE_MARGIN = 0.28, 0.05
 #: "nearly independent": largest difference of P(answer right) that is negligible.
 DIFFERENCE_MARGIN = 0.10
-#: 95 % point of chi-square with one degree of freedom: the paper's own criterion.
-CHI_SQUARE = 3.841
 #: "do not hurt": largest loss of accuracy that is negligible.
 HURT_MARGIN = 0.05
 
@@ -60,23 +60,32 @@ def judge_all(cells: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
 def overall(verdicts: list[Verdict], universal: bool) -> Verdict:
     """Return the verdict over cells (see `Claim.universal`); undecided cells do not count."""
     against, in_favour = verdicts.count("contradicts"), verdicts.count("supports")
-    if universal and against and in_favour:
-        return "cannot decide"
+    if universal and against:
+        return "contradicts"
     if in_favour:
         return "supports"
-    return "contradicts" if against >= (1 if universal else 2) else "cannot decide"
+    return "contradicts" if against > 1 else "cannot decide"
+
+
+def _of_correct(results: Mapping[str, Any], name: str) -> Mapping[str, Any] | str:
+    """Return an estimate of the association in the correct regime, or why no claim rests on it."""
+    found = results["regimes"].get("correct", {}).get("link")
+    if found is None:
+        return "no run of the correct regime"
+    if (seeds := len(found["by_seed"])) < FEWEST_SEEDS:
+        return f"{seeds} seeds: fewer than {FEWEST_SEEDS} support no claim about regimes"
+    estimate: Mapping[str, Any] = found[name]
+    low = estimate["low"]
+    return low.reason if isinstance(low, Undefined) else estimate
 
 
 def _share(of: str) -> Callable[[Mapping[str, Any]], Judged]:
     def judge(results: Mapping[str, Any]) -> Judged:
-        found = results["regimes"].get("correct", {}).get("link")
-        if found is None:
-            return "cannot decide", "no run of the correct regime"
-        estimate = found[of]
+        estimate = _of_correct(results, of)
+        if isinstance(estimate, str):
+            return "cannot decide", estimate
         low, high = estimate["low"], estimate["high"]
-        if isinstance(low, Undefined):
-            return "cannot decide", "no trace is right (or hardly any)"
-        because = with_interval(estimate, "value")
+        because = with_interval(estimate)
         if high < SHARE - SHARE_MARGIN or low > SHARE + SHARE_MARGIN:
             return "contradicts", because
         if low >= SHARE - SHARE_MARGIN and high <= SHARE + SHARE_MARGIN:
@@ -87,19 +96,12 @@ def _share(of: str) -> Callable[[Mapping[str, Any]], Judged]:
 
 
 def _independent(results: Mapping[str, Any]) -> Judged:
-    found = results["regimes"].get("correct", {}).get("link")
-    if found is None:
-        return "cannot decide", "no run of the correct regime"
-    difference = found["risk_difference"]
+    difference = _of_correct(results, "risk_difference")
+    if isinstance(difference, str):
+        return "cannot decide", difference
     low, high = difference["low"], difference["high"]
-    if isinstance(low, Undefined):
-        return "cannot decide", "traces are (nearly) all right or all wrong"
-    statistics = [seed["chi_square"] for seed in found["by_seed"].values()]
-    known = [value for value in statistics if not isinstance(value, Undefined)]
-    listed = ", ".join(f"{value:.1f}" for value in known) or "undefined"
-    because = f"difference {with_interval(difference, 'value')}; chi-square {listed}"
-    beyond = sum(value >= CHI_SQUARE for value in known)
-    if (low > 0 or high < 0) and beyond > len(statistics) / 2:
+    because = f"difference {with_interval(difference)}"
+    if low > 0 or high < 0:
         return "contradicts", because
     if low > -DIFFERENCE_MARGIN and high < DIFFERENCE_MARGIN:
         return "supports", because
@@ -115,10 +117,10 @@ def _harmless(results: Mapping[str, Any]) -> Judged:
     if isinstance(found["low"], Undefined):
         return "cannot decide", found["low"].reason
     low, high = sorted((sign * found["low"], sign * found["high"]))
-    change = {"value": sign * found["difference"], "low": low, "high": high}
+    change = {"mean": sign * found["difference"], "low": low, "high": high}
     p_value = found["p_holm"]
     p_text = "undefined" if isinstance(p_value, Undefined) else f"{p_value:.2g}"
-    because = f"incorrect - correct {with_interval(change, 'value')}, p (Holm) {p_text}"
+    because = f"incorrect - correct {with_interval(change)}, p (Holm) {p_text}"
     if high < 0 and not isinstance(p_value, Undefined) and p_value < ALPHA:
         return "contradicts", because
     return ("supports" if low > -HURT_MARGIN else "cannot decide"), because
@@ -142,8 +144,7 @@ CLAIMS = {
     "nearly_independent": Claim(
         "Trace and answer are nearly independent (chi-square below 3.841)",
         "correct regime; interval of P(answer right | trace right) - P(answer right | trace wrong) "
-        "excludes 0 and chi-square is 3.841 or more in most seeds: contradicts; interval within "
-        "10 points of 0: supports",
+        "over all seeds excludes 0: contradicts; within 10 points of 0: supports",
         _independent,
     ),
     "incorrect_does_not_consistently_hurt": Claim(

@@ -5,14 +5,13 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tracekd.comparison.locks import DosedRegime
-from tracekd.comparison.scores import RegimeScores
+from tracekd.comparison.scores import Matrix, RegimeScores
 from tracekd.statistics import bootstrap, paired
 from tracekd.statistics.association import count
-from tracekd.statistics.crossed import crossed, detectable
-from tracekd.statistics.paired import ALPHA, change_interval, over_seeds, sign_flip_test
+from tracekd.statistics.crossed import crossed, detectable, interval_and_p
+from tracekd.statistics.paired import ALPHA, change_interval, over_seeds
 from tracekd.statistics.values import Tree, Undefined, Value
 
 #: The regimes that every other one is compared with by default.
@@ -41,10 +40,10 @@ def pairs(
 def effect(first: RegimeScores, second: RegimeScores, key: str, margin: float) -> dict[str, Any]:
     """Return the difference in answer accuracy, second - first, on the same questions.
 
-    Uses the seeds that both have (all, if they share none). The interval and p-value are crossed:
-    questions and seeds both vary (`statistics.crossed`). They need three seeds; fewer support no
-    claim about regimes. The parts hold one of the two fixed: `over_questions` describes these
-    trained models on other questions, `over_seeds` other models on these questions.
+    Uses the replicates that both have (all, if they share none). The interval and p-value are
+    crossed: questions and seeds both vary (`statistics.crossed`). They need three seeds; fewer
+    support no claim about regimes. The parts hold one of the two fixed: `over_questions` describes
+    these trained models on other questions, `over_seeds` other models on these questions.
 
     Args:
         first: verdicts of the baseline.
@@ -52,30 +51,29 @@ def effect(first: RegimeScores, second: RegimeScores, key: str, margin: float) -
         key: seeds the bootstrap.
         margin: largest difference that counts as none.
     """
-    before, after, seeds = _shared(first, second)
-    differences = after - before if seeds else np.empty((0, before.shape[1]))
+    shared = [one for one in first.replicates if one in second.replicates]
+    before, after = (one.rows("answer", shared or one.replicates) for one in (first, second))
+    differences = after - before if shared else np.empty((0, before.shape[1]))
+    changes = after.mean(axis=0) - before.mean(axis=0)
+    over_questions = change_interval(changes, bootstrap.generator("compare", key))
     found = crossed(differences)
-    low, high = (found, found) if isinstance(found, Undefined) else found.interval()
+    power: Tree = dict.fromkeys(("p_equivalent", "detectable"), found)
+    if not isinstance(found, Undefined):
+        power = {
+            "p_equivalent": found.equivalence_p_value(margin),
+            "detectable": detectable(found.components, found.seeds, found.questions),
+            "components": asdict(found.components),
+        }
     return {
-        "seeds": seeds,
+        "seeds": [one.label for one in shared],
         "n": before.shape[1],
-        "difference": float(after.mean() - before.mean()),
-        "low": low,
-        "high": high,
-        "p_value": found if isinstance(found, Undefined) else found.p_value(),
-        "p_equivalent": (
-            found if isinstance(found, Undefined) else found.equivalence_p_value(margin)
-        ),
-        "detectable": (
-            found
-            if isinstance(found, Undefined)
-            else detectable(found.components, found.seeds, found.questions)
-        ),
-        **({} if isinstance(found, Undefined) else {"components": asdict(found.components)}),
-        "over_questions": _over_questions(before, after, key),
+        "difference": float(changes.mean()),
+        **interval_and_p(found),
+        **power,
+        "over_questions": dict(zip(("low", "high"), over_questions, strict=True)),
         "over_seeds": over_seeds(differences.mean(axis=1)),
         "by_seed": {
-            str(seed): _one_seed(before[row], after[row]) for row, seed in enumerate(seeds)
+            one.label: _one_seed(before[row], after[row]) for row, one in enumerate(shared)
         },
     }
 
@@ -99,44 +97,7 @@ def _below(p_value: Value) -> bool:
     return not isinstance(p_value, Undefined) and p_value < ALPHA
 
 
-def _over_questions(before: NDArray[np.int64], after: NDArray[np.int64], key: str) -> Tree:
-    """Return interval and exact test of the difference for these trained models.
-
-    A paired bootstrap over questions (see `change_interval`); McNemar's exact test, or with
-    several seeds its generalisation to means over seeds, the exact sign-flip test.
-    """
-    # Whole numbers: right answers over seeds, on a common denominator.
-    denominator = len(before) * len(after)
-    changes = after.sum(axis=0) * len(before) - before.sum(axis=0) * len(after)
-    if len(before) == len(after):
-        denominator, changes = len(before), changes // len(before)
-    low, high = change_interval(changes / denominator, bootstrap.generator("compare", key))
-    single = denominator == 1
-    return {
-        "low": low,
-        "high": high,
-        "test": "McNemar, exact" if single else "sign-flip, exact",
-        "p_value": (
-            paired.mcnemar(count(before[0], after[0])) if single else sign_flip_test(changes)
-        ),
-    }
-
-
-def _shared(
-    first: RegimeScores, second: RegimeScores
-) -> tuple[NDArray[np.int64], NDArray[np.int64], list[int]]:
-    """Return both answers, (seeds, questions), and the seeds that they share."""
-    seeds = [seed for seed in first.seeds if seed in second.seeds]
-    rows = [
-        scores.measures["answer"].astype(np.int64)[
-            [scores.seeds.index(seed) for seed in seeds] if seeds else slice(None)
-        ]
-        for scores in (first, second)
-    ]
-    return rows[0], rows[1], seeds
-
-
-def _one_seed(before: NDArray[np.int64], after: NDArray[np.int64]) -> Tree:
+def _one_seed(before: Matrix, after: Matrix) -> Tree:
     counts = count(before, after)
     return {
         "first_only": counts.right_wrong,

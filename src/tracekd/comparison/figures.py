@@ -1,4 +1,4 @@
-"""Figures across experiments: regimes side by side, paired differences, trace and answer by regime.
+"""Figures across experiments: regimes, paired differences, trace and answer, dose and response.
 
 The same input gives the same bytes.
 """
@@ -19,15 +19,16 @@ _TITLES = {
     "regimes": "How often are answer and trace right?",
     "effects": "What is the effect of a regime on the answers to the same questions?",
     "association": "How often is the answer right, given a right and a wrong trace?",
+    "dose": "What do incorrect traces do, by their fraction in training?",
 }
 #: Figure -> the estimates that it shows in each row: name -> colour and label.
 _SERIES = {
     "regimes": {"answer": (ANSWER, "answer"), "trace": (TRACE, "trace exact match")},
     "effects": {"effect": (ANSWER, "")},
     "association": {"right": (ANSWER, "trace right"), "wrong": (TRACE, "trace wrong")},
+    "dose": {"answer": (ANSWER, "answer"), "difference": (TRACE, "trace right - trace wrong")},
 }
-#: Figure -> the key of an estimate's middle.
-_MIDDLE = {"regimes": "mean", "effects": "difference", "association": "value"}
+_EMPTY = {"dose": "no model has three doses of incorrect traces (trace_mode: mixed)"}
 #: A label, and the estimates to draw beside it.
 Row = tuple[str, Mapping[str, Mapping[str, Any]]]
 
@@ -39,45 +40,57 @@ def write_all(folder: Path, results: Mapping[str, Any]) -> list[Path]:
         paths.append(folder / f"compare_{name}.png")
         found = {label: list(rows_of(name, cell)) for label, cell in results.items()}
         blocks = {label: rows for label, rows in found.items() if rows}
-        lines = sum(len(rows) + 1 for rows in blocks.values())
-        with picture(paths[-1], title, (9, 1.6 + 0.27 * max(lines, 1))) as figure:
-            _draw(figure.subplots(), name, blocks)
+        heights = [len(rows) + 2 for rows in blocks.values()] or [3]
+        with picture(paths[-1], title, (9, 1.4 + 0.27 * sum(heights))) as figure:
+            panels = figure.subplots(len(heights), squeeze=False, height_ratios=heights).flat
+            if not blocks:
+                say(panels[0], _EMPTY.get(name, "nothing to show"))
+            for axes, (label, rows) in zip(panels, blocks.items(), strict=False):
+                lines = textwrap.wrap(label, _LINE, max_lines=_LINES, placeholder=" …")
+                axes.set_title("\n".join(lines), fontsize="small", parse_math=False)
+                _draw(axes, name, rows)
     return paths
 
 
 def rows_of(figure: str, cell: Mapping[str, Any]) -> Iterator[Row]:
     """Yield the rows of one cell in a figure, without estimates that are undefined."""
+    shown: dict[str, Mapping[str, Any]] = dict(cell["regimes"])
+    links = {name: one["link"] for name, one in shown.items() if "link" in one}
     if figure == "effects":
-        yield from ((pair, {"effect": found}) for pair, found in cell["paired"].items())
-        return
-    for regime, figures in cell["regimes"].items():
-        shown = figures
-        if figure == "association":
-            if "link" not in figures:
-                continue
-            shown = {side: figures["link"][f"p_answer_if_{side}"] for side in ("right", "wrong")}
-        known = {name: shown[name] for name in _SERIES[figure] if name in shown}
-        middle = _MIDDLE[figure]
-        yield regime, {name: one for name, one in known.items() if one[middle] is not None}
+        shown = {
+            pair: {"effect": {**found, "mean": found["difference"]}}
+            for pair, found in cell["paired"].items()
+        }
+    elif figure == "association":
+        sides = ("right", "wrong")
+        shown = {
+            name: {side: link[f"p_answer_if_{side}"] for side in sides}
+            for name, link in links.items()
+        }
+    elif figure == "dose":
+        doses = cell["dose"]["accuracy"]["doses"] if cell["dose"] else {}
+        shown = {
+            f"{dose:g}": {**shown[name], "difference": links[name]["risk_difference"]}
+            for name, dose in doses.items()
+        }
+    for label, figures in shown.items():
+        known = {name: figures[name] for name in _SERIES[figure] if name in figures}
+        yield label, {name: one for name, one in known.items() if one["mean"] is not None}
 
 
-def _draw(axes: "Axes", name: str, blocks: Mapping[str, Sequence[Row]]) -> None:
-    if not blocks:
-        say(axes, "nothing to show")
-        return
+def _draw(axes: "Axes", name: str, rows: Sequence[Row]) -> None:
     series = _SERIES[name]
     shifts = dict(zip(series, (0.0,) if len(series) == 1 else (-0.14, 0.14), strict=True))
-    place, ticks = 0, {}
-    for heading, rows in blocks.items():
-        _draw_heading(axes, place, heading)
-        for label, estimates in rows:
-            place += 1
-            ticks[place] = label
-            for key, estimate in estimates.items():
-                _draw_estimate(axes, place + shifts[key], estimate, _MIDDLE[name], series[key][0])
-        place += 1
-    axes.set_yticks(list(ticks), list(ticks.values()))
-    axes.set_ylim(place - 0.4, -0.6)
+    # Doses are as far apart as their labels say.
+    places = [
+        float(label) * (len(rows) - 1) if name == "dose" else place
+        for place, (label, _) in enumerate(rows)
+    ]
+    for place, (_, estimates) in zip(places, rows, strict=True):
+        for key, estimate in estimates.items():
+            _draw_estimate(axes, place + shifts[key], estimate, series[key][0])
+    axes.set_yticks(places, [label for label, _ in rows])
+    axes.set_ylim(places[-1] + 0.6, -0.6)
     if name == "effects":
         # Symmetric, so that help and harm have the same scale.
         reach = max(1.0, *(abs(limit) for limit in axes.get_xlim()))
@@ -88,33 +101,14 @@ def _draw(axes: "Axes", name: str, blocks: Mapping[str, Sequence[Row]]) -> None:
             "grey: too small for this design to find with 80 % power"
         )
         return
-    axes.set_xlim(0, 100)
+    axes.set_xlim(min(0, axes.get_xlim()[0]) if name == "dose" else 0, 100)
     axes.set_xlabel("% of questions (95 % interval)")
     for color, label in series.values():
         axes.plot([], [], "o", color=color, label=label)
     axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
 
 
-def _draw_heading(axes: "Axes", place: float, heading: str) -> None:
-    lines = textwrap.wrap(heading, _LINE, max_lines=_LINES, placeholder=" …")
-    text = axes.annotate(
-        "\n".join(lines),
-        (0, place),
-        (4, 0),
-        ("axes fraction", "data"),
-        "offset points",
-        va="center",
-        weight="bold",
-        fontsize="medium" if len(lines) == 1 else "x-small",
-        parse_math=False,
-    )
-    # Otherwise the layout would shrink the axes until the longest heading fits beside them.
-    text.set_in_layout(False)
-
-
-def _draw_estimate(
-    axes: "Axes", place: float, estimate: Mapping[str, Any], middle: str, color: str
-) -> None:
+def _draw_estimate(axes: "Axes", place: float, estimate: Mapping[str, Any], color: str) -> None:
     low, high = estimate["low"], estimate["high"]
     if (limit := estimate.get("detectable")) is not None:
         axes.barh(
@@ -122,4 +116,4 @@ def _draw_estimate(
         )
     if low is not None and high is not None:
         axes.plot([100 * low, 100 * high], [place, place], color=color, linewidth=2, alpha=0.55)
-    axes.plot(100 * estimate[middle], place, "o", color=color, markersize=5)
+    axes.plot(100 * estimate["mean"], place, "o", color=color, markersize=5)

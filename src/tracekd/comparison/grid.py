@@ -1,6 +1,6 @@
 """Experiments sorted into cells: what may be compared with what, and what has not been run.
 
-The experiments of a cell share everything but regime and seed: model, dataset, and every other
+The experiments of a cell share everything but regime and seeds: model, dataset, and every other
 parameter that differs between this repository's experiments. All of them were tested on the same
 questions, so their regimes can be compared question by question.
 """
@@ -13,12 +13,12 @@ from itertools import groupby
 from typing import NamedTuple
 
 from tracekd.comparison.experiments import Experiment
-from tracekd.comparison.locks import DosedRegime, canonical
+from tracekd.comparison.locks import DosedRegime, Replicate, canonical
 
-_AXES = ("model", "dataset", "trace_mode", "corruption", "seed")
-#: Neither changes the scores: probes do not touch the predictions, and the content of a path is
-#: pinned by the `sha256` beside it, which is compared like any other parameter.
-_WITHOUT_EFFECT = re.compile(r"probes(\..*)?|(datasets|models)\.yaml:[^.]+\.path")
+_AXES = ("model", "dataset", "trace_mode", "corruption", "seed", "sample_seed")
+#: None changes the scores: probes do not touch the predictions, `tuned_on` is a note, and the
+#: content of a path is pinned by the `sha256` beside it, which is compared like any parameter.
+_WITHOUT_EFFECT = re.compile(r"probes(\..*)?|(datasets|models)\.yaml:[^.]+\.(path|tuned_on)")
 
 #: (parameter, value as JSON) for each further parameter that differs between the experiments with
 #: one model and dataset.
@@ -43,7 +43,7 @@ class RunKey(NamedTuple):
     """What identifies an experiment within its cell."""
 
     regime: DosedRegime
-    seed: int
+    replicate: Replicate
 
 
 #: Cell -> the experiments with each key, newest first.
@@ -51,7 +51,7 @@ Grid = Mapping[Cell, Mapping[RunKey, list[Experiment]]]
 
 
 def arrange(experiments: Iterable[Experiment]) -> Grid:
-    """Return the experiments by cell, then regime and seed."""
+    """Return the experiments by cell, then regime and replicate."""
     families: dict[tuple[str, str], list[Experiment]] = defaultdict(list)
     for one in experiments:
         families[one.run.dataset, one.run.model].append(one)
@@ -60,8 +60,8 @@ def arrange(experiments: Iterable[Experiment]) -> Grid:
         for rest, members in sorted(_comparable(family).items()):
             runs: dict[RunKey, list[Experiment]] = defaultdict(list)
             for one in sorted(members, key=lambda one: -one.time):
-                runs[RunKey(one.run.regime, one.run.seed)].append(one)
-            ordered = sorted(runs, key=lambda key: (key.regime.place, key.seed))
+                runs[RunKey(one.run.regime, one.run.replicate)].append(one)
+            ordered = sorted(runs, key=lambda key: (key.regime.place, key.replicate))
             grid[Cell(dataset, model, rest)] = {key: runs[key] for key in ordered}
     return grid
 
@@ -85,11 +85,11 @@ def missing(grid: Grid) -> list[str]:
     """Return what each cell lacks of all regimes and seeds: "small on worlds: correct seed 2"."""
     keys = {key for runs in grid.values() for key in runs}
     regimes = sorted({key.regime for key in keys}, key=lambda regime: regime.place)
-    seeds = sorted({key.seed for key in keys})
+    replicates = sorted({key.replicate for key in keys})
     lines = []
     for cell, runs in grid.items():
         lacking = {
-            regime.label: [str(seed) for seed in seeds if RunKey(regime, seed) not in runs]
+            regime.label: [one.label for one in replicates if RunKey(regime, one) not in runs]
             for regime in regimes
         }
         parts = [f"{label} seed {', '.join(few)}" for label, few in lacking.items() if few]

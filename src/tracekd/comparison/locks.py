@@ -14,12 +14,14 @@ from ruamel.yaml.error import YAMLError
 from tracekd.traces.regimes import REGIMES
 
 SCORES = "data/scores.parquet"
-_CARD = "metrics/run.json"
+_CARD, _DETAILS = "metrics/run.json", "metrics/details.json"
 _QUESTIONS = "data/decomposed/test.parquet"
 _CODE = ("src/", "stages/")
 _NEEDED = ("model", "dataset", "trace_mode", "seed", "data_seed")
 #: The regimes that `corruption` is the dose of.
 _DOSED = ("mixed",)
+#: The fraction of incorrect traces in regimes without that parameter.
+_DOSES = {"correct": 0.0, "incorrect": 1.0}
 
 
 class DosedRegime(NamedTuple):
@@ -45,6 +47,23 @@ class DosedRegime(NamedTuple):
         known = [*REGIMES, self.regime].index(self.regime)
         return known, self.regime, self.corruption or 0.0
 
+    @property
+    def dose(self) -> float | None:
+        """The fraction of incorrect traces; None in a regime that mixes neither kind."""
+        return _DOSES.get(self.regime, self.corruption)
+
+
+class Replicate(NamedTuple):
+    """What tells apart the runs of a regime: seed, and the seed that drew the training sample."""
+
+    seed: int
+    sample_seed: int
+
+    @property
+    def label(self) -> str:
+        """The two as text: "0", or "0/3" if they differ."""
+        return "/".join(map(str, dict.fromkeys(self)))
+
 
 @dataclass(frozen=True)
 class Run:
@@ -57,17 +76,19 @@ class Run:
         questions: MD5 of the test questions with their gold steps; "" if none is recorded.
         code: path -> MD5 of each file or folder of code.
         card: MD5 of the run card of all stages; "" if there is none.
+        details: MD5 of details.json; "" if there is none.
     """
 
     model: str
     dataset: str
     regime: DosedRegime
-    seed: int
+    replicate: Replicate
     params: Mapping[str, Any]
     scores: str
     questions: str
     code: Mapping[str, str]
     card: str
+    details: str
 
 
 def read_lock(text: str) -> Run | str:
@@ -114,17 +135,18 @@ def _read(stages: Mapping[str, Any]) -> Run | str:
                     return f"stage {name} was run with {param}={value}, another with {other}"
     if missing := [name for name in _NEEDED if name not in params]:
         return f"dvc.lock records no {', '.join(missing)}"
-    mode = str(params["trace_mode"])
+    mode, seed, sample = str(params["trace_mode"]), int(params["seed"]), params.get("sample_seed")
     return Run(
         model=str(params["model"]),
         dataset=str(params["dataset"]),
         regime=DosedRegime(mode, params.get("corruption") if mode in _DOSED else None),
-        seed=int(params["seed"]),
+        replicate=Replicate(seed, seed if sample is None else int(sample)),
         params=params,
         scores=outs[SCORES],
         questions=deps.get(_QUESTIONS, ""),
         code={path: md5 for path, md5 in deps.items() if path.startswith(_CODE)},
         card=outs.get(_CARD, ""),
+        details=outs.get(_DETAILS, ""),
     )
 
 

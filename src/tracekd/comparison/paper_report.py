@@ -8,7 +8,13 @@ from tracekd.report.style import NONE
 
 _OVERALL = (
     "Each claim is judged by its rule, separately for each model and dataset, then overall: "
-    "undecided ones do not count, and the claim is undecided if the others disagree."
+    "undecided ones do not count, and one that contradicts the claim outweighs those that support "
+    "it, unless its rule says otherwise."
+)
+_ALIKE = (
+    "Ours over all classes are weighted as theirs are mixed. Differ: classes for which the 95 % "
+    "interval of ours - published excludes 0 (Newcombe's, for two samples of questions); ?: their "
+    "mix is not known, so the two are not comparable."
 )
 _COUNTS = ("right_right", "right_wrong", "wrong_right", "wrong_wrong")
 
@@ -20,8 +26,8 @@ def paper_sections(paper: Mapping[str, Any]) -> list[str]:
     return [
         f"## Comparison with the paper\n\n{paper['source'].strip()}\n\n{_OVERALL}",
         *map(_claim, paper["claims"].values()),
-        "### Accuracy\n\nDiffer: classes for which the 95 % interval of ours - published excludes "
-        "0.\n\n" + table([*accuracy, "differ"], _accuracies(paper["accuracy"])),
+        f"### Accuracy\n\n{_ALIKE}\n\n"
+        + table([*accuracy, "differ"], _accuracies(paper["accuracy"])),
         "### Trace and answer\n\nQuestions with both right / only the trace right / only the "
         "answer right / both wrong; ours over all seeds.\n\n"
         + table(counts, _associations(paper["trace_answer"])),
@@ -45,7 +51,8 @@ def _accuracies(accuracy: Mapping[str, Any]) -> Iterator[list[str]]:
             yield [*row, NONE, NONE, NONE]
         for label in labels:
             ours = {key: one["ours"][label] for key, one in classes.items()}
-            differ = [key for key, one in ours.items() if one.get("differs")]
+            marks = {key: one.get("differs", False) for key, one in ours.items()}
+            differ = [key if mark else "?" for key, mark in marks.items() if mark is not False]
             shares = " / ".join(points(one["mean"]) for one in ours.values())
             yield [*row, label, shares, ", ".join(differ) or NONE]
 

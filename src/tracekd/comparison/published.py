@@ -25,25 +25,25 @@ def load_published() -> dict[str, Any]:
 def beside(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return the published numbers, and ours of section `results` of compare.json by cell.
 
-    `accuracy` has classes. `difference` is ours - published with Newcombe's interval for two
-    independent samples of questions, ours counted once however many seeds there are; it `differs`
-    if the interval excludes 0. `trace_answer` has the 2x2 of trace and answer.
+    `accuracy` has classes. Where the published figure is over all classes, ours are weighted as
+    theirs are mixed; if their mix is not known, the two are not comparable. `difference` is ours -
+    published with Newcombe's interval for two independent samples of questions, ours counted once
+    however many seeds there are (so it is too wide, if anything, where both have the same
+    questions); it `differs` if the interval excludes 0. `trace_answer` has the 2x2 of trace and
+    answer.
     """
     content = load_published()
-    accuracy = {
-        f"{dataset}, {content['models'][model]}, {regime}": {
-            name: {
-                "published": percent / 100,
-                "published_n": content["questions"][dataset][name],
-                "ours": {
-                    label: _against(percent / 100, content["questions"][dataset][name], one, name)
-                    for label, one in _ours(results, dataset, model, regime).items()
-                },
+    accuracy: dict[str, Any] = {}
+    for dataset, model, regime, classes in _entries(content["accuracy"]):
+        shown = accuracy[f"{dataset}, {content['models'][model]}, {regime}"] = {}
+        for name, percent in classes.items():
+            n = content["questions"][dataset][name]
+            mix = content["mix"].get(dataset) if name == ALL else {name: n}
+            ours = {
+                label: _against(percent / 100, n, one, mix)
+                for label, one in _ours(results, dataset, model, regime).items()
             }
-            for name, percent in classes.items()
-        }
-        for dataset, model, regime, classes in _entries(content["accuracy"])
-    }
+            shown[name] = {"published": percent / 100, "published_n": n, "ours": ours}
     trace_answer: dict[str, Any] = {}
     for dataset, model, regime, cells in _entries(content["trace_answer"]):
         measured = association(Counts(*cells), "trace")
@@ -73,23 +73,27 @@ def _ours(
     }
 
 
-def _against(theirs: float, their_n: int, figures: Mapping[str, Any], name: str) -> Tree:
-    if name == ALL:
-        ours, n = figures["answer"], figures["n"]
-    elif name in figures["by_class"]:
-        ours, n = figures["by_class"][name], figures["by_class"][name]["n"]
-    else:
-        return {"mean": Undefined(f"no test question of class {name}")}
-    low, high = newcombe_interval(_with_bounds(ours["mean"], n), _with_bounds(theirs, their_n))
+def _against(
+    theirs: float, their_n: int, figures: Mapping[str, Any], mix: Mapping[str, int] | None
+) -> Tree:
+    """Compare our accuracy on a mix of classes (class -> weight) with a published one."""
+    if mix is None:
+        unknown = Undefined("not comparable: the mix of classes in the published figure is unknown")
+        return {"mean": figures["answer"]["mean"], "n": figures["n"], "differs": unknown}
+    classes = figures["by_class"]
+    if absent := [name for name in mix if name not in classes]:
+        return {"mean": Undefined(f"no test question of class {', '.join(absent)}")}
+    weights = {name: weight / sum(mix.values()) for name, weight in mix.items()}
+    mean = sum(weight * classes[name]["mean"] for name, weight in weights.items())
+    # Weighted questions are worth fewer (Kish 1965).
+    n = 1 / sum(weight**2 / classes[name]["n"] for name, weight in weights.items())
+    ours, published = ((x, *wilson_interval(x * m, m)) for x, m in ((mean, n), (theirs, their_n)))
+    low, high = newcombe_interval(ours, published)
     return {
-        **{key: ours[key] for key in ("mean", "low", "high")},
-        "n": n,
-        "difference": ours["mean"] - theirs,
+        "mean": mean,
+        "n": sum(classes[name]["n"] for name in mix),
+        "difference": mean - theirs,
         "difference_low": low,
         "difference_high": high,
         "differs": not low <= 0 <= high,
     }
-
-
-def _with_bounds(share: float, n: int) -> tuple[float, float, float]:
-    return share, *wilson_interval(share * n, n)

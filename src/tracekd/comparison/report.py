@@ -1,6 +1,7 @@
 """compare.json -> compare.md, whose tables also read well as plain text."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from tracekd.comparison.markdown import number, p_value, points, table, with_int
 from tracekd.comparison.paper_report import paper_sections
 from tracekd.files import atomic_file, write_json
 from tracekd.report.style import NONE
-from tracekd.statistics.crossed import Components, needed_questions, needed_seeds
+from tracekd.statistics.crossed import Components, detectable, needed
 from tracekd.statistics.values import Undefined
 
 #: Heading of a column -> the text of its cell, given a regime's figures or a paired comparison.
@@ -35,24 +36,35 @@ def write(
 def to_markdown(report: Mapping[str, Any]) -> str:
     """Return the content of compare.json (null where undefined) as Markdown."""
     results = report["results"]
-    regimes = _table(results, "regimes", _REGIMES)
-    associations = _table(results, "regimes", _ASSOCIATIONS, needed="link")
-    paired = _table(results, "paired", _PAIRED)
+    regimes = _table(results, _REGIMES, "regimes", "floors")
+    associations = _table(results, _ASSOCIATIONS, "regimes", needed="link")
+    paired = _table(results, _PAIRED, "paired")
+    doses = _table(results, _DOSES, "dose")
     sections = [
         _experiments(report["experiments"]),
         regimes
         and "## Regimes\n\nMean over seeds in percent with its 95 % interval. Crossed: other seeds "
-        f"on other questions; over questions: only these trained models.\n\n{regimes}",
+        "on other questions; over questions: only these trained models. Rows without seeds: "
+        f"answers that need no model.\n\n{regimes}",
         associations
-        and "## Association of trace and answer\n\nShare of right answers in percent "
-        f"given a right and a wrong trace (exact match); seeds pooled.\n\n{associations}",
+        and "## Association of trace and answer\n\nShare of right answers in percent given a "
+        "right and a wrong trace (exact match), over all seeds; their difference within seeds with "
+        "its p, and within seeds and classes. From three seeds on the shares' intervals are "
+        "crossed; the others, and p, are over questions, each with all its seeds: these trained "
+        f"models on other questions.\n\n{associations}",
         paired
         and "## Paired comparisons on the same questions\n\nDifference in answer accuracy with its "
         "crossed 95 % interval (other seeds on other questions), p, and Holm's p over all rows. "
         f"Equivalent: within {points(report['margin'])} points by two one-sided tests. Over "
-        "questions: these trained models (bootstrap; exact test). Over seeds: these questions "
+        "questions: these trained models (bootstrap). Over seeds: these questions "
         "(Student's t). Detectable: the smallest difference that this design finds with 80 % "
         f"power. With fewer than three seeds nothing is claimed about regimes.\n\n{paired}",
+        doses
+        and "## Dose and response\n\nChange from only correct to only incorrect traces, in points, "
+        "by a straight line over the doses: of answer accuracy (crossed 95 % interval, p, and p of "
+        "Page's test over seeds that it falls from dose to dose), and of the association, the "
+        "difference between answers given a right and a wrong trace (interval over questions)."
+        f"\n\n{doses}",
         _listed("Not compared", report["not_paired"]),
         _listed("Warnings", report["warnings"]),
         _listed("Missing", report["missing"]),
@@ -69,11 +81,11 @@ def plan(results: Mapping[str, Any], difference: float) -> str:
             if "components" not in pair:
                 continue
             components, seeds = Components(**pair["components"]), len(pair["seeds"])
-            needed = (
-                needed_seeds(components, difference, pair["n"]),
-                needed_questions(components, difference, seeds),
+            sizes = (
+                needed(partial(detectable, components, questions=pair["n"]), difference),
+                needed(partial(detectable, components, seeds), difference),
             )
-            shown = ["no number" if isinstance(n, Undefined) else str(n) for n in needed]
+            shown = ["no number" if isinstance(n, Undefined) else str(n) for n in sizes]
             with_questions = f"{shown[0]} seeds x {pair['n']} questions"
             with_seeds = f"{seeds} seeds x {shown[1]} questions"
             rows.append([cell["dataset"], _model(cell), name, with_questions, with_seeds])
@@ -101,14 +113,15 @@ def _experiments(experiments: Mapping[str, Any]) -> str:
     return "\n\n".join(lines)
 
 
-def _table(results: Mapping[str, Any], part: str, columns: Columns, needed: str = "seeds") -> str:
+def _table(results: Mapping[str, Any], columns: Columns, *parts: str, needed: str = "seeds") -> str:
     rows = [
         [cell["dataset"], _model(cell), name, *(show(figures) for show in columns.values())]
         for cell in results.values()
-        for name, figures in cell[part].items()
+        for part in parts
+        for name, figures in cell.get(part, {}).items()
         if needed in figures
     ]
-    named = {"regimes": "regime", "paired": "regimes"}[part]
+    named = {"regimes": "regime", "paired": "regimes", "dose": "change in"}[parts[0]]
     return table(["dataset", "model", named, *columns], rows) if rows else ""
 
 
@@ -125,12 +138,6 @@ def _mean(measure: str) -> Callable[[Mapping[str, Any]], str]:
     return lambda figures: with_interval(figures.get(measure))
 
 
-def _by_seed(measure: str, form: str) -> Callable[[Mapping[str, Any]], str]:
-    return lambda figures: " / ".join(
-        number(seed[measure], form) for seed in figures["link"]["by_seed"].values()
-    )
-
-
 def _ends(interval: Mapping[str, Any]) -> str:
     if interval["low"] is None:
         return NONE
@@ -138,25 +145,29 @@ def _ends(interval: Mapping[str, Any]) -> str:
 
 
 _REGIMES: Columns = {
-    "seeds": lambda figures: ", ".join(map(str, figures["seeds"])),
+    "seeds": lambda figures: ", ".join(figures["seeds"]) or NONE,
     "n": lambda figures: str(figures["n"]),
     "answer": _mean("answer"),
     "class": _mean("class"),
     "facts F1": _mean("facts_f1"),
     "facts exact": _mean("facts_exact"),
     "trace exact match": _mean("trace"),
-    "interval (answer)": lambda figures: str(figures["answer"]["interval"]),
+    "interval (answer)": lambda figures: str(figures["answer"].get("interval", NONE)),
 }
 _ASSOCIATIONS: Columns = {
-    "trace right": lambda figures: with_interval(figures["link"]["p_answer_if_right"], "value"),
-    "trace wrong": lambda figures: with_interval(figures["link"]["p_answer_if_wrong"], "value"),
-    "difference": lambda figures: with_interval(figures["link"]["risk_difference"], "value"),
-    "within classes": lambda figures: points(figures["link"]["risk_difference_within_classes"]),
-    "phi by seed": _by_seed("phi", ".2f"),
-    "chi-square by seed": _by_seed("chi_square", ".1f"),
+    "trace right": lambda figures: with_interval(figures["link"]["p_answer_if_right"]),
+    "trace wrong": lambda figures: with_interval(figures["link"]["p_answer_if_wrong"]),
+    "difference": lambda figures: with_interval(figures["link"]["risk_difference"]),
+    "p": lambda figures: p_value(figures["link"]["risk_difference"]["p_value"]),
+    "within classes": lambda figures: with_interval(
+        figures["link"]["risk_difference_within_classes"]
+    ),
+    "chi-square by seed": lambda figures: " / ".join(
+        number(seed["chi_square"], ".1f") for seed in figures["link"]["by_seed"].values()
+    ),
 }
 _PAIRED: Columns = {
-    "seeds": lambda pair: ", ".join(map(str, pair["seeds"])) or "none shared",
+    "seeds": lambda pair: ", ".join(pair["seeds"]) or "none shared",
     "difference in accuracy, points": lambda pair: with_interval(pair, "difference"),
     "p": lambda pair: p_value(pair["p_value"]),
     "p (Holm)": lambda pair: p_value(pair["p_holm"]),
@@ -164,4 +175,11 @@ _PAIRED: Columns = {
     "over questions": lambda pair: _ends(pair["over_questions"]),
     "over seeds": lambda pair: _ends(pair["over_seeds"]),
     "detectable": lambda pair: points(pair["detectable"]),
+}
+_DOSES: Columns = {
+    "doses": lambda line: " / ".join(f"{dose:g}" for dose in line["doses"].values()),
+    "seeds": lambda line: ", ".join(line["seeds"]),
+    "slope": lambda line: with_interval(line, "slope"),
+    "p": lambda line: p_value(line.get("p_value")),
+    "p (Page)": lambda line: p_value(line.get("page_p_value")),
 }

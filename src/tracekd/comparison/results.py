@@ -4,16 +4,18 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from tracekd.comparison.claims import judge_all
+from tracekd.comparison.dose import dose_response
 from tracekd.comparison.effects import MARGIN, adjust, effect, pairs
 from tracekd.comparison.estimates import regime_figures
 from tracekd.comparison.experiments import Experiment, FoundExperiments, queue_states
 from tracekd.comparison.grid import Cell, arrange, missing, not_paired
 from tracekd.comparison.published import beside
 from tracekd.comparison.scores import CellScores, cached_file, find_tables, load_scores
-from tracekd.statistics.values import settle
+from tracekd.statistics.values import Tree, settle
 
 _SHOWN = 5
 #: Facts in a stage's run card that can change scores, by their section of `made_from`: auto may
@@ -40,6 +42,8 @@ def compare(
     grid = arrange(one for one in chosen if one.run.scores in tables)
     loaded = load_scores(grid, tables)
     results = evaluate(loaded.cells, baselines, margin)
+    for cell, scores in loaded.cells.items():
+        results[cell.label]["floors"] = _floors(scores, cache)
     report: dict[str, Any] = {
         "experiments": {
             "found": len(found.experiments) + len(found.rejected),
@@ -86,6 +90,7 @@ def evaluate(
                 )
                 for first, second in pairs(scores.regimes, baselines)
             },
+            "dose": dose_response(scores.regimes),
         }
         for cell, scores in cells.items()
     }
@@ -94,8 +99,18 @@ def evaluate(
 
 
 def _warnings(cells: Mapping[Cell, CellScores], cache: Path) -> Iterator[str]:
-    """Yield what else differs between the experiments of a cell: code, device, dtype, backend."""
+    """Yield what else differs between the experiments of a cell: code, device, dtype, backend.
+
+    And which accuracies are optimistic, since settings were chosen on these questions.
+    """
     for cell, scores in cells.items():
+        data_seed = scores.used[0].run.params["data_seed"]
+        noted = f"datasets.yaml:{cell.dataset}.tuned_on"
+        if any(data_seed in (one.run.params.get(noted) or ()) for one in scores.used):
+            yield (
+                f"{cell.label}: settings were chosen on the questions of data_seed {data_seed} "
+                "(tuned_on in datasets.yaml): use another data_seed for accuracies to be reported"
+            )
         code = _values(pair for one in scores.used for pair in one.run.code.items())
         if paths := sorted(code):
             more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
@@ -104,6 +119,24 @@ def _warnings(cells: Mapping[Cell, CellScores], cache: Path) -> Iterator[str]:
         facts = _values(fact for card in cards for fact in _facts(cached_file(cache, card)))
         if parts := [f"{name} {' / '.join(sorted(seen))}" for name, seen in facts.items()]:
             yield f"{cell.label}: different machines: {'; '.join(parts)}"
+
+
+def _floors(scores: CellScores, cache: Path) -> dict[str, Tree]:
+    """Return the mean accuracy of each floor over experiments, as figures of a regime are."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for one in scores.used:
+        for name, share in _json(cached_file(cache, one.run.details)).get("floors", {}).items():
+            found[name].append(share)
+    return {
+        name: {"seeds": [], "n": len(scores.classes), "answer": {"mean": fmean(shares)}}
+        for name, shares in found.items()
+    }
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """Return the content of a file, or nothing if it is not on this machine."""
+    content: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
+    return content
 
 
 def _values(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
@@ -115,7 +148,7 @@ def _values(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
 
 
 def _facts(card: Path) -> Iterator[tuple[str, str]]:
-    stages = json.loads(card.read_bytes()) if card.is_file() else {}
+    stages = _json(card)
     for stage in ("train", "infer"):
         made_from = stages.get(stage, {}).get("made_from", {})
         for section, names in _FACTS.items():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tracekd import records
 from tracekd.comparison.experiments import Experiment
 from tracekd.comparison.grid import Cell, Grid, RunKey
-from tracekd.comparison.locks import SCORES, DosedRegime
+from tracekd.comparison.locks import SCORES, DosedRegime, Replicate
 from tracekd.errors import TracekdError
 
 Matrix = NDArray[np.float64]
@@ -31,13 +31,17 @@ class RegimeScores(NamedTuple):
     """The verdicts of one regime in one cell.
 
     Attributes:
-        seeds: one for each row of the matrices.
-        measures: name in `MEASURES` -> (seeds, questions); only measures of steps that the regime
-            teaches.
+        replicates: one for each row of the matrices.
+        measures: name in `MEASURES` -> (replicates, questions); only measures of steps that the
+            regime teaches.
     """
 
-    seeds: tuple[int, ...]
+    replicates: tuple[Replicate, ...]
     measures: Mapping[str, Matrix]
+
+    def rows(self, measure: str, replicates: Sequence[Replicate]) -> Matrix:
+        """Return a measure of some replicates, in their order."""
+        return self.measures[measure][[self.replicates.index(one) for one in replicates]]
 
 
 class CellScores(NamedTuple):
@@ -123,7 +127,7 @@ def _read(path: Path, first: pl.DataFrame | None) -> pl.DataFrame:
 def _stack(tables: Mapping[RunKey, pl.DataFrame]) -> dict[DosedRegime, RegimeScores]:
     regimes = {}
     for regime in dict.fromkeys(key.regime for key in tables):
-        runs = {key.seed: table for key, table in tables.items() if key.regime == regime}
+        runs = {key.replicate: table for key, table in tables.items() if key.regime == regime}
         measures = {
             measure: np.stack([run[column].cast(pl.Float64).to_numpy() for run in runs.values()])
             for measure, column in MEASURES.items()

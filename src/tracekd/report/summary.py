@@ -98,6 +98,9 @@ def summary(details: Details, title: str, places: Mapping[str, str]) -> str:
         ends = [bounds.get("low"), bounds.get("high")]
         interval = "" if None in ends else f"   ({' to '.join(percent(end) for end in ends)})"
         lines.append(_row(name, find(details, path), interval))
+    if floors := details.get("floors"):
+        best = max(floors, key=lambda name: floors[name])
+        lines.append(_row("best answer without a model", floors[best], f"   ({best})"))
     if probes := details.get("probes"):
         lines.append(f"probes, {probes['n']} questions")
         lines += [_row(f"  {name}", find(probes, path)) for name, path in _PROBE_ROWS.items()]

@@ -7,10 +7,11 @@ import polars as pl
 
 from tracekd.scoring.traces import Step
 from tracekd.statistics import bootstrap
-from tracekd.statistics.association import SMALL_CELL, Counts, association, count
+from tracekd.statistics.association import Counts, association, count
+from tracekd.statistics.clustered import difference, share
 from tracekd.statistics.intervals import share_interval
-from tracekd.statistics.stratified import mantel_haenszel_differences, stratified
-from tracekd.statistics.values import Tree, Undefined, Value, ratio
+from tracekd.statistics.stratified import stratified
+from tracekd.statistics.values import Tree, Value, ratio
 
 #: Section -> column with its verdict, in the order of the summary and the plots.
 STEPS = {"class": "class_correct", "facts": "facts_exact", "trace": "trace_correct"}
@@ -63,8 +64,8 @@ def leakage(scores: pl.DataFrame, steps: Collection[Step]) -> Tree:
 def intervals(scores: pl.DataFrame, parts: Collection[str], steps: Collection[Step]) -> Tree:
     """Return 95 % intervals, under the keys of the figures they belong to.
 
-    Shares have Wilson's interval; other means and the pooled risk difference have the bootstrap's
-    over questions.
+    Shares have Wilson's interval, other means the bootstrap's over questions; the risk difference
+    within classes has that of `statistics.clustered`.
 
     Args:
         scores: the table of scores.
@@ -100,20 +101,17 @@ def _mean(scores: pl.DataFrame, column: str) -> Tree:
 
 
 def _association_intervals(scores: pl.DataFrame, step: str) -> Tree:
-    whole = counts_of(scores, STEPS[step])
-    right = share_interval(whole.right_right, whole.steps_right, f"no {step} step is right")
-    wrong = share_interval(whole.wrong_right, whole.steps_wrong, f"no {step} step is wrong")
-    few = Undefined(f"fewer than {SMALL_CELL} {step} steps are right, or wrong")
-    pooled: tuple[Value, Value] = few, few
-    if min(whole.steps_right, whole.steps_wrong) >= SMALL_CELL:
-        rng = bootstrap.generator("bootstrap", "link", step)
-        strata = _by_class(scores, STEPS[step])
-        pooled = bootstrap.interval(strata, mantel_haenszel_differences, rng)
-    return {
-        "p_answer_if_right": _bounds(right),
-        "p_answer_if_wrong": _bounds(wrong),
-        "risk_difference_within_classes": _bounds(pooled),
+    step_right, answers = (
+        scores[column].to_numpy()[None] for column in (STEPS[step], "answer_correct")
+    )
+    right, wrong = f"no {step} step is right", f"no {step} step is wrong"
+    classes = scores["question_class"].to_numpy()
+    found = {
+        "p_answer_if_right": share(answers, step_right, right),
+        "p_answer_if_wrong": share(answers, ~step_right, wrong),
+        "risk_difference_within_classes": difference(step_right, answers, classes),
     }
+    return {name: {end: one[end] for end in ("low", "high")} for name, one in found.items()}
 
 
 def _bounds(bounds: tuple[Value, Value]) -> Tree:

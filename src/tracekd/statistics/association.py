@@ -71,8 +71,9 @@ def association(counts: Counts, step: str = "step") -> Tree:
     if an expected count is below 5 (`exact_test` is then 1); mutual information in bits.
     """
     difference, low, high = risk_difference(counts, step)
-    odds, odds_low, odds_high = odds_ratio(counts)
+    odds, odds_low, odds_high = odds_ratio(counts, step)
     statistic, p_value, exact = independence(counts, step)
+    bits, bits_low, bits_high = mutual_information(counts, step)
     return {
         **shares(counts, step),
         "risk_difference": difference,
@@ -85,7 +86,9 @@ def association(counts: Counts, step: str = "step") -> Tree:
         "chi_square": statistic,
         "p_value": p_value,
         "exact_test": exact,
-        "mutual_information": mutual_information(counts),
+        "mutual_information": bits,
+        "mutual_information_low": bits_low,
+        "mutual_information_high": bits_high,
     }
 
 
@@ -101,14 +104,17 @@ def risk_difference(counts: Counts, step: str = "step") -> tuple[Value, Value, V
     return right - wrong, low, high
 
 
-def odds_ratio(counts: Counts) -> tuple[Value, Value, Value]:
-    """Return the sample odds ratio and Wald's interval; undefined with an empty cell."""
-    if 0 in counts:
-        fault = Undefined("a cell of the 2x2 is empty")
+def odds_ratio(counts: Counts, step: str = "step") -> tuple[Value, Value, Value]:
+    """Return the sample odds ratio and Wald's interval.
+
+    With an empty cell, half a question is added to each (Haldane and Anscombe, 1956): the ratio is
+    then finite, and the interval is wide.
+    """
+    if fault := _one_sided(counts, step) or _one_answer(counts):
         return fault, fault, fault
     from statsmodels.stats.contingency_tables import Table2x2
 
-    table = Table2x2(counts.array, shift_zeros=False)
+    table = Table2x2(counts.array + 0.5 * (0 in counts), shift_zeros=False)
     low, high = table.oddsratio_confint(alpha=1 - LEVEL)
     return float(table.oddsratio), float(low), float(high)
 
@@ -133,16 +139,25 @@ def independence(counts: Counts, step: str = "step") -> tuple[Value, Value, Valu
     return float(found.statistic), float(stats.fisher_exact(counts.array).pvalue), 1
 
 
-def mutual_information(counts: Counts) -> Value:
-    """Return the information that the step's verdict holds on the answer's, in bits."""
-    from scipy import stats
+def mutual_information(counts: Counts, step: str = "step") -> tuple[Value, Value, Value]:
+    """Return the information that the step's verdict holds on the answer's, in bits, and interval.
 
-    table = counts.array
-    if not table.sum():
-        return Undefined("no question")
+    Corrected for the bias of the plug-in estimate, 1 / (2 n ln 2) in a 2x2 (Miller 1955), but not
+    below 0. In units of 1 / (2 n ln 2) the plug-in estimate is the likelihood-ratio statistic; the
+    interval inverts its noncentral chi-square distribution, and is never narrower than that of an
+    estimate of one unit, the mean without an association.
+    """
+    if fault := _one_sided(counts, step) or _one_answer(counts):
+        return fault, fault, fault
+    from scipy import special, stats
+
+    table, unit = counts.array, 1 / (2 * sum(counts) * float(np.log(2)))
     alone = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True)
-    bits = stats.entropy(table.ravel(), alone.ravel(), base=2)
-    return max(0.0, float(bits))
+    bits = float(stats.entropy(table.ravel(), alone.ravel(), base=2))
+    excluded = stats.chi2.cdf(bits / unit, 1) > (1 + LEVEL) / 2  # no association
+    low = float(special.chndtrinc(bits / unit, 1, (1 + LEVEL) / 2)) if excluded else 0.0
+    high = float(special.chndtrinc(max(1.0, bits / unit), 1, (1 - LEVEL) / 2))
+    return max(0.0, bits - unit), low * unit, high * unit
 
 
 def _one_sided(counts: Counts, step: str) -> Undefined | None:

@@ -12,6 +12,7 @@ questions as the only ones, although question x regime variation is common to al
 too narrow for a statement about regimes. `benchmarks/calibration.py` prints coverage and power.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
@@ -20,11 +21,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tracekd.statistics.paired import ALPHA, POWER
-from tracekd.statistics.values import Undefined, Value
+from tracekd.statistics.values import Tree, Undefined, Value
 
 #: Fewer seeds support no claim about regimes: with two, 95 % intervals cover 88 to 94 %.
 FEWEST_SEEDS = 3
-#: Largest design that `needed_seeds` and `needed_questions` look at.
+#: Largest design that `needed` looks at.
 _MOST = 100_000
 
 
@@ -120,6 +121,14 @@ def crossed(table: ArrayLike, fewest: int = FEWEST_SEEDS) -> Crossed | Undefined
     return Crossed(float(mean), error, df, components, seeds, questions)
 
 
+def interval_and_p(found: Crossed | Undefined) -> Tree:
+    """Return the interval, `low` and `high`, and the `p_value` of a mean."""
+    if isinstance(found, Undefined):
+        return dict.fromkeys(("low", "high", "p_value"), found)
+    low, high = found.interval()
+    return {"low": low, "high": high, "p_value": found.p_value()}
+
+
 def _error(
     ms_seed: float, ms_question: float, ms_residual: float, seeds: int, questions: int
 ) -> tuple[float, float]:
@@ -136,38 +145,24 @@ def _error(
 
 
 def detectable(components: Components, seeds: int, questions: int) -> Value:
-    """Return the smallest true mean that the test at `ALPHA` finds with probability `POWER`."""
-    from scipy import stats
+    """Return the smallest true mean that the test at `ALPHA` finds with probability `POWER`.
+
+    Under an effect, the test's statistic has a noncentral t distribution.
+    """
+    from scipy import special, stats
 
     if seeds < FEWEST_SEEDS or questions < 2:
         return Undefined("too few seeds or questions")
     error, df = components.error(seeds, questions)
-    return float((stats.t.ppf(1 - ALPHA / 2, df) + stats.t.ppf(POWER, df)) * error)
+    return float(special.nctdtrinc(df, 1 - POWER, stats.t.ppf(1 - ALPHA / 2, df)) * error)
 
 
-def needed_seeds(components: Components, difference: float, questions: int) -> Value:
-    """Return how many seeds it takes to detect `difference` on this number of questions."""
-    return _smallest(lambda seeds: detectable(components, seeds, questions), difference)
-
-
-def needed_questions(components: Components, difference: float, seeds: int) -> Value:
-    """Return how many questions it takes to detect `difference` with this number of seeds."""
-    return _smallest(lambda questions: detectable(components, seeds, questions), difference)
-
-
-def _smallest(detectable_at: Callable[[int], Value], difference: float) -> Value:
-    """Return the least size at which `difference` is detectable, by bisection."""
+def needed(detectable_at: Callable[[int], Value], difference: float) -> Value:
+    """Return the least number (of seeds, or questions) with which `difference` is detectable."""
 
     def enough(size: int) -> bool:
         found = detectable_at(size)
         return not isinstance(found, Undefined) and found <= difference
 
-    low, high = 1, 2
-    while not enough(high):
-        if high > _MOST:
-            return Undefined(f"more than {_MOST} would not be enough")
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    size = bisect_left(range(_MOST + 1), True, key=enough)
+    return size if size <= _MOST else Undefined(f"more than {_MOST} would not be enough")

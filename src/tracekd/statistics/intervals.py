@@ -1,9 +1,6 @@
-"""95 % confidence intervals of shares, of their difference, and of means over seeds."""
+"""95 % confidence intervals of shares and of their difference."""
 
-from collections.abc import Sequence
-from math import hypot
-
-import numpy as np
+from math import sqrt
 
 from tracekd.statistics.values import Undefined, Value
 
@@ -32,26 +29,24 @@ def share_interval(part: int, whole: int, reason: str) -> tuple[Value, Value]:
 
 
 def newcombe_interval(
-    first: tuple[float, float, float], second: tuple[float, float, float]
+    first: tuple[float, float, float],
+    second: tuple[float, float, float],
+    correlation: float = 0.0,
 ) -> tuple[float, float]:
-    """Return the interval of first - second of two independent shares (Newcombe 1998, method 10).
+    """Return the interval of first - second of two shares (Newcombe 1998, method 10).
 
     Args:
         first: the share and the bounds of its Wilson interval.
         second: the same of the other.
+        correlation: of the two shares' errors (Zou and Donner 2008); 0 if they are independent.
     """
+
+    def combined(one: float, other: float) -> float:
+        return sqrt(max(0.0, one**2 + other**2 - 2 * correlation * one * other))
+
     (one, one_low, one_high), (two, two_low, two_high) = first, second
     difference = one - two
     return (
-        difference - hypot(one - one_low, two_high - two),
-        difference + hypot(one_high - one, two - two_low),
+        difference - combined(one - one_low, two_high - two),
+        difference + combined(one_high - one, two - two_low),
     )
-
-
-def t_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return Student's interval of the mean of two or more shares, cut to 0 to 1."""
-    from scipy import stats
-
-    mean = float(np.mean(values))
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * stats.sem(values))
-    return max(0.0, mean - half), min(1.0, mean + half)

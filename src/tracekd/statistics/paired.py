@@ -12,9 +12,6 @@ from tracekd.statistics.values import Tree, Undefined, Value
 
 ALPHA = 0.05
 POWER = 0.8
-#: The Fourier transform that gives the distribution is no more precise: p-values stop here.
-_PRECISION = 1e-15
-_ALL_AGREE = "the two agree on every question"
 
 
 def mcnemar(counts: Counts) -> Value:
@@ -25,35 +22,10 @@ def mcnemar(counts: Counts) -> Value:
     """
     discordant = counts.right_wrong + counts.wrong_right
     if not discordant:
-        return Undefined(_ALL_AGREE)
+        return Undefined("the two agree on every question")
     from scipy import stats
 
     return float(stats.binomtest(counts.right_wrong, discordant, 0.5).pvalue)
-
-
-def sign_flip_test(differences: ArrayLike) -> Value:
-    """Return the exact two-sided p-value that differences on the same questions have no direction.
-
-    Under the null hypothesis each question's difference is as likely to have the other sign. With
-    one run on each side the differences are -1, 0, 1 and this is McNemar's exact test; with several
-    it is that test for their means (Fisher's randomisation test for pairs).
-
-    Args:
-        differences: (questions,) integers: how many seeds have it right, second minus first. Being
-            integers, their sum has a distribution that can be computed exactly.
-    """
-    changes = np.asarray(differences)
-    sizes, repeats = np.unique(np.abs(changes[changes != 0]), return_counts=True)
-    if not sizes.size:
-        return Undefined(_ALL_AGREE)
-    # A sign times k has the characteristic function cos(k t); the sum's is their product.
-    reach = int(sizes @ repeats)
-    angles = 2 * np.pi * np.arange(2 * reach + 1) / (2 * reach + 1)
-    transform = np.prod(np.cos(np.outer(sizes, angles)) ** repeats[:, None], axis=0)
-    distribution = np.maximum(np.fft.ifft(transform).real, 0)
-    sums = (np.arange(2 * reach + 1) + reach) % (2 * reach + 1) - reach
-    tail = float(distribution[np.abs(sums) >= abs(int(changes.sum()))].sum())
-    return min(1.0, max(tail, _PRECISION))
 
 
 def holm(p_values: Mapping[str, Value]) -> dict[str, Value]:
@@ -71,27 +43,18 @@ def change_interval(changes: ArrayLike, rng: np.random.Generator) -> tuple[Value
     """Return the 95 % interval of the mean of one change from -1 to 1 per question (at least one).
 
     The bootstrap over questions. In a direction in which no question changes, no resample does
-    either; there the interval allows for what could have been missed (`nothing_differs_interval`).
+    either; there the interval allows for what could have been missed: a share of 1 - (2.5 %)^(1/n)
+    of n questions is still likely enough not to be seen (Clopper and Pearson 1934).
     """
     seen = np.asarray(changes, dtype=np.float64)
     low, high = bootstrap.mean_interval(seen, rng)
     if isinstance(low, Undefined) or isinstance(high, Undefined):
         return low, high
-    missed = nothing_differs_interval(seen.size)[1]
+    missed = 1 - ((1 - LEVEL) / 2) ** (1 / seen.size)
     return (
         low if seen.min() < 0 else max(-1.0, low - missed),
         high if seen.max() > 0 else min(1.0, high + missed),
     )
-
-
-def nothing_differs_interval(n: int) -> tuple[float, float]:
-    """Return the 95 % interval of a paired difference if none of n questions differs.
-
-    The bootstrap would give exactly 0. A share of 1 - (2.5 %)^(1/n) of differing questions, all in
-    one direction, is still likely enough not to be seen (Clopper and Pearson 1934).
-    """
-    limit = float(1 - ((1 - LEVEL) / 2) ** (1 / n))
-    return -limit, limit
 
 
 def over_seeds(differences: ArrayLike) -> Tree:
@@ -99,13 +62,17 @@ def over_seeds(differences: ArrayLike) -> Tree:
     from scipy import stats
 
     seen = np.asarray(differences, dtype=np.float64)
-    if seen.size < 2:
-        reason = "fewer than two seeds of both: nothing is known of other seeds"
+    reason = (
+        "" if seen.size > 1 else "fewer than two seeds of both: nothing is known of other seeds"
+    )
+    if not reason and not seen.std():
+        reason = "all seeds differ equally"
+    if reason:
         return dict.fromkeys(("low", "high", "p_value"), Undefined(reason))
-    error = float(stats.sem(seen))
-    if not error:
-        return dict.fromkeys(("low", "high", "p_value"), Undefined("all seeds differ equally"))
-    half = float(stats.t.ppf((1 + LEVEL) / 2, seen.size - 1)) * error
-    mean = float(seen.mean())
-    p_value = float(2 * stats.t.sf(abs(mean) / error, seen.size - 1))
-    return {"low": max(-1.0, mean - half), "high": min(1.0, mean + half), "p_value": p_value}
+    test = stats.ttest_1samp(seen, 0)
+    low, high = test.confidence_interval(LEVEL)
+    return {
+        "low": max(-1.0, float(low)),
+        "high": min(1.0, float(high)),
+        "p_value": float(test.pvalue),
+    }

@@ -5,13 +5,18 @@ association within strata.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tracekd.statistics.association import SMALL_CELL, Counts
 from tracekd.statistics.intervals import LEVEL
 from tracekd.statistics.values import Tree, Undefined, Value
+
+_ODDS = ("odds_ratio", "odds_ratio_low", "odds_ratio_high")
+_EQUALITY = ("equal_odds_chi_square", "equal_odds_p_value")
+#: An odds ratio this near to 1 is 1.
+_EQUAL = 1e-8
 
 
 def stratified(strata: Sequence[Counts]) -> Tree:
@@ -19,79 +24,67 @@ def stratified(strata: Sequence[Counts]) -> Tree:
 
     Mantel-Haenszel risk difference and odds ratio (interval of Robins, Breslow and Greenland),
     the Cochran-Mantel-Haenszel test without continuity correction, its p-value the exact
-    conditional one where chi-square does not hold (Mantel and Fleiss 1980), and how many strata are
+    conditional one where chi-square does not hold (Mantel and Fleiss 1980), Breslow and Day's test
+    that all strata have the same odds ratio, with Tarone's correction, and how many strata are
     informative: they have both verdicts of the step and both of the answer.
     """
-    compared = [counts for counts in strata if counts.steps_right and counts.steps_wrong]
-    informative = [counts for counts in compared if counts.answers_right and counts.answers_wrong]
-    odds, low, high = _pooled_odds(informative)
-    statistic, p_value = _test(informative)
-    return {
+    informative = [
+        counts
+        for counts in strata
+        if min(counts.steps_right, counts.steps_wrong, counts.answers_right, counts.answers_wrong)
+    ]
+    measured: dict[str, Any] = {
         "strata": len(strata),
         "informative_strata": len(informative),
-        "risk_difference": pooled_risk_difference(compared),
-        "odds_ratio": odds,
-        "odds_ratio_low": low,
-        "odds_ratio_high": high,
-        "chi_square": statistic,
-        "p_value": p_value,
+        "risk_difference": pooled_risk_difference(strata),
     }
+    if not informative:
+        fault = Undefined("no stratum has right and wrong steps and right and wrong answers")
+        return measured | dict.fromkeys((*_ODDS, "chi_square", "p_value", *_EQUALITY), fault)
+    from scipy import stats
+    from statsmodels.stats.contingency_tables import StratifiedTable
+
+    table = StratifiedTable([counts.array for counts in informative])
+    statistic = float(table.test_null_odds(correction=False).statistic)
+    # Its own p-value is 1 - cdf, which is 0 from about 1e-16 on.
+    p_value = _exact_test(informative) if _few(informative) else stats.chi2.sf(statistic, 1)
+    measured |= {"chi_square": statistic, "p_value": float(p_value)}
+    return measured | _odds(informative, table)
 
 
 def pooled_risk_difference(strata: Sequence[Counts]) -> Value:
     """Return the Mantel-Haenszel risk difference; each stratum weighs n1 * n2 / (n1 + n2)."""
-    if not strata:
+    compared = [one for one in strata if one.steps_right and one.steps_wrong]
+    if not compared:
         return Undefined("no stratum has both right and wrong steps")
-    cells = np.array(strata, dtype=np.float64)[None]
-    return float(mantel_haenszel_differences(cells)[0])
+    weights = [one.steps_right * one.steps_wrong / sum(one) for one in compared]
+    differences = [
+        one.right_right / one.steps_right - one.wrong_right / one.steps_wrong for one in compared
+    ]
+    return float(np.average(differences, weights=weights))
 
 
-def mantel_haenszel_differences(cells: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the pooled risk difference of each table of strata.
+def _odds(strata: Sequence[Counts], table: Any) -> dict[str, Any]:
+    """Return the pooled odds ratio and the test that it is that of every stratum.
 
-    Args:
-        cells: (tables, strata, 4), the last axis as in `Counts`.
-
-    Returns:
-        (tables,); NaN where no stratum has both right and wrong steps.
+    If a diagonal is empty in all strata, half a question is added to each cell.
     """
-    right_right, right_wrong, wrong_right, wrong_wrong = np.moveaxis(cells, -1, 0)
-    right, wrong = right_right + right_wrong, wrong_right + wrong_wrong
-    total = np.maximum(right + wrong, 1)
-    weights = (right * wrong / total).sum(axis=1)
-    differences = ((right_right * wrong - wrong_right * right) / total).sum(axis=1)
-    pooled = np.full(len(cells), np.nan)
-    np.divide(differences, weights, out=pooled, where=weights > 0)
-    return pooled
-
-
-def _pooled_odds(strata: Sequence[Counts]) -> tuple[Value, Value, Value]:
-    concordant = sum(c.right_right * c.wrong_wrong for c in strata)
-    discordant = sum(c.right_wrong * c.wrong_right for c in strata)
-    if not concordant or not discordant:
-        fault = Undefined("no stratum has both concordant and discordant questions")
-        if strata:
-            fault = Undefined("over all strata, a diagonal of the 2x2 is empty")
-        return fault, fault, fault
-    from statsmodels.stats.contingency_tables import StratifiedTable
-
-    table = StratifiedTable([counts.array for counts in strata])
-    low, high = table.oddsratio_pooled_confint(alpha=1 - LEVEL)
-    return float(table.oddsratio_pooled), float(low), float(high)
-
-
-def _test(strata: Sequence[Counts]) -> tuple[Value, Value]:
-    if not strata:
-        fault = Undefined("no stratum has right and wrong steps and right and wrong answers")
-        return fault, fault
     from scipy import stats
-    from statsmodels.stats.contingency_tables import StratifiedTable
 
-    table = StratifiedTable([counts.array for counts in strata])
-    statistic = float(table.test_null_odds(correction=False).statistic)
-    # Its own p-value is 1 - cdf, which is 0 from about 1e-16 on.
-    p_value = _exact_test(strata) if _few(strata) else float(stats.chi2.sf(statistic, 1))
-    return statistic, p_value
+    fault = "" if len(strata) > 1 else "fewer than two informative strata"
+    if not all(sum(one) for one in zip(*((a * d, b * c) for a, b, c, d in strata), strict=True)):
+        fault = "over all strata, a diagonal of the 2x2 is empty"
+        table = type(table)([counts.array + 0.5 for counts in strata])
+    odds = float(table.oddsratio_pooled)
+    low, high = map(float, table.oddsratio_pooled_confint(alpha=1 - LEVEL))
+    found: dict[str, Any] = dict(zip(_ODDS, (odds, low, high), strict=True))
+    if abs(odds - 1) < _EQUAL:  # the quadratic equation for the expected counts degenerates
+        fault = "the pooled odds ratio is 1"
+    if fault:
+        return found | dict.fromkeys(_EQUALITY, Undefined(fault))
+    statistic = max(0.0, float(table.test_equal_odds(adjust=True).statistic))
+    p_value = float(stats.chi2.sf(statistic, len(strata) - 1))
+    return found | dict(zip(_EQUALITY, (statistic, p_value), strict=True))
 
 
 def _margins(counts: Counts) -> tuple[int, int, int, int, int]:
