@@ -10,7 +10,7 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 # A busy machine is no failure.
-settings.register_profile("tracekd")
+settings.register_profile("tracekd", deadline=None)
 settings.load_profile("tracekd")
 
 
