@@ -16,7 +16,7 @@ FILLER = "..."
 BULLET = "- "
 SEPARATOR = "; "
 
-_TAG = re.compile(r"<(?=/?(?:think|answer)>)", re.IGNORECASE)
+_TAG = re.compile(r"<(?= */? *(?:think|answer) *>)", re.IGNORECASE | re.ASCII)
 _ESCAPED = re.compile(r"\\([\\<;])")
 _ANSWER_PIECE = re.compile(r"(?:\\.|[^;])+|;", re.DOTALL)
 
