@@ -44,7 +44,7 @@ def prepare(spec: DatasetSpec, sizes: PrepareParams, data_seed: int) -> Prepared
         "dataset": spec.name,
         "reader": spec.reader,
         "source": _source(spec),
-        "options": spec.options,
+        "options": {**spec.options, **loaded.options},
         "data_seed": data_seed,
         "raw": dict(loaded.raw),
         "upstream": {split: counts(rows) for split, rows in keys.items()},
