@@ -3,13 +3,11 @@
 Repeated items count: in path finding "n,n" is two steps north.
 """
 
-import re
 from collections.abc import Iterable
 
 from tracekd.scoring.answers import AnswerMetric, Attempt, Verdict, overlap
 from tracekd.text import normalise
-
-_BRACKETED = re.compile(r"^\s*\[(.*)\]\s*$", re.DOTALL)
+from tracekd.traces.lenient import answer_items
 
 
 def judge(attempt: Attempt) -> Verdict:
@@ -19,11 +17,9 @@ def judge(attempt: Attempt) -> Verdict:
     contains a comma also counts unsplit. "['a', 'b']" is read as a list.
     """
     gold = _sorted(attempt.answers)
-    items = attempt.items
-    if len(items) == 1 and (bracketed := _BRACKETED.match(items[0])):
-        items = (bracketed[1],)
-    predicted = _sorted(items)
+    predicted = _sorted(attempt.items)
     if predicted != gold:
+        items = [item for text in attempt.items for item in answer_items(text)]
         predicted = _sorted(piece for item in items for piece in item.split(","))
     precision, recall, f1 = overlap(predicted, gold)
     parts = {"f1": f1, "precision": precision, "recall": recall}
