@@ -3,9 +3,10 @@
 Queue and `--temp` runs happen in another checkout; an editable install would import the live one.
 """
 
+import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
+def _limits(root: Path) -> Iterator[str]:
+    """Yield what DVC cannot do in this checkout, though it reports success or hangs."""
+    if any((folder / ".git/shallow").exists() for folder in (root, *root.parents)):
+        yield (
+            "a shallow clone: `dvc exp run --queue` and `--run-all` lose their experiments in it, "
+            "with exit code 0; run `git fetch --unshallow` first"
+        )
+    if "#" in str(root) or not str(root).isascii():
+        yield (
+            f"{root}: `dvc exp run --queue` and `--temp` hang in a folder with # or letters beyond "
+            "ASCII in its path; move the checkout, or use `dvc repro` and `dvc exp run`"
+        )
+
+
 def run(command: Callable[..., Any]) -> None:
     """Run a Typer command; an error that the user can fix ends in one line and exit code 1.
 
@@ -23,6 +38,12 @@ def run(command: Callable[..., Any]) -> None:
     """
     from tracekd.errors import TracekdError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without a sign prints another
+            stream.reconfigure(errors="replace")
+    if root := os.environ.get("DVC_ROOT"):  # DVC runs the stage
+        for line in _limits(Path(root)):
+            print(f"warning: {line}", file=sys.stderr)
     app = typer.Typer(
         add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
     )
