@@ -47,7 +47,8 @@ def main(
     for name, found in report.items():
         print(audit_summary(f"{name} ({dataset})", found))
     compared, undefined = pairs.compare_sets(report)
-    print(pairs.to_text(compared))
+    if compared["pairs"]:
+        print(pairs.to_text(compared))
     if out is not None:
         rule = (facts or DEFAULT_FACTS) if questions is None else None
         made = {"dataset": dataset, "facts": rule, "questions": questions and str(questions)}
