@@ -260,6 +260,17 @@ def test_published_traces_against_their_own_question(published):
     assert "link" not in published["llama_none"]["metrics"]
 
 
+def test_a_list_of_all_facts_is_right_only_by_the_release(shared):
+    folder = shared / "teacher/r1_student_audit/llama_r1_traces"
+    if not folder.is_dir():
+        pytest.skip("the outputs of students of R1 are not beside this checkout")
+    figures = audit(read_sets([folder]), COTEMP)["llama_r1_traces"]["metrics"]
+    third = pytest.approx(1 / 3, abs=1e-6)
+    assert figures["answer"]["accuracy"] == 1
+    assert figures["answer"]["corrected"] == figures["answer"]["names_more"] == third
+    assert figures["format"]["truncated"] == third
+
+
 def test_published_sets_differ_less_by_the_corrected_metric(published):
     found = compare_sets(published)[0]["pairs"]["llama_correct - llama_none"]
     verdicts = {metric: one["verdict"] for metric, one in found.items()}

@@ -20,7 +20,7 @@ def test_every_alternative_counts_and_few_wrong_ones_are_named():
     asked = questions(*rows, question("odd", answers=["home", "$"]))
     assert check_references({"test": asked}, MARCO) == {"test": {"count": 1, "first": ["odd"]}}
     with pytest.raises(
-        TracekdError, match=r"answers of 1 of 1 test questions wrong, first odd: '\$'"
+        TracekdError, match=r"1 of 1 test questions wrong, first odd \(file:1\): '\$'"
     ):
         check_references({"test": asked[19:]}, MARCO)
 

@@ -1,7 +1,7 @@
 """Texts generated elsewhere, through exactly the scoring and the statistics of analyze.
 
-In the formats of the paper's release, the answer is cut out of a text as the release does; in plain
-files, as the grammar does, and the questions come from the decompose stage.
+In the release's files for CoTempQA, the answer is cut out of a text as the release does; in others,
+as the grammar does. The questions of plain files come from the decompose stage.
 
 No text is dropped silently: duplicate, missing and unknown questions are counted and named, and a
 step that is read in few texts is a warning.
@@ -70,7 +70,7 @@ def _report(
     known = [item for item in texts.items if item.key in expected]
     if not known:
         raise TracekdError(f"{texts.name}: none of its texts belongs to a known question")
-    form = known[0].format
+    as_released = known[0].format == "cotemp"
     rows = [
         {**row, "id": f"{row['id']} (repeat {item.repeat})"} if item.repeat else row
         for item, row in ((item, expected[item.key]) for item in known)
@@ -87,7 +87,7 @@ def _report(
     steps, unscored = _steps(predictions["text"].to_list(), spec, trace_mode)
     by_grammar = table.score(questions, predictions, spec, steps)
     scores, corrected = by_grammar, metric_of(spec).corrected
-    if form != "plain":
+    if as_released:
         scores = table.score(questions, predictions, spec, steps, released_answer)
         # The release takes the whole of a text that it cannot read; a corrected metric does not.
         scores = scores.with_columns(by_grammar.select(corrected))
@@ -102,7 +102,7 @@ def _report(
             "unknown": _named(item.place for item in texts.items if item.key not in expected),
         },
         "steps": sorted(steps),
-        "answer_read": "by the grammar" if form == "plain" else "as released",
+        "answer_read": "as released" if as_released else "by the grammar",
         "answer_differs_by_the_grammar": _named(differs),
         "warnings": unscored + table.unread_steps(scores, predictions),
         "metrics": _without_costs(measured),

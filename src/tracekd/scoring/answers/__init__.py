@@ -16,8 +16,6 @@ from tracekd.errors import TracekdError
 from tracekd.records import SCORES
 from tracekd.traces.form import Reading
 
-_MEANING = {"all": "items of one answer", "any": "alternatives"}
-
 
 class Attempt(NamedTuple):
     """A question and an answer to it.
@@ -93,17 +91,13 @@ def metric(name: str) -> AnswerMetric:
 
 
 def metric_of(spec: DatasetSpec) -> AnswerMetric:
-    """Return the answer metric of a dataset.
-
-    Raises:
-        TracekdError: if it reads several answers otherwise than the entry says.
-    """
+    """Return a dataset's answer metric; it is an error if the two read `answers` differently."""
     chosen = metric(spec.answer_metric)
     if chosen.answers != spec.answers:
         raise TracekdError(
             f"datasets.yaml: {spec.name}: answers: {spec.answers} contradicts answer_metric: "
-            f"{spec.answer_metric}, for which several answers are {_MEANING[chosen.answers]}; set "
-            f"answers: {chosen.answers}, or choose another metric"
+            f"{spec.answer_metric}, which needs answers: {chosen.answers} (all: items of one "
+            "answer; any: alternatives)"
         )
     return chosen
 
@@ -126,10 +120,7 @@ def judge(question: Mapping[str, Any], reading: Reading, chosen: AnswerMetric) -
     except ValueError as error:
         raise TracekdError(f"{question['id']}: the answer cannot be scored: {error}") from error
     if verdict.correct and verdict.parts.get("f1") == 0:
-        raise TracekdError(
-            f"{question['id']}: the answer metric contradicts itself: {attempt.text!r} is right "
-            "with f1 0; correct its file in src/tracekd/scoring/answers"
-        )
+        raise TracekdError(f"{question['id']}: the metric contradicts itself: right, with f1 0")
     return verdict._replace(correct=verdict.correct and reading.answer_text is not None)
 
 
