@@ -6,7 +6,7 @@ Queue and `--temp` runs happen in another checkout; an editable install would im
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
-def _limits(root: Path) -> Iterator[str]:
-    """Yield what DVC cannot do in this checkout, though it reports success or hangs."""
+def _check_checkout(root: Path) -> None:
+    """Say what DVC cannot do in this checkout, though it reports success or hangs.
+
+    A run beside a shallow clone ends at once: DVC would lose its results.
+    """
     if any((folder / ".git/shallow").exists() for folder in (root, *root.parents)):
-        yield (
-            "a shallow clone: `dvc exp run --queue` and `--run-all` lose their experiments in it, "
-            "with exit code 0; run `git fetch --unshallow` first"
+        lost = (
+            "a shallow clone: `dvc exp run --queue` and `--temp` lose their results in it, with "
+            "exit code 0; run `git fetch --unshallow` first"
         )
+        if root != Path.cwd():
+            sys.exit(f"error: {lost}")
+        print(f"warning: {lost}", file=sys.stderr)
     if "#" in str(root) or not str(root).isascii():
-        yield (
-            f"{root}: `dvc exp run --queue` and `--temp` hang in a folder with # or letters beyond "
-            "ASCII in its path; move the checkout, or use `dvc repro` and `dvc exp run`"
+        print(
+            f"warning: {root}: `dvc exp run --queue` and `--temp` hang in a folder with # or "
+            "letters beyond ASCII in its path; move the checkout, or use `dvc exp run` alone",
+            file=sys.stderr,
         )
 
 
@@ -42,8 +49,7 @@ def run(command: Callable[..., Any]) -> None:
         if isinstance(stream, io.TextIOWrapper):  # a terminal without a sign prints another
             stream.reconfigure(errors="replace")
     if root := os.environ.get("DVC_ROOT"):  # DVC runs the stage
-        for line in _limits(Path(root)):
-            print(f"warning: {line}", file=sys.stderr)
+        _check_checkout(Path(root))
     app = typer.Typer(
         add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
     )

@@ -51,13 +51,14 @@ def test_a_bug_keeps_its_traceback(tmp_path: Path) -> None:
 def test_what_dvc_cannot_do_in_a_folder_is_said_before_a_run(tmp_path, folder, warning) -> None:
     root = tmp_path / folder
     (root / ".git").mkdir(parents=True)
-    said = stage(tmp_path, "user", DVC_ROOT=str(root)).stderr
+    said = stage(root, "user", DVC_ROOT=str(root)).stderr
     assert said.count("warning: ") == (warning is not None)
     assert (warning or "") in said
     (root / ".git/shallow").touch()
-    said = stage(tmp_path, "user", DVC_ROOT=str(root)).stderr
-    assert "warning: a shallow clone: `dvc exp run --queue`" in said
-    assert "shallow" not in stage(tmp_path, "user").stderr  # run by hand
+    in_it, beside = (stage(cwd, "user", DVC_ROOT=str(root)).stderr for cwd in (root, tmp_path))
+    assert "warning: a shallow clone: `dvc exp run --queue`" in in_it
+    assert beside.startswith("error: a shallow clone")
+    assert "shallow" not in stage(root, "user").stderr  # run by hand
 
 
 def test_signs_that_a_terminal_lacks_are_replaced(tmp_path: Path) -> None:
@@ -71,5 +72,5 @@ def stage(folder: Path, fault: str, **environment: str) -> subprocess.CompletedP
     kept = {key: value for key, value in os.environ.items() if key != "DVC_ROOT"}
     command = [sys.executable, str(script), fault]
     return subprocess.run(
-        command, capture_output=True, text=True, check=False, env=kept | environment
+        command, cwd=folder, capture_output=True, text=True, check=False, env=kept | environment
     )
