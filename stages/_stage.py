@@ -32,8 +32,8 @@ def _check_checkout(root: Path) -> None:
         print(f"warning: {lost}", file=sys.stderr)
     if "#" in str(root) or not str(root).isascii():
         print(
-            f"warning: {root}: `dvc exp run --queue` and `--temp` hang in a folder with # or "
-            "letters beyond ASCII in its path; move the checkout, or use `dvc exp run` alone",
+            f"warning: {root}: `dvc exp run --temp` fails and `--run-all` hangs in a folder with # "
+            "or letters beyond ASCII in its path; move the checkout, or use `dvc exp run` alone",
             file=sys.stderr,
         )
 

@@ -46,7 +46,7 @@ def test_a_bug_keeps_its_traceback(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("folder", "warning"),
-    [("plain [x] y", None), ("a#b", "hang in a folder with #"), ("\u00fc", "beyond ASCII")],
+    [("plain [x] y", None), ("a#b", "hangs in a folder with #"), ("\u00fc", "beyond ASCII")],
 )
 def test_what_dvc_cannot_do_in_a_folder_is_said_before_a_run(tmp_path, folder, warning) -> None:
     root = tmp_path / folder
