@@ -96,6 +96,9 @@ def test_duplicate_and_missing_questions_are_counted_and_named(write):
     assert found["one"]["metrics"]["answer"]["accuracy"] == 1
     kept = audit(read_sets([first, second]), COTEMP)["one"]
     assert kept["questions"] == {"scored": 3, "unknown": NONE, **expected}
+    assert kept["warnings"] == [
+        "1 texts repeat a question and count again, unless --repeated first"
+    ]
     assert kept["metrics"]["answer"]["accuracy"] == pytest.approx(2 / 3, abs=1e-6)
     assert found["two"]["questions"]["missing"]["names"] == ["equal.jsonl:1"]
     assert "equal.jsonl:1" in audit_summary("two", found["two"])
@@ -308,7 +311,7 @@ def test_a_step_is_never_dropped_in_silence(write):
         found = audit(read_sets([path]), BABI, questions=KNOWN, trace_mode=told)["b"]
         assert any(warned in line and text[:10] in line for line in found["warnings"])
         assert warned in audit_summary("b", found)
-    path = write("c/out.jsonl", {"id": "a", "text": "home"})
+    path = write("c/out.jsonl", {"id": "a", "text": "<think>\n\n</think>\n\nhome"})
     assert audit(read_sets([path]), BABI, questions=KNOWN)["c"]["warnings"] == []
 
 

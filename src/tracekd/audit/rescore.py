@@ -7,6 +7,7 @@ No text is dropped silently: duplicate, missing and unknown questions are counte
 step that is read in few texts is a warning.
 """
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ from tracekd.traces.regimes import regime
 
 #: A step counts as taught if at least this share of the texts show it.
 _SHOWN = 0.5
+_THOUGHT = re.compile(r"<think>\s*[^\s<]", re.IGNORECASE)
 FactsChoice = Literal["paper", "full"]
 DEFAULT_FACTS: FactsChoice = "paper"
 
@@ -94,6 +96,10 @@ def _report(
     measured, undefined = metrics.report(scores, spec.answer_metric, steps)
     differs = scores.filter(scores["answer_correct"] != by_grammar["answer_correct"])["id"]
     asked = {item.key for item in texts.items}
+    warnings = unscored + table.unread_steps(scores, predictions)
+    if repeats := sum(item.repeat > 0 for item in known):
+        again = f"{repeats} texts repeat a question and count again, unless --repeated first"
+        warnings.append(again)
     return {
         "questions": {
             "scored": len(known),
@@ -104,7 +110,7 @@ def _report(
         "steps": sorted(steps),
         "answer_read": "as released" if as_released else "by the grammar",
         "answer_differs_by_the_grammar": _named(differs),
-        "warnings": unscored + table.unread_steps(scores, predictions),
+        "warnings": warnings,
         "metrics": _without_costs(measured),
         "undefined": {path: reason for path, reason in undefined.items() if "cost" not in path},
         "verdicts": scores.select(
@@ -159,7 +165,7 @@ def _steps(
     if trace_mode is not None:
         return regime(trace_mode, named_by="--trace-mode").steps, []
     steps = frozenset(step for step, found in shown.items() if sum(found) >= _SHOWN * len(texts))
-    thinking = sum("<think>" in text.lower() for text in texts) >= _SHOWN * len(texts)
+    thinking = sum(_THOUGHT.search(text) is not None for text in texts) >= _SHOWN * len(texts)
     return steps, [
         f"{step} step: read in {sum(found)} of {len(texts)} outputs, so it is not scored unless "
         f"--trace-mode says so; the first without it: {table.quote(texts[found.index(False)])}"
