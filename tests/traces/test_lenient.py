@@ -63,6 +63,7 @@ KITCHEN = "<answer>kitchen</answer>"
         f"<think>a</think><answer>garden</answer><think>wait</think>{KITCHEN}",
         "<think>only <answer>garden</answer> inside</think>\nkitchen",
         f"<think>not closed\n{KITCHEN}",
+        f"I answer in <answer> </answer> tags: {KITCHEN}",
     ],
 )
 def test_what_precedes_the_last_end_of_thought_is_no_answer(text: str) -> None:

@@ -17,6 +17,7 @@ from tracekd.traces.form import NO_FACTS, Reading, Trace, split_answers, unescap
 # linear on whatever a model writes.
 #: An escaped sign, which is text, or a tag: groups `end` and `name`.
 _TAG = re.compile(r"\\[\\<;]|< *(?P<end>/?) *(?P<name>think|answer) *>", re.IGNORECASE | re.ASCII)
+_EMPTY = re.compile(r"\s*< */ *answer *>", re.IGNORECASE | re.ASCII)
 _LOOSE_HEADER = re.compile(
     r"(?:I need to )?use the following (?:fact|text|passage|statement)s? to answer th(?:e|is) "
     r"question\s*:",
@@ -98,7 +99,11 @@ def _answer_part(text: str) -> tuple[int, int, int]:
     def find(name: str, after: int) -> _Tag | None:
         return next((tag for tag in tags if tag.name == name and tag.start >= after), None)
 
-    opened, thinking = find("answer", thought), find("think", thought)
+    thinking = find("think", thought)
+    answers = [tag for tag in tags if tag.name == "answer" and tag.start >= thought]
+    # "I answer in <answer></answer> tags" is about an answer.
+    filled = (tag for tag in answers if not _EMPTY.match(text, tag.end))
+    opened = next(filled, answers[0] if answers else None)
     start, first = (opened.start, opened.end) if opened else (thought, thought)
     closed = find("/answer", first)
     if opened and thinking and thinking.start < start:
