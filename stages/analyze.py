@@ -53,6 +53,8 @@ def main() -> None:
         "one row per question": "data/scores.parquet",
     }
     print(summary(details, title, places))
+    for warning in table.unread_steps(scores, predictions):
+        print(f"WARNING: {warning}")
 
 
 if __name__ == "__main__":

@@ -98,6 +98,17 @@ def test_unknown_entries_come_with_the_nearest_names() -> None:
         load_dataset(ROOT / "datasets.yaml", "bab")
 
 
+def test_keys_of_a_dataset_that_contradict_each_other_are_refused() -> None:
+    hub = {"repo": "a/b", "revision": "0" * 40}
+    file = {"a.json": {"url": "https://a/a.json", "git_hash": "0" * 40}}
+    for keys, message in (
+        ({"hub": hub, "files": file}, "files and hub are two sources"),
+        ({"sha256": "0" * 64}, "sha256 pins path, which is null"),
+    ):
+        with pytest.raises(TracekdError, match=message):
+            parse_settings(DatasetSpec, {"name": "mine", "reader": "jsonl", **keys}, "here")
+
+
 def test_a_model_has_exactly_one_source() -> None:
     hub = {"repo": "a/b", "revision": "0" * 40}
     made = {"template": "llama", "config": {}}

@@ -203,7 +203,7 @@ def read(path: Path, schema: Schema, *, extra: bool = False) -> pl.DataFrame:
         TracekdError: if the file is absent or damaged, or does not fit `schema`.
     """
     try:
-        table = pl.read_parquet(path)
+        table = pl.read_parquet(path, glob=False)
     except FileNotFoundError as error:
         raise TracekdError(f"{path}: no such file; run the pipeline (dvc repro)") from error
     except pl.exceptions.ComputeError as error:

@@ -10,10 +10,13 @@ from tables import BABI, completion, question, questions
 
 from tracekd import records
 from tracekd.audit.generations import read_sets
+from tracekd.audit.pairs import compare_sets, to_text
 from tracekd.audit.rescore import audit
 from tracekd.config import load_dataset
+from tracekd.datasets.readers import babi
 from tracekd.errors import TracekdError
 from tracekd.report.summary import audit_summary
+from tracekd.traces.gold import decompose
 
 ROOT = Path(__file__).resolve().parents[2]
 COTEMP = load_dataset(ROOT / "datasets.yaml", "cotemp")
@@ -87,11 +90,16 @@ def test_questions_on_which_the_grammar_reads_another_answer_are_named(write):
 def test_duplicate_and_missing_questions_are_counted_and_named(write):
     first = write("one/equal.jsonl", record(0), record(1), record(0, prediction="x"))
     second = write("two/equal.jsonl", record(1), record(2))
-    found = audit(read_sets([first, second]), COTEMP)
+    found = audit(read_sets([first, second], "first"), COTEMP)
     expected = {"duplicated": one("equal.jsonl:3"), "missing": one("two/equal.jsonl:2")}
     assert found["one"]["questions"] == {"scored": 2, "unknown": NONE, **expected}
-    # Of duplicates, the first counts.
     assert found["one"]["metrics"]["answer"]["accuracy"] == 1
+    kept = audit(read_sets([first, second]), COTEMP)["one"]
+    assert kept["questions"] == {"scored": 3, "unknown": NONE, **expected}
+    assert kept["warnings"] == [
+        "1 texts repeat a question and count again, unless --repeated first"
+    ]
+    assert kept["metrics"]["answer"]["accuracy"] == pytest.approx(2 / 3, abs=1e-6)
     assert found["two"]["questions"]["missing"]["names"] == ["equal.jsonl:1"]
     assert "equal.jsonl:1" in audit_summary("two", found["two"])
 
@@ -109,12 +117,17 @@ def test_a_file_named_more_than_once_is_read_once(write, monkeypatch):
     assert (found.name, len(found.items), found.duplicated) == ("model", 2, ())
 
 
+def test_files_of_json_lines_may_end_in_json(write):
+    (found,) = read_sets([write("model/equal.json", record(0), record(1)).parent])
+    assert [item.row["question_class"] for item in found.items] == ["equal", "equal"]
+
+
 def test_further_fields_do_not_change_the_format(write):
     (found,) = read_sets([write("model/equal.jsonl", record(0, id=7, text="x"))])
-    assert [item.format for item in found.items.values()] == ["cotemp"]
+    assert [item.format for item in found.items] == ["cotemp"]
     path = write("student/outputs.jsonl", {"id": "a", "text": "x", "question": "?", "gold": []})
     (found,) = read_sets([path])
-    assert list(found.items) == [("a",)]
+    assert [item.key for item in found.items] == [("a",)]
 
 
 def test_plain_texts_are_matched_by_id(write):
@@ -122,7 +135,7 @@ def test_plain_texts_are_matched_by_id(write):
     rows = [{"id": key, "text": text} for key in "az"]
     path = write("student/outputs.jsonl", *rows, {"id": "a", "text": ""})
     known = questions(question("a"), question("b"))
-    found = audit(read_sets([path]), BABI, questions=known)["student"]
+    found = audit(read_sets([path], "first"), BABI, questions=known)["student"]
     expected = {"duplicated": one("a"), "missing": one("b"), "unknown": one("z")}
     assert found["questions"] == {"scored": 1, **expected}
     assert found["answer_read"] == "by the grammar"
@@ -193,7 +206,8 @@ def test_a_path_without_files_is_an_error(tmp_path):
 
 
 def test_each_file_of_the_release_for_babi_is_a_set_with_all_classes(write):
-    wrong = babi_record(query_type="who", answer_passage='["John\'s cat left."]')
+    asked = {"question": "Who left?", "query_type": "who"}
+    wrong = babi_record(**asked, answer_passage='["John\'s cat left."]')
     write("babi/none.jsonl", babi_record(prediction="assistant\n\nHome"))
     folder = write("babi/correct.jsonl", babi_record(), wrong).parent
     found = audit(read_sets([folder]), BABI)
@@ -203,7 +217,7 @@ def test_each_file_of_the_release_for_babi_is_a_set_with_all_classes(write):
     assert by_class["who"]["class"]["accuracy"] == by_class["who"]["facts"]["exact"] == 0
     none = found["none"]
     assert (none["steps"], none["metrics"]["answer"]["accuracy"]) == ([], 1)
-    assert none["answer_differs_by_the_grammar"]["count"] == 1
+    assert none["answer_differs_by_the_grammar"]["count"] == 0
     assert none["questions"]["missing"]["names"] == ["correct.jsonl:2"]
 
 
@@ -237,19 +251,103 @@ def test_published_answers_have_their_published_accuracy(published):
         assert accuracy == expected
 
 
-def test_published_traces_against_their_own_question(published):
+def cells(report):
     names = ("right_right", "right_wrong", "wrong_right", "wrong_wrong")
-    for regime, counts in {"correct": [231, 2, 172, 545], "incorrect": [0, 6, 371, 573]}.items():
-        link = published[f"llama_{regime}"]["metrics"]["link"]["trace"]
-        assert [link[name] for name in names] == counts
+    return [report["metrics"]["link"]["trace"][name] for name in names]
+
+
+def test_published_traces_against_their_own_question(published):
+    for regime, counts in {"correct": [236, 2, 167, 545], "incorrect": [0, 6, 371, 573]}.items():
+        assert cells(published[f"llama_{regime}"]) == counts
     assert published["llama_none"]["steps"] == []
     assert "link" not in published["llama_none"]["metrics"]
 
 
-def test_published_answers_of_babi_have_their_published_accuracy(shared):
-    names = [f"babi/llama_{regime}.jsonl" for regime in ("correct", "incorrect")]
-    found = audit(outputs(shared, *names), BABI)
-    for accuracy, report in zip((0.944, 0.862), found.values(), strict=True):
-        # One of 376 questions occurs twice.
-        assert report["questions"]["scored"] == 375
-        assert report["metrics"]["answer"]["accuracy"] == pytest.approx(accuracy, abs=0.001)
+def test_a_list_of_all_facts_is_right_only_by_the_release(shared):
+    folder = shared / "teacher/r1_student_audit/llama_r1_traces"
+    if not folder.is_dir():
+        pytest.skip("the outputs of students of R1 are not beside this checkout")
+    figures = audit(read_sets([folder]), COTEMP)["llama_r1_traces"]["metrics"]
+    third = pytest.approx(1 / 3, abs=1e-6)
+    assert figures["answer"]["accuracy"] == 1
+    assert figures["answer"]["corrected"] == figures["answer"]["names_more"] == third
+    assert figures["format"]["truncated"] == third
+
+
+def test_published_sets_differ_less_by_the_corrected_metric(published):
+    found = compare_sets(published)[0]["pairs"]["llama_correct - llama_none"]
+    verdicts = {metric: one["verdict"] for metric, one in found.items()}
+    assert verdicts == {"published": "different", "corrected": "undecided"}
+
+
+def test_published_outputs_of_babi_are_scored_as_they_are_and_against_the_real_data(shared):
+    sets = outputs(shared, "babi")
+    options = {"variant": "en", "tasks": [1, 2, 4, 7, 8, 12, 14, 15, 16, 17, 18]}
+    asked = babi.read(shared / "datasets/babi", options).splits["test"]
+    for known in (None, decompose(asked, "annotated", "all")):
+        found = audit(sets, BABI, questions=known)
+        assert cells(found["llama_correct"]) == [340, 11, 16, 9]
+        assert found["llama_none"]["metrics"]["answer"]["accuracy"] == pytest.approx(363 / 376)
+        assert all(report["questions"]["unknown"]["count"] == 0 for report in found.values())
+
+
+def test_a_step_is_never_dropped_in_silence(write):
+    trace = "<think>{}I need to use the following text to answer the question: {}</think>"
+    quoted = trace.format("It is about a place.\n", "['Mary went home.']")
+    path = write("a/out.jsonl", {"id": "a", "text": f"{quoted}<answer>home</answer>"})
+    found = audit(read_sets([path]), BABI, questions=KNOWN)["a"]
+    assert (found["steps"], found["metrics"]["trace"]["accuracy"]) == (["class", "facts"], 0)
+    assert "1 of 1 outputs name no class" in found["warnings"][0]
+    for text, told, warned in (
+        (
+            trace.format("", "['Mary went home.']") + "home",
+            None,
+            "class step: read in 0 of 1 outputs",
+        ),
+        ("<think>Hm.</think>home", None, "class step: read in 0 of 1 outputs"),
+        ("<think>Hm.</think>home", "correct", "class step: 1 of 1 outputs name no class"),
+    ):
+        path = write("b/out.jsonl", {"id": "a", "text": text})
+        found = audit(read_sets([path]), BABI, questions=KNOWN, trace_mode=told)["b"]
+        assert any(warned in line and text[:10] in line for line in found["warnings"])
+        assert warned in audit_summary("b", found)
+    path = write("c/out.jsonl", {"id": "a", "text": "<think>\n\n</think>\n\nhome"})
+    assert audit(read_sets([path]), BABI, questions=KNOWN)["c"]["warnings"] == []
+
+
+def test_marco_records_bring_passages_and_alternatives(write):
+    entry = load_dataset(ROOT / "datasets.yaml", "marco")
+    gold = "['Four or five years', '5 years']"
+    row = babi_record(gold=gold, answer_passage=gold, passage=["It takes 5 years.", "No."])
+    found = audit(read_sets([write("m/out.jsonl", row | {"prediction": "in 5 years"})]), entry)[
+        "out"
+    ]
+    assert found["metrics"]["answer"]["accuracy"] == 1
+    assert found["metrics"]["answer"]["exact"] == 0
+
+
+def test_sets_on_the_same_questions_are_compared_and_decide_nothing_about_regimes(write):
+    for name, right in (("llama_correct", 9), ("llama_incorrect", 1)):
+        rows = [record(n, **({} if n < right else {"prediction": "no"})) for n in range(10)]
+        write(f"{name}/equal.jsonl", *rows)
+    base = write("other/equal.jsonl", record(77)).parent
+    folders = [base.parent / name for name in ("llama_correct", "llama_incorrect", "other")]
+    compared, _ = compare_sets(audit(read_sets(folders), COTEMP))
+    ((name, pair),) = compared["pairs"].items()
+    assert name == "llama_incorrect - llama_correct"
+    found = pair["published"]
+    assert (found["first_only"], found["second_only"], found["difference"]) == (8, 0, -0.8)
+    # The exact binomial: 8 of 8 in one direction.
+    assert (found["p_value"], found["p_holm"]) == pytest.approx((2 / 2**8, 2 / 2**8), abs=1e-6)
+    assert found["verdict"] == "different"
+    harmless = compared["claims"]["incorrect_does_not_consistently_hurt"]
+    assert harmless["verdict"] == "cannot decide"
+    assert "fewer than 3" in harmless["cells"]["llama"]["because"]
+    assert "-80.0" in to_text(compared)
+
+
+def test_nobody_is_told_to_train_others_longer(write):
+    path = write("a/out.jsonl", {"id": "a", "text": "<think>"})
+    text = audit_summary("a", audit(read_sets([path]), BABI, questions=KNOWN)["a"])
+    assert "could not be read" in text
+    assert "rain longer" not in text

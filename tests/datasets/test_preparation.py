@@ -67,7 +67,7 @@ def test_the_manifest_accounts_for_every_raw_record(tmp_path: Path) -> None:
         "dataset": "mine",
         "reader": "babi",
         "source": {"folder": str(tmp_path), "sha256": entry.sha256},
-        "options": {"tasks": [1]},
+        "options": {"tasks": [1], "variant": "en"},
         "data_seed": 0,
         "tuned": False,
         "upstream": {"train": all_different(20), "test": all_different(4)},

@@ -137,3 +137,9 @@ def test_text_lines_are_lf_or_crlf_in_utf8_and_damage_is_an_error(tmp_path: Path
     ):
         with pytest.raises(TracekdError, match=message):
             rawfiles.text_lines(written(tmp_path, content, "raw.txt"))
+
+
+def test_a_link_to_nothing_is_an_error_and_not_a_file_less(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").symlink_to(tmp_path / "gone")
+    with pytest.raises(TracekdError, match=r"a\.txt: a link to .*gone, which does not exist"):
+        rawfiles.files(tmp_path, "*.txt")

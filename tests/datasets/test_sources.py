@@ -17,6 +17,10 @@ RECORD = """\
 {"index": 0, "triple_element": "S1_R1_O2", "question": "q?", "facts": ["B."], "answer": ["B"]}
 """
 
+MARCO = """\
+{"query_id": %d, "query": "q%d", "passages": [{"passage_text": "a"}], "query_type": "entity", "answers": ["a"]}
+"""  # noqa: E501
+
 
 def spec(**values: Any) -> DatasetSpec:
     entry = {"name": "mine", "reader": "cotemp", "options": {"classes": ["equal"]}}
@@ -54,7 +58,7 @@ def test_a_pinned_folder_is_read_from_the_project_root(raw: Path) -> None:
 
 def test_changed_raw_data_is_an_error_with_both_hashes_and_the_remedy(raw: Path) -> None:
     entry = pinned(raw)
-    (raw / "equal.json").write_text("not JSON")
+    (raw / "equal.json").write_text(RECORD.replace("q?", "r?"))
     with pytest.raises(TracekdError) as error:
         sources.load(entry, WANTED)
     again = pinned(raw, None)
@@ -64,12 +68,26 @@ def test_changed_raw_data_is_an_error_with_both_hashes_and_the_remedy(raw: Path)
 
 def test_pinning_keeps_the_rest_of_the_file_as_it_is(raw: Path) -> None:
     settings = Path(shutil.copy(ROOT / "datasets.yaml", raw.parent))
-    (raw / "qa1_single-supporting-fact_train.txt").write_text("1 A.\n")
+    (raw / "train.json").write_text(MARCO % (1, 1) + MARCO % (2, 2))
     before = settings.read_text().splitlines()
-    sha256 = sources.pin("babi", settings, "raw")
+    (raw / "equal.json").unlink()
+    sha256 = sources.pin("marco", settings, "raw")
     after = settings.read_text().splitlines()
     changed = [new.strip() for old, new in zip(before, after, strict=True) if old != new]
     assert changed == ["path: raw", f"sha256: {sha256}"]
+
+
+def test_what_prepare_would_refuse_is_not_pinned(raw: Path) -> None:
+    settings = Path(shutil.copy(ROOT / "datasets.yaml", raw.parent))
+    before = settings.read_text()
+    # As en-valid names its files.
+    for folder, message in ((raw, "expected one file qa1_"), (raw / "en-valid", "variant en;")):
+        folder.mkdir(exist_ok=True)
+        for split in ("train", "valid", "test"):
+            (folder / f"qa1_{split}.txt").write_text("1 A.\n2 Who?\tA\t1\n")
+        with pytest.raises(TracekdError, match=message):
+            sources.pin("babi", settings, str(folder))
+    assert settings.read_text() == before
 
 
 def test_what_cannot_be_read_or_pinned_is_explained(raw: Path) -> None:

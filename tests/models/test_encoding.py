@@ -85,10 +85,26 @@ def test_supervised_tokens_one_by_one(encoder):
 
 
 def test_template_arguments_reach_the_template():
+    tokenizer = tiny_tokenizer("llama")
+    tokenizer.chat_template = (
+        "{{ greeting }}{% for m in messages %}{{ m.content }}<|eot_id|>{% endfor %}"
+    )
+    ids = ChatEncoder(tokenizer, {"greeting": "Hello"}).prompt_ids("", "Q")
+    assert tokenizer.decode(ids) == "HelloQ<|eot_id|>"
+
+
+@pytest.mark.parametrize("end", ["<think>\n", "<think>\n\n</think>\n\n", "</Think >", "<answer>"])
+def test_a_template_that_opens_or_fills_a_block_itself_is_refused(end):
     tokenizer = tiny_tokenizer("qwen3")
-    ids = ChatEncoder(tokenizer, {"enable_thinking": False}).prompt_ids("", "Q")
-    assert tokenizer.decode(ids).endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
-    assert tokenizer.convert_tokens_to_ids("</think>") in ids  # the template's own tag
+    if end == "<think>\n\n</think>\n\n":  # as Qwen3 does
+        arguments = {"enable_thinking": False}
+    else:
+        arguments, head = {}, "<|im_start|>assistant\n"
+        tokenizer.chat_template = CHATML.replace("<|im_start|>assistant\n", head + end)
+    with pytest.raises(
+        TracekdError, match=r"template begins the assistant's turn .*belongs to the"
+    ):
+        ChatEncoder(tokenizer, arguments)
 
 
 @pytest.mark.parametrize("start", [-1, 1000])

@@ -153,6 +153,10 @@ def test_own_trace_ends_where_the_answer_part_begins():
     assert own_trace("abc\n<ANSWER>x</ANSWER>") == "abc\n"
     assert own_trace("a<answer>b<answer>c") == "a"
     assert own_trace("no tag") is None
+    assert (
+        own_trace("<think><answer>a</answer></think><answer>b")
+        == "<think><answer>a</answer></think>"
+    )
 
 
 def test_the_same_questions_are_chosen_whatever_the_order_and_more_with_a_higher_limit():

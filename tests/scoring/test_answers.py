@@ -67,7 +67,7 @@ def test_parts_with_the_names_of_other_columns_are_refused(parts):
     [
         # Order, case, punctuation and the kind of list do not matter.
         *((text, "apple milk", True) for text in ("milk; apple", "Milk, Apple.", "apple,;milk;")),
-        ("['apple', 'milk']", "apple milk", True),
+        *((text, "apple milk", True) for text in ("['apple', 'milk']", '["milk", "apple"]')),
         # Every item is needed, and no other.
         *(
             (text, "apple milk", False)
@@ -127,7 +127,8 @@ def test_cotemp_by_hand(text, gold, changes, right):
 def test_cotemp_reports_overlap_of_the_candidates():
     # A wrong candidate counts against the answer.
     verdict = cotemp("Yale Press and Green Party", "Yale Press", asked=ASKED)
-    assert verdict.parts == {"precision": 0.5, "recall": 1.0, "f1": 2 / 3, "average": 1 / 3}
+    published = {"precision": 0.5, "recall": 1.0, "f1": 2 / 3, "average": 1 / 3}
+    assert verdict.parts == published | {"corrected": 1, "names_more": 0}
     # The longest candidate is taken out first; facts are read in the past tense too.
     verdict = cotemp("Yale Press Club", "Yale Press Club", "Yale")
     assert (verdict.correct, verdict.parts["recall"]) == (False, 0.5)
@@ -170,9 +171,15 @@ def test_marco_rouge_l_combines_the_best_precision_with_the_best_recall():
     # "a b": 2 of 4 tokens are right, 2 of 2 found; the other reference: 3 of 4 and 3 of 6.
     precision, recall = 3 / 4, 1.0
     expected = (1 + 1.44) * precision * recall / (recall + 1.44 * precision)
-    assert marco("a b c x", "a b", "a b c d e f").parts["rouge_l"] == pytest.approx(expected)
+    assert marco("a b c x", "a b", "a b c d e f").parts[marco_metric.ROUGE] == pytest.approx(
+        expected
+    )
     assert expected == pytest.approx(0.8798, abs=1e-4)
-    assert marco("x y", "a b").parts["rouge_l"] == marco("", "a b").parts["rouge_l"] == 0
+    assert (
+        marco("x y", "a b").parts[marco_metric.ROUGE]
+        == marco("", "a b").parts[marco_metric.ROUGE]
+        == 0
+    )
 
 
 @given(st.text("abc", max_size=7), st.text("abc", max_size=7))
@@ -189,17 +196,77 @@ def _figures(*pairs):
 def test_marco_bleu_1_is_of_the_corpus_with_clipped_counts_and_a_brevity_penalty():
     # 3 of 4 tokens match; 4 tokens against 5 of the references: exp(1 - 5 / 4) * 3 / 4.
     figures = _figures(("the the cat", "the cat sat down"), ("a", "a"))
-    assert figures["bleu_1"] == pytest.approx(0.5841006, abs=1e-7)
+    assert figures[marco_metric.BLEU] == pytest.approx(0.5841006, abs=1e-7)
 
 
 def test_marco_figures_leave_unanswerable_questions_out():
     refusal = "No Answer Present."
     assert marco(refusal, refusal).correct
-    assert _figures(("x", refusal)) == {"rouge_l": None, "bleu_1": None}
+    official = {marco_metric.ROUGE: None, marco_metric.BLEU: None}
+    assert _figures(("x", refusal)) == {"exact": 0, "f1": 0, **official}
     both = _figures(("x", refusal), ("a", "a"))
-    assert both == pytest.approx({"rouge_l": 1.0, "bleu_1": 1.0})
+    assert both == pytest.approx({"exact": 0.5, "f1": 0.5, **dict.fromkeys(official, 1.0)})
 
 
 def test_to_marco_a_refusal_has_no_word_in_common_with_an_answer():
     parts = marco("No Answer Present.", "No answer is present in the tower.").parts
-    assert parts == dict(zip(marco_metric.PARTS, (0, 0, 0, 8), strict=True))
+    assert list(parts.values())[2:] == [0, 0, 0, 8]
+
+
+def test_marco_has_exact_match_and_token_f1_beside_containment():
+    long = marco("It took them 5 long years.", "5 years", "5")
+    assert (long.correct, long.parts["exact"], long.parts["f1"]) == (True, 0, pytest.approx(0.5))
+    assert marco("5 Years!", "5 years").parts["exact"] == 1
+
+
+#: The sample of the official script and what its own test expects.
+OFFICIAL = [
+    ("sp3", "sp2", "sp2 hybridization"),
+    (
+        "Aplastic anemia",
+        "It is include anemia, bleeding disorders such as hemophilia, blood clots, and blood "
+        "cancers such as leukemia, lymphoma, and myeloma.",
+        "HIV, hepatitis B, hepatitis C, and viral hemorrhagic fevers.",
+    ),
+]
+
+
+def test_marco_gives_the_official_figures_of_the_official_sample():
+    rows = [marco(*one).parts for one in OFFICIAL]
+    table = pl.DataFrame(rows, schema=dict.fromkeys(rows[0], pl.Float64))
+    found = marco_metric.figures(table)
+    assert (round(found[marco_metric.ROUGE], 5), round(found[marco_metric.BLEU], 5)) == (
+        0.03093,
+        0.00852,
+    )
+
+
+def test_marco_figures_are_official_with_the_official_tokens_only():
+    if marco_metric.ROUGE != "rouge_l":
+        assert "rouge_l" not in metric("marco").parts
+        pytest.skip("needs spaCy: pip install -e '.[marco]'")
+    # Two tokens each.
+    assert marco("don't 10am", "x").parts["bleu_1_tokens"] == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "gold", "published", "corrected", "more"),
+    [
+        # Asked for an employer, the release looks for people: it does not see the second one.
+        ("Yale Press and Yale University", ["Yale Press"], 1, 0, 1),
+        ("Yale Press", ["Yale Press"], 1, 1, 0),
+        ("", ["Yale Press"], 0, 0, 0),
+    ],
+)
+def test_cotemp_corrected_looks_at_the_side_that_is_asked_for(
+    text, gold, published, corrected, more
+):
+    verdict = cotemp(text, *gold, subtype="S1_R1_O2")
+    assert verdict.correct == published
+    assert (verdict.parts["corrected"], verdict.parts["names_more"]) == (corrected, more)
+
+
+def test_a_metric_that_contradicts_its_own_parts_is_an_error():
+    absurd = AnswerMetric(("f1",), lambda _: Verdict(True, {"f1": 0.0}))
+    with pytest.raises(TracekdError, match="q/7: the metric contradicts itself"):
+        judge(question("q/7"), Reading("lenient", Trace(), "A", ("A",)), absurd)

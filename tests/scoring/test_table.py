@@ -5,7 +5,7 @@ from tables import BABI, completion, prediction, predictions, question, question
 
 from tracekd import records
 from tracekd.errors import TracekdError
-from tracekd.scoring.table import score
+from tracekd.scoring.table import score, unread_steps
 
 BOTH = frozenset({"class", "facts"})
 
@@ -31,7 +31,7 @@ def test_a_right_trace_and_a_right_answer():
     ("text", "tokens"),
     [
         ("<think>ab</think>\n<ANSWER>x", 18 / 27),
-        ("\u0130<answer>x", 2 / 10),  # two characters in lower case
+        ("\u0130<answer>x", 1 / 10),  # two characters in lower case
         ("<think>ab</THINK>x", 17 / 18),
         ("<think>ab", 1),
         ("<an\u017fwer>ab", 0),  # no tag: a long s is no s
@@ -90,3 +90,16 @@ def test_an_answer_cut_out_by_another_rule_replaces_the_grammars():
 )
 def test_the_answer_is_in_the_trace_if_quoted_facts_state_it(facts, stated):
     assert scored(completion("where", facts, "home"))["answer_in_trace"] is stated
+
+
+def test_a_step_that_most_outputs_do_not_show_is_a_warning_that_quotes_the_first():
+    asked = questions(question("a"), question("b"))
+    right, nonsense = (completion(name, ["Mary went home."], "home") for name in ("where", "blue"))
+    predicted = predictions(prediction("b", "home"), prediction("a", nonsense))
+    table = score(asked, predicted, BABI, BOTH)
+    (line,) = unread_steps(table, predicted)
+    assert line.startswith("class step: 2 of 2 outputs name no class")
+    assert "question is: blue." in line
+    assert not table["trace_correct"].any()
+    good = predictions(prediction("a", right), prediction("b", "home"))
+    assert unread_steps(score(asked, good, BABI, BOTH), good) == []

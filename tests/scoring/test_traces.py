@@ -46,8 +46,8 @@ def figures(quoted, gold):
         ([], [], ([], 0, 0, 1.0, 1.0, 1.0, True)),
         ([], [0], ([], 0, 0, 0.0, 0.0, 0.0, False)),
         (["Mary slept."], [], ([2], 0, 0, 0.0, 0.0, 0.0, False)),
-        (None, [], ([], 0, 0, 0.0, 0.0, 0.0, False)),
-        (None, [0], ([], 0, 0, 0.0, 0.0, 0.0, False)),
+        (None, [], (None, 0, 0, 0.0, 0.0, 0.0, False)),
+        (None, [0], (None, 0, 0, 0.0, 0.0, 0.0, False)),
     ],
 )
 def test_facts_by_hand(quoted, gold, expected):

@@ -5,20 +5,22 @@ published, each record brings its question along:
 
 - CoTempQA: one file per class, named after it, with `question`, `facts`, `gold`, `prediction`,
   `triple_element`; the files of a folder are one set;
-- bAbI: one file with all classes, a set of its own, with `question`, `passage`, `gold`,
-  `prediction`, `query_type`, `answer_passage`;
+- bAbI and MS MARCO: one file with all classes, a set of its own, with `question`, `passage`,
+  `gold`, `prediction`, `query_type`, `answer_passage`;
 - plain, for any dataset: `id` and `text`; the files of a folder are one set.
 """
 
 import ast
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from tracekd.datasets import fields
 from tracekd.datasets.rawfiles import json_records
 from tracekd.errors import TracekdError
+from tracekd.text import one_line
 
 Format = Literal["cotemp", "babi", "plain"]
 #: Format -> the fields that identify it, besides `prediction`.
@@ -26,8 +28,10 @@ _QUESTION_FIELDS: dict[Format, tuple[str, ...]] = {
     "babi": ("question", "passage", "gold", "query_type", "answer_passage"),
     "cotemp": ("question", "facts", "gold", "triple_element"),
 }
-#: What identifies a question.
+#: What identifies a question: its id, or its text and its context.
 Key = tuple[str, ...]
+#: Which records of a question that has several are scored.
+Repeated = Literal["first", "keep"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class AuditItem:
         key: identifies its question.
         place: "file:line", or the id.
         row: its question as a row of `records.QUESTIONS`; None in the plain format.
+        repeat: how many records of its set and question precede it.
     """
 
     key: Key
@@ -45,6 +50,7 @@ class AuditItem:
     text: str
     row: dict[str, Any] | None
     format: Format
+    repeat: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,17 +58,17 @@ class AuditSet:
     """Texts that are scored together: one model under one regime.
 
     Attributes:
-        items: the first text of each question.
-        duplicated: places of the others.
+        items: the texts that are scored.
+        duplicated: places of the second and further texts of a question.
     """
 
     name: str
-    items: dict[Key, AuditItem]
+    items: tuple[AuditItem, ...]
     duplicated: tuple[str, ...]
 
 
-def read_sets(paths: Sequence[Path]) -> list[AuditSet]:
-    """Return the sets in folders (their *.jsonl files) and files.
+def read_sets(paths: Sequence[Path], repeated: Repeated = "keep") -> list[AuditSet]:
+    """Return the sets in folders (their *.jsonl and *.json files) and files.
 
     Each file is read once, however often it is named. A set is named after its folder or file, with
     as many of the folders above it as distinguish it from the other sets.
@@ -72,9 +78,11 @@ def read_sets(paths: Sequence[Path]) -> list[AuditSet]:
     """
     files: dict[Path, Path] = {}
     for path in paths:
-        found = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+        # Of both kinds the first: a report of an audit is *.json too.
+        found = sorted(path.glob("*.jsonl")) or sorted(path.glob("*.json"))
+        found = found if path.is_dir() else [path]
         if not found:
-            raise TracekdError(f"{path}: contains no *.jsonl file")
+            raise TracekdError(f"{path}: contains no *.jsonl or *.json file")
         for file in found:
             if not file.is_file():
                 raise TracekdError(f"{file}: no such file or folder")
@@ -85,7 +93,7 @@ def read_sets(paths: Sequence[Path]) -> list[AuditSet]:
         whole = items and items[0].format == "babi"
         groups.setdefault(resolved.with_suffix("") if whole else resolved.parent, []).extend(items)
     names = _names(list(groups))
-    return [_set(names[group], items) for group, items in groups.items()]
+    return [_set(names[group], items, repeated) for group, items in groups.items()]
 
 
 def _names(groups: Sequence[Path]) -> dict[Path, str]:
@@ -100,10 +108,14 @@ def _names(groups: Sequence[Path]) -> dict[Path, str]:
     return names
 
 
-def _set(name: str, items: Iterable[AuditItem]) -> AuditSet:
-    first: dict[Key, AuditItem] = {}
-    duplicated = [item.place for item in items if first.setdefault(item.key, item) is not item]
-    return AuditSet(name, first, tuple(duplicated))
+def _set(name: str, items: Iterable[AuditItem], repeated: Repeated) -> AuditSet:
+    seen: Counter[Key] = Counter()
+    counted = []
+    for item in items:
+        counted.append(replace(item, repeat=seen[item.key]))
+        seen[item.key] += 1
+    kept = tuple(item for item in counted if repeated == "keep" or not item.repeat)
+    return AuditSet(name, kept, tuple(item.place for item in counted if item.repeat))
 
 
 def _items(path: Path) -> Iterable[AuditItem]:
@@ -124,25 +136,41 @@ def _item(record: Any, stem: str, place: str) -> AuditItem:
         name = fields.text(fields.require(record, ("id",))["id"], "id")
         return AuditItem((name,), name, _generated(record, "text"), None, form)
     found = fields.require(record, _QUESTION_FIELDS[form])
-    row: dict[str, Any] = {"id": place, "source": place}
     if form == "babi":
-        context = fields.context(_python_list(found, "passage"), "passage")
-        gold = _python_list(found, "answer_passage")
-        if outside := [fact for fact in gold if fact not in context]:
-            raise fields.RejectedError(f"answer_passage: {outside[0]!r} is not in passage")
-        row["answers"] = [fields.text(found["gold"], "gold")]
-        row["question_class"] = fields.text(found["query_type"], "query_type")
-        row |= {"subtype": None, "gold_facts": [context.index(fact) for fact in gold]}
+        context = fields.context(_listed(found["passage"], "passage"), "passage")
+        subtype, class_name = None, fields.text(found["query_type"], "query_type")
+        gold_facts: list[int] | None = None
+        if isinstance(found["gold"], str) and not found["gold"].startswith("["):  # bAbI
+            answers = [item.strip() for item in found["gold"].split(",")]
+            gold = _listed(found["answer_passage"], "answer_passage")
+            if outside := [fact for fact in gold if fact not in context]:
+                raise fields.RejectedError(f"answer_passage: {outside[0]!r} is not in passage")
+            gold_facts = [context.index(fact) for fact in gold]
+        else:
+            answers = _listed(found["gold"], "gold")
     else:
-        context = fields.context(found["facts"], "facts")
-        row["answers"] = fields.texts(found["gold"], "gold")
-        subtype = fields.text(found["triple_element"], "triple_element")
-        row |= {"question_class": stem, "subtype": subtype, "gold_facts": None}
-    if not row["answers"]:
+        context, answers = fields.context(found["facts"], "facts"), found["gold"]
+        subtype, class_name = fields.text(found["triple_element"], "triple_element"), stem
+        gold_facts = None
+    answers = [fields.text(answer, "gold") for answer in fields.texts(answers, "gold")]
+    if not answers:
         raise fields.RejectedError("gold is empty")
-    row |= {"context": context, "question": fields.text(found["question"], "question")}
-    key = (row["question_class"], row["question"], *context)
-    return AuditItem(key, place, _generated(record, "prediction"), row, form)
+    row = {
+        "id": place,
+        "source": place,
+        "question": fields.text(found["question"], "question"),
+        "context": context,
+        "answers": answers,
+        "question_class": class_name,
+        "subtype": subtype,
+        "gold_facts": gold_facts,
+    }
+    return AuditItem(question_key(row), place, _generated(record, "prediction"), row, form)
+
+
+def question_key(row: Mapping[str, Any]) -> Key:
+    """Return what identifies a row of `records.QUESTIONS` without its id."""
+    return (one_line(row["question"]), *map(one_line, row["context"]))
 
 
 def _format(record: Any) -> Format:
@@ -156,13 +184,13 @@ def _format(record: Any) -> Format:
     return "babi" if names & {"passage", "query_type"} else "cotemp"
 
 
-def _python_list(record: Mapping[str, Any], field: str) -> list[str]:
-    """Return a list that the release wrote as Python source."""
-    source = fields.text(record[field], field)
-    try:
-        value = ast.literal_eval(source)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
-        raise fields.RejectedError(f"{field} is not a list in Python's notation") from error
+def _listed(value: Any, field: str) -> list[str]:
+    """Return a list, which the release wrote as Python source."""
+    if isinstance(value, str):
+        try:
+            value = ast.literal_eval(value)
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
+            raise fields.RejectedError(f"{field} is not a list in Python's notation") from error
     return fields.texts(value, field)
 
 

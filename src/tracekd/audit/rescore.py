@@ -1,31 +1,34 @@
 """Texts generated elsewhere, through exactly the scoring and the statistics of analyze.
 
-In the formats of the paper's release, the answer is cut out of a text as the release does; in plain
-files, as the grammar does, and the questions come from the decompose stage.
+In the release's files for CoTempQA, the answer is cut out of a text as the release does; in others,
+as the grammar does. The questions of plain files come from the decompose stage.
 
-No text is dropped silently: duplicate, missing and unknown questions are counted and named.
+No text is dropped silently: duplicate, missing and unknown questions are counted and named, and a
+step that is read in few texts is a warning.
 """
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
 import polars as pl
 
 from tracekd import records
-from tracekd.audit.generations import AuditSet, Key
+from tracekd.audit.generations import AuditSet, Key, question_key
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
 from tracekd.scoring import metrics, table
+from tracekd.scoring.answers import metric_of
 from tracekd.scoring.answers.cotemp import released_answer
 from tracekd.scoring.traces import Step
 from tracekd.traces.gold import decompose
 from tracekd.traces.grammar import Grammar
+from tracekd.traces.lenient import is_cut_off
 from tracekd.traces.regimes import regime
 
 #: A step counts as taught if at least this share of the texts show it.
 _SHOWN = 0.5
-#: The words of the class step in the release for bAbI.
-_BABI_CLASS_SENTENCE = "The category of the question asked is: {class}."
+_THOUGHT = re.compile(r"<think>\s*[^\s<]", re.IGNORECASE)
 FactsChoice = Literal["paper", "full"]
 DEFAULT_FACTS: FactsChoice = "paper"
 
@@ -38,7 +41,9 @@ def audit(
     questions: pl.DataFrame | None = None,
     trace_mode: str | None = None,
 ) -> dict[str, Any]:
-    """Return a report on each set: questions, steps, metrics, and why a number is null.
+    """Return a report on each set: questions, steps, metrics, warnings, why a number is null.
+
+    `verdicts` is a row for each question, `corrected` by the corrected metric if there is one.
 
     Args:
         sets: see `tracekd.audit.generations.read_sets`.
@@ -64,41 +69,53 @@ def audit(
 def _report(
     texts: AuditSet, spec: DatasetSpec, expected: dict[Key, dict[str, Any]], trace_mode: str | None
 ) -> dict[str, Any]:
-    known = {key: item for key, item in texts.items.items() if key in expected}
+    known = [item for item in texts.items if item.key in expected]
     if not known:
         raise TracekdError(f"{texts.name}: none of its texts belongs to a known question")
-    form = next(iter(known.values())).format
-    if form == "babi":
-        spec = spec.model_copy(update={"class_sentence": _BABI_CLASS_SENTENCE})
-    rows = [expected[key] for key in known]
+    as_released = known[0].format == "cotemp"
+    rows = [
+        {**row, "id": f"{row['id']} (repeat {item.repeat})"} if item.repeat else row
+        for item, row in ((item, expected[item.key]) for item in known)
+    ]
     questions = pl.DataFrame(rows, schema=dict(records.DECOMPOSED), orient="row")
     predictions = pl.DataFrame(
         [  # the numbers of tokens are unknown: see _without_costs
-            (row["id"], item.text, "stop", 0, 0)
-            for row, item in zip(rows, known.values(), strict=True)
+            (row["id"], item.text, "length" if is_cut_off(item.text) else "stop", 0, 0)
+            for row, item in zip(rows, known, strict=True)
         ],
         schema=dict(records.PREDICTIONS),
         orient="row",
     )
-    steps = _steps(predictions["text"], spec, trace_mode)
+    steps, unscored = _steps(predictions["text"].to_list(), spec, trace_mode)
     by_grammar = table.score(questions, predictions, spec, steps)
-    scores = by_grammar
-    if form != "plain":
+    scores, corrected = by_grammar, metric_of(spec).corrected
+    if as_released:
         scores = table.score(questions, predictions, spec, steps, released_answer)
+        # The release takes the whole of a text that it cannot read; a corrected metric does not.
+        scores = scores.with_columns(by_grammar.select(corrected))
     measured, undefined = metrics.report(scores, spec.answer_metric, steps)
     differs = scores.filter(scores["answer_correct"] != by_grammar["answer_correct"])["id"]
+    asked = {item.key for item in texts.items}
+    warnings = unscored + table.unread_steps(scores, predictions)
+    if repeats := sum(item.repeat > 0 for item in known):
+        again = f"{repeats} texts repeat a question and count again, unless --repeated first"
+        warnings.append(again)
     return {
         "questions": {
             "scored": len(known),
             "duplicated": _named(texts.duplicated),
-            "missing": _named(expected[key]["id"] for key in expected if key not in known),
-            "unknown": _named(i.place for key, i in texts.items.items() if key not in expected),
+            "missing": _named(row["id"] for key, row in expected.items() if key not in asked),
+            "unknown": _named(item.place for item in texts.items if item.key not in expected),
         },
         "steps": sorted(steps),
-        "answer_read": "by the grammar" if form == "plain" else "as released",
+        "answer_read": "as released" if as_released else "by the grammar",
         "answer_differs_by_the_grammar": _named(differs),
+        "warnings": warnings,
         "metrics": _without_costs(measured),
         "undefined": {path: reason for path, reason in undefined.items() if "cost" not in path},
+        "verdicts": scores.select(
+            "id", "question_class", "answer_correct", "trace_correct", *corrected[:1]
+        ).to_dicts(),
     }
 
 
@@ -106,10 +123,14 @@ def _questions(
     sets: Sequence[AuditSet], spec: DatasetSpec, facts: FactsChoice, questions: pl.DataFrame | None
 ) -> dict[Key, dict[str, Any]]:
     """Return key -> row of `records.DECOMPOSED` of every expected question."""
-    items = [(one.name, item) for one in sets for item in one.items.values()]
+    items = [(one.name, item) for one in sets for item in one.items]
     plain = any(item.format == "plain" for _, item in items)
     if questions is not None:
-        return {(row["id"],) if plain else _key(row): row for row in questions.to_dicts()}
+        known: dict[Key, dict[str, Any]] = {}
+        for row in questions.to_dicts():
+            # bAbI asks some questions again with other gold facts: the first counts.
+            known.setdefault((row["id"],) if plain else question_key(row), row)
+        return known
     if plain:
         raise TracekdError(
             "plain files (id, text) need the questions: add --questions "
@@ -131,20 +152,26 @@ def _questions(
     return dict(zip(rows, made.to_dicts(), strict=True))
 
 
-def _key(row: dict[str, Any]) -> Key:
-    return (row["question_class"], row["question"], *row["context"])
-
-
-def _steps(texts: Iterable[str], spec: DatasetSpec, trace_mode: str | None) -> Collection[Step]:
-    if trace_mode is not None:
-        return regime(trace_mode, named_by="--trace-mode").steps
+def _steps(
+    texts: Sequence[str], spec: DatasetSpec, trace_mode: str | None
+) -> tuple[Collection[Step], list[str]]:
+    """Return the steps to score, and a warning for each other one that texts show, or may show."""
     grammar = Grammar(spec.class_sentence)
     traces = [grammar.read(text).trace for text in texts]
-    shown: dict[Step, int] = {
-        "class": sum(trace.class_name is not None for trace in traces),
-        "facts": sum(trace.facts is not None for trace in traces),
+    shown: dict[Step, list[bool]] = {
+        "class": [trace.class_name is not None for trace in traces],
+        "facts": [trace.facts is not None for trace in traces],
     }
-    return frozenset(step for step, times in shown.items() if times >= _SHOWN * len(traces))
+    if trace_mode is not None:
+        return regime(trace_mode, named_by="--trace-mode").steps, []
+    steps = frozenset(step for step, found in shown.items() if sum(found) >= _SHOWN * len(texts))
+    thinking = sum(_THOUGHT.search(text) is not None for text in texts) >= _SHOWN * len(texts)
+    return steps, [
+        f"{step} step: read in {sum(found)} of {len(texts)} outputs, so it is not scored unless "
+        f"--trace-mode says so; the first without it: {table.quote(texts[found.index(False)])}"
+        for step, found in shown.items()
+        if step not in steps and (steps or thinking or any(found))
+    ]
 
 
 def _named(places: Iterable[str]) -> dict[str, Any]:
@@ -155,7 +182,7 @@ def _named(places: Iterable[str]) -> dict[str, Any]:
 def _without_costs(measured: dict[str, Any]) -> dict[str, Any]:
     """Return metrics without those that depend on numbers of tokens and finish reasons."""
     kept = {name: value for name, value in measured.items() if name != "cost"}
-    forms = ("strict", "lenient", "failed")
+    forms = ("strict", "lenient", "failed", "truncated")
     kept["format"] = {form: measured["format"][form] for form in forms}
     for groups in {"by_class", "by_leaked"} & kept.keys():
         kept[groups] = {name: _without_costs(group) for name, group in kept[groups].items()}

@@ -88,6 +88,14 @@ class DatasetSpec(Settings):
     options: dict[str, Any] = Field(default_factory=dict)
     tuned_on: list[Seed] = Field(default_factory=list)
 
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> "DatasetSpec":
+        if self.files is not None and self.hub is not None:
+            raise ValueError("files and hub are two sources; keep one")
+        if self.sha256 is not None and self.path is None:
+            raise ValueError("sha256 pins path, which is null; set both or neither")
+        return self
+
 
 class WheelModel(Settings):
     """A GGUF file inside a wheel on the Python package index, verified by its SHA-256."""

@@ -79,6 +79,7 @@ class Loaded:
         rejected: every raw record that is in neither split.
         notes: what was repaired or chosen while reading, with a count each.
         raw: SHA-256 of each raw file by its name; set by `sources.load`.
+        options: what was read in place of the reader's options, as far as it knows.
     """
 
     keys: Mapping[str, pl.DataFrame]
@@ -86,6 +87,7 @@ class Loaded:
     rejected: Sequence[Rejection] = ()
     notes: Mapping[str, int] = field(default_factory=dict)
     raw: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(

@@ -3,6 +3,7 @@
 A byte order mark at the start of a file is skipped.
 """
 
+import glob
 import gzip
 import json
 import zlib
@@ -27,8 +28,19 @@ _ROWS = 5000
 
 
 def files(folder: Path, pattern: str = "*") -> list[Path]:
-    """Return the files in `folder` that match, sorted; folders are left out."""
-    return sorted(filter(Path.is_file, folder.glob(pattern)))
+    """Return the files in `folder` that match, sorted; folders are left out.
+
+    Raises:
+        TracekdError: if one is a link to nothing.
+    """
+    found = sorted(folder.glob(pattern))
+    for path in found:
+        if not path.exists():
+            raise TracekdError(
+                f"{path}: a link to {path.readlink()}, which does not exist; fetch it (dvc pull, "
+                "if DVC keeps the raw data) or delete the link"
+            )
+    return [path for path in found if path.is_file()]
 
 
 def text_lines(path: Path) -> list[str]:
@@ -100,16 +112,18 @@ def parquet_records(path: Path, chosen: Collection[int] | None = None) -> Iterat
     Raises:
         TracekdError: if it is damaged.
     """
-    from pyarrow.parquet import ParquetFile
+    import datasets
 
     number = 0
     try:
-        with ParquetFile(path) as source:
-            rows = chain.from_iterable(b.to_pylist() for b in source.iter_batches(_ROWS))
-            for number, row in enumerate(rows):
-                if chosen is None or number in chosen:
-                    yield f"{path.name}:row {number + 1}", row
-    except (ValueError, OSError) as error:  # ArrowException is one of them
+        rows = datasets.load_dataset(
+            "parquet", data_files=glob.escape(str(path)), split="train", streaming=True
+        )
+        batches = rows.with_format("arrow").iter(batch_size=_ROWS)
+        for number, row in enumerate(chain.from_iterable(b.to_pylist() for b in batches)):
+            if chosen is None or number in chosen:
+                yield f"{path.name}:row {number + 1}", row
+    except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:
         cause = " ".join(str(error).split())[:200]
         raise TracekdError(
             f"{path}: not a parquet file after row {number} ({cause}): {_AGAIN}"

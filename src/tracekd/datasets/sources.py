@@ -65,14 +65,16 @@ def pin(name: str, settings: Path, path: str | None = None) -> str:
         path: the folder or file; None takes the one that the entry has.
 
     Raises:
-        TracekdError: if there is no such entry or path, or the entry's reader reads no files.
+        TracekdError: if there is no such entry or path, or the entry's reader does not read it.
     """
     spec = load_dataset(settings, name, named_by="--pin")
     entry = f"{settings}: {name}"
     chosen = path if path is not None else spec.path
     if chosen is None:
         raise TracekdError(f"{entry}: path is null; name the folder or file with --path")
-    sha256 = combined_hash(_hashes(_file_reader(spec, entry), _existing(chosen, entry), spec))
+    files, place = _file_reader(spec, entry), _existing(chosen, entry)
+    sha256 = combined_hash(_hashes(files, place, spec))
+    files.read(place, spec.options)  # what prepare would refuse is not pinned
     write_entry(settings, name, {"path": chosen, "sha256": sha256})
     return sha256
 

@@ -17,6 +17,7 @@ and answer.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,9 @@ _CLOCK = "strftime_now"
 _FIXED_DATE = "{% macro " + _CLOCK + "(format) %}26 Jul 2024{% endmacro %}"
 #: Unicode normalisation would change the text. Byte-level vocabularies can spell any string.
 _LOSSY_NORMALIZERS = frozenset({"NFC", "NFD", "NFKC", "NFKD"})
+
+#: What only a completion may open; in a prompt's end it would be there in every regime.
+_BLOCKS = re.compile(r"</? *(?:think\w*|answer) *>", re.IGNORECASE)
 
 TemplateArgs = Mapping[str, bool | str]
 
@@ -75,7 +79,8 @@ class ChatEncoder:
         """Read the chat template.
 
         Raises:
-            TracekdError: if there is none, or it does not keep a system and a user message.
+            TracekdError: if there is none, if it does not keep a system and a user message, or if
+                it opens or fills a block of the grammar in the assistant's turn.
         """
         self.tokenizer = tokenizer
         self._template_args = dict(template_args or {})
@@ -155,6 +160,14 @@ class ChatEncoder:
                     "once; choose another model or empty the system prompt (params.yaml: prompt)"
                 )
             pieces.append(before)
+        if block := _BLOCKS.search(rest):
+            # Regimes without a trace would answer in or after a trace, the others write a second.
+            raise TracekdError(
+                f"{self._name}: its chat template begins the assistant's turn with {rest!r}; "
+                f"{block[0]} belongs to the completion, or the regimes could not be compared. "
+                "Change template_args in models.yaml (Qwen3: no enable_thinking: false), or choose "
+                "another model"
+            )
         return [self._control_ids(piece) for piece in [*pieces, rest]]
 
     def _find_end_of_turn(self) -> int:

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 from tracekd import randomness
 from tracekd.text import fill
 from tracekd.traces.form import Trace
+from tracekd.traces.lenient import answer_start
 from tracekd.traces.regimes import NO_OTHER_CLASS, Gold, RegimeContext, show
 
 if TYPE_CHECKING:
@@ -121,8 +122,8 @@ def plan(gold: Gold, text: str, context: RegimeContext, spelling: "ChatEncoder")
 
 def own_trace(text: str) -> str | None:
     """Return what precedes the answer part; None if there is no answer part."""
-    opened = _ANSWER_OPENS.search(text)
-    return text[: opened.start()] if opened else None
+    start = answer_start(text)
+    return text[:start] if _ANSWER_OPENS.match(text, start) else None
 
 
 def cut(trace: str, percent: int, spelling: "ChatEncoder") -> str:

@@ -20,6 +20,12 @@ _ROWS = {
     "output unreadable": "format.failed",
     "output cut off": "format.truncated",
 }
+#: Only where the answer metric has them.
+_METRIC_ROWS = {
+    "answers right, corrected metric": "answer.corrected",
+    "answers that name more than gold": "answer.names_more",
+    "answers, exact match": "answer.exact",
+}
 _PROBE_ROWS = {
     "right given the correct trace": "by_probe.gold.accuracy",
     "right given an incorrect trace": "by_probe.incorrect.accuracy",
@@ -34,6 +40,10 @@ _WITHIN = {
 }
 #: Beyond this share of unreadable outputs no figure measures reasoning.
 _MOST_UNREADABLE = 0.5
+#: Points of accuracy by which a corrected metric may differ without a warning.
+_CORRECTION = 0.02
+_TRAIN_LONGER = "Train longer (train.epochs, prepare.train), or look at data/predictions.parquet."
+_LOOK = "Look at the outputs, and at the formats that are read (docs/audit.md)."
 _MOST_NAMES = 5
 
 Details = Mapping[str, Any]
@@ -86,14 +96,21 @@ def _direction(low: float | None, high: float | None) -> str:
     return "less" if high is not None and high < 0 else "unclear"
 
 
-def summary(details: Details, title: str, places: Mapping[str, str]) -> str:
+def summary(
+    details: Details, title: str, places: Mapping[str, str], advice: str = _TRAIN_LONGER
+) -> str:
     """Return the main figures as text, in at most 80 columns.
 
-    `places` says which file has what: it is printed at the end.
+    Args:
+        details: the content of details.json.
+        title: see `title_of`.
+        places: what -> the file that has it.
+        advice: what to do if most outputs cannot be read.
     """
     heading = f"{title}: {details['n']} test questions"
     lines = [heading, "-" * min(80, len(heading)), *textwrap.wrap(finding(details), 80), ""]
-    for name, path in _ROWS.items():
+    shown = {name: path for name, path in _METRIC_ROWS.items() if find(details, path) is not None}
+    for name, path in (_ROWS | shown).items():
         bounds = find(details, f"intervals.{path}") or {}
         ends = [bounds.get("low"), bounds.get("high")]
         interval = "" if None in ends else f"   ({' to '.join(percent(end) for end in ends)})"
@@ -104,7 +121,7 @@ def summary(details: Details, title: str, places: Mapping[str, str]) -> str:
     if probes := details.get("probes"):
         lines.append(f"probes, {probes['n']} questions")
         lines += [_row(f"  {name}", find(probes, path)) for name, path in _PROBE_ROWS.items()]
-    lines += [*_warning(details), ""]
+    lines += [*_warnings(details, advice), ""]
     return "\n".join([*lines, *(f"{what:<32} {where}" for what, where in places.items())])
 
 
@@ -114,7 +131,8 @@ def audit_summary(title: str, report: Details) -> str:
     `report` is one set of `tracekd.audit.rescore.audit`.
     """
     details, questions = report["metrics"], report["questions"]
-    lines = [summary(details, title, {})]
+    lines = [summary(details, title, {}, _LOOK)]
+    lines += [f"WARNING: {warning}" for warning in report["warnings"]]
     lines += [
         _count(f"questions {kind}", questions[kind])
         for kind in ("duplicated", "missing", "unknown")
@@ -163,13 +181,19 @@ def _count(name: str, found: Mapping[str, Any]) -> str:
     return f"{name:<32} {found['count']:>8}  {shown}".rstrip()
 
 
-def _warning(details: Details) -> list[str]:
+def _warnings(details: Details, advice: str) -> list[str]:
+    texts = []
     unreadable = find(details, "format.failed") or 0.0
-    if unreadable <= _MOST_UNREADABLE:
-        return []
-    return [
-        "",
-        f"WARNING: {percent(unreadable)} of the outputs could not be read. These figures show how",
-        "well the student learned the format, not whether it reasons. Train longer",
-        "(train.epochs, prepare.train), or look at data/predictions.parquet.",
-    ]
+    if unreadable > _MOST_UNREADABLE:
+        texts.append(
+            f"WARNING: {percent(unreadable)} of the outputs could not be read. These figures show "
+            f"how well the student learned the format, not whether it reasons. {advice}"
+        )
+    accuracy, corrected = (find(details, f"answer.{name}") for name in ("accuracy", "corrected"))
+    if None not in (accuracy, corrected) and abs(accuracy - corrected) > _CORRECTION:
+        texts.append(
+            f"WARNING: {percent(accuracy)} of the answers are right by the published metric, "
+            f"{percent(corrected)} by the corrected one; figures that compare or explain answers "
+            "use the published one."
+        )
+    return [line for text in texts for line in ("", *textwrap.wrap(text, 80))]

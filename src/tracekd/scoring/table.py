@@ -8,13 +8,15 @@ import polars as pl
 from tracekd import records
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
-from tracekd.scoring.answers import judge, metric
+from tracekd.scoring.answers import judge, metric_of
 from tracekd.scoring.traces import Step, score_trace
-from tracekd.text import states_answer
+from tracekd.text import normalise, one_line, states_answer
 from tracekd.traces.grammar import Grammar
-from tracekd.traces.lenient import UNFINISHED
+from tracekd.traces.lenient import answer_items, answer_start
 
 _SHOWN = 5
+#: Characters of an output that a warning quotes.
+_QUOTED = 200
 
 
 def score(
@@ -37,7 +39,7 @@ def score(
         TracekdError: if the predictions do not cover the questions; names the ids.
     """
     check_ids(questions["id"], predictions["id"])
-    grammar, chosen = Grammar(spec.class_sentence), metric(spec.answer_metric)
+    grammar, chosen = Grammar(spec.class_sentence), metric_of(spec)
     predicted = {row["id"]: row for row in predictions.iter_rows(named=True)}
     rows = []
     for question in questions.iter_rows(named=True):
@@ -48,7 +50,7 @@ def score(
         quoted = reading.trace.facts or None
         if answer_part is not None:
             answer = answer_part(text)
-            reading = replace(reading, answer_text=answer, answers=(answer,))
+            reading = replace(reading, answer_text=answer, answers=answer_items(answer))
         verdict, leaks = judge(question, reading, chosen), question["leaks"]
         row = {
             "id": question["id"],
@@ -60,7 +62,7 @@ def score(
             "answer": reading.answer_text,
             "answer_correct": verdict.correct,
             "answer_in_trace": states_answer(quoted, question["answers"], spec.answers),
-            "trace_tokens": tokens * _answer_start(text) / max(1, len(text)),
+            "trace_tokens": tokens * answer_start(text) / max(1, len(text)),
         }
         rows.append(row | score_trace(reading, question, steps) | dict(verdict.parts))
     schema = {**records.SCORES, **dict.fromkeys(chosen.parts, pl.Float64)}
@@ -93,11 +95,31 @@ def name_ids(ids: Collection[str]) -> str:
     return ", ".join(sorted(ids)[:_SHOWN]) + more
 
 
-def _answer_start(text: str) -> int:
-    """Return how many characters, in lower case, precede the answer part."""
-    lower = text.lower()
-    if (opened := lower.find("<answer>")) >= 0:
-        return opened
-    if (closed := lower.rfind("</think>")) >= 0:
-        return closed + len("</think>")
-    return len(text) if UNFINISHED.search(text) else 0
+def unread_steps(scores: pl.DataFrame, predictions: pl.DataFrame) -> list[str]:
+    """Return a warning for each scored step that most texts do not show in words that are known.
+
+    Args:
+        scores: the table of scores; a step that is not taught has no verdicts in it.
+        predictions: `records.PREDICTIONS` of these questions; the first without it is quoted.
+    """
+    texts = dict(predictions.select("id", "text").iter_rows())
+    classes = set(map(normalise, scores["question_class"]))
+    named = [normalise(name or "") in classes for name in scores["class_predicted"]]
+    quoted = scores["facts_predicted"].is_not_null().to_list()
+    lines = []
+    for step, verdict, shown, fault in (
+        ("class", "class_correct", named, "name no class of these questions"),
+        ("facts", "facts_exact", quoted, "quote no facts in words that are known"),
+    ):
+        missing = len(shown) - sum(shown)
+        if scores[verdict].count() and missing > len(shown) / 2:
+            lines.append(
+                f"{step} step: {missing} of {len(shown)} outputs {fault}, and count as wrong; the "
+                f"first of them: {quote(texts[scores['id'][shown.index(False)]])}"
+            )
+    return lines
+
+
+def quote(text: str) -> str:
+    """Return the beginning of an output, for a warning."""
+    return repr(one_line(text)[:_QUOTED])

@@ -1,8 +1,9 @@
 """The steps of one trace against the gold of its own question.
 
-class_predicted   the class that the trace names
+class_predicted   the class that the trace names; null if it has no such step
 class_correct     it is the gold class, ignoring case and punctuation; a hyphen is a space
-facts_predicted   P, the facts of the context that the trace quotes: their indexes, in its order
+facts_predicted   P, the facts of the context that the trace quotes: their indexes, in its order;
+                  null if it has no such step
 facts_unmatched   U, how many different texts it quotes that are no fact, each a wrong one
 facts_lenient     how many different texts equal a fact only if case and punctuation are ignored
 facts_precision   |P and G| / (|P| + U), with G the gold facts
@@ -84,7 +85,7 @@ def score_facts(
     elif quoted is not None and not texts and not gold:
         precision = recall = f1 = 1.0
     return {
-        "facts_predicted": predicted,
+        "facts_predicted": None if quoted is None else predicted,
         "facts_precision": precision,
         "facts_recall": recall,
         "facts_f1": f1,

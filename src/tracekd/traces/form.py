@@ -15,7 +15,7 @@ NO_FACTS = "None of the facts answers the question."
 BULLET = "- "
 SEPARATOR = "; "
 
-_TAG = re.compile(r"<(?=/?(?:think|answer)>)", re.IGNORECASE)
+_TAG = re.compile(r"<(?= */? *(?:think|answer) *>)", re.IGNORECASE | re.ASCII)
 _ESCAPED = re.compile(r"\\([\\<;])")
 _ANSWER_PIECE = re.compile(r"(?:\\.|[^;])+|;", re.DOTALL)
 

@@ -1,26 +1,42 @@
 """Trace and answer from what a model wrote in a form near the grammar's, or in none.
 
-Accepted are other white space and case, missing tags, an unfinished answer, other bullets, and
-facts as a bracketed list of quoted strings (as the paper's students write them) or as plain text.
+Accepted are other white space and case, missing tags, an unfinished answer, other bullets, code
+fences, lists as Python or JSON writes them, plain text in place of a list, and a class step in
+other words of the same pattern. What precedes the last `</think>` is thought, whatever it contains;
+what a chat template writes around a turn is neither thought nor answer.
 """
 
 import re
+from functools import lru_cache
+from typing import NamedTuple
 
 from tracekd.text import one_line
 from tracekd.traces.form import NO_FACTS, Reading, Trace, split_answers, unescape
 
 # Quantifiers over `.` are lazy and anchored at literal tags, so that they stay
 # linear on whatever a model writes.
-_ANSWER_TAG = re.compile(r"<answer>", re.IGNORECASE)
-_ANSWER_END = re.compile(r"</answer>", re.IGNORECASE)
-_THINK_TAG = re.compile(r"<think>", re.IGNORECASE)
-_THINK_END = re.compile(r"</think>", re.IGNORECASE)
+#: An escaped sign, which is text, or a tag: groups `end` and `name`.
+_TAG = re.compile(r"\\[\\<;]|< *(?P<end>/?) *(?P<name>think|answer) *>", re.IGNORECASE | re.ASCII)
+_EMPTY = re.compile(r"\s*< */ *answer *>", re.IGNORECASE | re.ASCII)
 _LOOSE_HEADER = re.compile(
-    r"use the following (?:facts?|texts?|passages?) to answer the question\s*:", re.IGNORECASE
+    r"(?:I need to )?use the following (?:fact|text|passage|statement)s? to answer th(?:e|is) "
+    r"question\s*:",
+    re.IGNORECASE,
 )
 _TAGS = ("<think>", "</think>", "<answer>", "</answer>")
-#: A text without the tags that end a trace is one all the same if it opens one or quotes facts.
-UNFINISHED = re.compile(rf"<think>|{_LOOSE_HEADER.pattern}", re.IGNORECASE)
+_CONTROL = r"(?:<\|[^<>|\s]*\|>|<(?:s|bos|start_of_turn)>|\[/INST\]|###)\s*"
+#: The head of an assistant's turn, as far as a decoder left it in the text.
+_TURN_BEGINS = re.compile(
+    rf"\s*(?:(?:{_CONTROL})+(?:assistant|model)\b:?|(?:{_CONTROL})|assistant\s*[:\n]|model\s*\n)"
+    r"(?:\s*<\|[^<>|\s]*\|>)?\s*",
+    re.IGNORECASE,
+)
+_TURN_ENDS = re.compile(
+    r"<\|(?:im_end|eot_id|eom_id|end|endoftext|end_of_text)\|>|</s>|<(?:end_of_turn|eos)>"
+)
+_FENCE = re.compile(r"```(?:json|python|xml|html|text|markdown)?", re.IGNORECASE)
+#: How the paper's students state the class in bAbI and MS MARCO.
+_PUBLISHED_CLASS = "The category of the question asked is:"
 _LOOSE_BULLET = re.compile(r"^\s*(?:[-*\u2022]|\d+[.)])\s+")
 # An apostrophe inside a name ("St Paul's School") does not end a quoted fact: only a quote that a
 # comma and the next quote, or the end of the list, follows does.
@@ -33,54 +49,133 @@ _QUOTE_ENDS = {
 
 def read_leniently(text: str, class_sentence: str) -> Reading:
     """Read trace and answer from a text that need not have the grammar's form; never raises."""
-    thought, answer = _split_parts(text)
+    start, first, last = _answer_part(text)
+    thought = _without_tags(_without_turn(text[: min(start, _uncut(text))]))
+    thought = _FENCE.sub("", thought)
+    answer = _FENCE.sub("", text[first:last])
+    answer = answer if start else _without_turn(answer)
+    if ended := _TURN_ENDS.search(answer):
+        answer = answer[: ended.start()]
     answer_text = one_line(unescape(answer))
-    answers = tuple(filter(None, map(one_line, split_answers(answer))))
     trace = Trace(_loose_class(thought, class_sentence), _loose_facts(thought))
     if not answer_text:
         return Reading("failed", trace, None, ())
-    return Reading("lenient", trace, answer_text, answers)
+    return Reading("lenient", trace, answer_text, answer_items(answer))
 
 
-def _split_parts(text: str) -> tuple[str, str]:
-    """Return the trace part and the answer part of a text whose tags may be missing."""
-    text = _without_cut_tag(text)
-    if opened := _ANSWER_TAG.search(text):
-        thought, answer = text[: opened.start()], text[opened.end() :]
-    elif ends := list(_THINK_END.finditer(text)):
-        # Chat templates put an empty block in front: only what follows the last is no trace.
-        thought, answer = text[: ends[-1].start()], text[ends[-1].end() :]
-    elif UNFINISHED.search(text):
-        thought, answer = text, ""
+def answer_start(text: str) -> int:
+    """Return the offset at which the answer part begins, with its tag if it has one.
+
+    It is the length of the text if there is no answer part.
+    """
+    return _answer_part(text)[0]
+
+
+def is_cut_off(text: str) -> bool:
+    """Return whether a text ends within a block that it opens, or within a tag."""
+    tags = _tags(text)
+    return _uncut(text) < len(text) or bool(tags and not tags[-1].name.startswith("/"))
+
+
+def answer_items(answer: str) -> tuple[str, ...]:
+    """Return the answers of an answer part: of a list, or as the grammar separates them."""
+    listing = answer.strip()
+    if listing.startswith("[") and listing.endswith("]"):
+        items = _quoted_items(listing) or listing[1:-1].split(",")
     else:
-        thought, answer = "", text
-    if ended := _ANSWER_END.search(answer):
-        answer = answer[: ended.start()]
-    return _THINK_END.sub("", _THINK_TAG.sub("", thought)), answer
+        items = list(split_answers(answer))
+    return tuple(filter(None, map(one_line, items)))
 
 
-def _without_cut_tag(text: str) -> str:
-    """Return `text` without the beginning of a tag in which it was cut off."""
+def _answer_part(text: str) -> tuple[int, int, int]:
+    """Return where the answer part begins, and both ends of its content.
+
+    In a think block that is not closed, an answer counts only if the text ends with it: otherwise
+    the student is still thinking.
+    """
+    end, tags = _uncut(text), _tags(text)
+    thought = max((tag.end for tag in tags if tag.name == "/think"), default=0)
+
+    def find(name: str, after: int) -> _Tag | None:
+        return next((tag for tag in tags if tag.name == name and tag.start >= after), None)
+
+    thinking = find("think", thought)
+    answers = [tag for tag in tags if tag.name == "answer" and tag.start >= thought]
+    # "I answer in <answer></answer> tags" is about an answer.
+    filled = (tag for tag in answers if not _EMPTY.match(text, tag.end))
+    opened = next(filled, answers[0] if answers else None)
+    start, first = (opened.start, opened.end) if opened else (thought, thought)
+    closed = find("/answer", first)
+    if opened and thinking and thinking.start < start:
+        ends = closed and not _TURN_ENDS.sub("", text[closed.end : end]).strip()
+        unfinished = not ends
+    elif opened:
+        unfinished = False
+    else:
+        unfinished = bool(thinking or (not thought and _LOOSE_HEADER.search(text)))
+    if unfinished:
+        return len(text), end, end
+    return start, first, closed.start if closed else end
+
+
+class _Tag(NamedTuple):
+    """One of the grammar's tags, `think` or `/think` and so on, and where it is."""
+
+    name: str
+    start: int
+    end: int
+
+
+def _tags(text: str) -> list[_Tag]:
+    found = (match for match in _TAG.finditer(text) if match["name"])
+    return [_Tag(match["end"] + match["name"].lower(), *match.span()) for match in found]
+
+
+def _uncut(text: str) -> int:
+    """Return where a tag starts in which the text was cut off; else the length of the text."""
     start = text.rfind("<")
     tail = text[start:].lower()
-    return text[:start] if start >= 0 and any(tag.startswith(tail) for tag in _TAGS) else text
+    cut = start >= 0 and any(tag.startswith(tail) and tag != tail for tag in _TAGS)
+    return start if cut else len(text)
+
+
+def _without_tags(text: str) -> str:
+    return _TAG.sub(lambda match: "" if match["name"] else match[0], text)
+
+
+def _without_turn(text: str) -> str:
+    begins = _TURN_BEGINS.match(text)
+    return text[begins.end() :] if begins else text
 
 
 def _loose_class(thought: str, class_sentence: str) -> str | None:
     prefix, suffix = (one_line(part) for part in class_sentence.split("{class}"))
+    header = _LOOSE_HEADER.search(thought)
+    before = thought[: header.start()] if header else thought
+    lines = [line for line in map(one_line, before.split("\n")) if line]
+    steps = "\n".join(lines)
+    for opening in (*_class_openings(prefix), *_class_openings(_PUBLISHED_CLASS)):
+        if opened := opening.search(steps):
+            named = one_line(steps[opened.end() :].partition("\n")[0])
+            named = named.removesuffix(suffix) if suffix else named
+            return unescape(named).strip() or None
+    # What is where the class belongs is a class, in words that are not known.
+    return lines[-1] if header and lines else None
+
+
+@lru_cache(maxsize=16)
+def _class_openings(prefix: str) -> tuple[re.Pattern[str], ...]:
+    """Return patterns that find a class step in the dataset's own words, or in similar ones.
+
+    Similar: articles may be missing, and up to two more words may be anywhere ("asked", "the").
+    """
     # Not by lower(): it changes the length of some letters, and so the place of what follows.
-    opening = re.compile(re.escape(prefix), re.IGNORECASE)
-    for line in map(one_line, thought.split("\n")):
-        opened = opening.search(line)
-        if opened is None:
-            continue
-        named = line[opened.end() :]
-        if header := _LOOSE_HEADER.search(named):
-            # Both steps on one line: the class ends where the sentence of the second begins.
-            named = named[: header.start()].rpartition("I need to")[0]
-        named = one_line(named)
-        return unescape(named.removesuffix(suffix) if suffix else named).strip() or None
-    return None
+    exact = re.compile(re.escape(prefix), re.IGNORECASE)
+    words = [word for word in re.findall(r"\w+", prefix) if word.lower() not in ("the", "a", "an")]
+    if not words or not prefix.endswith(":"):
+        return (exact,)
+    similar = r"\W+(?:\w+\W+){0,2}?".join(words)
+    return exact, re.compile(rf"\b{similar}\s*:", re.IGNORECASE)
 
 
 def _loose_facts(thought: str) -> tuple[str, ...] | None:

@@ -8,8 +8,9 @@ steps of a path, of which the order counts, and so make one answer: "n,w".
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -33,6 +34,12 @@ TASKS = dict(enumerate(_NAMES.split(), 1))
 _PATH_FINDING = 19
 _OPTIONS = "datasets.yaml: options of the reader babi"
 _RELEASE = "tasks_1-20_v1-2"
+#: Folders of the release. Only `en` and `en-10k` can be read: `en-valid` names its files otherwise.
+_VARIANTS = {
+    f"{name}{size}" for name in ("en", "en-valid", "hn", "shuffled") for size in ("", "-10k")
+}
+#: More training questions of a task than `en` has (1,000), and fewer than `en-10k` has.
+_SEVERAL = 2000
 _LINE = re.compile(r"([0-9]{1,9}) (.*)")
 _SUPPORT_ID = re.compile(r"[0-9]{1,9}")
 
@@ -93,7 +100,12 @@ def read(folder: Path, options: dict[str, Any]) -> Loaded:
         path = _task_file(home, number, split)
         return f"{home.name}/{path.name}", _file_lines(path)
 
-    return _load(chosen.tasks, lines)
+    loaded = _load(chosen.tasks, lines)
+    variant = home.resolve().name
+    if variant not in _VARIANTS:
+        sizes = Counter(loaded.keys["train"]["question_class"])
+        variant = "en-10k" if max(sizes.values()) > _SEVERAL else "en"
+    return replace(loaded, options={"variant": variant})
 
 
 def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
@@ -110,7 +122,7 @@ def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
         folder = f"{chosen.variant}-qa{number}/{split}"
         return folder, _hub_lines(folder, rows[folder])
 
-    return _load(chosen.tasks, lines)
+    return replace(_load(chosen.tasks, lines), options={"variant": chosen.variant})
 
 
 def _options(options: dict[str, Any]) -> BabiOptions:
@@ -122,7 +134,7 @@ def _options(options: dict[str, Any]) -> BabiOptions:
 
 def _variant_folder(folder: Path, variant: str) -> Path:
     candidates = [folder / _RELEASE / variant, folder / variant]
-    if folder.resolve().name not in {"en", "en-10k"} - {variant}:
+    if folder.resolve().name not in _VARIANTS - {variant}:
         candidates.append(folder)
     for candidate in candidates:
         if rawfiles.files(candidate, "qa*_*.txt"):

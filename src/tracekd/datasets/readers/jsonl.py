@@ -10,7 +10,8 @@ answers     list of texts, or one text; whether together they make the answer (a
 class       text: the gold answer of the Classification step
 gold_facts  optional: the supporting facts, in the order of the reasoning, as indexes into context
             (from 0) or as texts that occur in context. Without it the entry must name a rule that
-            finds them, e.g. `facts: {paper: answer_string, full: answer_string}`.
+            finds them, e.g. `facts: {paper: answer_string, full: answer_string}` (which finds an
+            answer inside a word too: "no" in "known").
 split       optional: train or test (validation is cut from train). If no line has it, a fifth of
             the questions of each class becomes the test split, always the same ones.
 id          optional: a text, unique; by default the line's "file:line"

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
+from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
 from tracekd.records import SCORES
 from tracekd.traces.form import Reading
@@ -55,12 +56,17 @@ class AnswerMetric:
         figures: rows of the table of scores -> the figures of these rows together, None where
             undefined. By default the mean of each part.
         main: at most two of the figures, those that metrics.json shows.
+        answers: whether a question's answers together make the answer, or are alternatives; the
+            entry in datasets.yaml must agree.
+        corrected: parts of a corrected metric beside the published one, its verdict first.
     """
 
     parts: tuple[str, ...]
     judge: Callable[[Attempt], Verdict]
     figures: Callable[[pl.DataFrame], dict[str, float | None]] | None = None
     main: tuple[str, ...] = ()
+    answers: Literal["all", "any"] = "all"
+    corrected: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse parts that could be taken for other columns of the table of scores."""
@@ -84,6 +90,18 @@ def metric(name: str) -> AnswerMetric:
     return chosen
 
 
+def metric_of(spec: DatasetSpec) -> AnswerMetric:
+    """Return a dataset's answer metric; it is an error if the two read `answers` differently."""
+    chosen = metric(spec.answer_metric)
+    if chosen.answers != spec.answers:
+        raise TracekdError(
+            f"datasets.yaml: {spec.name}: answers: {spec.answers} contradicts answer_metric: "
+            f"{spec.answer_metric}, which needs answers: {chosen.answers} (all: items of one "
+            "answer; any: alternatives)"
+        )
+    return chosen
+
+
 def judge(question: Mapping[str, Any], reading: Reading, chosen: AnswerMetric) -> Verdict:
     """Return a metric's verdict on the answer read from a text; no answer is never right.
 
@@ -93,7 +111,7 @@ def judge(question: Mapping[str, Any], reading: Reading, chosen: AnswerMetric) -
         chosen: the metric.
 
     Raises:
-        TracekdError: naming the question, if the metric cannot score it.
+        TracekdError: naming the question, if the metric cannot score it or contradicts itself.
     """
     asked = {name: question[name] for name in ("question", "context", "answers", "subtype")}
     attempt = Attempt(**asked, text=reading.answer_text or "", items=reading.answers)
@@ -101,6 +119,8 @@ def judge(question: Mapping[str, Any], reading: Reading, chosen: AnswerMetric) -
         verdict = chosen.judge(attempt)
     except ValueError as error:
         raise TracekdError(f"{question['id']}: the answer cannot be scored: {error}") from error
+    if verdict.correct and verdict.parts.get("f1") == 0:
+        raise TracekdError(f"{question['id']}: the metric contradicts itself: right, with f1 0")
     return verdict._replace(correct=verdict.correct and reading.answer_text is not None)
 
 

@@ -7,6 +7,8 @@ first, each one that occurs in the text counts as predicted and is taken out of 
 first that also occurs in the question is only taken out. If none is found, the whole text is the
 prediction. The release names its subject/object flag the wrong way round: subjects are the
 candidates unless the triple element is S2_R1_O1. That is kept, since the published numbers have it.
+Beside it, `corrected` is the verdict with the sides the right way round, and `names_more` whether
+the text then names all of gold and something else.
 
 A list as Python writes it needs no parsing: brackets and quotes are never part of a candidate, and
 they vanish when a whole text is normalised.
@@ -22,7 +24,8 @@ from functools import lru_cache
 from tracekd.scoring.answers import AnswerMetric, Attempt, Verdict, overlap
 from tracekd.text import normalise
 
-_OBJECTS_ARE_CANDIDATES = "S2_R1_O1"
+#: Asks for another subject; every other triple element asks for an object.
+_ASKS_FOR_SUBJECT = "S2_R1_O1"
 
 # Cue in the fact -> its relation, in the order in which the release tries them.
 _RELATIONS = {
@@ -56,17 +59,28 @@ def judge(attempt: Attempt) -> Verdict:
     """
     if attempt.subtype is None:
         raise ValueError("the cotemp metric needs the question's triple element as its subtype")
-    answers = {answer.lower() for answer in attempt.answers}
-    side = 1 if _OBJECTS_ARE_CANDIDATES in attempt.subtype else 0
-    parsed = filter(None, map(_subject_and_object, attempt.context))
-    candidates = answers.union(ends[side] for ends in parsed)
-    named = _named(attempt.text.lower(), attempt.question.lower(), candidates)
-    predicted, gold = _normalised(named), _normalised(answers)
+    asked = 0 if _ASKS_FOR_SUBJECT in attempt.subtype else 1
+    gold = _normalised({answer.lower() for answer in attempt.answers})
+    predicted, corrected = (_predicted(attempt, side) for side in (1 - asked, asked))
     precision, recall, f1 = overlap(predicted, gold)
     correct = predicted == gold
-    average = (correct + f1) / 2
-    parts = {"f1": f1, "precision": precision, "recall": recall, "average": average}
+    more = set(gold) < set(corrected)
+    parts = {
+        "f1": f1,
+        "precision": precision,
+        "recall": recall,
+        "average": (correct + f1) / 2,
+        "corrected": float(bool(attempt.text) and corrected == gold),
+        "names_more": float(more),
+    }
     return Verdict(correct=correct, parts=parts)
+
+
+def _predicted(attempt: Attempt, side: int) -> list[str]:
+    """Return what the text names of the gold answers and of one side of the facts."""
+    parsed = filter(None, map(_subject_and_object, attempt.context))
+    candidates = {answer.lower() for answer in attempt.answers}.union(ends[side] for ends in parsed)
+    return _normalised(_named(attempt.text.lower(), attempt.question.lower(), candidates))
 
 
 def released_answer(text: str) -> str:
@@ -121,5 +135,8 @@ def _subject_and_object(fact: str) -> tuple[str, str] | None:
 
 
 METRIC = AnswerMetric(
-    parts=("f1", "precision", "recall", "average"), judge=judge, main=("average", "f1")
+    parts=("f1", "precision", "recall", "average", "corrected", "names_more"),
+    judge=judge,
+    main=("average", "f1"),
+    corrected=("corrected", "names_more"),
 )

@@ -4,13 +4,11 @@ Repeated items count. A single gold answer with commas is a sequence: the path "
 "n; w", but not "w,n".
 """
 
-import re
 from collections.abc import Iterable
 
 from tracekd.scoring.answers import AnswerMetric, Attempt, Verdict, overlap
 from tracekd.text import normalise
-
-_BRACKETED = re.compile(r"^\s*\[(.*)\]\s*$", re.DOTALL)
+from tracekd.traces.lenient import answer_items
 
 
 def judge(attempt: Attempt) -> Verdict:
@@ -20,11 +18,9 @@ def judge(attempt: Attempt) -> Verdict:
     contains a comma also counts unsplit. "['a', 'b']" is read as a list.
     """
     gold = sorted(_normalised(attempt.answers))
-    items = attempt.items
-    if len(items) == 1 and (bracketed := _BRACKETED.match(items[0])):
-        items = (bracketed[1],)
-    predicted = sorted(_normalised(items))
+    predicted = sorted(_normalised(attempt.items))
     if predicted != gold:
+        items = [item for text in attempt.items for item in answer_items(text)]
         pieces = _normalised(piece for item in items for piece in item.split(","))
         in_order = len(gold) == 1 and pieces == _normalised(attempt.answers[0].split(","))
         predicted = gold if in_order else sorted(pieces)
@@ -34,7 +30,7 @@ def judge(attempt: Attempt) -> Verdict:
 
 
 def _normalised(items: Iterable[str]) -> list[str]:
-    """Return items normalised; an item of punctuation alone stays as it is."""
+    """Return items normalised, in their order; an item of punctuation alone stays as it is."""
     return list(filter(None, (normalise(item) or item.strip() for item in items)))
 
 

@@ -1,51 +1,70 @@
 """The official metrics of MS MARCO QA, ROUGE-L and BLEU-1; the verdict is containment.
 
+Containment is the authors' verdict and rewards long answers; exact match and token F1 (the best
+over the alternatives, on normalised words) are beside it.
+
 Source: Evaluation/ms_marco_eval.py, rouge/rouge.py and bleu/bleu.py of
-microsoft/MSMARCO-Question-Answering (87f84b4). The official script tokenises with spaCy; here a
-token is a run of word characters or one other sign, which differs for contractions and
-abbreviations. As there, questions without an answer enter neither figure, and "No Answer Present."
-is an empty answer to the others.
+microsoft/MSMARCO-Question-Answering (87f84b4). The official script tokenises with spaCy's English
+rules, which `pip install -e '.[marco]'` installs. Without them a token is a run of word characters
+or one other sign, which differs for contractions and abbreviations, and the two figures are called
+`rouge_l_words` and `bleu_1_words`. As there, questions without an answer enter neither figure, and
+"No Answer Present." is an empty answer to the others.
 """
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from importlib.util import find_spec
 from math import exp
+from typing import cast
 
 import polars as pl
 
 from tracekd.datasets import UNANSWERABLE
-from tracekd.scoring.answers import AnswerMetric, Attempt, Verdict
+from tracekd.scoring.answers import AnswerMetric, Attempt, Verdict, overlap
 from tracekd.text import contains_words, normalise
 
-PARTS = ("rouge_l", "bleu_1_matches", "bleu_1_tokens", "bleu_1_reference_tokens")
+#: The official figures, by names that say whether their tokens are official too.
+ROUGE, BLEU = ("rouge_l", "bleu_1") if find_spec("spacy") else ("rouge_l_words", "bleu_1_words")
+_OFFICIAL = (ROUGE, *(f"{BLEU}_{count}" for count in ("matches", "tokens", "reference_tokens")))
+PARTS = ("exact", "f1", *_OFFICIAL)
 
 _BETA = 1.2
 _DECIMAL_POINT = re.compile(r"(\d)\.(\d)")
-_TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 def judge(attempt: Attempt) -> Verdict:
     """Return whether the text contains a gold answer as whole words, with the official parts.
 
-    `answers` are alternatives. Parts: ROUGE-L, and the counts from which BLEU-1 is computed,
-    because BLEU is defined for a corpus and is not a mean over questions; None if unanswerable.
+    `answers` are alternatives. Parts: exact match and token F1; ROUGE-L, and the counts from which
+    BLEU-1 is computed, because BLEU is defined for a corpus and is not a mean over questions; the
+    official ones are None if the question is unanswerable.
     """
-    text = _normalised(attempt.text)
-    correct = any(contains_words(text, _normalised(answer)) for answer in attempt.answers)
+    text, gold = _normalised(attempt.text), [_normalised(answer) for answer in attempt.answers]
+    parts: dict[str, float | None] = {
+        "exact": float(bool(text) and text in gold),
+        "f1": max(overlap(text.split(), answer.split())[2] for answer in gold),
+    }
+    correct = any(contains_words(text, answer) for answer in gold)
     if UNANSWERABLE in attempt.answers:
-        return Verdict(correct, dict.fromkeys(PARTS))
+        return Verdict(correct, parts | dict.fromkeys(_OFFICIAL))
     tokens = [] if attempt.text == UNANSWERABLE else _tokens(attempt.text)
     references = [_tokens(answer) for answer in attempt.answers]
-    parts = rouge_l(tokens, references), *_bleu_1(tokens, references)
-    return Verdict(correct, dict(zip(PARTS, parts, strict=True)))
+    official = rouge_l(tokens, references), *_bleu_1(tokens, references)
+    return Verdict(correct, parts | dict(zip(_OFFICIAL, official, strict=True)))
 
 
 def figures(scores: pl.DataFrame) -> dict[str, float | None]:
-    """Return mean ROUGE-L and corpus BLEU-1 of the answerable rows; None if there are none."""
-    answerable = scores.select(PARTS).drop_nulls()
-    rouge, *counts = answerable.select(pl.col(PARTS[0]).mean(), pl.col(PARTS[1:]).sum()).row(0)
-    return {"rouge_l": rouge, "bleu_1": None if rouge is None else _corpus_bleu_1(*counts)}
+    """Return means, and corpus BLEU-1 (with ROUGE-L, of the answerable rows; None if none is)."""
+    answerable = scores.select(_OFFICIAL).drop_nulls()
+    rouge, *counts = answerable.select(pl.col(ROUGE).mean(), pl.col(_OFFICIAL[1:]).sum()).row(0)
+    return {
+        "exact": scores["exact"].mean(),
+        "f1": scores["f1"].mean(),
+        ROUGE: rouge,
+        BLEU: None if rouge is None else _corpus_bleu_1(*counts),
+    }
 
 
 def rouge_l(tokens: Sequence[str], references: Sequence[Sequence[str]]) -> float:
@@ -82,7 +101,16 @@ def _normalised(text: str) -> str:
 
 
 def _tokens(text: str) -> list[str]:
-    return _TOKEN.findall(text.lower())
+    return [token for word in _tokenizer()(text) for token in str(word).lower().split()]
+
+
+@cache
+def _tokenizer() -> Callable[[str], Iterable[object]]:
+    if ROUGE != "rouge_l":
+        return re.compile(r"\w+|[^\w\s]").findall
+    import spacy
+
+    return cast(Callable[[str], Iterable[object]], spacy.blank("en").tokenizer)
 
 
 def _bleu_1(tokens: list[str], references: list[list[str]]) -> tuple[float, float, float]:
@@ -100,4 +128,4 @@ def _corpus_bleu_1(matches: float, tokens: float, reference_tokens: float) -> fl
     return min(1.0, exp(1 - reference_tokens / tokens)) * matches / tokens if tokens else 0.0
 
 
-METRIC = AnswerMetric(parts=PARTS, judge=judge, figures=figures, main=("rouge_l", "bleu_1"))
+METRIC = AnswerMetric(parts=PARTS, judge=judge, figures=figures, main=(ROUGE, BLEU), answers="any")
