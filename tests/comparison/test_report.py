@@ -119,6 +119,21 @@ def test_floors_doses_and_questions_that_settings_were_chosen_on_are_reported(tm
     assert "| 0 / 0.5 / 1 | 0/3   | -62.5 " in made.text
 
 
+def test_a_difference_that_a_corrected_metric_does_not_show_is_a_warning(tmp_path):
+    repository = Repository(tmp_path)
+    for seed in range(3):
+        for regime, right in (("none", 2 + seed), ("correct", 20 + seed)):
+            table = scores([place < right for place in range(24)])
+            table = table.with_columns(corrected=table["id"].str.ends_with(str(seed)).cast(float))
+            repository.experiment(f"{regime}-{seed}", table, trace_mode=regime, seed=seed)
+    made = compared(repository.save())
+    found = made.found["results"]["small on worlds"]["paired"]["correct - none"]
+    assert (found["difference"], found["corrected"]["difference"]) == (0.75, 0)
+    assert made.found["warnings"] == [
+        "small on worlds: correct - none: different as published, undecided by the corrected metric"
+    ]
+
+
 def test_three_seeds_of_two_regimes_are_planned_for(tmp_path):
     repository = Repository(tmp_path)
     for seed in range(3):

@@ -37,7 +37,9 @@ def pairs(
     return found
 
 
-def effect(first: RegimeScores, second: RegimeScores, key: str, margin: float) -> dict[str, Any]:
+def effect(
+    first: RegimeScores, second: RegimeScores, key: str, margin: float, measure: str = "answer"
+) -> dict[str, Any]:
     """Return the difference in answer accuracy, second - first, on the same questions.
 
     Uses the replicates that both have (all, if they share none). The interval and p-value are
@@ -50,9 +52,10 @@ def effect(first: RegimeScores, second: RegimeScores, key: str, margin: float) -
         second: verdicts of the other regime on the same questions.
         key: seeds the bootstrap.
         margin: largest difference that counts as none.
+        measure: `corrected` takes the verdicts of the corrected metric.
     """
     shared = [one for one in first.replicates if one in second.replicates]
-    before, after = (one.rows("answer", shared or one.replicates) for one in (first, second))
+    before, after = (one.rows(measure, shared or one.replicates) for one in (first, second))
     differences = after - before if shared else np.empty((0, before.shape[1]))
     changes = after.mean(axis=0) - before.mean(axis=0)
     over_questions = change_interval(changes, bootstrap.generator("compare", key))

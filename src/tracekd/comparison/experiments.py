@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tracekd.comparison.locks import Run, read_lock
 from tracekd.errors import TracekdError, nearest
@@ -121,13 +121,20 @@ def find_cache(root: Path) -> Path:
     return (root / done.stdout.strip()).resolve()
 
 
-def queue_states(root: Path) -> dict[str, int]:
-    """Return how many experiments of DVC's queue are queued, running and failed, if any."""
-    if not (root / ".dvc/tmp/exps/celery").is_dir():
-        return {}
-    rows = [line.split() for line in _dvc(root, "queue", "status").stdout.splitlines()]
-    last = [row[-1] for row in rows if row]
-    return {s.lower(): last.count(s) for s in ("Queued", "Running", "Failed") if s in last}
+def queue_states(root: Path, known: Collection[str]) -> dict[str, Any]:
+    """Return what DVC's queue holds.
+
+    `queue` counts queued, running and failed experiments, if any; `lost` names those that ended
+    with success and are not among the `known`: removed since, or lost in a shallow clone.
+    """
+    queued = (root / ".dvc/tmp/exps/celery").is_dir()
+    status = _dvc(root, "queue", "status").stdout if queued else ""
+    rows = [line.split() for line in status.splitlines() if line.strip()]
+    last = [row[-1] for row in rows]
+    return {
+        "queue": {s.lower(): last.count(s) for s in ("Queued", "Running", "Failed") if s in last},
+        "lost": [row[1] for row in rows if row[-1] == "Success" and row[1] not in known],
+    }
 
 
 def _locks(root: Path, all_commits: bool) -> Iterator[tuple[str, int, str, bool]]:

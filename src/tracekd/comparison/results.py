@@ -14,7 +14,13 @@ from tracekd.comparison.estimates import regime_figures
 from tracekd.comparison.experiments import Experiment, FoundExperiments, queue_states
 from tracekd.comparison.grid import Cell, arrange, missing, not_paired
 from tracekd.comparison.published import beside
-from tracekd.comparison.scores import CellScores, cached_file, find_tables, load_scores
+from tracekd.comparison.scores import (
+    CellScores,
+    RegimeScores,
+    cached_file,
+    find_tables,
+    load_scores,
+)
 from tracekd.statistics.values import Tree, settle
 
 _SHOWN = 5
@@ -51,12 +57,12 @@ def compare(
             "superseded": loaded.superseded,
             "rejected": {**found.rejected, **loaded.unusable},
             "scores_absent": [one.name for one in chosen if one.run.scores not in tables],
-            "queue": queue_states(root),
+            **queue_states(root, {one.name for one in found.experiments} | found.rejected.keys()),
         },
         "margin": margin,
         "results": results,
         "not_paired": not_paired(loaded.cells),
-        "warnings": list(_warnings(loaded.cells, cache)),
+        "warnings": [*_warnings(loaded.cells, cache), *_vanishing(results)],
         "missing": missing(grid),
     }
     if paper:
@@ -82,7 +88,7 @@ def evaluate(
                 for regime, one in scores.regimes.items()
             },
             "paired": {
-                f"{second.label} - {first.label}": effect(
+                f"{second.label} - {first.label}": _effect(
                     scores.regimes[first],
                     scores.regimes[second],
                     f"{cell.label}/{first.label}/{second.label}",
@@ -94,8 +100,18 @@ def evaluate(
         }
         for cell, scores in cells.items()
     }
-    adjust([found for cell in results.values() for found in cell["paired"].values()])
+    effects = [found for cell in results.values() for found in cell["paired"].values()]
+    adjust(effects)
+    adjust([found["corrected"] for found in effects if "corrected" in found])
     return results
+
+
+def _effect(first: RegimeScores, second: RegimeScores, key: str, margin: float) -> dict[str, Any]:
+    """Return `effect`, and under `corrected` that by the corrected metric, where there is one."""
+    found = effect(first, second, key, margin)
+    if "corrected" in first.measures.keys() & second.measures.keys():
+        found["corrected"] = effect(first, second, key, margin, "corrected")
+    return found
 
 
 def _warnings(cells: Mapping[Cell, CellScores], cache: Path) -> Iterator[str]:
@@ -119,6 +135,15 @@ def _warnings(cells: Mapping[Cell, CellScores], cache: Path) -> Iterator[str]:
         facts = _values(fact for card in cards for fact in _facts(cached_file(cache, card)))
         if parts := [f"{name} {' / '.join(sorted(seen))}" for name, seen in facts.items()]:
             yield f"{cell.label}: different machines: {'; '.join(parts)}"
+
+
+def _vanishing(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the differences between regimes that a corrected metric does not show."""
+    for label, cell in results.items():
+        for name, found in cell["paired"].items():
+            other = found.get("corrected", found)["verdict"]
+            if found["verdict"] == "different" != other:
+                yield f"{label}: {name}: different as published, {other} by the corrected metric"
 
 
 def _floors(scores: CellScores, cache: Path) -> dict[str, Tree]:

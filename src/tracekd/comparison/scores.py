@@ -24,6 +24,7 @@ MEASURES = {
     "facts_f1": "facts_f1",
     "facts_exact": "facts_exact",
     "trace": "trace_correct",
+    "corrected": "corrected",  # the verdict of a corrected answer metric, where there is one
 }
 
 
@@ -131,7 +132,7 @@ def _stack(tables: Mapping[RunKey, pl.DataFrame]) -> dict[DosedRegime, RegimeSco
         measures = {
             measure: np.stack([run[column].cast(pl.Float64).to_numpy() for run in runs.values()])
             for measure, column in MEASURES.items()
-            if not any(run[column].null_count() for run in runs.values())
+            if all(column in run and not run[column].null_count() for run in runs.values())
         }
         regimes[regime] = RegimeScores(tuple(runs), measures)
     return regimes

@@ -1,7 +1,7 @@
 """A dataset from its source to the three splits, and the manifest that accounts for every row."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,10 +39,7 @@ def prepare(spec: DatasetSpec, sizes: PrepareParams, data_seed: int) -> Prepared
     if sizes.split == "by_entity":
         keys = {split: _with_entities(rows, split, loaded, spec) for split, rows in keys.items()}
     made = splits.split(keys["train"], keys["test"], sizes, data_seed)
-    tables = {
-        name: loaded.fetch("test" if name == "test" else "train", rows["row"].to_list())
-        for name, rows in made.tables.items()
-    }
+    tables = _fetch(loaded, made.tables)
     manifest = {
         "dataset": spec.name,
         "reader": spec.reader,
@@ -66,6 +63,16 @@ def prepare(spec: DatasetSpec, sizes: PrepareParams, data_seed: int) -> Prepared
         "near_duplicates_in_train": near_duplicates(tables["test"], tables["train"]),
     }
     return Prepared(tables, manifest)
+
+
+def _fetch(loaded: Loaded, chosen: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """Return the questions of each split; raw files are read once for train and validation."""
+    tables: dict[str, pl.DataFrame] = {}
+    for upstream, names in (("train", ("train", "validation")), ("test", ("test",))):
+        rows = pl.concat([chosen[name]["row"] for name in names]).sort().to_list()
+        found = loaded.fetch(upstream, rows)
+        tables |= {name: found.join(chosen[name], on="id", how="semi") for name in names}
+    return tables
 
 
 def messages(prepared: Prepared) -> list[str]:

@@ -42,7 +42,7 @@ _WITHIN = {
 _MOST_UNREADABLE = 0.5
 #: Points of accuracy by which a corrected metric may differ without a warning.
 _CORRECTION = 0.02
-_TRAIN_LONGER = "Train longer (train.epochs, prepare.train), or look at data/predictions.parquet."
+_TRAIN_LONGER = "Train longer (train.epochs, sample_size), or look at data/predictions.parquet."
 _LOOK = "Look at the outputs, and at the formats that are read (docs/audit.md)."
 _MOST_NAMES = 5
 
