@@ -1,12 +1,17 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import normalizers
 
+from tracekd.config import cache_folder, load_model
 from tracekd.errors import TracekdError
 from tracekd.models.encoding import ChatEncoder
+from tracekd.models.loading import load_encoder
 from tracekd.models.tiny import tiny_tokenizer
 
+ROOT = Path(__file__).resolve().parents[2]
 CHATML = (
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
     "<|im_start|>system\nYou are SmolLM<|im_end|>\n{% endif %}"
@@ -185,3 +190,16 @@ def test_a_filler_trace_has_as_many_tokens_as_the_trace_it_stands_for(encoder):
         words = encoder.decode(encoded.completion_ids[:-1]).split()
         assert set(words) == {"<think>", "...", "</think>", "<answer>no</answer>"}
         assert encoded.prompt_ids == encoder.encode(row()).prompt_ids
+
+
+def test_the_default_model_supervises_the_completion_and_its_own_end_of_turn():
+    if not list((cache_folder() / "models").glob("smollm2-*/model.safetensors")):
+        pytest.skip("smollm2 is not in the cache yet (dvc repro fetches it)")
+    encoder = load_encoder(load_model(ROOT / "models.yaml", "smollm2"))
+    encoded = encoder.encode(row(system="<|im_end|> You", prompt="<|im_start|>user"))
+    *completion, end = encoder.tokenizer.convert_ids_to_tokens(encoded.completion_ids)
+    assert end == "<|im_end|>"
+    assert "<|im_end|>" not in completion
+    assert encoder.decode(encoded.completion_ids) == row()["completion"]
+    prompt = encoder.tokenizer.convert_ids_to_tokens(encoded.prompt_ids)
+    assert (prompt.count("<|im_start|>"), prompt.count("<|im_end|>")) == (3, 2)

@@ -89,6 +89,7 @@ def test_the_main_figures_with_their_intervals() -> None:
         "  right given an incorrect trace        -",
         "  answer changes between the two        -",
         "  answer follows wrong facts            -",
+        "    given the correct trace             -",
         "  own trace repeats prediction          -",
         "",
         "metrics                          metrics/metrics.json",

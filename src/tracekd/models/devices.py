@@ -1,11 +1,13 @@
 """Which device and number format to compute in, chosen by what the machine does well."""
 
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tracekd.config import ModelSpec
+from tracekd.errors import TracekdError
 from tracekd.progress import code_hash, versions
 
 if TYPE_CHECKING:
@@ -63,18 +65,31 @@ def choose_device() -> Device:
     """Return CUDA before Apple MPS before CPU; bf16 where the hardware multiplies it, else fp32.
 
     bf16: NVIDIA since Ampere, and CPUs with AMX or AVX512-BF16. Elsewhere it is emulated, and
-    slower than fp32. fp16 is not used: without loss scaling its gradients vanish.
+    slower than fp32. fp16 is not used: without loss scaling its gradients vanish. TRACEKD_DTYPE
+    chooses float32 or bfloat16 in any case.
+
+    Raises:
+        TracekdError: if TRACEKD_DTYPE is another one.
     """
+    import torch
+
+    device, fast = _best_device()
+    chosen = os.environ.get("TRACEKD_DTYPE", "bfloat16" if fast else "float32")
+    if chosen not in ("float32", "bfloat16"):
+        raise TracekdError(f"TRACEKD_DTYPE: must be float32 or bfloat16, found {chosen!r}")
+    return Device(device, getattr(torch, chosen))
+
+
+def _best_device() -> "tuple[torch.device, bool]":
+    """Return the device, and whether it multiplies bf16 fast."""
     import torch
 
     if torch.cuda.is_available():
         # cuDNN plans each new shape for half a second, and lengths change from batch to batch.
         torch.backends.cuda.enable_cudnn_sdp(False)
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-        return Device(torch.device("cuda", 0), torch.bfloat16 if fast else torch.float32)
+        return torch.device("cuda", 0), torch.cuda.is_bf16_supported(including_emulation=False)
     if torch.backends.mps.is_available():
-        return Device(torch.device("mps"), torch.float32)
+        return torch.device("mps"), False
     # Older releases of torch cannot say: fp32 there.
     found: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    fast = found.get("amx_bf16") or found.get("avx512_bf16")
-    return Device(torch.device("cpu"), torch.bfloat16 if fast else torch.float32)
+    return torch.device("cpu"), bool(found.get("amx_bf16") or found.get("avx512_bf16"))

@@ -40,7 +40,6 @@ _NO_TRACE = "no question has a trace of the student's own and all its cuts"
 
 def effects_of_traces(verdicts: pl.DataFrame) -> Tree:
     """Return the section `probes` of details.json, from `VERDICTS` (at least one row)."""
-    classes = verdicts.sort("question_class").group_by("question_class", maintain_order=True)
     return {
         "n": verdicts["id"].n_unique(),
         "by_probe": {name: _probe(rows) for name, rows in _by_probe(verdicts).items()},
@@ -48,16 +47,21 @@ def effects_of_traces(verdicts: pl.DataFrame) -> Tree:
         "follows_wrong_facts": follows_wrong_facts(verdicts),
         "own_repeats_prediction": own_repeats_prediction(verdicts),
         "early_answering": early_answering(verdicts),
-        "by_class": {
-            str(name): {
-                "n": rows["id"].n_unique(),
-                "accuracy": {probe: _accuracy(part) for probe, part in _by_probe(rows).items()},
-                "effects": {MAIN_EFFECT: effect(rows, MAIN_EFFECT)},
-                "follows_wrong_facts": follows_wrong_facts(rows),
-                "early_answering": early_answering(rows),
-            }
-            for (name,), rows in classes
-        },
+        "by_class": _groups(verdicts, "question_class"),
+        "by_leakage": _groups(verdicts, "leakage"),
+    }
+
+
+def _groups(verdicts: pl.DataFrame, column: str) -> Tree:
+    return {
+        str(name): {
+            "n": rows["id"].n_unique(),
+            "accuracy": {probe: _accuracy(part) for probe, part in _by_probe(rows).items()},
+            "effects": {MAIN_EFFECT: effect(rows, MAIN_EFFECT)},
+            "follows_wrong_facts": follows_wrong_facts(rows),
+            "early_answering": early_answering(rows),
+        }
+        for (name,), rows in verdicts.sort(column).group_by(column, maintain_order=True)
     }
 
 

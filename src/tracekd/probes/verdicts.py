@@ -16,6 +16,7 @@ from tracekd.text import normalise, states_answer
 from tracekd.traces.grammar import Grammar
 
 #: One row per question and probe.
+#:   leakage       whether the gold facts state the gold answer: "stated" or "not_stated"
 #:   applied       whether the probe was run; the columns below are null where it was not
 #:   answer        the answer's items, normalised and sorted, as one text; "" if there is none.
 #:                 Two answers are the same if these are
@@ -27,6 +28,7 @@ from tracekd.traces.grammar import Grammar
 VERDICTS: Mapping[str, Any] = {
     "id": pl.String,
     "question_class": pl.String,
+    "leakage": pl.String,
     "probe": pl.String,
     "applied": pl.Boolean,
     "trace_tokens": pl.Int32,
@@ -94,6 +96,7 @@ def _verdict(
     known = {
         **{column: row[column] for column in ("id", "probe", "trace_tokens", "note")},
         "question_class": question["question_class"],
+        "leakage": "stated" if question["answer_in_facts"] else "not_stated",
         "applied": applied,
     }
     if not applied:

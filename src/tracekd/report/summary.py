@@ -31,6 +31,7 @@ _PROBE_ROWS = {
     "right given an incorrect trace": "by_probe.incorrect.accuracy",
     "answer changes between the two": "effects.gold_to_incorrect.answer_changes",
     "answer follows wrong facts": "follows_wrong_facts.share",
+    "  given the correct trace": "follows_wrong_facts.without_them",
     "own trace repeats prediction": "own_repeats_prediction.share",
 }
 _WITHIN = {
