@@ -71,7 +71,8 @@ def test_the_options_set_the_lengths() -> None:
 
 def test_the_first_story_stays_what_it_is() -> None:
     """A change here changes every published result on this dataset."""
-    row = simulate({}, Wanted(0, 11, 11)).splits["train"].row(0, named=True)
+    options = {"statements": [4, 8], "distractors": [2, 6]}
+    row = simulate(options, Wanted(0, 11, 11)).splits["train"].row(0, named=True)
     assert row["context"] == [
         "Laura ran to the library.",
         "Laura headed to the cellar.",

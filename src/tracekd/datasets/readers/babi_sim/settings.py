@@ -22,8 +22,8 @@ class BabiSimOptions(Settings):
             split.
     """
 
-    statements: Annotated[list[int], span(1, 12)] = Field(default=[4, 8])
-    distractors: Annotated[list[int], span(0, 12)] = Field(default=[2, 6])
+    statements: Annotated[list[int], span(1, 12)] = Field(default=[3, 5])
+    distractors: Annotated[list[int], span(0, 12)] = Field(default=[1, 3])
     hops: Annotated[list[int], span(2, 4)] = Field(default=[2, 2])
     unseen_test_names: bool = True
 
