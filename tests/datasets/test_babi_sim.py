@@ -2,9 +2,12 @@ import re
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from tracekd.config.reading import read_yaml
 from tracekd.datasets import Wanted
 from tracekd.datasets.readers.babi_sim import MAKERS, NAMES, simulate
+from tracekd.errors import TracekdError
 
 
 def questions(seed: int, size: int, options: dict[str, Any]) -> list[dict[str, Any]]:
@@ -57,6 +60,13 @@ def test_names_of_the_test_split_are_unseen_unless_the_options_differ() -> None:
         splits = simulate({"unseen_test_names": unseen}, Wanted(0, 550, 550)).splits
         text = " ".join(splits["test"]["context"].list.join(" ")).lower()
         assert set(re.findall(r"\w+", text)).isdisjoint(words("train")) is unseen
+
+
+def test_the_options_set_the_classes() -> None:
+    chosen = ["counting", "lists-sets"]
+    assert {row["question_class"] for row in questions(0, 20, {"classes": chosen})} == set(chosen)
+    with pytest.raises(TracekdError, match="classes: unknown 'counts'; did you mean counting"):
+        simulate({"classes": ["counts"]}, Wanted(0, 11, 11))
 
 
 def test_the_options_set_the_lengths() -> None:

@@ -20,7 +20,7 @@ TINY = {
     "dataset": "babi_sim",
     "trace_mode": "correct",
     "seed": 0,
-    "data_seed": 0,
+    "data_seed": 7,
     "sample_seed": None,
     "sample_size": 22,
     "prepare": {"train": 33, "validation": 11, "test": 22},

@@ -58,7 +58,7 @@ def test_a_fresh_clone_comes_to_the_same_bytes(baseline: Project, tmp_path: Path
 @pytest.mark.parametrize(
     ("old", "new", "first"),
     [
-        ("data_seed: 0", "data_seed: 1", "prepare"),
+        ("data_seed: 7", "data_seed: 8", "prepare"),
         ("trace_mode: correct", "trace_mode: incorrect", "build-sft"),
         ("sample_seed: null", "sample_seed: 1", "build-sft"),
         ("wrong_facts: without_answer", "wrong_facts: any", "build-sft"),

@@ -13,6 +13,7 @@ from tracekd.config.reading import read_yaml
 from tracekd.datasets import Loaded, Wanted, simulation
 from tracekd.datasets.readers.babi_sim import carrying, relations
 from tracekd.datasets.readers.babi_sim.settings import BabiSimOptions, Inventory
+from tracekd.errors import TracekdError, nearest
 
 NAMES = Path(__file__).with_name("names.yaml")
 #: What makes a story of each class.
@@ -39,6 +40,10 @@ def simulate(options: dict[str, Any], wanted: Wanted) -> Loaded:
     """
     where = "datasets.yaml: options of the reader babi_sim"
     chosen = parse_settings(BabiSimOptions, options, where)
+    classes = MAKERS if chosen.classes is None else chosen.classes
+    for name in classes:
+        if name not in MAKERS:
+            raise TracekdError(f"{where}: classes: unknown {name!r}; {nearest(name, MAKERS)}")
     inventories = {
         side: parse_settings(Inventory, names, f"{NAMES}: {side}")
         for side, names in read_yaml(NAMES).items()
@@ -47,4 +52,6 @@ def simulate(options: dict[str, Any], wanted: Wanted) -> Loaded:
     def make(kind: str, side: str, rng: random.Random) -> simulation.Story:
         return MAKERS[kind](rng, inventories[side], chosen)
 
-    return simulation.simulate("babi_sim", wanted, MAKERS, make, unseen=chosen.unseen_test_names)
+    return simulation.simulate(
+        "babi_sim", wanted, list(dict.fromkeys(classes)), make, unseen=chosen.unseen_test_names
+    )

@@ -13,6 +13,7 @@ class BabiSimOptions(Settings):
     """How hard the questions are. Each pair is a minimum and a maximum, drawn uniformly per story.
 
     Attributes:
+        classes: of the questions; null for all eleven.
         statements: length of a story, up to what the inventories suffice for. Supporting facts are
             never cut to fit it.
         distractors: statements of a story that the answer does not need; `statements` wins where
@@ -22,6 +23,7 @@ class BabiSimOptions(Settings):
             split.
     """
 
+    classes: Annotated[list[str], Field(min_length=1)] | None = None
     statements: Annotated[list[int], span(1, 12)] = Field(default=[3, 5])
     distractors: Annotated[list[int], span(0, 12)] = Field(default=[1, 3])
     hops: Annotated[list[int], span(2, 4)] = Field(default=[2, 2])
