@@ -23,6 +23,7 @@ def test_each_floor_by_hand():
         "majority answer of the class": 0.75,
         "last word of the last fact": 0.5,
         "empty answer": 0.0,
+        "refusal": 0.0,
         "whole context": 0.25,
     }
 

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from tracekd.config import DatasetSpec
+from tracekd.datasets import UNANSWERABLE
 from tracekd.scoring.answers import judge, metric
 from tracekd.text import normalise
 from tracekd.traces.form import SEPARATOR, Reading, Trace
@@ -31,6 +32,7 @@ def floors(questions: pl.DataFrame, training: pl.DataFrame, spec: DatasetSpec) -
             "majority answer of the class": most.get(row["question_class"], most[None]),
             "last word of the last fact": (normalise(row["context"][-1]).rpartition(" ")[2],),
             "empty answer": ("",),
+            "refusal": (UNANSWERABLE,),
             "whole context": (" ".join(row["context"]),),
         }
         for name, items in answers.items():
