@@ -185,7 +185,7 @@ def power_at(runs: int, seeds: int, questions: int, name: str) -> float:
         table = rng.normal(true, np.sqrt(components.residual), (seeds, questions))
         table += sum(rng.normal(0, np.sqrt(size), shape) for shape, size in shapes.items())
         one = over_both(table)
-        found += one is not None and one[2]
+        found += one is not None and bool(one[2])
     return found / runs
 
 
