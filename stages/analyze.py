@@ -9,8 +9,7 @@ def main() -> None:
     """Score each step and each answer against its own question, and measure their association.
 
     Reads data/decomposed/{train,test}.parquet, data/predictions.parquet, data/probes.parquet and
-    the log in plots/train. Writes data/scores.parquet, metrics/{metrics,details,run}.json and
-    plots/.
+    the log in plots/train. Writes data/scores.parquet, metrics/{metrics,details,run}.json, plots/.
     Params: model, dataset, trace_mode, corruption, seed.
     """
     from tracekd import config, records

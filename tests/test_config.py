@@ -131,7 +131,7 @@ def test_a_model_has_exactly_one_source() -> None:
 
 def test_a_number_in_scientific_notation_is_a_number(tmp_path: Path) -> None:
     path = changed(tmp_path, {})
-    path.write_text(path.read_text().replace("learning_rate: 0.002", "learning_rate: 2e-3"))
+    path.write_text(path.read_text().replace("learning_rate: 0.003", "learning_rate: 2e-3"))
     assert load_params(path).train.learning_rate == 0.002
 
 
