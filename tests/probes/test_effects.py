@@ -24,7 +24,7 @@ def interval(found, name):
 
 
 def verdict(key, probe, answer="home", **changes):
-    row = {"id": key, "question_class": "where", "leakage": "stated", "probe": probe}
+    row = {"id": key, "question_class": "where", "answer_in_facts": "stated", "probe": probe}
     row |= {"applied": True, "trace_tokens": 9}
     return row | {"answer": answer, "correct": answer == "home", "gold_logprob": -1.0} | changes
 
@@ -109,7 +109,7 @@ def test_effects_by_class_do_not_depend_on_the_order_of_the_rows():
     rows = []
     for number in range(12):
         of_class = {"question_class": "count" if number < 4 else "where"}
-        of_class["leakage"] = "stated" if number < 6 else "not_stated"
+        of_class["answer_in_facts"] = "stated" if number < 6 else "not_stated"
         rows.append(verdict(f"{number}", "gold", **of_class))
         answer = "home" if number % 3 else "garden"
         rows.append(verdict(f"{number}", "incorrect", answer, **of_class))
@@ -119,5 +119,5 @@ def test_effects_by_class_do_not_depend_on_the_order_of_the_rows():
     assert {name: group["n"] for name, group in by_class.items()} == {"count": 4, "where": 8}
     changes = [by_class[k]["effects"]["gold_to_incorrect"]["answer_changes"] for k in by_class]
     assert changes == [0.5, 0.25]
-    by_leakage = {name: group["n"] for name, group in found["by_leakage"].items()}
-    assert by_leakage == {"not_stated": 6, "stated": 6}
+    by_answer = {name: group["n"] for name, group in found["by_answer_in_facts"].items()}
+    assert by_answer == {"not_stated": 6, "stated": 6}

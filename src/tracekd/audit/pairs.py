@@ -11,13 +11,12 @@ from typing import Any
 import polars as pl
 
 from tracekd.comparison.claims import judge_all
-from tracekd.comparison.effects import MARGIN, effect
+from tracekd.comparison.effects import MARGIN, adjust, effect
 from tracekd.comparison.estimates import pooled_association
 from tracekd.comparison.locks import Replicate
 from tracekd.comparison.markdown import p_value, with_interval
 from tracekd.comparison.scores import RegimeScores
-from tracekd.statistics.paired import ALPHA, holm
-from tracekd.statistics.values import Undefined, settle
+from tracekd.statistics.values import settle
 from tracekd.traces.regimes import REGIMES
 
 #: Metric -> its verdict in the rows of a report.
@@ -45,7 +44,9 @@ def compare_sets(reports: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
             before, after = (_scores(answer=both[f"{column}{end}"]) for end in ("", "_second"))
             found = effect(before, after, f"audit/{first}/{second}", MARGIN)
             mcnemar = found["by_seed"]["0"]
-            chosen = {"n": found["n"], **mcnemar, "over_questions": found["over_questions"]}
+            chosen = {
+                name: found[name] for name in ("n", "over_questions", "p_equivalent")
+            } | mcnemar
             pairs.setdefault(f"{second} - {first}", {})[metric] = chosen
             if one and other and model == other_model and metric == "published":
                 cell = models.setdefault(model, {"regimes": {}, "paired": {}})
@@ -58,7 +59,7 @@ def compare_sets(reports: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
             link = pooled_association(scores, classes, f"audit/{name}")
             models[model]["regimes"][regime] = {"link": link}
     for metric in _METRICS:
-        _decide({name: pair[metric] for name, pair in pairs.items() if metric in pair})
+        adjust([pair[metric] for pair in pairs.values() if metric in pair])
     return settle({"pairs": pairs, "claims": judge_all(models) if models else {}})
 
 
@@ -86,15 +87,6 @@ def to_text(compared: Mapping[str, Any]) -> str:
 def _scores(**verdicts: pl.Series) -> RegimeScores:
     matrices = {name: one.cast(pl.Float64).to_numpy()[None] for name, one in verdicts.items()}
     return RegimeScores((Replicate(0, 0),), matrices)
-
-
-def _decide(family: Mapping[str, dict[str, Any]]) -> None:
-    """Add Holm's p-values and verdicts to differences that are one family of tests."""
-    adjusted = holm({name: found["p_value"] for name, found in family.items()})
-    for name, found in family.items():
-        p_holm = found["p_holm"] = adjusted[name]
-        different = not isinstance(p_holm, Undefined) and p_holm < ALPHA
-        found["verdict"] = "different" if different else "undecided"
 
 
 def _regime(name: str) -> tuple[str, str | None]:

@@ -48,7 +48,7 @@ def effects_of_traces(verdicts: pl.DataFrame) -> Tree:
         "own_repeats_prediction": own_repeats_prediction(verdicts),
         "early_answering": early_answering(verdicts),
         "by_class": _groups(verdicts, "question_class"),
-        "by_leakage": _groups(verdicts, "leakage"),
+        "by_answer_in_facts": _groups(verdicts, "answer_in_facts"),
     }
 
 

@@ -9,14 +9,14 @@ from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
 from tracekd.probes.effects import effects_of_traces, reasons
 from tracekd.probes.plans import own_trace
-from tracekd.scoring.answers import judge, metric
+from tracekd.scoring.answers import judge, metric_of
 from tracekd.scoring.table import name_ids
 from tracekd.statistics.values import settle
 from tracekd.text import normalise, states_answer
 from tracekd.traces.grammar import Grammar
 
 #: One row per question and probe.
-#:   leakage       whether the gold facts state the gold answer: "stated" or "not_stated"
+#:   answer_in_facts  whether the gold facts state the gold answer: "stated" or "not_stated"
 #:   applied       whether the probe was run; the columns below are null where it was not
 #:   answer        the answer's items, normalised and sorted, as one text; "" if there is none.
 #:                 Two answers are the same if these are
@@ -28,7 +28,7 @@ from tracekd.traces.grammar import Grammar
 VERDICTS: Mapping[str, Any] = {
     "id": pl.String,
     "question_class": pl.String,
-    "leakage": pl.String,
+    "answer_in_facts": pl.String,
     "probe": pl.String,
     "applied": pl.Boolean,
     "trace_tokens": pl.Int32,
@@ -96,14 +96,14 @@ def _verdict(
     known = {
         **{column: row[column] for column in ("id", "probe", "trace_tokens", "note")},
         "question_class": question["question_class"],
-        "leakage": "stated" if question["answer_in_facts"] else "not_stated",
+        "answer_in_facts": "stated" if question["answer_in_facts"] else "not_stated",
         "applied": applied,
     }
     if not applied:
         return known
     grammar = Grammar(spec.class_sentence)
     reading = grammar.read(row["text"])
-    correct = judge(question, reading, metric(spec.answer_metric)).correct
+    correct = judge(question, reading, metric_of(spec)).correct
     answer = _comparable(reading.answers, spec)
     from_wrong: bool | None = None
     repeats: bool | None = None

@@ -12,7 +12,7 @@ import polars as pl
 
 from tracekd.config import DatasetSpec
 from tracekd.datasets import UNANSWERABLE
-from tracekd.scoring.answers import judge, metric
+from tracekd.scoring.answers import judge, metric_of
 from tracekd.text import normalise
 from tracekd.traces.form import SEPARATOR, Reading, Trace
 
@@ -25,7 +25,7 @@ def floors(questions: pl.DataFrame, training: pl.DataFrame, spec: DatasetSpec) -
         training: the same of the training split, where the majorities come from.
         spec: the dataset's entry in datasets.yaml.
     """
-    most, chosen = _majorities(training, spec), metric(spec.answer_metric)
+    most, chosen = _majorities(training, spec), metric_of(spec)
     right: Counter[str] = Counter()
     for row in questions.iter_rows(named=True):
         answers = {
