@@ -16,7 +16,7 @@ def main(
         str, typer.Option(help="With --pin: the folder of model files; written to the entry too.")
     ] = "",
 ) -> None:
-    """Fine-tune the chosen model on the completions, with LoRA.
+    """Fine-tune the chosen model on the completions, with LoRA, in one process for each GPU.
 
     Reads data/sft/train.parquet and validation.parquet.
 
@@ -28,6 +28,7 @@ def main(
     from tracekd.errors import TracekdError
     from tracekd.models import sources
     from tracekd.models.runcard import RunCard
+    from tracekd.training.processes import launch
     from tracekd.training.run import train
 
     models = Path("models.yaml")
@@ -45,7 +46,7 @@ def main(
     }
     student, log = Path("models/student"), Path("plots/train")
     spec = config.load_model(models, params.model)
-    facts = train(spec, rows, params.train, params.seed, student, log)
+    facts = launch(train, spec, rows, params.train, params.seed, student, log)
     card.write(Path("metrics/run_train.json"), facts)
     print(f"{spec.name}: adapter in {student}, losses in {log}")
 

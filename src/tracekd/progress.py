@@ -29,10 +29,11 @@ class Stopped(SystemExit):
 
 
 @contextmanager
-def progress_folder(stage: str, key: Mapping[str, Any]) -> Iterator[Path]:
+def progress_folder(stage: str, key: Mapping[str, Any], owner: bool = True) -> Iterator[Path]:
     """Yield the folder for partial results of one job; delete it if the block succeeds.
 
-    `key` is everything that the result depends on, JSON-serializable.
+    `key` is everything that the result depends on, JSON-serializable. Without `owner` the folder is
+    another process's of the same job, which locks and deletes it.
 
     Raises:
         TracekdError: if another process is already running this job.
@@ -40,6 +41,9 @@ def progress_folder(stage: str, key: Mapping[str, Any]) -> Iterator[Path]:
     from filelock import FileLock, Timeout
 
     folder = project_root() / ".checkpoints" / f"{stage}-{digest(key)}"
+    if not owner:
+        yield folder
+        return
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.with_suffix(".lock"), timeout=0)
     try:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from tracekd.errors import TracekdError
 from tracekd.files import atomic_directory, read_json, write_json
+from tracekd.training.processes import Ranks, gathered, scattered
 
 _TENSORS, _STATE, _LOG = "state.safetensors", "state.json", "log"
 
@@ -43,19 +44,27 @@ def save(
     """Write the checkpoint of a step into `progress`, then delete older ones.
 
     Saved are the trained weights, the optimizer over them, the live log, and `state`, which is
-    JSON-serializable.
+    JSON-serializable. Every process must call this; one writes what one alone would have, so that
+    any number of processes can resume, and all wait until the checkpoint is complete.
     """
-    current = optimizer.state_dict()
-    tensors = {f"weight.{name}": weight.detach() for name, weight in _trained(model)}
+    ranks, current = Ranks.current(), optimizer.state_dict()
+    parts: dict[str, torch.Tensor] = {f"weight.{name}": weight for name, weight in _trained(model)}
     for index, entries in current["state"].items():
-        tensors |= {f"optimizer.{index}.{key}": tensor for key, tensor in entries.items()}
-    with atomic_directory(progress / f"step-{step}") as folder:
-        save_file(tensors, folder / _TENSORS)
-        shutil.copytree(log, folder / _LOG)
-        write_json(folder / _STATE, {"groups": current["param_groups"], **state})
-    for older in progress.glob("step-*"):
-        if older.name != f"step-{step}":
-            shutil.rmtree(older)
+        parts |= {f"optimizer.{index}.{key}": tensor for key, tensor in entries.items()}
+    tensors = {}
+    for name, part in parts.items():
+        whole = gathered(part)
+        if ranks.rank == 0:
+            tensors[name] = whole.cpu()
+    if ranks.rank == 0:
+        with atomic_directory(progress / f"step-{step}") as folder:
+            save_file(tensors, folder / _TENSORS)
+            shutil.copytree(log, folder / _LOG)
+            write_json(folder / _STATE, {"groups": current["param_groups"], **state})
+        for older in progress.glob("step-*"):
+            if older.name != f"step-{step}":
+                shutil.rmtree(older)
+    ranks.wait()
 
 
 def restore(
@@ -65,6 +74,8 @@ def restore(
 
     Returns None, and changes nothing, if there is none.
     """
+    ranks = Ranks.current()
+    ranks.wait()  # for the process that has locked the folder
     found = progress.glob("step-*")
     folder = max(found, key=lambda path: int(path.name.removeprefix("step-")), default=None)
     if folder is None:
@@ -72,14 +83,16 @@ def restore(
     tensors, state = load_file(folder / _TENSORS), read_json(folder / _STATE)
     with torch.no_grad():
         for name, weight in _trained(model):
-            weight.copy_(tensors.pop(f"weight.{name}"))
+            weight.copy_(scattered(tensors.pop(f"weight.{name}"), weight))
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     entries: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         _, index, key = name.split(".")
-        entries.setdefault(int(index), {})[key] = tensor
+        entries.setdefault(int(index), {})[key] = scattered(tensor, weights[int(index)])
     optimizer.load_state_dict({"state": entries, "param_groups": state.pop("groups")})
-    shutil.rmtree(log, ignore_errors=True)
-    shutil.copytree(folder / _LOG, log)
+    if ranks.rank == 0:
+        shutil.rmtree(log, ignore_errors=True)
+        shutil.copytree(folder / _LOG, log)
     return dict(state)
 
 

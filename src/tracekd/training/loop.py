@@ -17,8 +17,9 @@ from tracekd.models.encoding import Encoded
 from tracekd.progress import StopRequest, progress_bar
 from tracekd.randomness import digest
 from tracekd.training import checkpoints
-from tracekd.training.collation import epoch_order, passes
+from tracekd.training.collation import epoch_order
 from tracekd.training.losses import loss_sums, mean_losses, require_finite, token_counts
+from tracekd.training.processes import Ranks, gathered, is_sharded
 
 #: Tokens, padding included, in one forward and backward pass. On a CPU more are not faster, and
 #: SmolLM2-135M takes about 3 GB for these. GPUs need more at once.
@@ -56,11 +57,12 @@ def fit(
     log: Path,
     progress: Path,
 ) -> TrainingResult:
-    """Train the adapter of `model` in place and write the live log into the folder `log`.
+    """Train `model` in place, alone or with other processes, and write the log into folder `log`.
 
     The loss of a step is the mean over all supervised tokens of its batch. Two runs with the same
     arguments on the same machine end with the same weights, and so does one that resumes from the
-    checkpoints that a killed one left in `progress`.
+    checkpoints that a killed one left in `progress`. Several processes take the same steps as one;
+    they end with the same weights up to rounding and the dropout that is drawn.
 
     Raises:
         TracekdError: if a loss or gradient is not finite, naming the step and the batch's ids.
@@ -71,12 +73,14 @@ def fit(
 
     kind = device.device.type
     lengths = [len(example) for example in training]
-    limit = _TOKENS_PER_PASS.get(kind, _TOKENS_PER_PASS_ELSEWHERE)
+    ranks = Ranks.current()
+    limit = -ranks.most(-_TOKENS_PER_PASS.get(kind, _TOKENS_PER_PASS_ELSEWHERE))
     steps = math.ceil(math.ceil(len(training) / params.batch_size) * params.epochs)
     validate_at = {round(n * steps / params.evaluations) for n in range(1, params.evaluations + 1)}
 
     accelerator = Accelerator(cpu=kind == "cpu", log_with=_TRACKER)
     trained = [weight for weight in model.parameters() if weight.requires_grad]
+    sharded = is_sharded(trained)
     optimizer = torch.optim.AdamW(
         trained,
         lr=params.learning_rate,
@@ -84,7 +88,7 @@ def fit(
         fused=kind in {"cpu", "cuda"},
     )
     schedule = get_cosine_schedule_with_warmup(optimizer, math.ceil(params.warmup * steps), steps)
-    model = accelerator.prepare_model(model).train()
+    model.train()
     state: dict[str, Any] = {"step": 0, "seconds": 0.0, "validations": [], "last": {}}
     if resumed := checkpoints.restore(progress, model, optimizer, log):
         schedule.load_state_dict(resumed.pop("schedule"))
@@ -92,22 +96,22 @@ def fit(
     live = {"dir": str(log), "resume": bool(resumed), **_LIVE}
     accelerator.init_trackers("train", init_kwargs={_TRACKER: live})
 
-    def backward(rows: Sequence[int]) -> torch.Tensor:
-        """Add the gradients of a batch; return its sums of losses."""
-        tokens = sum(token_counts([training[row] for row in rows]))
+    def backward(parts: Sequence[tuple[Sequence[int], int]], tokens: int) -> torch.Tensor:
+        """Add the gradients of this process's passes; return their sums of losses."""
         total = torch.zeros(2, device=device.device)
-        for part in passes(rows, lengths, limit):
-            sums = loss_sums(model, [training[row] for row in part], device)
+        for part, weight in parts:
+            sums = loss_sums(model, [training[row] for row in part], device) * weight
             accelerator.backward(sums.sum() / tokens)
             total += sums.detach()
         return total
 
     def validated() -> dict[str, float]:
-        losses = validation_losses(model, validation, device, limit)
+        losses = validation_losses(model, validation, device, limit, sharded)
         state["validations"].append(losses)
         return {f"validation/{name}": value for name, value in losses.items()}
 
     saved_at, interval = time.monotonic(), checkpoints.checkpoint_seconds()
+    other = (ranks.rank,) if ranks.rank else ()  # each process draws its own dropout
     longest = sorted(range(len(training)), key=lambda row: -lengths[row])[: params.batch_size]
     with (
         disable_input_dtype_casting(model),  # autocast does that; PEFT would convert to fp32 first
@@ -116,7 +120,7 @@ def fit(
     ):
         # A trial of the largest pass: too little memory shows at once, and layers are compiled for
         # the same shape in every run.
-        backward(passes(longest, lengths, limit)[0])
+        backward(ranks.passes(longest, lengths, limit, sharded)[:1], 1)
         optimizer.zero_grad()
         if not resumed:
             accelerator.log(validated(), step=0)
@@ -125,10 +129,13 @@ def fit(
         remaining = itertools.islice(batches, state["step"], steps)
         for step, rows in enumerate(remaining, state["step"] + 1):
             started = time.perf_counter()
-            torch.manual_seed(digest(seed, "dropout", step))
+            torch.manual_seed(digest(seed, "dropout", step, *other))
             batch = [training[row] for row in rows]
-            sums = backward(rows)
-            norm = accelerator.clip_grad_norm_(trained, params.max_grad_norm)
+            tokens = sum(token_counts(batch))
+            own = ranks.passes(rows, lengths, limit, sharded)
+            sums = ranks.total(backward(own, tokens))
+            ranks.total_gradients(trained)
+            norm = gathered(accelerator.clip_grad_norm_(trained, params.max_grad_norm))
             trace, answer, length = torch.stack([*sums, norm]).tolist()
             require_finite(trace + answer, "loss", f"step {step}", batch)
             require_finite(length, "gradient", f"step {step}", batch)
@@ -146,32 +153,35 @@ def fit(
             accelerator.log(measured, step=step)
             bar.set_postfix(loss=f"{losses['loss']:.3f}", refresh=False)
             bar.update()
-            due = time.monotonic() - saved_at >= interval
-            if step < steps and (due or stop.signal):
-                kept = state | {"schedule": schedule.state_dict()}
+            if step < steps and ranks.due(time.monotonic() - saved_at >= interval, stop):
+                kept, begun = state | {"schedule": schedule.state_dict()}, time.monotonic()
                 checkpoints.save(progress, step, model, optimizer, kept, log)
                 saved_at = time.monotonic()
+                # Large checkpoints are rarer: they take at most a tenth of the time.
+                interval = interval and max(interval, 9 * (saved_at - begun))
                 stop.check(f"{step} of {steps} steps")
     with contextlib.suppress(FileNotFoundError):  # a mark that another run has just deleted
-        accelerator.end_training()
+        for tracker in accelerator.trackers:
+            tracker.finish()
     return TrainingResult(steps, state["seconds"], state["validations"], state["last"])
 
 
 def validation_losses(
-    model: Any, examples: Sequence[Encoded], device: Device, limit: int
+    model: Any, examples: Sequence[Encoded], device: Device, limit: int, sharded: bool = False
 ) -> dict[str, float]:
     """Return the mean losses of `examples` without training on them, nor compiling for them.
 
     Raises:
         TracekdError: naming the ids of a batch whose loss is not finite.
     """
-    total = [0.0, 0.0]
+    ranks, total = Ranks.current(), torch.zeros(2, dtype=torch.float64)
+    lengths = [len(example) for example in examples]
     model.eval()
     with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-        for part in passes(range(len(examples)), [len(example) for example in examples], limit):
+        for part, weight in ranks.passes(range(len(examples)), lengths, limit, sharded):
             batch = [examples[row] for row in part]
-            sums = loss_sums(model, batch, device).tolist()
-            require_finite(sum(sums), "loss", "validation", batch)
-            total = [one + other for one, other in zip(total, sums, strict=True)]
+            sums = loss_sums(model, batch, device).cpu().double() * weight
+            require_finite(float(sums.sum()), "loss", "validation", batch)
+            total += sums
     model.train()
-    return mean_losses(total, token_counts(examples))
+    return mean_losses(ranks.total(total).tolist(), token_counts(examples))

@@ -2,8 +2,10 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tracekd.config import ModelSpec, TrainParams
@@ -37,6 +39,7 @@ def train(
     """
     from tracekd.training.compiling import compile_layers, will_compile
     from tracekd.training.loop import TrainingResult, fit
+    from tracekd.training.processes import Ranks
 
     device, encoder = choose_device(), load_encoder(spec)
     limit = min(spec.max_length, params.max_length or spec.max_length)
@@ -59,12 +62,18 @@ def train(
     if compiled:
         compile_layers(base)
     model = add_adapter(base, params, seed)
-    with progress_folder("train", key) as progress:
+    ranks = Ranks.current()
+    with progress_folder("train", key, owner=ranks.rank == 0) as progress:
         result: TrainingResult = fit(
             model, training, encoded["validation"], params, seed, device, log, progress
         )
         _warn_unless_learned(result.validations)
-        with atomic_directory(student) as folder:
+        # The others write nothing that is kept, but take part where weights are sharded.
+        place: AbstractContextManager[Path | str] = (
+            atomic_directory(student) if ranks.rank == 0 else TemporaryDirectory(prefix="tracekd-")
+        )
+        with place as name:
+            folder = Path(name)
             save_student(model, folder, spec)
             manifest = {
                 "examples": {split: len(examples) for split, examples in encoded.items()},
@@ -79,12 +88,13 @@ def train(
             }
             write_json(folder / "training.json", manifest)
     return {
+        "processes": ranks.count,
         "steps": result.steps,
         "made_from": key | {"machine": device.describe()},
         "dropped_too_long": sum(map(len, dropped.values())),
         "training_seconds": round(result.seconds, 2),
         "tokens_per_second": round(tokens * params.epochs / result.seconds, 1),
-        "peak_memory_bytes": device.peak_memory_bytes(),
+        "peak_memory_bytes": ranks.most(device.peak_memory_bytes()),  # of one process
     }
 
 

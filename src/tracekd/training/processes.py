@@ -1,0 +1,279 @@
+"""Several processes that train one student together, one for each GPU.
+
+The stage's own process starts them, passes on a request to stop, and ends all of them as soon as
+one fails; they end if it does. Every process gets the same batches and takes its share of the rows.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from tracekd.errors import TracekdError
+from tracekd.files import read_json, write_json
+from tracekd.progress import Stopped, StopRequest
+from tracekd.training.collation import passes
+
+#: What torchrun, `accelerate launch` and DeepSpeed set for the processes that they start.
+_LAUNCHED = ("WORLD_SIZE", "LOCAL_RANK", "ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
+#: The parent sees at once if a process dies; a collective operation may wait for a slow disk.
+_PATIENCE = timedelta(hours=2)
+#: The number of the signal that the parent got, or 0; in the parent itself None.
+_asked: Any = None
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The processes that train together, as one of them sees them; alone, nothing is exchanged.
+
+    All of them must call a method in the same order.
+
+    Attributes:
+        rank: the number of this process; 0 is the one that writes files.
+        count: how many there are.
+    """
+
+    rank: int
+    count: int
+
+    @classmethod
+    def current(cls) -> "Ranks":
+        """Return the processes that `launch` has started, or this one alone."""
+        return cls(dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else cls(0, 1)
+
+    def share(self, rows: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
+        """Return each process's share of `rows`: about as many tokens, some perhaps without rows.
+
+        The longest row comes first, each to the share with the fewest tokens so far.
+        """
+        shares: list[list[int]] = [[] for _ in range(self.count)]
+        if self.count == 1:
+            return [list(rows)]
+        for row in sorted(rows, key=lambda row: -lengths[row]):
+            min(shares, key=lambda share: sum(lengths[other] for other in share)).append(row)
+        return shares
+
+    def passes(
+        self, rows: Sequence[int], lengths: Sequence[int], tokens: int, even: bool
+    ) -> list[tuple[list[int], int]]:
+        """Return the passes of this process over its share of `rows`, each with its weight, 1.
+
+        With `even` every process has as many; what it lacks are passes over a short row of weight
+        0, since sharded weights are gathered by all processes in every pass.
+        """
+        parts = [passes(share, lengths, tokens) for share in self.share(rows, lengths)]
+        own = [(part, 1) for part in parts[self.rank]]
+        if even:
+            shortest = min(rows, key=lambda row: lengths[row])
+            own += [([shortest], 0)] * (max(map(len, parts)) - len(own))
+        return own
+
+    def total(self, sums: torch.Tensor) -> torch.Tensor:
+        """Replace a tensor by its sum over the processes, and return it."""
+        if self.count > 1:
+            dist.all_reduce(sums)
+        return sums
+
+    def total_gradients(self, weights: Sequence[torch.nn.Parameter]) -> None:
+        """Replace the gradients by their sums over the processes; a missing one is zero."""
+        if self.count == 1:
+            return
+        if is_sharded(weights):
+            for weight in weights:
+                if weight.grad is not None:
+                    weight.grad *= self.count  # FSDP has taken the mean
+            return
+        flat = [torch.zeros_like(w) if w.grad is None else w.grad for w in weights]
+        summed = self.total(torch.cat([gradient.flatten() for gradient in flat]))
+        parts = torch.split(summed, [weight.numel() for weight in weights])
+        for weight, part in zip(weights, parts, strict=True):
+            weight.grad = part.view_as(weight)
+
+    def most(self, number: int) -> int:
+        """Return the largest of the processes' numbers."""
+        return self._most(number)[0]
+
+    def due(self, here: bool, stop: StopRequest) -> bool:
+        """Return whether a process is due to save, or asked to stop, which all then are."""
+        if self.count > 1:
+            due, asked = self._most(here, _asked.value)
+            stop.signal = signal.Signals(asked) if asked else None
+            here = bool(due)
+        return here or stop.signal is not None
+
+    def wait(self) -> None:
+        """Wait until all processes have come here."""
+        self._most(0)
+
+    def _most(self, *numbers: int) -> list[int]:
+        found = torch.tensor(numbers)  # on the CPU: no GPU is waited for
+        if self.count > 1:
+            dist.all_reduce(found, dist.ReduceOp.MAX)
+        return [int(number) for number in found]
+
+
+def is_sharded(weights: Iterable[torch.Tensor]) -> bool:
+    """Return whether each process holds only a part of the weights (FSDP)."""
+    return any(isinstance(weight, DTensor) for weight in weights)
+
+
+def gathered(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor as one process would have it; every process must call this."""
+    whole = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return whole.detach()
+
+
+def scattered(whole: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Return this process's part of a tensor that all have, sharded as `like` is."""
+    if not isinstance(like, DTensor) or whole.shape != like.shape:
+        return whole
+    return distribute_tensor(
+        whole.to(like.device), like.device_mesh, like.placements, src_data_rank=None
+    )
+
+
+def process_count() -> int:
+    """Return how many processes train: TRACEKD_PROCESSES, or one for each visible NVIDIA GPU.
+
+    Raises:
+        TracekdError: if another launcher has started this process, or the number is not one.
+    """
+    if found := [name for name in _LAUNCHED if name in os.environ]:
+        raise TracekdError(
+            f"{found[0]} is set, as torchrun, accelerate launch and DeepSpeed do: the train stage "
+            "starts its own processes, one for each GPU; run it without a launcher (dvc exp run), "
+            "and choose GPUs with CUDA_VISIBLE_DEVICES"
+        )
+    on_gpu = os.environ.get("TRACEKD_DEVICE", "cuda").startswith("cuda")
+    gpus = torch.cuda.device_count() if on_gpu else 0
+    chosen = os.environ.get("TRACEKD_PROCESSES", str(gpus or 1))
+    if not chosen.isdecimal() or not 1 <= int(chosen) <= (gpus or 64):
+        most = f"at most {gpus}, the number of visible GPUs" if gpus else "1 or a few on a CPU"
+        raise TracekdError(
+            f"TRACEKD_PROCESSES: must be a number of processes, {most}; found {chosen!r}"
+        )
+    return int(chosen)
+
+
+def launch(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    """Return `function(*arguments)`, called in as many processes as train; the result is rank 0's.
+
+    With one process it is called here. Else `function` must be importable and its result JSON.
+
+    Raises:
+        TracekdError: the one that a process raised, or if one was killed.
+        Stopped: if this process was asked to stop and the others have kept their checkpoint.
+    """
+    if (count := process_count()) == 1:
+        return function(*arguments)
+    context = multiprocessing.get_context("spawn")
+    asked = context.Value("i", 0)
+    with tempfile.TemporaryDirectory(prefix="tracekd-") as name, StopRequest() as stop:
+        folder = Path(name)
+        given = (count, folder, asked, function, arguments)
+        processes = [context.Process(target=_work, args=(rank, *given)) for rank in range(count)]
+        try:
+            for process in processes:
+                process.start()
+            while running := [each.sentinel for each in processes if each.exitcode is None]:
+                wait(running, timeout=0.5)
+                asked.value = stop.signal or 0
+                _raise_failure([process.exitcode for process in processes], folder)
+        finally:
+            for process in processes:
+                if process.is_alive():
+                    process.kill()
+                    process.join()
+        if not (folder / "result.json").exists():
+            raise Stopped(128 + (stop.signal or 0))
+        result: dict[str, Any] = read_json(folder / "result.json")
+        return result
+
+
+def _raise_failure(codes: Sequence[int | None], folder: Path) -> None:
+    """Raise if a process has failed: what was raised first, unless a kill made others fail."""
+    if not any(codes):
+        return
+    files = sorted(folder.glob("error-*.json"), key=lambda path: path.stat().st_mtime_ns)
+    errors = [read_json(path) for path in files]
+    for error in errors:
+        if error["message"] is not None:
+            raise TracekdError(error["message"])
+    for rank, code in enumerate(codes):
+        if code is not None and code < 0:
+            raise TracekdError(
+                f"process {rank} of {len(codes)} was ended by {signal.Signals(-code).name}; if "
+                "nobody did that, the machine's memory was too small: train with fewer processes "
+                "(TRACEKD_PROCESSES), or a smaller model (params.yaml: model)"
+            )
+    raise RuntimeError("\n".join(error["traceback"] for error in errors[:1]) or f"codes {codes}")
+
+
+def _work(
+    rank: int,
+    count: int,
+    folder: Path,
+    asked: Any,
+    function: Callable[..., dict[str, Any]],
+    arguments: Sequence[Any],
+) -> None:
+    """Be one of the processes: join the others, call the function, leave result or error."""
+    # Only the parent answers to signals, also if a terminal sends them to all; threads started
+    # from here on do not receive them either.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    global _asked
+    _asked = asked
+    if rank:  # one process speaks for all
+        sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+    try:
+        _join(rank, count, folder)
+        result = function(*arguments)
+        if rank == 0:
+            write_json(folder / "result.json", result)
+        dist.destroy_process_group()
+    except Stopped:
+        return
+    except BaseException as error:
+        user = isinstance(error, TracekdError) or (isinstance(error, OSError) and error.filename)
+        content = {"message": str(error) if user else None, "traceback": traceback.format_exc()}
+        write_json(folder / f"error-{rank}.json", content)
+        os._exit(1)  # without waiting for operations that need the other processes
+
+
+def _join(rank: int, count: int, folder: Path) -> None:
+    """Connect this process to the others, as torch's own launcher would have it."""
+    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+    os.environ |= {name: str(value) for name, value in names.items()}
+    backend = "gloo"
+    if torch.cuda.is_available() and os.environ.get("TRACEKD_DEVICE", "cuda").startswith("cuda"):
+        torch.cuda.set_device(rank)
+        backend = "cpu:gloo,cuda:nccl"
+    else:
+        threads = max(1, torch.get_num_threads() // count)
+        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+        torch.set_num_threads(threads)
+    where = f"file://{folder}/meeting"  # no port that another program may take
+    dist.init_process_group(
+        backend, init_method=where, rank=rank, world_size=count, timeout=_PATIENCE
+    )
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,106 @@
+"""What the processes of a test run; they import this module by its name."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from training_runs import PARAMS, encoded, exact, rows, spec
+
+from tracekd.errors import TracekdError
+from tracekd.models.loading import add_adapter, load_base
+from tracekd.progress import StopRequest
+from tracekd.training.processes import Ranks, gathered
+
+#: Seven rows: the last step has one, so that a process is without. One row fills a pass.
+CHANGES = {"batch_size": 3, "epochs": 1, "lora_dropout": 0, "warmup": 0, "learning_rate": 1e-3}
+
+
+def model_of(kind):
+    """A student whose adapter (`lora`) or all of whose weights (`full`) are trained."""
+    if kind == "lora":
+        return add_adapter(load_base(spec(), exact()), PARAMS, seed=3)
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.distributed import DistributedConfig
+
+    from tracekd.models.sources import locate
+
+    count = Ranks.current().count
+    shards = {"distributed_config": DistributedConfig(fsdp_size=count)} if count > 1 else {}
+    return AutoModelForCausalLM.from_pretrained(locate(spec()), dtype=torch.float32, **shards)
+
+
+def fit_all(folder, stop_at=None):
+    """Train each kind of student; write its weights and return the losses."""
+    return {kind: fit_one(kind, Path(folder) / kind, stop_at) for kind in ("lora", "full")}
+
+
+def fit_both(one, other):
+    return [fit_all(one), fit_all(other)]
+
+
+def fit_one(kind, folder, stop_at):
+    from tracekd.training import checkpoints, loop
+
+    os.environ["TRACEKD_CHECKPOINT_SECONDS"] = "0"
+    loop._TOKENS_PER_PASS["cpu"] = 1
+    (folder / "progress").mkdir(parents=True, exist_ok=True)
+    params = PARAMS.model_copy(update=CHANGES)
+    model, examples, save = model_of(kind), encoded(7), checkpoints.save
+
+    def save_and_stop(progress, step, *others):
+        save(progress, step, *others)
+        if step == stop_at:
+            raise InterruptedError
+
+    checkpoints.save = save_and_stop
+    try:
+        result = loop.fit(
+            model, examples, examples[:3], params, 0, exact(), folder / "log", folder / "progress"
+        )
+    except InterruptedError:
+        return None
+    finally:
+        checkpoints.save = save
+    whole = {name: gathered(w) for name, w in model.named_parameters() if w.requires_grad}
+    if Ranks.current().rank == 0:
+        save_file(whole, folder / "weights.safetensors")
+    return {"steps": result.steps, "validations": result.validations, "last": result.last}
+
+
+def weights(folder):
+    return load_file(Path(folder) / "weights.safetensors")
+
+
+def train_stage(folder):
+    from tracekd.training.run import train
+
+    os.chdir(folder)
+    data = {"train": rows(5), "validation": rows(2, "validation")}
+    return train(spec(), data, PARAMS, 5, Path("student"), Path("log"))
+
+
+def fail(how, folder):
+    """Fail in one process, while the other waits for it."""
+    ranks = Ranks.current()
+    (Path(folder) / str(os.getpid())).touch()
+    ranks.wait()
+    if how == "nobody":
+        time.sleep(60)
+    if how == "asked":
+        with StopRequest() as stop:
+            if ranks.rank == 1:
+                os.kill(os.getppid(), signal.SIGTERM)
+            for step in range(100):
+                time.sleep(0.1)
+                if ranks.due(False, stop):
+                    (Path(folder) / f"stopped-{ranks.rank}-{step}").touch()
+                    stop.check("all steps")
+    if ranks.rank == 1:
+        if how == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise TracekdError("row 7: is wrong") if how == "error" else KeyError("a bug")
+    ranks.wait()
+    return {}
