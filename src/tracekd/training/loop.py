@@ -19,7 +19,7 @@ from tracekd.randomness import digest
 from tracekd.training import checkpoints
 from tracekd.training.collation import epoch_order
 from tracekd.training.losses import loss_sums, mean_losses, require_finite, token_counts
-from tracekd.training.processes import Ranks, gathered, is_sharded
+from tracekd.training.processes import Ranks, gathered, is_sharded, reshard
 
 #: Tokens, padding included, in one forward and backward pass. On a CPU more are not faster, and
 #: SmolLM2-135M takes about 3 GB for these. GPUs need more at once.
@@ -183,5 +183,6 @@ def validation_losses(
             sums = loss_sums(model, batch, device).cpu().double() * weight
             require_finite(float(sums.sum()), "loss", "validation", batch)
             total += sums
+    reshard(model)
     model.train()
     return mean_losses(ranks.total(total).tolist(), token_counts(examples))

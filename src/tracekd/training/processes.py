@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from tracekd.errors import TracekdError
@@ -128,6 +129,16 @@ class Ranks:
 def is_sharded(weights: Iterable[torch.Tensor]) -> bool:
     """Return whether each process holds only a part of the weights (FSDP)."""
     return any(isinstance(weight, DTensor) for weight in weights)
+
+
+def reshard(model: torch.nn.Module) -> None:
+    """Free the whole weights that a forward pass without a backward one leaves gathered.
+
+    The next training step would go on with them, and with tied weights as if they were not.
+    """
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def gathered(tensor: torch.Tensor) -> torch.Tensor:
