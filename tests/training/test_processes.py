@@ -1,7 +1,5 @@
 """Two gloo processes take the steps of one, and end together."""
 
-import json
-import os
 import subprocess
 import sys
 import time
@@ -11,18 +9,16 @@ import pytest
 import together
 from hypothesis import given
 from hypothesis import strategies as st
+from training_runs import spec
 
 from tracekd.errors import TracekdError
+from tracekd.models.devices import Device
+from tracekd.models.loading import load_base, load_student
 from tracekd.progress import Stopped
 from tracekd.training import processes
 from tracekd.training.processes import Ranks, launch, process_count
 
 TESTS = Path(__file__).parent
-
-
-@pytest.fixture
-def two(monkeypatch):
-    monkeypatch.setenv("TRACEKD_PROCESSES", "2")
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +33,9 @@ def alone(tmp_path_factory):
     return folder, losses
 
 
-@pytest.mark.usefixtures("two")
 def test_two_processes_train_as_one_and_resume_what_one_began(alone, tmp_path):
     folder, expected = alone
-    ends = launch(together.fit_both, tmp_path, folder / "resumed")
+    ends = launch(2, together.fit_both, tmp_path, folder / "resumed")
     for losses, place in zip(ends, (tmp_path, folder / "resumed"), strict=True):
         for kind in ("lora", "full"):
             assert losses[kind] == approximately(expected[kind])
@@ -48,10 +43,9 @@ def test_two_processes_train_as_one_and_resume_what_one_began(alone, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("two")
-def test_one_process_resumes_what_two_began(alone, tmp_path, monkeypatch):
+def test_one_process_resumes_what_two_began(alone, tmp_path):
     folder, expected = alone
-    launch(together.fit_all, tmp_path, 2)
+    launch(2, together.fit_all, tmp_path, 2)
     for kind in ("lora", "full"):
         (checkpoint,) = (tmp_path / kind / "progress").iterdir()
         assert checkpoint.name == "step-2"
@@ -62,9 +56,7 @@ def test_one_process_resumes_what_two_began(alone, tmp_path, monkeypatch):
 
 
 def approximately(result):
-    means = [*result["validations"], result["last"]]
-    near = [pytest.approx(losses, rel=1e-5) for losses in means]
-    return {"steps": result["steps"], "validations": near[:-1], "last": near[-1]}
+    return {name: pytest.approx(value, rel=1e-5) for name, value in result.items()}
 
 
 def same_weights(one, other):
@@ -95,7 +87,6 @@ def test_sharded_weights_need_as_many_passes_everywhere():
     assert Ranks(0, 1).passes([2, 0, 1], lengths, 10**6, False) == [([0, 1, 2], 1)]
 
 
-@pytest.mark.usefixtures("two")
 @pytest.mark.parametrize(
     ("how", "error", "message"),
     [
@@ -110,7 +101,7 @@ def test_all_processes_end_where_one_fails_or_the_stage_is_asked_to_stop(
 ):
     started = time.monotonic()
     with pytest.raises(error, match=message):
-        launch(together.fail, how, tmp_path)
+        launch(2, together.fail, how, tmp_path)
     assert time.monotonic() - started < 60
     numbers = [int(path.name) for path in tmp_path.iterdir() if path.name.isdecimal()]
     assert len(numbers) == 2
@@ -126,13 +117,11 @@ def test_no_process_outlives_the_stage(tmp_path):
         "import together\n"
         "from tracekd.training.processes import launch\n"
         "if __name__ == '__main__':\n"
-        f"    launch(together.fail, 'nobody', {str(tmp_path / 'pids')!r})\n"
+        f"    launch(2, together.fail, 'nobody', {str(tmp_path / 'pids')!r})\n"
     )
     (tmp_path / "pids").mkdir()
     (tmp_path / "stage.py").write_text(code)
-    stage = subprocess.Popen(
-        [sys.executable, tmp_path / "stage.py"], env=os.environ | {"TRACEKD_PROCESSES": "2"}
-    )
+    stage = subprocess.Popen([sys.executable, tmp_path / "stage.py"])
     await_(lambda: len(list((tmp_path / "pids").iterdir())) == 2)
     stage.kill()
     stage.wait()
@@ -156,15 +145,25 @@ def running(number):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("two")
-def test_the_stages_run_card_is_of_all_processes(tmp_path):
-    facts = launch(together.train_stage, tmp_path)
-    assert facts["processes"] == 2
-    assert facts["steps"] == 6
-    manifest = json.loads((tmp_path / "student/training.json").read_text())
-    assert manifest["steps"] == 6
-    assert (tmp_path / "student/adapter_model.safetensors").is_file()
+@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_two_processes_write_one_student_that_loads(tmp_path, monkeypatch, method, dtype):
+    import torch
+
+    monkeypatch.setenv("TRACEKD_DTYPE", dtype)
+    facts = launch(2, together.train_stage, tmp_path, method)
+    assert (facts["processes"], facts["steps"]) == (2, 6)
     assert list((tmp_path / ".checkpoints").iterdir()) == []
+    device = Device(torch.device("cpu"), getattr(torch, dtype))
+    monkeypatch.chdir(tmp_path)
+    student = load_student(spec(), tmp_path / "student", device)
+    base = load_base(spec(), device)
+    assert student.dtype == device.dtype
+    difference = [
+        float((one - other).abs().max())
+        for one, other in zip(student.parameters(), base.parameters(), strict=True)
+    ]
+    assert 0 < max(difference) < 0.1
 
 
 def test_one_process_for_each_gpu_unless_the_user_says_how_many(monkeypatch):
@@ -187,4 +186,4 @@ def test_one_process_for_each_gpu_unless_the_user_says_how_many(monkeypatch):
 def test_other_launchers_are_refused(monkeypatch, name):
     monkeypatch.setenv(name, "2")
     with pytest.raises(TracekdError, match=f"{name} is set, .* starts its own processes"):
-        launch(together.fail, "bug", "")
+        process_count()

@@ -6,30 +6,22 @@ import time
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
-from training_runs import PARAMS, encoded, exact, rows, spec
+from training_runs import PARAMS, encoded, exact, rows, spec, with_changes
 
 from tracekd.errors import TracekdError
-from tracekd.models.loading import add_adapter, load_base
+from tracekd.models.adapters import add_adapter
+from tracekd.models.loading import load_base
 from tracekd.progress import StopRequest
 from tracekd.training.processes import Ranks, gathered
 
 #: Seven rows: the last step has one, so that a process is without. One row fills a pass.
-CHANGES = {"batch_size": 3, "epochs": 1, "lora_dropout": 0, "warmup": 0, "learning_rate": 1e-3}
+CHANGES = {"batch_size": 3, "epochs": 1, "dropout": 0, "warmup": 0}
 
 
 def model_of(kind):
     """A student whose adapter (`lora`) or all of whose weights (`full`) are trained."""
-    if kind == "lora":
-        return add_adapter(load_base(spec(), exact()), PARAMS, seed=3)
-    import torch
-    from transformers import AutoModelForCausalLM
-    from transformers.distributed import DistributedConfig
-
-    from tracekd.models.sources import locate
-
-    count = Ranks.current().count
-    shards = {"distributed_config": DistributedConfig(fsdp_size=count)} if count > 1 else {}
-    return AutoModelForCausalLM.from_pretrained(locate(spec()), dtype=torch.float32, **shards)
+    base = load_base(spec(), exact(), kind, Ranks.current().count)
+    return add_adapter(base, with_changes(CHANGES), seed=3) if kind == "lora" else base
 
 
 def fit_all(folder, stop_at=None):
@@ -47,39 +39,45 @@ def fit_one(kind, folder, stop_at):
     os.environ["TRACEKD_CHECKPOINT_SECONDS"] = "0"
     loop._TOKENS_PER_PASS["cpu"] = 1
     (folder / "progress").mkdir(parents=True, exist_ok=True)
-    params = PARAMS.model_copy(update=CHANGES)
-    model, examples, save = model_of(kind), encoded(7), checkpoints.save
+    model, examples, save, norms = model_of(kind), encoded(7), checkpoints.save, []
+
+    def noted(norm):
+        norms.append(float(gathered(norm)))
+        return gathered(norm)
 
     def save_and_stop(progress, step, *others):
         save(progress, step, *others)
         if step == stop_at:
             raise InterruptedError
 
-    checkpoints.save = save_and_stop
+    checkpoints.save, loop.gathered = save_and_stop, noted
     try:
         result = loop.fit(
-            model, examples, examples[:3], params, 0, exact(), folder / "log", folder / "progress"
+            *(model, examples, examples[:3], with_changes(CHANGES), 0, exact()),
+            *(folder / "log", folder / "progress"),
         )
     except InterruptedError:
         return None
     finally:
-        checkpoints.save = save
+        checkpoints.save, loop.gathered = save, gathered
     whole = {name: gathered(w) for name, w in model.named_parameters() if w.requires_grad}
     if Ranks.current().rank == 0:
         save_file(whole, folder / "weights.safetensors")
-    return {"steps": result.steps, "validations": result.validations, "last": result.last}
+    means = [*result.validations, result.last]
+    return {"norm": norms[-1], "losses": [sum(each.values()) for each in means]}
 
 
 def weights(folder):
     return load_file(Path(folder) / "weights.safetensors")
 
 
-def train_stage(folder):
+def train_stage(folder, method):
     from tracekd.training.run import train
 
     os.chdir(folder)
     data = {"train": rows(5), "validation": rows(2, "validation")}
-    return train(spec(), data, PARAMS, 5, Path("student"), Path("log"))
+    params = PARAMS.model_copy(update={"method": method})
+    return train(spec(), data, params, 5, Path("student"), Path("log"))
 
 
 def fail(how, folder):

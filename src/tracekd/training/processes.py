@@ -179,8 +179,8 @@ def process_count() -> int:
     return int(chosen)
 
 
-def launch(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
-    """Return `function(*arguments)`, called in as many processes as train; the result is rank 0's.
+def launch(count: int, function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    """Return `function(*arguments)`, called in `count` processes; the result is that of the first.
 
     With one process it is called here. Else `function` must be importable and its result JSON.
 
@@ -188,7 +188,7 @@ def launch(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str
         TracekdError: the one that a process raised, or if one was killed.
         Stopped: if this process was asked to stop and the others have kept their checkpoint.
     """
-    if (count := process_count()) == 1:
+    if count == 1:
         return function(*arguments)
     context = multiprocessing.get_context("spawn")
     asked = context.Value("i", 0)
