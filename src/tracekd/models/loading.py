@@ -38,16 +38,13 @@ def load_encoder(spec: ModelSpec) -> ChatEncoder:
 
 
 @quiet_transformers()
-def load_base(
-    spec: ModelSpec, device: Device, method: str = "lora", processes: int = 1
-) -> "PreTrainedModel":
+def load_base(spec: ModelSpec, device: Device, method: str = "lora") -> "PreTrainedModel":
     """Return the base model that a method trains on the device, in evaluation mode.
 
     As published and in the device's number format; for `qlora` with linear layers in 4-bit NF4 with
     double quantisation (Dettmers et al. 2023, arXiv 2305.14314), which compute in that format; for
     `full` in fp32, since steps are smaller than the spacing of bf16 numbers: under autocast it
-    computes in bf16 nevertheless. Of several `processes` each then gets its share of the weights
-    (FSDP2), and all of them must call this.
+    computes in bf16 nevertheless.
 
     Raises:
         TracekdError: if a package that the weights need is missing, or they cannot be trained.

@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from tracekd.errors import TracekdError
 from tracekd.files import atomic_directory, read_json, write_json
-from tracekd.training.processes import Ranks, gathered, scattered
+from tracekd.training.processes import Ranks
+from tracekd.training.shards import gathered, scattered
 
 _TENSORS, _STATE, _LOG = "state.safetensors", "state.json", "log"
 

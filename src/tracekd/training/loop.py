@@ -19,7 +19,8 @@ from tracekd.randomness import digest
 from tracekd.training import checkpoints
 from tracekd.training.collation import epoch_order
 from tracekd.training.losses import loss_sums, mean_losses, require_finite, token_counts
-from tracekd.training.processes import Ranks, gathered, is_sharded, reshard
+from tracekd.training.processes import Ranks
+from tracekd.training.shards import gathered, is_sharded, reshard
 
 #: Tokens, padding included, in one forward and backward pass. On a CPU more are not faster, and
 #: SmolLM2-135M takes about 3 GB for these. GPUs need more at once.

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import wait
@@ -20,13 +20,12 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.distributed.fsdp import FSDPModule
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from tracekd.errors import TracekdError
 from tracekd.files import read_json, write_json
 from tracekd.progress import Stopped, StopRequest
 from tracekd.training.collation import passes
+from tracekd.training.shards import is_sharded
 
 #: What torchrun, `accelerate launch` and DeepSpeed set for the processes that they start.
 _LAUNCHED = ("WORLD_SIZE", "LOCAL_RANK", "ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
@@ -124,36 +123,6 @@ class Ranks:
         if self.count > 1:
             dist.all_reduce(found, dist.ReduceOp.MAX)
         return [int(number) for number in found]
-
-
-def is_sharded(weights: Iterable[torch.Tensor]) -> bool:
-    """Return whether each process holds only a part of the weights (FSDP)."""
-    return any(isinstance(weight, DTensor) for weight in weights)
-
-
-def reshard(model: torch.nn.Module) -> None:
-    """Free the whole weights that a forward pass without a backward one leaves gathered.
-
-    The next training step would go on with them, and with tied weights as if they were not.
-    """
-    for module in model.modules():
-        if isinstance(module, FSDPModule):
-            module.reshard()
-
-
-def gathered(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a tensor as one process would have it; every process must call this."""
-    whole = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-    return whole.detach()
-
-
-def scattered(whole: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Return this process's part of a tensor that all have, sharded as `like` is."""
-    if not isinstance(like, DTensor) or whole.shape != like.shape:
-        return whole
-    return distribute_tensor(
-        whole.to(like.device), like.device_mesh, like.placements, src_data_rank=None
-    )
 
 
 def process_count() -> int:
