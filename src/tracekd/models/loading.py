@@ -8,7 +8,6 @@ A student's folder holds `training.json`, which names the method, and
 """
 
 import importlib.util
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +112,6 @@ def _load(folder: Path, device: Device, entry: str, nf4: bool = False) -> "PreTr
 
     quantisation = {}
     if nf4:
-        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # of a kernel it can do without
         quantisation["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
