@@ -75,6 +75,7 @@ def train(
         compile_layers(base)
     model = add_adapter(base, params, seed, start) if params.has_adapter else base
     weights = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    facts = {"method": params.method, "trained_weights": weights}
     with progress_folder("train", key) as progress:
         result: TrainingResult = fit(
             model, training, encoded["validation"], params, seed, device, log, progress
@@ -83,8 +84,7 @@ def train(
         with atomic_directory(student) as folder:
             save_student(model, folder, spec, device)
             manifest = {
-                "method": params.method,
-                "trained_weights": weights,
+                **facts,
                 "examples": {split: len(examples) for split, examples in encoded.items()},
                 "dropped_too_long": dropped,
                 "tokens": tokens,
@@ -97,8 +97,7 @@ def train(
             }
             write_json(folder / NOTE, manifest)
     return {
-        "method": params.method,
-        "trained_weights": weights,
+        **facts,
         "steps": result.steps,
         "made_from": key | {"machine": device.describe()},
         "dropped_too_long": sum(map(len, dropped.values())),
