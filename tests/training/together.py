@@ -12,7 +12,9 @@ from tracekd.errors import TracekdError
 from tracekd.models.adapters import add_adapter
 from tracekd.models.loading import load_base
 from tracekd.progress import StopRequest
-from tracekd.training.processes import Ranks, gathered
+from tracekd.training.compiling import decoder_layers
+from tracekd.training.processes import Ranks
+from tracekd.training.shards import gathered, shard
 
 #: Seven rows: the last step has one, so that a process is without. One row fills a pass.
 CHANGES = {"batch_size": 3, "epochs": 1, "dropout": 0, "warmup": 0}
@@ -20,7 +22,9 @@ CHANGES = {"batch_size": 3, "epochs": 1, "dropout": 0, "warmup": 0}
 
 def model_of(kind):
     """A student whose adapter (`lora`) or all of whose weights (`full`) are trained."""
-    base = load_base(spec(), exact(), kind, Ranks.current().count)
+    base, count = load_base(spec(), exact(), kind), Ranks.current().count
+    if kind == "full" and count > 1:
+        shard(base, decoder_layers(base), exact().device, count)
     return add_adapter(base, with_changes(CHANGES), seed=3) if kind == "lora" else base
 
 

@@ -50,13 +50,9 @@ def encoded(count, name="tiny_llama"):
     return [encoder.encode(row) for row in rows(count)]
 
 
-def with_changes(changes):
-    """PARAMS with other values; `dropout` is the adapter's."""
-    if "dropout" in changes:
-        dropout = changes["dropout"]
-        changes = {**changes, "lora": PARAMS.lora.model_copy(update={"dropout": dropout})}
-        del changes["dropout"]
-    return PARAMS.model_copy(update=changes)
+def changed(dropout=PARAMS.lora.dropout, **changes):
+    lora = PARAMS.lora.model_copy(update={"dropout": dropout})
+    return PARAMS.model_copy(update={**changes, "lora": lora})
 
 
 class Workshop:
@@ -67,7 +63,7 @@ class Workshop:
 
     def student(self, name="tiny_llama", **changes):
         base = load_base(spec(name), exact())
-        return add_adapter(base, with_changes(changes), seed=3)
+        return add_adapter(base, changed(**changes), seed=3)
 
     def fit(self, model, examples, seed=0, **changes):
         from tracekd.training.loop import fit
@@ -76,7 +72,7 @@ class Workshop:
         self.log = self.folder / f"log{self._runs}"
         progress = self.folder / "progress"
         progress.mkdir(exist_ok=True)
-        params = with_changes(changes)
+        params = changed(**changes)
         return fit(model, examples, examples, params, seed, exact(), self.log, progress)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +44,6 @@ def locate_start(spec: ModelSpec, params: TrainParams) -> Path | None:
             f"{where}: {folder} is an adapter of {base}, not of model {spec.name} "
             f"({', '.join(names)}); choose its own model (params.yaml: model)"
         )
-    if (start := config.get("init_lora_weights", True)) not in (True, False, "gaussian"):
-        raise TracekdError(
-            f"{where}: {folder} was initialised by {start}, which changes the base model; "
-            "convert it to a plain LoRA adapter first (PEFT: save_pretrained with "
-            "path_initial_model_for_weight_conversion)"
-        )
     found = {name: config.get(key, False) for name, key in _OPTIONS.items()}
     wrong = {name: value for name, value in found.items() if value != getattr(params.lora, name)}
     if wrong:
@@ -89,9 +84,12 @@ def add_adapter(
         )
     torch.manual_seed(seed)
     try:
-        # In fp32 whatever the base model's format: in bf16, small steps would be rounded away.
-        model: PeftModel = get_peft_model(base, config, autocast_adapter_dtype=True)
-    except (ValueError, TypeError, NotImplementedError) as error:
+        with warnings.catch_warnings():
+            # Merging into weights that the input and the output share would change both.
+            warnings.filterwarnings("error", "Model .*tie_word_embeddings")
+            # In fp32 whatever the base model's format: in bf16, small steps would be rounded away.
+            model: PeftModel = get_peft_model(base, config, autocast_adapter_dtype=True)
+    except (ValueError, TypeError, NotImplementedError, UserWarning) as error:
         reason = " ".join(str(error).split())[:300]
         raise TracekdError(f"params.yaml: train.lora: not possible here: {reason}") from error
     if start:
@@ -160,11 +158,10 @@ def _targeted(base: "PreTrainedModel", options: LoraParams) -> set[str]:
     from torch.nn import Linear
     from transformers.pytorch_utils import Conv1D
 
-    head = base.get_output_embeddings()
     modules: dict[str, Any] = dict(base.named_modules())
     linear = {name for name, module in modules.items() if isinstance(module, (Linear, Conv1D))}
     if isinstance(options.targets, str):
-        return {name for name in linear if modules[name] is not head}
+        return {name for name in linear if modules[name] is not base.get_output_embeddings()}
     found = set()
     for target in options.targets:
         named = {name for name in modules if f".{name}".endswith(f".{target}")}
@@ -175,15 +172,6 @@ def _targeted(base: "PreTrainedModel", options: LoraParams) -> set[str]:
                 f"{nearest(target, known)}"
             )
         found |= named
-    shared = (head, base.get_input_embeddings())
-    if base.config.get_text_config().tie_word_embeddings:
-        for name in sorted(found):
-            if any(modules[name] is module for module in shared):
-                raise TracekdError(
-                    f"params.yaml: train.lora.targets: {name} shares its weights with the other "
-                    "end of the model, which would change too when the adapter is merged; leave it "
-                    "out"
-                )
     return found
 
 

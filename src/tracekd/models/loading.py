@@ -8,7 +8,6 @@ A student's folder holds `training.json`, which names the method, and
 """
 
 import importlib.util
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,22 +52,7 @@ def load_base(spec: ModelSpec, device: Device, method: str = "lora") -> "PreTrai
 
     if method == "full":
         device = Device(device.device, torch.float32)
-    options: dict[str, Any] = {}
-    if method == "qlora":
-        from transformers import BitsAndBytesConfig
-
-        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # of a kernel it can do without
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=device.dtype,
-        )
-    if method == "full" and processes > 1:
-        from transformers.distributed import DistributedConfig
-
-        options["distributed_config"] = DistributedConfig(fsdp_size=processes)
-    model = _load(locate(spec), device, f"models.yaml: {spec.name}", **options)
+    model = _load(locate(spec), device, f"models.yaml: {spec.name}", nf4=method == "qlora")
     if method == "full" and getattr(model, "is_quantized", False):
         raise TracekdError(
             f"models.yaml: {spec.name}: its weights are quantised, and train.method: full cannot "
@@ -86,11 +70,14 @@ def require_packages(params: TrainParams) -> None:
 
 
 @quiet_transformers()
-def save_student(model: Any, folder: Path, spec: ModelSpec, device: Device) -> None:
+def save_student(
+    model: Any, folder: Path, spec: ModelSpec, device: Device, whole: Any = None
+) -> None:
     """Write the student into an existing folder, all but its note.
 
     An adapter in fp32; a whole model in the device's number format, in which it will predict and to
-    which it is converted in place.
+    which it is converted in place. `whole` are its weights by name, already in that format, if
+    several processes hold parts of them.
     """
     from peft import PeftModel
     from transformers import AutoTokenizer
@@ -99,7 +86,7 @@ def save_student(model: Any, folder: Path, spec: ModelSpec, device: Device) -> N
         save_adapter(model, folder, spec)
         return
     model.config._name_or_path = ""  # a path of this machine
-    model.to(device.dtype).save_pretrained(folder)
+    model.to(device.dtype).save_pretrained(folder, state_dict=whole)
     AutoTokenizer.from_pretrained(locate(spec)).save_pretrained(folder)
 
 
@@ -123,16 +110,24 @@ def load_student(spec: ModelSpec, folder: Path, device: Device) -> "PreTrainedMo
     return base if method == "none" else merge_adapter(base, folder, spec).eval()
 
 
-def _load(folder: Path, device: Device, entry: str, **options: Any) -> "PreTrainedModel":
-    from transformers import AutoModelForCausalLM
+def _load(folder: Path, device: Device, entry: str, nf4: bool = False) -> "PreTrainedModel":
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
+    quantisation = {}
+    if nf4:
+        quantisation["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=device.dtype,
+        )
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=device.dtype,
             device_map={"": device.device},
             use_safetensors=True,
-            **options,
+            **quantisation,
         )
     except ImportError as error:
         raise TracekdError(f"{entry}: {' '.join(str(error).split())}") from error

@@ -2,10 +2,8 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tracekd.config import ModelSpec, TrainParams
@@ -48,9 +46,10 @@ def train(
     Raises:
         TracekdError: before anything is trained, if settings do not fit the model or its rows.
     """
-    from tracekd.training.compiling import compile_layers, will_compile
+    from tracekd.training.compiling import compile_layers, decoder_layers, will_compile
     from tracekd.training.loop import TrainingResult, fit
     from tracekd.training.processes import Ranks
+    from tracekd.training.shards import shard, whole_weights
 
     ranks = Ranks.current()
     require_packages(params)
@@ -73,27 +72,28 @@ def train(
         "examples": digest([[asdict(example) for example in part] for part in encoded.values()]),
         "compiled": compiled,
     }
-    base = load_base(spec, device, params.method, ranks.count)
+    base = load_base(spec, device, params.method)
     choose_attention(base, device, max(len(e) for part in encoded.values() for e in part))
     if compiled:
         compile_layers(base)
+    if params.method == "full" and ranks.count > 1:
+        shard(base, decoder_layers(base), device.device, ranks.count)
     model = add_adapter(base, params, seed, start) if params.has_adapter else base
     weights = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    facts = {"method": params.method, "trained_weights": weights}
     with progress_folder("train", key, owner=ranks.rank == 0) as progress:
         result: TrainingResult = fit(
             model, training, encoded["validation"], params, seed, device, log, progress
         )
+        peak = ranks.most(device.peak_memory_bytes())
+        whole = whole_weights(model, device.dtype, ranks.rank)
+        if ranks.rank > 0:
+            return {}
         _warn_unless_learned(result.validations)
-        # The others write nothing that is kept, but take part where weights are sharded.
-        place: AbstractContextManager[Path | str] = (
-            atomic_directory(student) if ranks.rank == 0 else TemporaryDirectory(prefix="tracekd-")
-        )
-        with place as name:
-            folder = Path(name)
-            save_student(model, folder, spec, device)
+        with atomic_directory(student) as folder:
+            save_student(model, folder, spec, device, whole)
             manifest = {
-                "method": params.method,
-                "trained_weights": weights,
+                **facts,
                 "examples": {split: len(examples) for split, examples in encoded.items()},
                 "dropped_too_long": dropped,
                 "tokens": tokens,
@@ -106,15 +106,14 @@ def train(
             }
             write_json(folder / NOTE, manifest)
     return {
-        "method": params.method,
-        "trained_weights": weights,
+        **facts,
         "processes": ranks.count,
         "steps": result.steps,
         "made_from": key | {"machine": device.describe()},
         "dropped_too_long": sum(map(len, dropped.values())),
         "training_seconds": round(result.seconds, 2),
         "tokens_per_second": round(tokens * params.epochs / result.seconds, 1),
-        "peak_memory_bytes": ranks.most(device.peak_memory_bytes()),  # of one process
+        "peak_memory_bytes": peak,  # of the process that used most
     }
 
 
