@@ -7,7 +7,7 @@ from peft import AutoPeftModelForCausalLM
 
 from tracekd.config import ModelSpec, TrainParams, load_model
 from tracekd.errors import TracekdError
-from tracekd.models.devices import Device, choose_device
+from tracekd.models.devices import Device
 from tracekd.models.loading import add_adapter, load_base, load_student, save_student
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,11 +103,3 @@ def test_adapter_that_is_absent_or_of_another_model_is_refused(exact, tmp_path, 
         load_student(llama, tmp_path, exact)
     with pytest.raises(TracekdError, match="contains no adapter; run the train stage"):
         load_student(llama, tmp_path / "none", exact)
-
-
-def test_the_number_format_can_be_chosen(monkeypatch):
-    monkeypatch.setenv("TRACEKD_DTYPE", "float32")
-    assert choose_device().dtype == torch.float32
-    monkeypatch.setenv("TRACEKD_DTYPE", "float16")
-    with pytest.raises(TracekdError, match="must be float32 or bfloat16, found 'float16'"):
-        choose_device()

@@ -1,6 +1,7 @@
 """A models.yaml entry as tokenizer, base model, adapter and student."""
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Relative to the project root: where adapters find a base model that is not on the hub.
 _BASES = Path("models/base")
+#: More weights are not trained on a CPU but by mistake.
+_LARGE = 1_000_000_000
 
 
 @quiet_transformers()
@@ -31,11 +34,18 @@ def load_encoder(spec: ModelSpec) -> ChatEncoder:
 
 @quiet_transformers()
 def load_base(spec: ModelSpec, device: Device) -> "PreTrainedModel":
-    """Return the model as published, on the device and in its number format, for evaluation."""
+    """Return the model as published, on the device and in its number format, for evaluation.
+
+    Raises:
+        TracekdError: if it is too large for a CPU, and torch cannot use the machine's GPU.
+    """
     from transformers import AutoModelForCausalLM
 
+    folder = locate(spec)
+    if device.unused_gpu and count_weights(folder) > _LARGE:
+        raise TracekdError(f"model {spec.name} is too large for a CPU, and {device.unused_gpu}")
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-        locate(spec), dtype=device.dtype, device_map={"": device.device}, use_safetensors=True
+        folder, dtype=device.dtype, device_map={"": device.device}, use_safetensors=True
     )
     return model.eval()
 
@@ -99,6 +109,17 @@ def load_student(spec: ModelSpec, folder: Path, device: Device) -> "PreTrainedMo
         ) from error
     merged: PreTrainedModel = model.merge_and_unload()
     return merged.eval()
+
+
+def count_weights(folder: Path) -> int:
+    """Return the number of weights in a folder's safetensors, whose headers alone are read."""
+    from safetensors import safe_open
+
+    total = 0
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            total += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
+    return total
 
 
 def _base_reference(spec: ModelSpec) -> tuple[str, str | None]:

@@ -19,14 +19,12 @@ from tracekd.randomness import digest
 from tracekd.training import checkpoints
 from tracekd.training.collation import epoch_order, passes
 from tracekd.training.losses import loss_sums, mean_losses, require_finite, token_counts
+from tracekd.training.trackers import start_trackers, tracker_options
 
 #: Tokens, padding included, in one forward and backward pass. On a CPU more are not faster, and
 #: SmolLM2-135M takes about 3 GB for these. GPUs need more at once.
 _TOKENS_PER_PASS = {"cpu": 2048}
 _TOKENS_PER_PASS_ELSEWHERE = 16384
-#: Any tracker of accelerate; this one writes the files that DVC plots.
-_TRACKER = "dvclive"
-_LIVE = {"dvcyaml": None, "report": None, "save_dvc_exp": False, "monitor_system": False}
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def fit(
     steps = math.ceil(math.ceil(len(training) / params.batch_size) * params.epochs)
     validate_at = {round(n * steps / params.evaluations) for n in range(1, params.evaluations + 1)}
 
-    accelerator = Accelerator(cpu=kind == "cpu", log_with=_TRACKER)
+    accelerator = Accelerator(cpu=kind == "cpu", **tracker_options(params.report_to))
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(
         trained,
@@ -89,8 +87,8 @@ def fit(
     if resumed := checkpoints.restore(progress, model, optimizer, log):
         schedule.load_state_dict(resumed.pop("schedule"))
         state = resumed
-    live = {"dir": str(log), "resume": bool(resumed), **_LIVE}
-    accelerator.init_trackers("train", init_kwargs={_TRACKER: live})
+    settings = params.model_dump() | {"seed": seed}
+    start_trackers(accelerator, params.report_to, settings, log, resumed=bool(resumed))
 
     def backward(rows: Sequence[int]) -> torch.Tensor:
         """Add the gradients of a batch; return its sums of losses."""

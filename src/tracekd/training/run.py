@@ -37,7 +37,9 @@ def train(
     """
     from tracekd.training.compiling import compile_layers, will_compile
     from tracekd.training.loop import TrainingResult, fit
+    from tracekd.training.trackers import require_trackers
 
+    require_trackers(params.report_to)
     device, encoder = choose_device(), load_encoder(spec)
     limit = min(spec.max_length, params.max_length or spec.max_length)
     encoded, dropped = {}, {}
@@ -49,7 +51,7 @@ def train(
     compiled = will_compile(params.compile, round(tokens * params.epochs))
     key = {
         **device.job_key(spec),
-        "train": params.model_dump(),
+        "train": params.model_dump(exclude={"report_to"}),
         "seed": seed,
         "examples": digest([[asdict(example) for example in part] for part in encoded.values()]),
         "compiled": compiled,
