@@ -67,6 +67,8 @@ class TrainParams(Settings):
         too_long: what happens to a longer example: `error`, or `drop` (counted in the manifest).
         evaluations: how often the validation loss is measured, evenly over the run.
         compile: `torch.compile` each decoder layer; `auto`: if the run is long enough to repay it.
+        recompute: keep no activations for the backward pass but compute them again; `auto`: if a
+            GPU has too little memory otherwise.
     """
 
     epochs: Positive
@@ -82,6 +84,7 @@ class TrainParams(Settings):
     too_long: Literal["error", "drop"] = "error"
     evaluations: Count = 1
     compile: Literal["auto", "always", "never"] = "auto"
+    recompute: Literal["auto", "always", "never"] = "auto"
 
 
 class InferParams(Settings):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Relative to the project root: where adapters find a base model that is not on the hub.
 _BASES = Path("models/base")
+#: Architectures whose kernels read the weight of `out_proj` past an adapter, so PEFT refuses it.
+_FUSED = {"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"}
 
 
 @quiet_transformers()
@@ -54,6 +56,7 @@ def add_adapter(base: "PreTrainedModel", params: TrainParams, seed: int) -> "Pef
         lora_alpha=params.lora_alpha,
         lora_dropout=params.lora_dropout,
         target_modules="all-linear",
+        exclude_modules=["out_proj"] if base.config.model_type in _FUSED else None,
         task_type="CAUSAL_LM",
     )
     torch.manual_seed(seed)
