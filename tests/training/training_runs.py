@@ -59,6 +59,9 @@ class Workshop:
         base = load_base(spec(name), exact())
         return add_adapter(base, PARAMS.model_copy(update=changes), seed=3)
 
+    def params(self, **changes):
+        return PARAMS.model_copy(update=changes)
+
     def fit(self, model, examples, seed=0, **changes):
         from tracekd.training.loop import fit
 
@@ -66,7 +69,7 @@ class Workshop:
         self.log = self.folder / f"log{self._runs}"
         progress = self.folder / "progress"
         progress.mkdir(exist_ok=True)
-        params = PARAMS.model_copy(update=changes)
+        params = self.params(**changes)
         return fit(model, examples, examples, params, seed, exact(), self.log, progress)
 
 

@@ -69,6 +69,8 @@ class TrainParams(Settings):
         compile: `torch.compile` each decoder layer; `auto`: if the run is long enough to repay it.
         report_to: trackers of accelerate that get losses as they are made, beside DVCLive's files:
             wandb, tensorboard, mlflow and others. They send data wherever they are set up to.
+        recompute: keep no activations for the backward pass but compute them again; `auto`: if a
+            GPU has too little memory otherwise.
     """
 
     epochs: Positive
@@ -85,6 +87,7 @@ class TrainParams(Settings):
     evaluations: Count = 1
     compile: Literal["auto", "always", "never"] = "auto"
     report_to: list[str] = Field(default_factory=list)
+    recompute: Literal["auto", "always", "never"] = "auto"
 
 
 class InferParams(Settings):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _BASES = Path("models/base")
 #: More weights are not trained on a CPU but by mistake.
 _LARGE = 1_000_000_000
+#: Architectures whose kernels read the weight of `out_proj` past an adapter, so PEFT refuses it.
+_FUSED = {"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"}
 
 
 @quiet_transformers()
@@ -64,6 +66,7 @@ def add_adapter(base: "PreTrainedModel", params: TrainParams, seed: int) -> "Pef
         lora_alpha=params.lora_alpha,
         lora_dropout=params.lora_dropout,
         target_modules="all-linear",
+        exclude_modules=["out_proj"] if base.config.model_type in _FUSED else None,
         task_type="CAUSAL_LM",
     )
     torch.manual_seed(seed)

@@ -19,12 +19,8 @@ from tracekd.randomness import digest
 from tracekd.training import checkpoints
 from tracekd.training.collation import epoch_order, passes
 from tracekd.training.losses import loss_sums, mean_losses, require_finite, token_counts
+from tracekd.training.memory import PassPlan, free_bytes, prepare_passes
 from tracekd.training.trackers import start_trackers, tracker_options
-
-#: Tokens, padding included, in one forward and backward pass. On a CPU more are not faster, and
-#: SmolLM2-135M takes about 3 GB for these. GPUs need more at once.
-_TOKENS_PER_PASS = {"cpu": 2048}
-_TOKENS_PER_PASS_ELSEWHERE = 16384
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,8 @@ def fit(
     checkpoints that a killed one left in `progress`.
 
     Raises:
-        TracekdError: if a loss or gradient is not finite, naming the step and the batch's ids.
+        TracekdError: if a loss or gradient is not finite, naming the step and the batch's ids; if
+            a GPU's memory is too small, naming the setting to change.
     """
     from accelerate import Accelerator
     from peft.helpers import disable_input_dtype_casting
@@ -69,7 +66,9 @@ def fit(
 
     kind = device.device.type
     lengths = [len(example) for example in training]
-    limit = _TOKENS_PER_PASS.get(kind, _TOKENS_PER_PASS_ELSEWHERE)
+    longest = sorted(range(len(training)), key=lambda row: -lengths[row])[: params.batch_size]
+    lengths_of_longest = [lengths[row] for row in longest]
+    plan = prepare_passes(model, device, params, lengths_of_longest, free_bytes(device))
     steps = math.ceil(math.ceil(len(training) / params.batch_size) * params.epochs)
     validate_at = {round(n * steps / params.evaluations) for n in range(1, params.evaluations + 1)}
 
@@ -94,27 +93,27 @@ def fit(
         """Add the gradients of a batch; return its sums of losses."""
         tokens = sum(token_counts([training[row] for row in rows]))
         total = torch.zeros(2, device=device.device)
-        for part in passes(rows, lengths, limit):
-            sums = loss_sums(model, [training[row] for row in part], device)
+        for part in passes(rows, lengths, plan.tokens):
+            sums = loss_sums(model, [training[row] for row in part], device, plan.packed)
             accelerator.backward(sums.sum() / tokens)
             total += sums.detach()
         return total
 
     def validated() -> dict[str, float]:
-        losses = validation_losses(model, validation, device, limit)
+        losses = validation_losses(model, validation, device, plan)
         state["validations"].append(losses)
         return {f"validation/{name}": value for name, value in losses.items()}
 
     saved_at, interval = time.monotonic(), checkpoints.checkpoint_seconds()
-    longest = sorted(range(len(training)), key=lambda row: -lengths[row])[: params.batch_size]
     with (
+        plan.explains_memory(),
         disable_input_dtype_casting(model),  # autocast does that; PEFT would convert to fp32 first
         StopRequest() as stop,
         progress_bar(steps, "training", "step", state["step"]) as bar,
     ):
         # A trial of the largest pass: too little memory shows at once, and layers are compiled for
         # the same shape in every run.
-        backward(passes(longest, lengths, limit)[0])
+        backward(passes(longest, lengths, plan.tokens)[0])
         optimizer.zero_grad()
         if not resumed:
             accelerator.log(validated(), step=0)
@@ -156,7 +155,7 @@ def fit(
 
 
 def validation_losses(
-    model: Any, examples: Sequence[Encoded], device: Device, limit: int
+    model: Any, examples: Sequence[Encoded], device: Device, plan: PassPlan
 ) -> dict[str, float]:
     """Return the mean losses of `examples` without training on them, nor compiling for them.
 
@@ -166,9 +165,10 @@ def validation_losses(
     total = [0.0, 0.0]
     model.eval()
     with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-        for part in passes(range(len(examples)), [len(example) for example in examples], limit):
+        lengths = [len(example) for example in examples]
+        for part in passes(range(len(examples)), lengths, plan.tokens):
             batch = [examples[row] for row in part]
-            sums = loss_sums(model, batch, device).tolist()
+            sums = loss_sums(model, batch, device, plan.packed).tolist()
             require_finite(sum(sums), "loss", "validation", batch)
             total = [one + other for one, other in zip(total, sums, strict=True)]
     model.train()
