@@ -267,7 +267,7 @@ def gradients(
     import torch
     from peft.helpers import disable_input_dtype_casting
 
-    from tracekd.models.loading import add_adapter
+    from tracekd.models.adapters import add_adapter
     from tracekd.training.losses import loss_sums
     from tracekd.training.memory import free_bytes, prepare_passes
 
@@ -407,7 +407,7 @@ class Job:
 
 
 def jobs(bench: Bench) -> tuple[Job, Job]:
-    """Return the paper's batch (4 rows, 4 times accumulated) and one that fills a large GPU."""
+    """Return the paper's batch of 16 with rows as short as bAbI's, and as long as MS MARCO's."""
     if bench.dry_run:
         return Job("paper", 20, 8, 4, 0.3), Job("full", 40, 8, 4, 0.3)
     return Job("paper", 170, 60, 16, 3), Job("full", 900, 120, 16, 3)
@@ -532,7 +532,7 @@ def ours(
     import torch
     from peft.helpers import disable_input_dtype_casting
 
-    from tracekd.models.loading import add_adapter
+    from tracekd.models.adapters import add_adapter
     from tracekd.training.collation import epoch_order, passes
     from tracekd.training.compiling import compile_layers
     from tracekd.training.losses import loss_sums, token_counts
@@ -569,20 +569,18 @@ def ours(
 def qlora(
     bench: Bench, shape: dict[str, Any], job: Job, rows: Sequence[Any]
 ) -> tuple[list[float], int]:
-    """Return them on a base model in 4 bits: NF4, double quantisation, as the paper has it."""
+    """Return them on a base model in 4 bits, as `train.method: qlora` loads it."""
     import torch
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-    four_bits = BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
-    )  # fmt: skip
+    from tracekd.config import ModelSpec
+    from tracekd.models.loading import load_base
+    from tracekd.models.sources import content_hash
+
     with tempfile.TemporaryDirectory() as folder:
         bench.build(shape, "bfloat16").save_pretrained(folder)
-        base = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.bfloat16, quantization_config=four_bits,
-            device_map={"": bench.device},
-        )  # fmt: skip
+        sha256 = content_hash(Path(folder))
+        spec = ModelSpec(name="random", path=folder, sha256=sha256, max_length=8192)
+        base = load_base(spec, bench.place("bfloat16"), "qlora")
     if not bench.dry_run:
         torch.cuda.reset_peak_memory_stats()
     return ours(bench, shape, job, rows, base=base)

@@ -49,7 +49,7 @@ def test_an_unusable_gpu_is_a_warning_and_a_large_model_an_error(
     monkeypatch.setattr(loading, "locate", lambda _: tmp_path)
     monkeypatch.setattr(loading, "count_weights", lambda _: 1_000_000_001)
     spec = ModelSpec.model_validate({"name": "big", "path": "x", "max_length": 9})
-    with pytest.raises(TracekdError, match="model big is too large for a CPU, and this machine"):
+    with pytest.raises(TracekdError, match="big is too large for a CPU, and this machine"):
         loading.load_base(spec, device)
     monkeypatch.setenv("TRACEKD_DEVICE", "cpu")
     assert choose_device() == Device(torch.device("cpu"), device.dtype)

@@ -18,8 +18,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tracekd.comparison.experiments import find_experiment
 from tracekd.config import HubModel, ModelSpec
 from tracekd.errors import TracekdError
+from tracekd.models.adapters import add_adapter
 from tracekd.models.devices import Device
-from tracekd.models.loading import add_adapter, load_base, load_encoder, load_student, save_student
+from tracekd.models.loading import load_base, load_encoder, load_student, save_student
 from tracekd.models.sources import locate
 from tracekd.publishing.folder import publish
 from tracekd.publishing.upload import require_token, upload
@@ -58,8 +59,8 @@ def student_of(entry, folder):
         if "lora_B" in key:
             torch.nn.init.normal_(weight, std=0.05)
     folder.mkdir()
-    save_student(model, folder, entry)
-    (folder / "training.json").write_text("{}")
+    save_student(model, folder, entry, EXACT)
+    (folder / "training.json").write_text('{"method": "lora"}')
     return folder
 
 
@@ -175,7 +176,7 @@ def test_a_student_of_all_weights_is_copied(run, tmp_path) -> None:
 def test_what_cannot_be_published_is_explained_and_leaves_nothing(run, tmp_path) -> None:
     note = tmp_path / "note"
     note.mkdir()
-    (note / "training.json").write_text("{}")
+    (note / "training.json").write_text('{"method": "none"}')
     entry, out = spec(), tmp_path / "out"
     repository, one, _ = run(entry)
     untuned = one._replace(run=one.run.__class__(**{

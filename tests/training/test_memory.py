@@ -103,7 +103,7 @@ def test_a_model_without_the_memory_recomputes_by_itself(workshop):
 def test_recomputed_activations_change_no_weight(workshop):
     ends = []
     for setting in ("never", "always"):
-        changes = {"recompute": setting, "lora_dropout": 0.5, "warmup": 0}
+        changes = {"recompute": setting, "dropout": 0.5, "warmup": 0}
         model = workshop.student(**changes)
         workshop.fit(model, encoded(4), **changes)
         ends.append(trained_weights(model))

@@ -73,7 +73,7 @@ def test_a_model_that_packing_would_change_is_left_as_it_was(name):
 
 
 def test_a_packed_run_ends_with_the_weights_of_a_padded_one(workshop, monkeypatch):
-    changes, ends = {"lora_dropout": 0, "warmup": 0, "batch_size": 3}, []
+    changes, ends = {"dropout": 0, "warmup": 0, "batch_size": 3}, []
     for packed in (False, True):
         if packed:
             pack = lambda model, device: not packing.try_packing(model, device)  # noqa: E731

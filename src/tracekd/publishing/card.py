@@ -68,6 +68,7 @@ def model_card(
         auto="AutoPeftModelForCausalLM" if adapter else "AutoModelForCausalLM",
         package="peft" if adapter else "transformers",
         adapter=adapter,
+        four_bit=adapter and run.params.get("train.method") == "qlora",
         base=_base(spec),
         base_licence=spec.licence or "not stated",
         dataset_name=run.dataset,

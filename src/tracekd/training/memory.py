@@ -140,7 +140,8 @@ def prepare_passes(
     packed = pack_attention(base, device)
     plan = PassPlan(_TOKENS, params.recompute == "always")
     if free is not None:
-        token = TokenBytes.of(base.config, params.lora_dropout > 0, 0 if packed else max(lengths))
+        dropout = params.has_adapter and params.lora.dropout > 0
+        token = TokenBytes.of(base.config, dropout, 0 if packed else max(lengths))
         free = free * 2 // device.dtype.itemsize  # the estimate is for two bytes a number
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         trained = sum(weight.numel() * weight.element_size() for weight in weights)
