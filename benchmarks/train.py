@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,8 @@ import typer
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 0
+#: Peak learning rates, where that of params.yaml, made for an adapter, is far too high.
+RATES = {"full": 2e-5}
 MEASURED = ("seconds", "tokens/s", "mean loss")
 Round = dict[str, Any]
 
@@ -28,6 +31,7 @@ def main(
         "data/sft"
     ),
     model: Annotated[str, typer.Option(help="An entry of models.yaml.")] = "smollm2",
+    methods: Annotated[str, typer.Option(help="lora, qlora, full, separated by commas.")] = "lora",
     batch_sizes: Annotated[str, typer.Option(help="Examples a step, separated by commas.")] = "2,8",
     examples: Annotated[int, typer.Option(help="Examples a round, the first of DATA.")] = 48,
     rounds: Annotated[int, typer.Option(help="Rounds kept; one more warms up and compiles.")] = 3,
@@ -41,10 +45,10 @@ def main(
     counted; seconds are those of the optimizer steps. TRL: python -m pip install -e '.[peers]'.
     """
     results = []
-    for size in map(int, batch_sizes.split(",")):
-        job = Job(data, model, size, reference * size or examples)
+    for method, size in product(methods.split(","), map(int, batch_sizes.split(","))):
+        job, one = Job(data, model, method, size, reference * size or examples), {"method": method}
         if reference:
-            results.append(compare_losses(job))
+            results.append(one | compare_losses(job))
             continue
         contestants: dict[str, Callable[[], Round]] = {
             "ours": partial(ours, job, compiled=False),
@@ -53,7 +57,8 @@ def main(
             "TRL, autocast": partial(trl, job, padding_free=False, autocast=True),
             "TRL, padding-free": partial(trl, job, padding_free=True, autocast=False),
         }
-        results.append({"batch_size": size} | compare_speed(contestants, rounds))
+        print(f"\n{method}, batch size {size}")
+        results.append(one | {"batch_size": size} | compare_speed(contestants, rounds))
     card = {"processor": processor(), "load": os.getloadavg(), "model": model, "results": results}
     print(json.dumps({"benchmark": "train", **card}))
 
@@ -68,15 +73,16 @@ def processor() -> str:
 class Job:
     """What all contestants train on, and how."""
 
-    def __init__(self, data: Path, model: str, batch_size: int, examples: int) -> None:
+    def __init__(self, data: Path, model: str, method: str, batch_size: int, examples: int) -> None:
         """Read settings and rows."""
         from tracekd import config, records
         from tracekd.models.devices import choose_device
         from tracekd.models.loading import load_encoder
 
-        chosen = {"epochs": 1, "evaluations": 1, "batch_size": batch_size}
-        settings = config.load_params(ROOT / "params.yaml")
-        self.params = settings.train.model_copy(update=chosen)
+        params = config.load_params(ROOT / "params.yaml").train
+        chosen = {"epochs": 1, "evaluations": 1, "batch_size": batch_size, "method": method}
+        chosen |= {"learning_rate": RATES.get(method, params.learning_rate)}
+        self.params = params.model_copy(update=chosen)
         self.spec = config.load_model(ROOT / "models.yaml", model)
         self.device, self.encoder = choose_device(), load_encoder(self.spec)
         rows = records.read(data / "train.parquet", records.SFT).head(examples).to_dicts()
@@ -88,7 +94,8 @@ class Job:
         from tracekd.models.adapters import add_adapter
         from tracekd.models.loading import load_base
 
-        return add_adapter(load_base(self.spec, self.device), self.params, SEED)
+        base = load_base(self.spec, self.device, self.params.method)
+        return add_adapter(base, self.params, SEED) if self.params.has_adapter else base
 
     def measured(self, seconds: float, losses: Sequence[float]) -> Round:
         """Return a round's numbers."""
@@ -110,7 +117,7 @@ def compare_speed(contestants: dict[str, Callable[[], Round]], rounds: int) -> R
         for name, kept in played.items()
     }
     best = max(row["tokens/s"] for name, row in table.items() if name.startswith("TRL"))
-    print(f"\n{'':20}{'tokens/s':>10}{'/ best TRL':>12}{'mean loss':>11}")
+    print(f"{'':20}{'tokens/s':>10}{'/ best TRL':>12}{'mean loss':>11}")
     for name, row in table.items():
         row["ratio"] = row["tokens/s"] / best
         print(f"{name:20}{row['tokens/s']:10.0f}{row['ratio']:12.2f}{row['mean loss']:11.3f}")
@@ -124,7 +131,7 @@ def ours(job: Job, *, compiled: bool) -> Round:
     from tracekd.training.run import choose_attention
 
     student = job.student()
-    base = student.get_base_model()
+    base = student.get_base_model() if job.params.has_adapter else student
     choose_attention(base, job.device, max(map(len, job.examples)))
     if compiled:
         compile_layers(base)

@@ -29,8 +29,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.mark.parametrize(
     "command",
     [
-        "train.py --model tiny_llama --examples 4 --rounds 1 --batch-sizes 2",
-        "train.py --model tiny_llama --reference 5 --batch-sizes 2",
+        "train.py --model tiny_llama --methods lora,qlora,full --examples 4 --rounds 1 "
+        "--batch-sizes 2",
+        "train.py --model tiny_llama --methods lora,qlora,full --reference 5 --batch-sizes 2",
         "inference.py --questions 4 --new-tokens 8 --rounds 1 --authors 1",
         "marco.py --questions 300 --chosen 60",
         "pipeline.py --rounds 1",

@@ -8,7 +8,6 @@ A student's folder holds `training.json`, which names the method, and
 """
 
 import importlib.util
-import logging
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -120,7 +119,6 @@ def _load(folder: Path, device: Device, entry: str, nf4: bool = False) -> "PreTr
         raise TracekdError(f"{entry} is too large for a CPU, and {device.unused_gpu}")
     quantisation = {}
     if nf4:
-        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # of a kernel it can do without
         quantisation["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",

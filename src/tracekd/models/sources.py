@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,11 @@ _OTHER_PROGRAMS = ["original/*", "onnx/*", "gguf/*"]
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Suppress progress bars and notes of transformers inside the block."""
+    """Suppress progress bars and notes of transformers inside the block, and bitsandbytes' own."""
     from transformers.utils import logging
 
+    # PEFT imports it where it is installed; it would report a kernel that it can do without.
+    getLogger("bitsandbytes").setLevel("ERROR")
     before = logging.get_verbosity()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
