@@ -46,3 +46,23 @@ def test_a_small_benchmark_ends_with_its_line_of_json(project: Project, command:
     last = json.loads(done.stdout.splitlines()[-1])
     assert last["benchmark"] == script.removesuffix(".py")
     assert last["results"]
+
+
+@pytest.mark.slow
+def test_every_phase_of_the_gpu_benchmark_runs_on_a_cpu_without_what_gpu_machines_lack() -> None:
+    absent = ["dvc", "dvclive", "matplotlib", "polars", "statsmodels", "typer"]
+    code = (
+        f"import runpy, sys; sys.modules.update(dict.fromkeys({absent}));"
+        "sys.argv = ['gpu.py', '--dry-run']; runpy.run_path('benchmarks/gpu.py', None, '__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=FOLDER.parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = json.loads(done.stdout.splitlines()[-1])["results"]
+    assert [one for one in results if "failed" in one or not one.get("ok", True)] == []
+    measured = {(one["model"], one["who"]) for one in results if "tokens/s" in one}
+    shapes = ("llama", "qwen3", "llama_8b")
+    assert {(shape, who) for shape in shapes for who in ("ours", "ours, compiled")} <= measured
+    assert ("llama_8b", "ours, recompute") in measured
+    assert {one["phase"] for one in results} >= {"environment", "correctness", "greedy", "speed"}

@@ -1,108 +1,24 @@
 """Downloads from a small real server on loopback: a hub with one repository, and plain files."""
 
 import hashlib
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
 import huggingface_hub.constants
-import huggingface_hub.hf_api
 import pytest
+from hub_server import LARGE, REPO, REVISION, SMALL, TOKEN, Server, git_hash, serve
 
 from tracekd.config import DatasetFile, HubModel
 from tracekd.errors import TracekdError
 from tracekd.fetch import fetch_files, fetch_repository
 
-REPO, REVISION = "owner/repo", "8" * 40
-SMALL, LARGE, PICKLE = b'{"a": 1}\n', b"weights" * 100, b"a format that can run code"
-LARGE_HASH = hashlib.sha256(LARGE).hexdigest()
-#: Files of the repository; weights are stored as large files, which are known by their SHA-256.
-FILES = {"config.json": SMALL, "model.safetensors": LARGE, "pytorch_model.bin": PICKLE}
-TOKEN = "hf_" + "x" * 34
-
-
-def git_hash(content: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()  # noqa: S324
-
-
-class Server(ThreadingHTTPServer):
-    """What it serves, what is wrong with it, and what was asked for."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.endpoint = f"http://127.0.0.1:{self.server_port}"
-        self.contents = dict(FILES)
-        self.refusal: tuple[int, str] | None = None
-        self.tokens: set[str] = set()
-        self.requests: list[str] = []
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        hub = self.server
-        hub.requests.append(self.path)
-        hub.tokens |= {self.headers["Authorization"]} - {None}
-        path = self.path.partition("?")[0].strip("/")
-        name = path.rsplit("/", 1)[-1]
-        if hub.refusal:
-            status, code = hub.refusal
-            self.reply(b"", status, {"X-Error-Code": code})
-        elif path.startswith("plain/"):
-            found = hub.contents.get(name)
-            self.reply(found or b"", 404 if found is None else 200)
-        elif not path.removeprefix("api/models/").startswith(REPO):
-            self.reply(b"", 404, {"X-Error-Code": "RepoNotFound"})
-        elif REVISION not in path:
-            self.reply(b"", 404, {"X-Error-Code": "RevisionNotFound"})
-        elif path.startswith("api/"):
-            entries: list[dict[str, Any]] = [
-                {"type": "file", "path": name, "oid": git_hash(content), "size": len(content)}
-                for name, content in FILES.items()
-            ]
-            large = {"oid": LARGE_HASH, "size": len(LARGE), "pointerSize": 134}
-            entries[1]["lfs"] = large  # of model.safetensors
-            self.reply(json.dumps(entries).encode(), 200)
-        else:
-            stated = LARGE_HASH if FILES[name] == LARGE else git_hash(SMALL)
-            headers = {"X-Repo-Commit": REVISION, "ETag": f'"{stated}"'}
-            self.reply(hub.contents[name], 200, headers)
-
-    def reply(self, body: bytes, status: int, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    with Server() as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path / "cache"))
-        constants = huggingface_hub.constants
-        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-        agents = str(tmp_path / "agents.json")
-        monkeypatch.setattr(constants, "AGENT_HARNESSES_PATH", agents, raising=False)
-        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
-        monkeypatch.setattr(huggingface_hub.hf_api.api, "endpoint", server.endpoint)
+    with serve(monkeypatch, tmp_path) as server:
         yield server
-        server.shutdown()
 
 
 def fetch() -> Path:

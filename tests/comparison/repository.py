@@ -40,11 +40,19 @@ def scores(answers, traces=None, classes=None):
 
 
 def lock(
-    scores_md5=GONE, *, questions="q" * 32, code="c1", card="", details="", entry=None, **params
+    scores_md5=GONE,
+    *,
+    questions="q" * 32,
+    code="c1",
+    card="",
+    details="",
+    student="student",
+    entry=None,
+    **params,
 ):
     """A dvc.lock of a whole run with these parameters, and entries of other settings files."""
     params = {**PARAMS, **params}
-    student = {"path": "models/student", "md5": "student"}
+    student = {"path": "models/student", "md5": student}
     asked = {"path": "data/decomposed/test.parquet", "md5": questions}
     outs = [{"path": "data/scores.parquet", "md5": scores_md5}]
     outs += [{"path": "metrics/run.json", "md5": card}] if card else []
@@ -111,8 +119,17 @@ class Repository:
         scratch.unlink()
         return self._put(content)
 
-    def _put(self, content):
-        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    def keep_folder(self, folder):
+        """Put the files of a folder into the cache; return its MD5."""
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        listed = [
+            {"md5": self._put(path.read_bytes()), "relpath": str(path.relative_to(folder))}
+            for path in files
+        ]
+        return self._put(json.dumps(listed).encode(), ".dir")
+
+    def _put(self, content, suffix=""):
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest() + suffix
         target = self.cache / "files" / "md5" / md5[:2] / md5[2:]
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)

@@ -10,7 +10,7 @@ from tracekd.config import LoraParams, TrainParams, load_model
 from tracekd.errors import TracekdError
 from tracekd.models import loading
 from tracekd.models.adapters import add_adapter
-from tracekd.models.devices import Device, choose_device
+from tracekd.models.devices import Device
 from tracekd.models.loading import load_base, load_student, require_packages, save_student
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -202,11 +202,3 @@ def test_a_quantised_base_without_its_package_is_one_sentence(exact, monkeypatch
     require_packages(PARAMS)
     with pytest.raises(TracekdError, match=r"qlora needs bitsandbytes: .*\.\[qlora\]"):
         require_packages(PARAMS.model_copy(update={"method": "qlora"}))
-
-
-def test_the_number_format_can_be_chosen(monkeypatch):
-    monkeypatch.setenv("TRACEKD_DTYPE", "float32")
-    assert choose_device().dtype == torch.float32
-    monkeypatch.setenv("TRACEKD_DTYPE", "float16")
-    with pytest.raises(TracekdError, match="must be float32 or bfloat16, found 'float16'"):
-        choose_device()

@@ -8,7 +8,7 @@ import pytest
 
 from tracekd.config import HubModel, ModelSpec, WheelModel, load_model
 from tracekd.errors import TracekdError
-from tracekd.files import sha256_file
+from tracekd.files import combined_hash, sha256_file
 from tracekd.models import sources
 from tracekd.models.sources import locate, pin
 
@@ -120,6 +120,18 @@ def test_the_hash_covers_what_would_be_fetched_and_stays_what_it_is(tmp_path: Pa
         (tmp_path / file).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / file).touch()
     assert sources.content_hash(tmp_path) == expected
+
+
+def test_a_large_file_of_the_hubs_cache_is_not_hashed_again(tmp_path: Path) -> None:
+    blobs, folder = tmp_path / "blobs", tmp_path / "snapshots" / REVISION
+    blobs.mkdir()
+    folder.mkdir(parents=True)
+    for name, blob in (("model.safetensors", "a" * 64), ("config.json", "b" * 40)):
+        (blobs / blob).write_text("x")
+        (folder / name).symlink_to(blobs / blob)
+    small = sha256_file(folder / "config.json")
+    expected = combined_hash({"config.json": small, "model.safetensors": "a" * 64})
+    assert sources.content_hash(folder) == expected
 
 
 def test_what_cannot_be_built_read_or_pinned_is_explained(settings: Path) -> None:

@@ -10,7 +10,7 @@ def test_a_step_in_several_passes_is_the_step_of_the_whole_batch(workshop, monke
 
     examples, ends = encoded(4), []
     for tokens in (10**6, 1):
-        monkeypatch.setattr("tracekd.training.loop._TOKENS_PER_PASS", {"cpu": tokens})
+        monkeypatch.setattr("tracekd.training.memory._TOKENS", tokens)
         model = workshop.student(dropout=0)
         workshop.fit(model, examples, batch_size=4, dropout=0, warmup=0, epochs=1)
         ends.append(trained_weights(model))

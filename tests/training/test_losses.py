@@ -3,7 +3,7 @@ import math
 import pytest
 from training_runs import encoded, exact
 
-from tracekd.training.losses import loss_sums, mean_losses, token_counts
+from tracekd.training.losses import loss_sums, mean_losses, token_counts, token_losses
 
 
 def one_by_one(model, examples):
@@ -51,3 +51,18 @@ def test_tokens_are_counted_apart():
     assert trace + answer == sum(len(example.completion_ids) for example in examples)
     assert trace == sum(example.answer_index for example in examples)
     assert not math.isclose(trace, answer)
+
+
+def test_many_tokens_have_the_losses_and_gradients_of_few():
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2500, 11, generator=generator, requires_grad=True)
+    targets = torch.randint(11, (2500,), generator=generator)
+    losses = token_losses(logits, targets)
+    losses.pow(2).sum().backward()
+    found, logits.grad = logits.grad, None
+    expected = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+    expected.pow(2).sum().backward()
+    assert torch.equal(losses, expected)
+    assert torch.equal(found, logits.grad)

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
-from training_runs import PARAMS, encoded, exact, rows, spec, with_changes
+from training_runs import PARAMS, changed, encoded, exact, rows, spec
 
 from tracekd.errors import TracekdError
 from tracekd.models.adapters import add_adapter
@@ -25,7 +25,7 @@ def model_of(kind):
     base, count = load_base(spec(), exact(), kind), Ranks.current().count
     if kind == "full" and count > 1:
         shard(base, decoder_layers(base), exact().device, count)
-    return add_adapter(base, with_changes(CHANGES), seed=3) if kind == "lora" else base
+    return add_adapter(base, changed(**CHANGES), seed=3) if kind == "lora" else base
 
 
 def fit_all(folder, stop_at=None):
@@ -38,10 +38,10 @@ def fit_both(one, other):
 
 
 def fit_one(kind, folder, stop_at):
-    from tracekd.training import checkpoints, loop
+    from tracekd.training import checkpoints, loop, memory
 
     os.environ["TRACEKD_CHECKPOINT_SECONDS"] = "0"
-    loop._TOKENS_PER_PASS["cpu"] = 1
+    memory._TOKENS = 1
     (folder / "progress").mkdir(parents=True, exist_ok=True)
     model, examples, save, norms = model_of(kind), encoded(7), checkpoints.save, []
 
@@ -57,7 +57,7 @@ def fit_one(kind, folder, stop_at):
     checkpoints.save, loop.gathered = save_and_stop, noted
     try:
         result = loop.fit(
-            *(model, examples, examples[:3], with_changes(CHANGES), 0, exact()),
+            *(model, examples, examples[:3], changed(**CHANGES), 0, exact()),
             *(folder / "log", folder / "progress"),
         )
     except InterruptedError:

@@ -65,6 +65,9 @@ class Workshop:
         base = load_base(spec(name), exact())
         return add_adapter(base, changed(**changes), seed=3)
 
+    def params(self, **changes):
+        return changed(**changes)
+
     def fit(self, model, examples, seed=0, **changes):
         from tracekd.training.loop import fit
 

@@ -62,6 +62,30 @@ def collect(root: Path, *, all_commits: bool = False) -> FoundExperiments:
     return FoundExperiments(sorted(experiments, key=lambda one: (-one.time, one.name)), rejected)
 
 
+def find_experiment(root: Path, name: str) -> Experiment:
+    """Return the run with the name that DVC gives it; "workspace" is the one in dvc.lock.
+
+    Raises:
+        TracekdError: if there is none, or its parts do not belong together.
+    """
+    lock, found = root / _LOCK, FoundExperiments([], {})
+    if name != "workspace":
+        found = collect(root)
+    elif lock.is_file():
+        run = read_lock(lock.read_text(encoding="utf-8"))
+        if not isinstance(run, str):
+            return Experiment(name, int(lock.stat().st_mtime), run)
+        found.rejected[name] = run
+    else:
+        found.rejected[name] = f"has no {_LOCK}: nothing was run; run `dvc repro`"
+    if name in found.rejected:
+        raise TracekdError(f"experiment {name}: {found.rejected[name]}")
+    known = {one.name: one for one in reversed(found.experiments)}  # of two, the newer
+    if name not in known:
+        raise TracekdError(f"no successful experiment {name!r}; {nearest(name, known)}")
+    return known[name]
+
+
 def choose(
     experiments: Collection[Experiment],
     models: Sequence[str] = (),

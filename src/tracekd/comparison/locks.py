@@ -15,6 +15,7 @@ from tracekd.traces.regimes import REGIMES
 
 SCORES = "data/scores.parquet"
 _CARD, _DETAILS = "metrics/run.json", "metrics/details.json"
+_STUDENT = "models/student"
 _QUESTIONS = "data/decomposed/test.parquet"
 _CODE = ("src/", "stages/")
 _NEEDED = ("model", "dataset", "trace_mode", "seed", "data_seed")
@@ -77,6 +78,8 @@ class Run:
         code: path -> MD5 of each file or folder of code.
         card: MD5 of the run card of all stages; "" if there is none.
         details: MD5 of details.json; "" if there is none.
+        student: MD5 of the folder of the student.
+        entries: the chosen entries of each other settings file ("models.yaml"), as they were.
     """
 
     model: str
@@ -89,6 +92,8 @@ class Run:
     code: Mapping[str, str]
     card: str
     details: str
+    student: str
+    entries: Mapping[str, Mapping[str, Any]]
 
 
 def read_lock(text: str) -> Run | str:
@@ -121,6 +126,7 @@ def _read(stages: Mapping[str, Any]) -> Run | str:
     outs = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", ())}
     deps: dict[str, str] = {}
     params: dict[str, Any] = {}
+    entries: dict[str, Mapping[str, Any]] = {}
     if SCORES not in outs:
         return f"dvc.lock has no {SCORES}: the analyze stage was not run"
     for name, stage in stages.items():
@@ -129,6 +135,8 @@ def _read(stages: Mapping[str, Any]) -> Run | str:
                 return f"stage {name} was not run again after {dep['path']} changed"
             deps[dep["path"]] = dep["md5"]
         for file, content in stage.get("params", {}).items():
+            if file != "params.yaml":
+                entries[file] = content
             for param, value in _leaves(content, "" if file == "params.yaml" else f"{file}:"):
                 if canonical(params.setdefault(param, value)) != canonical(value):
                     other = params[param]
@@ -147,6 +155,8 @@ def _read(stages: Mapping[str, Any]) -> Run | str:
         code={path: md5 for path, md5 in deps.items() if path.startswith(_CODE)},
         card=outs.get(_CARD, ""),
         details=outs.get(_DETAILS, ""),
+        student=outs.get(_STUDENT, ""),
+        entries=entries,
     )
 
 

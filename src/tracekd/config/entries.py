@@ -61,6 +61,7 @@ class DatasetSpec(Settings):
         files: where to download the raw files from.
         hub: where to download the dataset from.
         options: settings of the reader, validated by it.
+        licence: of the data, for model cards: a name that the hub knows, or any text.
         tuned_on: every `data_seed` on whose test questions a setting was chosen; figures that are
             published come from another.
     """
@@ -78,6 +79,7 @@ class DatasetSpec(Settings):
     files: dict[_FileName, DatasetFile] | None = None
     hub: HubDataset | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+    licence: str | None = None
     tuned_on: list[Seed] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -120,6 +122,7 @@ class ModelSpec(Settings):
         sha256: content hash of that folder (`python stages/train.py --pin NAME` writes it).
         max_length: longest prompt and completion together, in tokens.
         template_args: further variables of the model's chat template.
+        licence: of the model, for model cards, as the hub names it.
     """
 
     name: Key
@@ -130,6 +133,7 @@ class ModelSpec(Settings):
     sha256: Sha256 | None = None
     max_length: Count
     template_args: dict[str, bool | str] = Field(default_factory=dict)
+    licence: str | None = None
 
     @model_validator(mode="after")
     def _has_one_source(self) -> "ModelSpec":

@@ -121,6 +121,10 @@ class TrainParams(Settings):
         too_long: what happens to a longer example: `error`, or `drop` (counted in the manifest).
         evaluations: how often the validation loss is measured, evenly over the run.
         compile: `torch.compile` each decoder layer; `auto`: if the run is long enough to repay it.
+        report_to: trackers of accelerate that get losses as they are made, beside DVCLive's files:
+            wandb, tensorboard, mlflow and others. They send data wherever they are set up to.
+        recompute: keep no activations for the backward pass but compute them again; `auto`: if a
+            GPU has too little memory otherwise.
     """
 
     method: Literal["lora", "qlora", "full", "none"] = "lora"
@@ -136,6 +140,8 @@ class TrainParams(Settings):
     too_long: Literal["error", "drop"] = "error"
     evaluations: Count = 1
     compile: Literal["auto", "always", "never"] = "auto"
+    report_to: list[str] = Field(default_factory=list)
+    recompute: Literal["auto", "always", "never"] = "auto"
 
     @model_validator(mode="after")
     def _starts_where_it_can(self) -> "TrainParams":

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Relative to the project root: where adapters find a base model that is not on the hub.
 _BASES = Path("models/base")
+#: Architectures whose kernels read the weight of `out_proj` past an adapter, so PEFT refuses it.
+_FUSED = {"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"}
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 #: Names in `train.lora` and in an adapter's configuration.
 _OPTIONS = {"rank": "r", "alpha": "lora_alpha", "rslora": "use_rslora", "dora": "use_dora"}
@@ -78,6 +80,7 @@ def add_adapter(
             lora_alpha=options.alpha,
             lora_dropout=options.dropout,
             target_modules=options.targets,
+            exclude_modules=["out_proj"] if base.config.model_type in _FUSED else None,
             use_rslora=options.rslora,
             use_dora=options.dora,
             task_type="CAUSAL_LM",

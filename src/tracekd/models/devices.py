@@ -2,8 +2,11 @@
 
 import os
 import platform
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracekd.config import ModelSpec
@@ -14,15 +17,23 @@ if TYPE_CHECKING:
     import torch
 
 
+#: For drivers too old for the CUDA of PyPI's torch.
+_WHEELS = "https://download.pytorch.org/whl/cu126"
 _PACKAGES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
 
 
 @dataclass(frozen=True)
 class Device:
-    """Where and in which number format a model computes."""
+    """Where and in which number format a model computes.
+
+    Attributes:
+        unused_gpu: why the machine's NVIDIA GPU is not used, and what to do; None if nothing is
+            wrong. Models of over a billion weights are then refused.
+    """
 
     device: "torch.device"
     dtype: "torch.dtype"
+    unused_gpu: str | None = None
 
     def job_key(self, spec: ModelSpec, packages: Sequence[str] = ()) -> dict[str, Any]:
         """Return what a model's output depends on besides its inputs and settings.
@@ -30,7 +41,7 @@ class Device:
         The entry `spec` pins the model's files; `packages` are those besides the usual ones.
         """
         return {
-            "model": spec.model_dump(),
+            "model": spec.model_dump(exclude={"licence"}),
             "code": code_hash(),
             "packages": versions([*_PACKAGES, *packages]),
             "computed": [self.device.type, str(self.dtype)],
@@ -65,31 +76,95 @@ def choose_device() -> Device:
     """Return CUDA before Apple MPS before CPU; bf16 where the hardware multiplies it, else fp32.
 
     bf16: NVIDIA since Ampere, and CPUs with AMX or AVX512-BF16. Elsewhere it is emulated, and
-    slower than fp32. fp16 is not used: without loss scaling its gradients vanish. TRACEKD_DTYPE
-    chooses float32 or bfloat16 in any case.
+    slower than fp32. fp16 is not used: without loss scaling its gradients vanish. TRACEKD_DEVICE
+    (cpu, cuda, cuda:1, mps) and TRACEKD_DTYPE (float32, bfloat16) choose in any case.
 
     Raises:
-        TracekdError: if TRACEKD_DTYPE is another one.
+        TracekdError: if one of the two is another, or this machine has no such device.
     """
     import torch
 
-    device, fast = _best_device()
+    fault = gpu_fault(
+        present=Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi") is not None,
+        built_for=torch.version.cuda,
+        usable=torch.cuda.is_available(),
+        visible=os.environ.get("CUDA_VISIBLE_DEVICES"),
+    )
+    asked = os.environ.get("TRACEKD_DEVICE")
+    device = _asked_device(asked, fault) if asked else _best_device()
+    unused = fault if not asked else None
+    if unused:
+        print(f"WARNING: computing on the {device.type}, because {unused}", file=sys.stderr)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # libraries' own kernels run on the current device
+        # cuDNN plans each new shape for half a second, and lengths change from batch to batch.
+        torch.backends.cuda.enable_cudnn_sdp(False)
+    fast = _multiplies_bf16(device)
     chosen = os.environ.get("TRACEKD_DTYPE", "bfloat16" if fast else "float32")
     if chosen not in ("float32", "bfloat16"):
         raise TracekdError(f"TRACEKD_DTYPE: must be float32 or bfloat16, found {chosen!r}")
-    return Device(device, getattr(torch, chosen))
+    return Device(device, getattr(torch, chosen), unused)
 
 
-def _best_device() -> "tuple[torch.device, bool]":
-    """Return the device, and whether it multiplies bf16 fast."""
+def gpu_fault(
+    *, present: bool, built_for: str | None, usable: bool, visible: str | None
+) -> str | None:
+    """Return why torch cannot use an NVIDIA GPU, with the remedy; None if it can or there is none.
+
+    Args:
+        present: whether the machine shows signs of an NVIDIA GPU.
+        built_for: the version of CUDA that torch is built for, None without CUDA.
+        usable: whether torch finds a CUDA device.
+        visible: CUDA_VISIBLE_DEVICES; empty or -1 hides all GPUs on purpose.
+    """
+    if usable or not present or visible in ("", "-1"):
+        return None
+    install = "python -m pip install --force-reinstall torch --index-url " + _WHEELS
+    if built_for is None:
+        return (
+            "this machine has an NVIDIA GPU, but torch is built without CUDA; install it with "
+            f"`{install}`, or set TRACEKD_DEVICE=cpu"
+        )
+    return (
+        f"this machine has an NVIDIA GPU, which torch, built for CUDA {built_for}, cannot use; "
+        "most often its driver is too old (CUDA 13 needs 580 or newer: see nvidia-smi): install a "
+        f"newer one, or torch for an older CUDA with `{install}`, or set TRACEKD_DEVICE=cpu"
+    )
+
+
+def _asked_device(asked: str, fault: str | None) -> "torch.device":
+    import torch
+
+    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": torch.backends.mps.is_available()}
+    kind, _, number = asked.partition(":")
+    if kind not in counts or not (number or "0").isdecimal():
+        raise TracekdError(f"TRACEKD_DEVICE: must be cpu, cuda, cuda:N or mps, found {asked!r}")
+    if int(number or 0) >= counts[kind]:
+        reason = fault or f"torch finds {int(counts[kind])} of kind {kind} on this machine"
+        raise TracekdError(f"TRACEKD_DEVICE: no device {asked}: {reason}")
+    return torch.device(kind, int(number or _own_gpu())) if kind == "cuda" else torch.device(kind)
+
+
+def _best_device() -> "torch.device":
     import torch
 
     if torch.cuda.is_available():
-        # cuDNN plans each new shape for half a second, and lengths change from batch to batch.
-        torch.backends.cuda.enable_cudnn_sdp(False)
-        return torch.device("cuda", 0), torch.cuda.is_bf16_supported(including_emulation=False)
-    if torch.backends.mps.is_available():
-        return torch.device("mps"), False
+        return torch.device("cuda", _own_gpu())
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _multiplies_bf16(device: "torch.device") -> bool:
+    """Return whether the hardware does it, fast."""
+    import torch
+
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # Older releases of torch cannot say: fp32 there.
     found: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return torch.device("cpu"), bool(found.get("amx_bf16") or found.get("avx512_bf16"))
+    fast = found.get("amx_bf16") or found.get("avx512_bf16")
+    return device.type == "cpu" and bool(fast)
+
+
+def _own_gpu() -> int:
+    """Return the number of the GPU of this process, one of several that train together."""
+    return int(os.environ.get("LOCAL_RANK", "0"))

@@ -185,15 +185,14 @@ class ChatEncoder:
     def _render(self, roles: list[str], *, add_generation_prompt: bool) -> str:
         if not self.tokenizer.chat_template:
             raise TracekdError(f"{self._name}: has no chat template; choose an instruct model")
-        template = self.tokenizer.get_chat_template()
+        template = fixed_template(self.tokenizer.get_chat_template(), self._template_args)
         messages = [{"role": role, "content": _MARKERS[role]} for role in roles]
         try:
             rendered = self.tokenizer.apply_chat_template(
                 messages,
-                chat_template=_FIXED_DATE + template if _CLOCK in template else template,
+                chat_template=template,
                 tokenize=False,
                 add_generation_prompt=add_generation_prompt,
-                **self._template_args,
             )
         except Exception as error:  # a template may raise anything, jinja2 errors among them
             raise TracekdError(
@@ -207,6 +206,18 @@ class ChatEncoder:
     @property
     def _name(self) -> str:
         return str(self.tokenizer.name_or_path or "the tokenizer")
+
+
+def fixed_template(template: str, arguments: TemplateArgs) -> str:
+    """Return a chat template that needs neither the arguments nor the clock.
+
+    The prompts of a published student are then those that it was trained with.
+    """
+    # "+" keeps a line break after it.
+    filled = "".join(
+        f"{{% set {name} = {json.dumps(value)} +%}}" for name, value in arguments.items()
+    )
+    return (_FIXED_DATE if _CLOCK in template else "") + filled + template
 
 
 def _without_control_tokens(tokenizer: "PreTrainedTokenizerBase") -> "Tokenizer":

@@ -8,6 +8,8 @@ A student's folder holds `training.json`, which names the method, and
 """
 
 import importlib.util
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Says in a student's folder how it was made.
 NOTE = "training.json"
+#: More weights are not trained on a CPU but by mistake.
+_LARGE = 1_000_000_000
 
 
 @quiet_transformers()
@@ -46,12 +50,13 @@ def load_base(spec: ModelSpec, device: Device, method: str = "lora") -> "PreTrai
     computes in bf16 nevertheless.
 
     Raises:
-        TracekdError: if a package that the weights need is missing, or they cannot be trained.
+        TracekdError: if a package that the weights need is missing, they cannot be trained, or they
+            are too many for a CPU, and torch cannot use the machine's GPU.
     """
     import torch
 
     if method == "full":
-        device = Device(device.device, torch.float32)
+        device = replace(device, dtype=torch.float32)
     model = _load(locate(spec), device, f"models.yaml: {spec.name}", nf4=method == "qlora")
     if method == "full" and getattr(model, "is_quantized", False):
         raise TracekdError(
@@ -113,6 +118,8 @@ def load_student(spec: ModelSpec, folder: Path, device: Device) -> "PreTrainedMo
 def _load(folder: Path, device: Device, entry: str, nf4: bool = False) -> "PreTrainedModel":
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
+    if device.unused_gpu and count_weights(folder) > _LARGE:
+        raise TracekdError(f"{entry} is too large for a CPU, and {device.unused_gpu}")
     quantisation = {}
     if nf4:
         quantisation["quantization_config"] = BitsAndBytesConfig(
@@ -137,3 +144,14 @@ def _load(folder: Path, device: Device, entry: str, nf4: bool = False) -> "PreTr
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
     return model.eval()
+
+
+def count_weights(folder: Path) -> int:
+    """Return the number of weights in a folder's safetensors, whose headers alone are read."""
+    from safetensors import safe_open
+
+    total = 0
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            total += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
+    return total

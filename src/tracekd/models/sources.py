@@ -5,6 +5,7 @@ the package loads all models in the same way. Files are pinned: a hub model by i
 a wheel or a folder by their SHA-256. What is converted or built is kept in the user's cache folder.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -146,9 +147,11 @@ def content_hash(folder: Path) -> str:
     return combined_hash(hashes)
 
 
-@cache
+@cache  # a process locates its model several times; weights take long
 def _hash_once(path: Path, _size: int, _changed: int) -> str:
-    return sha256_file(path)  # a process locates its model several times; weights take long
+    # The hub's cache names a large file by its SHA-256, and a small one by git's shorter hash.
+    named_by_hash = path.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", path.name)
+    return path.name if named_by_hash else sha256_file(path)
 
 
 def _folder(entry: str, path: str, config: str = "config.json") -> Path:

@@ -1,15 +1,23 @@
-"""Examples as padded batches, and the order in which training meets them.
+"""Examples as batches, and the order in which training meets them.
 
     input_ids  p p p t t a E 0 0      padding on the right
     labels     . . . t t a E . .      "." is IGNORED: prompt and padding teach nothing
     in_answer  0 0 0 0 0 1 1 0 0      which labels the answer's loss counts, EOS among them
+
+Or packed, without padding, one example after the other in a single row:
+
+    input_ids      p p p t t a E p p a E
+    position_ids   0 1 2 3 4 5 6 0 1 2 3
+    cu_seq_lens_q  0             7       11     where examples start, and the end
 
 There is no attention mask: the models attend to the left only, and padding is on the right of
 everything that is read. What is padding follows from lengths alone, never from a token's id (the
 padding token of SmolLM2 is its EOS).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import Any
 
 import torch
 
@@ -25,23 +33,47 @@ WIDTH = 16
 _POOL = 16
 
 
-def collate(examples: Sequence[Encoded]) -> dict[str, torch.Tensor]:
-    """Return `examples` as one batch on the CPU; all tensors have shape [len(examples), width].
+def collate(examples: Sequence[Encoded], packed: bool = False) -> dict[str, torch.Tensor]:
+    """Return `examples` as one batch on the CPU; `packed_rows` has the rest of a packed one.
 
-    The width is the smallest multiple of `WIDTH` that holds the longest example.
+    All tensors have shape [len(examples), width], the smallest multiple of `WIDTH` that holds the
+    longest example, or if packed [1, tokens].
     """
-    shape = (len(examples), _padded(max(map(len, examples))))
+    lengths = [len(example) for example in examples]
+    width = _padded(max(lengths))
+    starts: Iterable[int] = range(0, len(examples) * width, width)
+    shape = (len(examples), width)
+    if packed:
+        starts, shape = accumulate(lengths, initial=0), (1, sum(lengths))
     input_ids = torch.zeros(shape, dtype=torch.long)
     labels = torch.full(shape, IGNORED)
     in_answer = torch.zeros(shape, dtype=torch.bool)
-    for row, example in enumerate(examples):
-        start, end = len(example.prompt_ids), len(example)
+    for first, example in zip(starts, examples, strict=False):
+        start, end = first + len(example.prompt_ids), first + len(example)
         completion = torch.tensor(example.completion_ids)
-        input_ids[row, :start] = torch.tensor(example.prompt_ids)
-        input_ids[row, start:end] = completion
-        labels[row, start:end] = completion
-        in_answer[row, start + example.answer_index : end] = True
+        input_ids.view(-1)[first:start] = torch.tensor(example.prompt_ids)
+        input_ids.view(-1)[start:end] = completion
+        labels.view(-1)[start:end] = completion
+        in_answer.view(-1)[start + example.answer_index : end] = True
     return {"input_ids": input_ids, "labels": labels, "in_answer": in_answer}
+
+
+def packed_rows(examples: Sequence[Encoded]) -> dict[str, Any]:
+    """Return what tells a model and its attention where packed examples start, on the CPU.
+
+    The names are those of transformers for flash attention.
+    """
+    lengths = [len(example) for example in examples]
+    positions = torch.cat([torch.arange(length) for length in lengths])
+    bounds = torch.tensor([*accumulate(lengths, initial=0)], dtype=torch.int32)
+    longest = max(lengths)
+    return {
+        "position_ids": positions[None],
+        "cu_seq_lens_q": bounds,
+        "cu_seq_lens_k": bounds,
+        "max_length_q": longest,
+        "max_length_k": longest,
+    }
 
 
 def passes(rows: Sequence[int], lengths: Sequence[int], tokens: int) -> list[list[int]]:

@@ -19,16 +19,10 @@ from tracekd.randomness import digest
 from tracekd.training import checkpoints
 from tracekd.training.collation import epoch_order
 from tracekd.training.losses import loss_sums, mean_losses, require_finite, token_counts
+from tracekd.training.memory import PassPlan, free_bytes, prepare_passes
 from tracekd.training.processes import Ranks
 from tracekd.training.shards import gathered, is_sharded, reshard
-
-#: Tokens, padding included, in one forward and backward pass. On a CPU more are not faster, and
-#: SmolLM2-135M takes about 3 GB for these. GPUs need more at once.
-_TOKENS_PER_PASS = {"cpu": 2048}
-_TOKENS_PER_PASS_ELSEWHERE = 16384
-#: Any tracker of accelerate; this one writes the files that DVC plots.
-_TRACKER = "dvclive"
-_LIVE = {"dvcyaml": None, "report": None, "save_dvc_exp": False, "monitor_system": False}
+from tracekd.training.trackers import start_trackers, tracker_options
 
 
 @dataclass(frozen=True)
@@ -66,7 +60,8 @@ def fit(
     they end with the same weights up to rounding and the dropout that is drawn.
 
     Raises:
-        TracekdError: if a loss or gradient is not finite, naming the step and the batch's ids.
+        TracekdError: if a loss or gradient is not finite, naming the step and the batch's ids; if
+            a GPU's memory is too small, naming the setting to change.
     """
     from accelerate import Accelerator
     from peft.helpers import disable_input_dtype_casting
@@ -74,12 +69,17 @@ def fit(
 
     kind = device.device.type
     lengths = [len(example) for example in training]
-    ranks = Ranks.current()
-    limit = -ranks.most(-_TOKENS_PER_PASS.get(kind, _TOKENS_PER_PASS_ELSEWHERE))
+    longest = sorted(range(len(training)), key=lambda row: -lengths[row])[: params.batch_size]
+    lengths_of_longest = [lengths[row] for row in longest]
+    ranks, free = Ranks.current(), free_bytes(device)
+    if free is not None:
+        free = -ranks.most(-free)  # all processes follow one plan
+    plan = prepare_passes(model, device, params, lengths_of_longest, free)
+    reshard(model)
     steps = math.ceil(math.ceil(len(training) / params.batch_size) * params.epochs)
     validate_at = {round(n * steps / params.evaluations) for n in range(1, params.evaluations + 1)}
 
-    accelerator = Accelerator(cpu=kind == "cpu", log_with=_TRACKER)
+    accelerator = Accelerator(cpu=kind == "cpu", **tracker_options(params.report_to))
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     sharded = is_sharded(trained)
     optimizer = torch.optim.AdamW(
@@ -94,34 +94,35 @@ def fit(
     if resumed := checkpoints.restore(progress, model, optimizer, log):
         schedule.load_state_dict(resumed.pop("schedule"))
         state = resumed
-    live = {"dir": str(log), "resume": bool(resumed), **_LIVE}
-    accelerator.init_trackers("train", init_kwargs={_TRACKER: live})
+    settings = params.model_dump() | {"seed": seed}
+    start_trackers(accelerator, params.report_to, settings, log, resumed=bool(resumed))
 
     def backward(parts: Sequence[tuple[Sequence[int], int]], tokens: int) -> torch.Tensor:
         """Add the gradients of this process's passes; return their sums of losses."""
         total = torch.zeros(2, device=device.device)
         for part, weight in parts:
-            sums = loss_sums(model, [training[row] for row in part], device) * weight
+            batch = [training[row] for row in part]
+            sums = loss_sums(model, batch, device, plan.packed) * weight
             accelerator.backward(sums.sum() / tokens)
             total += sums.detach()
         return total
 
     def validated() -> dict[str, float]:
-        losses = validation_losses(model, validation, device, limit, sharded)
+        losses = validation_losses(model, validation, device, plan)
         state["validations"].append(losses)
         return {f"validation/{name}": value for name, value in losses.items()}
 
     saved_at, interval = time.monotonic(), checkpoints.checkpoint_seconds()
     other = (ranks.rank,) if ranks.rank else ()  # each process draws its own dropout
-    longest = sorted(range(len(training)), key=lambda row: -lengths[row])[: params.batch_size]
     with (
+        plan.explains_memory(),
         disable_input_dtype_casting(model),  # autocast does that; PEFT would convert to fp32 first
         StopRequest() as stop,
         progress_bar(steps, "training", "step", state["step"]) as bar,
     ):
         # A trial of the largest pass: too little memory shows at once, and layers are compiled for
         # the same shape in every run.
-        backward(ranks.passes(longest, lengths, limit, sharded)[:1], 1)
+        backward(ranks.passes(longest, lengths, plan.tokens, sharded)[:1], 1)
         optimizer.zero_grad()
         if not resumed:
             accelerator.log(validated(), step=0)
@@ -133,7 +134,7 @@ def fit(
             torch.manual_seed(digest(seed, "dropout", step, *other))
             batch = [training[row] for row in rows]
             tokens = sum(token_counts(batch))
-            own = ranks.passes(rows, lengths, limit, sharded)
+            own = ranks.passes(rows, lengths, plan.tokens, sharded)
             sums = ranks.total(backward(own, tokens))
             ranks.total_gradients(trained)
             norm = gathered(accelerator.clip_grad_norm_(trained, params.max_grad_norm))
@@ -168,7 +169,7 @@ def fit(
 
 
 def validation_losses(
-    model: Any, examples: Sequence[Encoded], device: Device, limit: int, sharded: bool = False
+    model: Any, examples: Sequence[Encoded], device: Device, plan: PassPlan
 ) -> dict[str, float]:
     """Return the mean losses of `examples` without training on them, nor compiling for them.
 
@@ -179,9 +180,10 @@ def validation_losses(
     lengths = [len(example) for example in examples]
     model.eval()
     with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-        for part, weight in ranks.passes(range(len(examples)), lengths, limit, sharded):
+        sharded = is_sharded(model.parameters())
+        for part, weight in ranks.passes(range(len(examples)), lengths, plan.tokens, sharded):
             batch = [examples[row] for row in part]
-            sums = loss_sums(model, batch, device).cpu().double() * weight
+            sums = loss_sums(model, batch, device, plan.packed).cpu().double() * weight
             require_finite(float(sums.sum()), "loss", "validation", batch)
             total += sums
     reshard(model)

@@ -137,8 +137,7 @@ def process_count() -> int:
             "starts its own processes, one for each GPU; run it without a launcher (dvc exp run), "
             "and choose GPUs with CUDA_VISIBLE_DEVICES"
         )
-    on_gpu = os.environ.get("TRACEKD_DEVICE", "cuda").startswith("cuda")
-    gpus = torch.cuda.device_count() if on_gpu else 0
+    gpus = torch.cuda.device_count() if _may_use_gpus() else 0
     chosen = os.environ.get("TRACEKD_PROCESSES", str(gpus or 1))
     if not chosen.isdecimal() or not 1 <= int(chosen) <= (gpus or 64):
         most = f"at most {gpus}, the number of visible GPUs" if gpus else "1 or a few on a CPU"
@@ -239,7 +238,7 @@ def _join(rank: int, count: int, folder: Path) -> None:
     names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
     os.environ |= {name: str(value) for name, value in names.items()}
     backend = "gloo"
-    if torch.cuda.is_available() and os.environ.get("TRACEKD_DEVICE", "cuda").startswith("cuda"):
+    if torch.cuda.is_available() and _may_use_gpus():
         torch.cuda.set_device(rank)
         backend = "cpu:gloo,cuda:nccl"
     else:
@@ -250,6 +249,10 @@ def _join(rank: int, count: int, folder: Path) -> None:
     dist.init_process_group(
         backend, init_method=where, rank=rank, world_size=count, timeout=_PATIENCE
     )
+
+
+def _may_use_gpus() -> bool:
+    return os.environ.get("TRACEKD_DEVICE", "cuda") == "cuda"
 
 
 def _end_with_parent() -> None:

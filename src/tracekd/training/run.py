@@ -50,8 +50,10 @@ def train(
     from tracekd.training.loop import TrainingResult, fit
     from tracekd.training.processes import Ranks
     from tracekd.training.shards import shard, whole_weights
+    from tracekd.training.trackers import require_trackers
 
     ranks = Ranks.current()
+    require_trackers(params.report_to)
     require_packages(params)
     start = locate_start(spec, params)
     device, encoder = choose_device(), load_encoder(spec)
@@ -67,7 +69,7 @@ def train(
     compiled = will_compile(params.compile, round(tokens * params.epochs))
     key = {
         **device.job_key(spec, ["bitsandbytes"] if params.method == "qlora" else ()),
-        "train": params.model_dump(),
+        "train": params.model_dump(exclude={"report_to"}),
         "seed": seed,
         "examples": digest([[asdict(example) for example in part] for part in encoded.values()]),
         "compiled": compiled,
@@ -122,11 +124,12 @@ def _untrained(
 ) -> dict[str, Any]:
     """Write the note that the student is the base model, with its validation loss, and no log."""
     from tracekd.training.loop import validation_losses
+    from tracekd.training.memory import PassPlan
 
     longest = max(map(len, validation))
     base = load_base(spec, device)
     choose_attention(base, device, longest)
-    losses = validation_losses(base, validation, device, longest)
+    losses = validation_losses(base, validation, device, PassPlan(longest, recompute=False))
     log.mkdir(parents=True, exist_ok=True)
     facts = {"method": "none", "trained_weights": 0}
     with atomic_directory(student) as folder:

@@ -42,6 +42,11 @@ def gathered(tensor: torch.Tensor) -> torch.Tensor:
     return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach()
 
 
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    """Return what this process holds of a tensor."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
 def scattered(whole: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """Return this process's part of a tensor that all have, sharded as `like` is."""
     if not isinstance(like, DTensor) or whole.shape != like.shape:

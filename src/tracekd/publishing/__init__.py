@@ -1,0 +1,1 @@
+"""A run -> a folder that others load with transformers or PEFT, and a repository of the hub."""

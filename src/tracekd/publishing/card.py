@@ -1,0 +1,113 @@
+"""The model card: what was run, on what, with which numbers. Its text is card.md beside this."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracekd.comparison.experiments import Experiment
+from tracekd.config import DatasetSpec, ModelSpec
+from tracekd.report.summary import summary
+from tracekd.traces.regimes import regime
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelCard
+
+_TEMPLATE = Path(__file__).with_name("card.md")
+_PAPER = "arxiv:2505.13792"
+
+
+def model_card(
+    one: Experiment,
+    details: Mapping[str, Any],
+    run_card: Mapping[str, Any],
+    spec: ModelSpec,
+    dataset: DatasetSpec,
+    name: str,
+    *,
+    adapter: bool,
+) -> "ModelCard":
+    """Return the card of a run's student.
+
+    Args:
+        one: the run.
+        details: the content of details.json.
+        run_card: of all stages.
+        spec: the base model.
+        dataset: what the student was trained on.
+        name: the repository or folder that the card is for.
+        adapter: whether the weights are those of an adapter.
+    """
+    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+    run = one.run
+    title = f"{run.model} on {run.dataset}, regime {run.regime.label}, seed {run.replicate.label}"
+    data = ModelCardData(
+        model_name=name.rpartition("/")[2],
+        base_model=spec.hub.repo if spec.hub else None,
+        library_name="peft" if adapter else "transformers",
+        pipeline_tag="text-generation",
+        license=spec.licence,
+        datasets=[dataset.hub.repo] if dataset.hub else None,
+        tags=["tracekd", "reasoning-traces", _PAPER],
+        eval_results=[
+            EvalResult(
+                task_type="question-answering",
+                dataset_type=dataset.hub.repo if dataset.hub else run.dataset,
+                dataset_name=run.dataset,
+                metric_type="accuracy",
+                metric_value=details["answer"]["accuracy"],
+            )
+        ],
+    )
+    card: ModelCard = ModelCard.from_template(
+        data,
+        template_path=str(_TEMPLATE),
+        title=title,
+        name=name,
+        auto="AutoPeftModelForCausalLM" if adapter else "AutoModelForCausalLM",
+        package="peft" if adapter else "transformers",
+        adapter=adapter,
+        four_bit=adapter and run.params.get("train.method") == "qlora",
+        base=_base(spec),
+        base_licence=spec.licence or "not stated",
+        dataset_name=run.dataset,
+        dataset_source=_source(dataset),
+        dataset_licence=dataset.licence or "not stated",
+        steps=" and ".join(sorted(regime(run.regime.regime).steps)) or "none",
+        numbers=summary(details, title, {}).strip(),
+        system=run.params["prompt.system"],
+        template=run.params["prompt.template"],
+        tokens=run.params["infer.max_new_tokens"],
+        settings=_lines(run.params),
+        run_card=run_card["train"],
+    )
+    return card
+
+
+def _base(spec: ModelSpec) -> str:
+    if spec.hub is not None:
+        return f"[{spec.hub.repo}](https://huggingface.co/{spec.hub.repo}) at {spec.hub.revision}"
+    if spec.wheel is not None:
+        return f"{spec.wheel.file} of the Python package {spec.wheel.package} {spec.wheel.version}"
+    return f"model files with SHA-256 {spec.sha256}" if spec.sha256 else "random weights"
+
+
+def _source(spec: DatasetSpec) -> str:
+    """Return where the data are from, as they are pinned; no path, which others do not have."""
+    if spec.sha256 is not None:
+        return f"files with SHA-256 {spec.sha256}, read by `{spec.reader}`"
+    if spec.hub is not None:
+        return f"{spec.hub.repo} {spec.hub.subset or ''} on the hub at {spec.hub.revision}"
+    if spec.files is not None:
+        return ", ".join(f"{file.url} (git hash {file.git_hash})" for file in spec.files.values())
+    return f"simulated by `{spec.reader}`"
+
+
+def _lines(params: Mapping[str, Any]) -> str:
+    """Return every parameter in a line, but for paths and the prompt, which has a place."""
+    return "\n".join(
+        f"{key}: {json.dumps(value, ensure_ascii=False)}"
+        for key, value in sorted(params.items())
+        if not key.endswith(".path") and key not in ("prompt.system", "prompt.template")
+    )

@@ -1,0 +1,113 @@
+"""The folder that is published: weights, tokenizer, model card and run card, without paths."""
+
+import json
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+from tracekd.comparison.experiments import Experiment
+from tracekd.comparison.scores import cached_file
+from tracekd.config import DatasetSpec, ModelSpec, Settings, parse_settings
+from tracekd.errors import TracekdError
+from tracekd.files import atomic_directory, read_json, write_json
+from tracekd.models.devices import Device, choose_device
+from tracekd.models.encoding import fixed_template
+from tracekd.models.loading import load_encoder, load_student
+from tracekd.models.sources import quiet_transformers
+from tracekd.publishing.card import model_card
+
+S = TypeVar("S", bound=Settings)
+_ADAPTER = "adapter_config.json"
+#: Where this machine keeps a model, in any settings.
+_PATHS = ("path", "_name_or_path")
+
+
+@quiet_transformers()
+def publish(one: Experiment, cache: Path, folder: Path, name: str, *, merge: bool) -> None:
+    """Write what is to be published of a run into a new folder.
+
+    Args:
+        one: the run.
+        cache: DVC's, which has the student.
+        folder: where to write.
+        name: what the model card calls it: a repository of the hub, or the folder.
+        merge: write the base model with the adapter merged in, not the adapter.
+
+    Raises:
+        TracekdError: if the folder has files already, the run's outs are not on this machine, or
+            nobody else could load the adapter.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise TracekdError(f"--to: {folder} is not empty; choose another folder")
+    spec = _entry(one, ModelSpec, "models.yaml", one.run.model)
+    dataset = _entry(one, DatasetSpec, "datasets.yaml", one.run.dataset)
+    run_card = _read(_cached(one, cache, one.run.card)[""])
+    details = read_json(_cached(one, cache, one.run.details)[""])
+    with TemporaryDirectory(prefix="tracekd-") as scratch, atomic_directory(folder) as target:
+        student = Path(scratch, "student")
+        for file, source in _cached(one, cache, one.run.student).items():
+            (student / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, student / file)
+        adapter = (student / _ADAPTER).is_file()
+        if not adapter and not (student / "config.json").is_file():
+            raise TracekdError(f"{one.name} trained no model (train.method): nothing to publish")
+        tokenizer = load_encoder(spec).tokenizer
+        tokenizer.chat_template = fixed_template(tokenizer.get_chat_template(), spec.template_args)
+        tokenizer.save_pretrained(target)
+        if adapter and merge:
+            device = Device(choose_device().device, _dtype(run_card))
+            load_student(spec, student, device).save_pretrained(target)
+            adapter = False
+        elif adapter and spec.hub is None:
+            raise TracekdError(
+                f"model {spec.name} is not on the Hugging Face hub, so nobody else could load an "
+                "adapter of it; add --merge to publish all weights"
+            )
+        else:
+            shutil.copytree(student, target, dirs_exist_ok=True)
+        for path in target.glob("*config.json"):
+            content = _read(path)
+            if path.name == _ADAPTER and spec.hub is not None:  # wherever this machine keeps it
+                content |= {"base_model_name_or_path": spec.hub.repo}
+                content |= {"revision": spec.hub.revision}
+            write_json(path, content)
+        write_json(target / "run.json", run_card)
+        card = model_card(one, details, run_card, spec, dataset, name, adapter=adapter)
+        card.save(target / "README.md")
+
+
+def _entry(one: Experiment, kind: type[S], file: str, name: str) -> S:
+    entry = one.run.entries.get(file, {}).get(name, {})
+    return parse_settings(kind, {**entry, "name": name}, f"{one.name}: {file}: {name}")
+
+
+def _cached(one: Experiment, cache: Path, md5: str) -> dict[str, Path]:
+    """Return the cached files of an out by their names in it; that of a single file is ""."""
+    cached = cached_file(cache, md5)
+    files = {"": cached}
+    if md5.endswith(".dir") and cached.is_file():
+        files = {e["relpath"]: cached_file(cache, e["md5"]) for e in read_json(cached)}
+    if not all(path.is_file() for path in files.values()):
+        pull = "`dvc pull`"
+        if one.name != "workspace":
+            pull = f"`dvc exp pull REMOTE {one.name}`, REMOTE being the git remote that has it"
+        raise TracekdError(
+            f"{one.name}: its files are not in DVC's cache on this machine; fetch them with {pull}"
+        )
+    return files
+
+
+def _dtype(run_card: dict[str, Any]) -> Any:
+    """Return the number format of the run's predictions, in which the adapter is then merged."""
+    import torch
+
+    return getattr(torch, run_card["infer"]["made_from"]["machine"]["dtype"])
+
+
+def _read(path: Path) -> Any:
+    """Return the content of a JSON file without what is a path on this machine."""
+    return json.loads(
+        path.read_text(encoding="utf-8"),
+        object_hook=lambda found: {key: found[key] for key in found if key not in _PATHS},
+    )
