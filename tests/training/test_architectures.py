@@ -5,7 +5,7 @@ import math
 
 import pytest
 from architectures import ARCHITECTURES
-from training_runs import exact, rows, with_changes
+from training_runs import changed, exact, rows
 
 from tracekd.config import ModelSpec, RandomModel
 from tracekd.models.loading import load_base, load_encoder
@@ -37,7 +37,7 @@ def test_an_architecture_trains_and_its_loss_is_that_of_transformers(name, monke
     data = {"train": rows(4), "validation": rows(2, "validation")}
     # PEFT adapts the experts of Qwen3-Next only without dropout.
     changes = {"epochs": 1, "evaluations": 1, "warmup": 0, "dropout": 0}
-    params = with_changes(changes)
+    params = changed(**changes)
     card = train(spec, data, params, 0, tmp_path / "student", tmp_path / "log")
     assert card["steps"] == 2
     manifest = json.loads((tmp_path / "student/training.json").read_text())

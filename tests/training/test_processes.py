@@ -21,6 +21,10 @@ from tracekd.training.processes import Ranks, launch, process_count
 TESTS = Path(__file__).parent
 
 
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     """One process: an undisturbed run, and one that stopped after a step."""
@@ -90,10 +94,12 @@ def test_sharded_weights_need_as_many_passes_everywhere():
 @pytest.mark.parametrize(
     ("how", "error", "message"),
     [
-        ("error", TracekdError, "^row 7: is wrong$"),
-        ("killed", TracekdError, "process 1 of 2 was ended by SIGKILL; if nobody did that, the"),
-        ("bug", RuntimeError, "(?s)Traceback.*KeyError: 'a bug'"),
         ("asked", Stopped, "143"),
+        slow("error", TracekdError, "^row 7: is wrong$"),
+        slow(
+            "killed", TracekdError, "process 1 of 2 was ended by SIGKILL; if nobody did that, the"
+        ),
+        slow("bug", RuntimeError, "(?s)Traceback.*KeyError: 'a bug'"),
     ],
 )
 def test_all_processes_end_where_one_fails_or_the_stage_is_asked_to_stop(
@@ -110,6 +116,7 @@ def test_all_processes_end_where_one_fails_or_the_stage_is_asked_to_stop(
     assert len(stopped) == (how == "asked"), "all processes stop at the same step"
 
 
+@pytest.mark.slow
 def test_no_process_outlives_the_stage(tmp_path):
     code = (
         "import sys\n"
