@@ -24,6 +24,7 @@ SOURCES = {
 #: The environment variables that the source reads or sets; none holds a secret.
 ENVIRONMENT = {
     *("DVC_ROOT", "TRACEKD_CACHE", "TRACEKD_CHECKPOINT_SECONDS", "TRACEKD_DTYPE"),
+    *("TRACEKD_DEVICE", "CUDA_VISIBLE_DEVICES", "DVC_EXP_NAME"),
     *("XDG_CACHE_HOME", "HF_HUB_OFFLINE", "TORCHINDUCTOR_CACHE_DIR", "CXX", "GOMP_SPINCOUNT"),
 }
 #: Modules that import others by a name from a settings file, which `config` has checked.

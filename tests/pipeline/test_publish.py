@@ -1,0 +1,25 @@
+"""A run of the pipeline itself, published."""
+
+import json
+
+from checkout import Project
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+
+def test_the_last_run_is_published_from_the_cache(baseline: Project) -> None:
+    before = baseline.run("git", "status", "--porcelain", "--ignored").stdout
+    done = baseline.run("python", "stages/publish.py", "--to", "../published", "--merge")
+    assert done.stdout == "workspace: student in ../published\n"
+    assert baseline.run("git", "status", "--porcelain", "--ignored").stdout == before
+    folder = baseline.path.parent / "published"
+    AutoModelForCausalLM.from_pretrained(folder)
+    assert AutoTokenizer.from_pretrained(folder).chat_template
+    card = (folder / "README.md").read_text()
+    accuracy = json.loads((baseline.path / "metrics/metrics.json").read_text())["answer"][
+        "accuracy"
+    ]
+    assert f"{'answers right':<32} {100 * accuracy:>6.1f} %" in card
+    for part in ("tiny_llama on babi_sim, regime correct, seed 0", "simulated by `babi_sim`"):
+        assert part in card
+    for path in folder.iterdir():
+        assert str(baseline.path).encode() not in path.read_bytes(), path.name
