@@ -27,8 +27,6 @@ from tracekd.progress import Stopped, StopRequest
 from tracekd.training.collation import passes
 from tracekd.training.shards import is_sharded
 
-#: What torchrun, `accelerate launch` and DeepSpeed set for the processes that they start.
-_LAUNCHED = ("WORLD_SIZE", "LOCAL_RANK", "ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
 #: The parent sees at once if a process dies; a collective operation may wait for a slow disk.
 _PATIENCE = timedelta(hours=2)
 #: The number of the signal that the parent got, or 0; in the parent itself None.
@@ -131,7 +129,13 @@ def process_count() -> int:
     Raises:
         TracekdError: if another launcher has started this process, or the number is not one.
     """
-    if found := [name for name in _LAUNCHED if name in os.environ]:
+    launched = {  # what torchrun, accelerate launch and DeepSpeed set
+        "WORLD_SIZE": os.environ.get("WORLD_SIZE"),
+        "LOCAL_RANK": os.environ.get("LOCAL_RANK"),
+        "ACCELERATE_USE_FSDP": os.environ.get("ACCELERATE_USE_FSDP"),
+        "ACCELERATE_USE_DEEPSPEED": os.environ.get("ACCELERATE_USE_DEEPSPEED"),
+    }
+    if found := [name for name, value in launched.items() if value is not None]:
         raise TracekdError(
             f"{found[0]} is set, as torchrun, accelerate launch and DeepSpeed do: the train stage "
             "starts its own processes, one for each GPU; run it without a launcher (dvc exp run), "
@@ -235,8 +239,8 @@ def _work(
 
 def _join(rank: int, count: int, folder: Path) -> None:
     """Connect this process to the others, as torch's own launcher would have it."""
-    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
-    os.environ |= {name: str(value) for name, value in names.items()}
+    os.environ["RANK"] = os.environ["LOCAL_RANK"] = str(rank)
+    os.environ["WORLD_SIZE"] = os.environ["LOCAL_WORLD_SIZE"] = str(count)
     backend = "gloo"
     if torch.cuda.is_available() and _may_use_gpus():
         torch.cuda.set_device(rank)
