@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tracekd.config import AdapterSource, LoraParams, ModelSpec, TrainParams, load_model
+from tracekd.config import AdapterSource, HubModel, LoraParams, ModelSpec, TrainParams, load_model
 from tracekd.errors import TracekdError
+from tracekd.models import sources
 from tracekd.models.adapters import add_adapter, locate_start, save_adapter
 from tracekd.models.devices import Device
 from tracekd.models.loading import load_base
@@ -135,6 +136,18 @@ def test_training_continues_from_a_pinned_adapter_with_the_dropout_of_the_settin
     assert all(torch.equal(weights[key], other[key]) for key in weights if "lora_A" in key)
     assert model.peft_config["default"].lora_dropout == 0.5
     assert locate_start(spec(), PARAMS) is None
+
+
+def test_an_adapter_on_the_hub_is_fetched_at_its_commit_without_other_files(start, monkeypatch):
+    fetched = []
+    monkeypatch.setattr(sources, "fetch_repository", lambda *args: fetched.append(args) or start[0])
+    hub = {"repo": "user/adapter", "revision": "a" * 40}
+    assert locate_start(spec(), params(AdapterSource(**hub))) == start[0]
+    files = ["adapter_config.json", "adapter_model.safetensors"]
+    assert fetched == [("model", HubModel(**hub), "params.yaml: train.start", files)]
+    (start[0] / "adapter_model.safetensors").unlink()
+    with pytest.raises(TracekdError, match=r"has no adapter_config\.json or no adapter_model\."):
+        locate_start(spec(), params(AdapterSource(**hub)))
 
 
 def test_an_adapter_with_other_options_is_refused_with_those_to_set(exact, start):
