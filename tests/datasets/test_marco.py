@@ -154,6 +154,16 @@ def test_chosen_questions_are_read_again_from_every_layout(tmp_path: Path, layou
     chosen = loaded.fetch("train", [1, 4, 6])
     assert chosen["question"].to_list() == ["1?", "5?", "8?"]
     assert chosen["id"].to_list() == [kept[n] for n in (1, 4, 6)]
+
+
+def test_questions_that_begin_alike_are_compared_by_their_whole_context(tmp_path: Path) -> None:
+    texts = ["A firm.", "A  FIRM. ", "A shop.", "The shop."]
+    many = [
+        NATIVE | {"query_id": n, "passages": {"passage_text": [t]}} for n, t in enumerate(texts)
+    ]
+    loaded = read(tmp_path, train=many[:3], dev=many[2:])
+    train, test = (loaded.keys[split]["identity"].to_list() for split in ("train", "test"))
+    assert train[0] == train[1] != train[2] == test[0] != test[1]
     assert keys(loaded.splits["train"]).equals(loaded.keys["train"])
 
 
