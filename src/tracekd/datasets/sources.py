@@ -26,17 +26,13 @@ def load(spec: DatasetSpec, wanted: Wanted) -> Loaded:
     entry = f"datasets.yaml: {spec.name}"
     module = reader(spec.reader)
     raw: dict[str, str] = {}
-    if spec.path is not None:
+    if spec.path is not None or spec.files is not None:
         files = _file_reader(spec, entry)
-        place = _existing(spec.path, entry)
+        place = _existing(spec.path, entry) if spec.path else fetch_files(spec.files or {}, entry)
         raw = _hashes(files, place, spec)
-        command = f"python stages/prepare.py --pin {spec.name}"
-        require_pinned(place, combined_hash(raw), spec.sha256, entry, command)
-        loaded = files.read(place, spec.options)
-    elif spec.files is not None:
-        files = _file_reader(spec, entry)
-        place = fetch_files(spec.files, entry)
-        raw = _hashes(files, place, spec)
+        if spec.path is not None:
+            command = f"python stages/prepare.py --pin {spec.name}"
+            require_pinned(place, combined_hash(raw), spec.sha256, entry, command)
         loaded = files.read(place, spec.options)
     elif spec.hub is not None:
         if not hasattr(module, "read_hub"):
