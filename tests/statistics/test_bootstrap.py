@@ -23,11 +23,8 @@ def test_counts_and_questions_give_the_same_interval() -> None:
     assert few == pytest.approx((0.25 - half, 0.25 + half), abs=0.005)
 
 
-def test_nothing_to_resample_is_undefined() -> None:
+def test_nothing_to_resample_is_undefined_and_a_constant_has_no_width() -> None:
     assert mean_interval([], generator("a")) == (Undefined("no question"),) * 2
-
-
-def test_a_constant_has_an_interval_without_width() -> None:
     assert mean_interval([0.25] * 7, generator("a"), 100) == (0.25, 0.25)
 
 

@@ -21,14 +21,6 @@ def test_wilsons_interval_has_a_width_at_0() -> None:
     assert share_interval(0, 0, "none") == (Undefined("none"), Undefined("none"))
 
 
-def test_wilson_and_newcombe_as_in_newcombes_paper() -> None:
-    # Newcombe 1998, contrast (a): 56/70 against 48/80.
-    first, second = wilson_interval(56, 70), wilson_interval(48, 80)
-    low, high = newcombe_interval((56 / 70, *first), (48 / 80, *second))
-    assert (low, high) == pytest.approx((0.0524, 0.3339), abs=1e-4)
-    assert wilson_interval(0, 10) == pytest.approx((0, 0.277533), abs=1e-6)
-
-
 @given(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9), st.integers(0, 9))
 def test_newcombes_interval_as_in_statsmodels(a: int, b: int, c: int, d: int) -> None:
     first, second = (a, a + b + 1), (c, c + d + 1)

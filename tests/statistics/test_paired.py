@@ -19,9 +19,6 @@ def test_mcnemar_by_hand_and_as_in_statsmodels() -> None:
     table = Counts(794, 86, 150, 570)
     theirs = contingency_tables.mcnemar(table.array, exact=True).pvalue
     assert mcnemar(table) == pytest.approx(theirs)
-
-
-def test_two_experiments_that_agree_have_no_p_value() -> None:
     assert isinstance(mcnemar(Counts(3, 0, 0, 4)), Undefined)
 
 

@@ -37,11 +37,12 @@ def texts(value: Any, field: str) -> list[str]:
     if not isinstance(value, list):
         raise RejectedError(f"{field} is not a list")
     for item in value:
-        if isinstance(item, list):
-            raise RejectedError(f"{field} is a nested list")
         if not isinstance(item, str):
-            raise RejectedError(f"{field} contains something that is not a string")
-    encodable("".join(value), field)
+            nested = isinstance(item, list)
+            fault = "is a nested list" if nested else "contains something that is not a string"
+            raise RejectedError(f"{field} {fault}")
+        if not item.isascii():
+            encodable(item, field)
     return value
 
 

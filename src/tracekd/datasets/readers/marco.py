@@ -219,8 +219,8 @@ def _keys(
                 rejected.append(Rejection(source, "query_id is a duplicate within the split"))
                 continue
             seen.add(row["id"])
-            first_words = [text.split(maxsplit=1)[0] for text in row["context"]]
-            key = identity(row["question"], first_words)
+            first_words = " ".join([text.split(maxsplit=1)[0] for text in row["context"]])
+            key = identity(row["question"], [first_words])
             found.append((row["id"], row["question_class"], key, file, number))
             if len(found) == _BATCH:
                 batches.append(pl.DataFrame(found, schema=schema, orient="row"))
