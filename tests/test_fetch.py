@@ -3,10 +3,7 @@
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
 
 import huggingface_hub
 import huggingface_hub.constants
@@ -25,14 +22,14 @@ FILES = {"config.json": SMALL, "model.safetensors": LARGE, "pytorch_model.bin": 
 TOKEN = "hf_" + "x" * 34
 
 
-def git_hash(content: bytes) -> str:
+def git_hash(content):
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()  # noqa: S324
 
 
 class Server(ThreadingHTTPServer):
     """What it serves, what is wrong with it, and what was asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.endpoint = f"http://127.0.0.1:{self.server_port}"
         self.contents = dict(FILES)
@@ -44,13 +41,13 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     server: Server
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, *_):
         pass
 
-    def do_HEAD(self) -> None:
+    def do_HEAD(self):
         self.do_GET()
 
-    def do_GET(self) -> None:
+    def do_GET(self):
         hub = self.server
         hub.requests.append(self.path)
         hub.tokens |= {self.headers["Authorization"]} - {None}
@@ -67,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
         elif REVISION not in path:
             self.reply(b"", 404, {"X-Error-Code": "RevisionNotFound"})
         elif path.startswith("api/"):
-            entries: list[dict[str, Any]] = [
+            entries = [
                 {"type": "file", "path": name, "oid": git_hash(content), "size": len(content)}
                 for name, content in FILES.items()
             ]
@@ -79,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
             headers = {"X-Repo-Commit": REVISION, "ETag": f'"{stated}"'}
             self.reply(hub.contents[name], 200, headers)
 
-    def reply(self, body: bytes, status: int, headers: dict[str, str] | None = None) -> None:
+    def reply(self, body, status, headers=None):
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
             self.send_header(name, value)
@@ -89,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
+def hub(monkeypatch, tmp_path):
     with Server() as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path / "cache"))
@@ -105,16 +102,16 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
         server.shutdown()
 
 
-def fetch() -> Path:
+def fetch():
     source = HubModel(repo=REPO, revision=REVISION)
     return fetch_repository("model", source, "models.yaml: mine", ["*.json", "*.safetensors"])
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_repository_is_fetched_once_and_then_needs_no_network(hub: Server) -> None:
+def test_a_repository_is_fetched_once_and_then_needs_no_network(hub):
     folder = fetch()
     assert contents(folder) == {"config.json": SMALL, "model.safetensors": LARGE}
     hub.requests.clear()
@@ -122,7 +119,7 @@ def test_a_repository_is_fetched_once_and_then_needs_no_network(hub: Server) -> 
     assert hub.requests == []
 
 
-def test_a_damaged_download_is_reported_deleted_and_fetched_again(hub: Server) -> None:
+def test_a_damaged_download_is_reported_deleted_and_fetched_again(hub):
     hub.contents["model.safetensors"] = wrong = LARGE[:-1] + b"S"
     with pytest.raises(TracekdError, match=r"safetensors: .* was deleted: run again") as error:
         fetch()
@@ -147,8 +144,8 @@ def test_a_damaged_download_is_reported_deleted_and_fetched_again(hub: Server) -
     ],
 )
 def test_a_refusal_is_one_line_that_says_what_to_do_and_has_no_token(
-    hub: Server, monkeypatch: pytest.MonkeyPatch, refusal: tuple[int, str] | None, message: str
-) -> None:
+    hub, monkeypatch, refusal, message
+):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     hub.refusal = refusal
     if not refusal:
@@ -164,7 +161,7 @@ def test_a_refusal_is_one_line_that_says_what_to_do_and_has_no_token(
     assert TOKEN not in line
 
 
-def test_a_part_of_a_repository_is_never_taken_for_all_of_it(hub: Server) -> None:
+def test_a_part_of_a_repository_is_never_taken_for_all_of_it(hub):
     """Another program may have left one file in the cache, without the list of all."""
     huggingface_hub.hf_hub_download(REPO, "config.json", revision=REVISION)
     hub.refusal = (403, "")
@@ -174,9 +171,7 @@ def test_a_part_of_a_repository_is_never_taken_for_all_of_it(hub: Server) -> Non
     assert (fetch() / "model.safetensors").is_file()
 
 
-def test_a_token_goes_to_the_hub_and_to_no_other_server(
-    hub: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_token_goes_to_the_hub_and_to_no_other_server(hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     fetch()
     assert hub.tokens == {f"Bearer {TOKEN}"}
@@ -185,12 +180,12 @@ def test_a_token_goes_to_the_hub_and_to_no_other_server(
     assert hub.tokens == set()
 
 
-def file(hub: Server, **change: Any) -> DatasetFile:
+def file(hub, **change):
     values = {"git_hash": git_hash(SMALL), "size": len(SMALL)} | change
     return DatasetFile.model_validate({"url": f"{hub.endpoint}/plain/config.json", **values})
 
 
-def test_files_are_downloaded_once_by_the_names_of_the_entry(hub: Server) -> None:
+def test_files_are_downloaded_once_by_the_names_of_the_entry(hub):
     files = {"a.json": file(hub), "b.json": file(hub, size=None)}
     folder = fetch_files(files, "datasets.yaml: x")
     assert contents(folder) == {"a.json": SMALL, "b.json": SMALL}
@@ -204,10 +199,8 @@ def test_files_are_downloaded_once_by_the_names_of_the_entry(hub: Server) -> Non
 
 
 @pytest.mark.parametrize("content", [SMALL + b" ", SMALL[:-1], b"x" * len(SMALL), None])
-def test_content_that_is_absent_or_not_what_is_pinned_is_refused(
-    hub: Server, content: bytes | None, tmp_path: Path
-) -> None:
-    hub.contents["config.json"] = content  # type: ignore[assignment]
+def test_content_that_is_absent_or_not_what_is_pinned_is_refused(hub, content, tmp_path):
+    hub.contents["config.json"] = content
     with pytest.raises(TracekdError) as error:
         fetch_files({"a.json": file(hub)}, "datasets.yaml: x")
     hashes = [git_hash(content), git_hash(SMALL), "pinned"] if content else ["answers HTTP 404"]
