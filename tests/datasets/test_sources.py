@@ -156,5 +156,10 @@ def test_readers_read_the_files_of_the_hub(tmp_path, monkeypatch):
         assert row["source"] == f"en-qa1/{split}:3"
         assert row["context"] == ["Mary moved to the den.", "John left."]
         assert (row["answers"], row["gold_facts"]) == (["den"], [0])
+    for wrong in ({"answer": ["", "", None, ""]}, {"text": [None] * 4}, {"id": ["1"]}):
+        path = tmp_path / "en-qa1/test/0000.parquet"
+        pl.DataFrame([{"story": STORY | wrong}]).write_parquet(path)
+        with pytest.raises(TracekdError, match="en-qa1/test: row 1: story: expected the lists id"):
+            babi.read_hub(hub, {"tasks": [1]})
     with pytest.raises(TracekdError, match=r"a/b@0{12} has no file mix\.json; choose"):
         cotemp.read_hub(hub, {"classes": ["mix"]})

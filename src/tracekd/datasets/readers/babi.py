@@ -9,7 +9,7 @@ steps of a path, of which the order counts, and so make one answer: "n,w".
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -98,7 +98,7 @@ def read(folder: Path, options: dict[str, Any]) -> Loaded:
 
     def lines(number: int, split: str) -> tuple[str, Iterator[Line]]:
         path = _task_file(home, number, split)
-        return f"{home.name}/{path.name}", _file_lines(path)
+        return f"{home.name}/{path.name}", _lines(str(path), text_lines(path))
 
     loaded = _load(chosen.tasks, lines)
     variant = home.resolve().name
@@ -120,7 +120,7 @@ def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
 
     def lines(number: int, split: str) -> tuple[str, Iterator[Line]]:
         folder = f"{chosen.variant}-qa{number}/{split}"
-        return folder, _hub_lines(folder, rows[folder])
+        return folder, _lines(folder, _hub_texts(folder, rows[folder]))
 
     return replace(_load(chosen.tasks, lines), options={"variant": chosen.variant})
 
@@ -155,44 +155,35 @@ def _task_file(home: Path, number: int, split: str) -> Path:
     return found[0]
 
 
-def _file_lines(path: Path) -> Iterator[Line]:
-    for number, line in enumerate(text_lines(path), 1):
+def _lines(place: str, texts: Iterable[str]) -> Iterator[Line]:
+    for number, line in enumerate(texts, 1):
         text, *rest = line.split("\t")
         match = _LINE.fullmatch(text)
         if not match or len(rest) not in (0, 2):
             raise TracekdError(
-                f"{path}:{number}: not a bAbI line: {line[:80]!r}; expected `ID text` or "
+                f"{place}:{number}: not a bAbI line: {line[:80]!r}; expected `ID text` or "
                 "`ID question<TAB>answer<TAB>support IDs`"
             )
         answer, support = rest or (None, None)
         yield Line(number, int(match[1]), match[2].strip(), answer, support)
 
 
-def _hub_lines(name: str, rows: Iterable[dict[str, Any]]) -> Iterator[Line]:
-    number = 0
+def _hub_texts(name: str, rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield the lines of the upstream file from which the hub's rows were made."""
     for ordinal, row in enumerate(rows, 1):
         try:
-            lines = list(_story_lines(row["story"], number))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            columns = [
+                row["story"][key] for key in ("id", "type", "text", "answer", "supporting_ids")
+            ]
+            for line_id, kind, text, answer, support in zip(*columns, strict=True):
+                parts = [text, answer, " ".join(support)] if kind else [text]
+                yield f"{line_id} " + "\t".join(parts)
+        except (KeyError, TypeError, ValueError) as error:
             raise TracekdError(
                 f"{name}: row {ordinal}: story: expected the lists id, type, text, answer and "
                 f"supporting_ids of one length, as in bAbI's parquet conversion ({error}); choose "
                 "another revision"
             ) from error
-        number += len(lines)
-        yield from lines
-
-
-def _story_lines(story: Mapping[str, Any], before: int) -> Iterator[Line]:
-    """Yield the lines of a story that has `before` lines of its task before it."""
-    columns = [story[name] for name in ("id", "type", "text", "answer", "supporting_ids")]
-    for number, (line_id, kind, text, answer, support) in enumerate(
-        zip(*columns, strict=True), before + 1
-    ):
-        if kind not in (0, 1) or (kind == 1 and not isinstance(answer, str)):
-            raise ValueError(f"line id {line_id}: type {kind!r} with the answer {answer!r}")
-        question = (answer, " ".join(support)) if kind == 1 else (None, None)
-        yield Line(number, int(line_id), text.strip(), *question)
 
 
 def _load(
