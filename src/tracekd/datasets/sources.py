@@ -1,10 +1,9 @@
 """Where raw data comes from: a pinned folder or file, pinned downloads, the hub, or a simulator."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from tracekd.config import DatasetSpec, HubDataset, load_dataset, project_root, write_entry
 from tracekd.datasets import FileReader, Loaded, Wanted, rawfiles, reader
@@ -93,18 +92,6 @@ def hub_folder(hub: HubDataset, patterns: Sequence[str]) -> Path:
                 "with the raw files"
             )
     return folder
-
-
-def parquet_rows(hub: HubDataset, patterns: dict[str, str]) -> dict[str, Iterator[dict[str, Any]]]:
-    """Return the rows of parquet files of a hub dataset, by the names of their patterns."""
-    folder = hub_folder(hub, list(patterns.values()))
-    return {
-        name: chain.from_iterable(
-            (row for _, row in rawfiles.parquet_records(path))
-            for path in rawfiles.files(folder, pattern)
-        )
-        for name, pattern in patterns.items()
-    }
 
 
 def _existing(path: str, entry: str) -> Path:

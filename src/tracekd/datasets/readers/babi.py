@@ -108,16 +108,18 @@ def read(folder: Path, options: dict[str, Any]) -> Loaded:
 def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
     """Read the parquet conversion on the hub: one row is one story, in the order of the files."""
     chosen = _options(options)
-    folders = [
-        f"{chosen.variant}-qa{number}/{split}"
+    names = {
+        (number, split): f"{chosen.variant}-qa{number}/{split}"
         for split in ("train", "test")
         for number in chosen.tasks
-    ]
-    rows = sources.parquet_rows(hub, {folder: f"{folder}/*.parquet" for folder in folders})
+    }
+    folder = sources.hub_folder(hub, [f"{name}/*.parquet" for name in names.values()])
 
     def lines(number: int, split: str) -> tuple[str, Iterable[str]]:
-        folder = f"{chosen.variant}-qa{number}/{split}"
-        return folder, _hub_lines(folder, rows[folder])
+        name = names[number, split]
+        files = rawfiles.files(folder, f"{name}/*.parquet")
+        rows = (row for path in files for _, row in rawfiles.parquet_records(path))
+        return name, _hub_lines(name, rows)
 
     return replace(_load(chosen.tasks, lines), options={"variant": chosen.variant})
 
