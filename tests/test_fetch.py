@@ -21,16 +21,16 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-def fetch() -> Path:
+def fetch():
     source = HubModel(repo=REPO, revision=REVISION)
     return fetch_repository("model", source, "models.yaml: mine", ["*.json", "*.safetensors"])
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_repository_is_fetched_once_and_then_needs_no_network(hub: Server) -> None:
+def test_a_repository_is_fetched_once_and_then_needs_no_network(hub):
     folder = fetch()
     assert contents(folder) == {"config.json": SMALL, "model.safetensors": LARGE}
     hub.requests.clear()
@@ -38,7 +38,7 @@ def test_a_repository_is_fetched_once_and_then_needs_no_network(hub: Server) -> 
     assert hub.requests == []
 
 
-def test_a_damaged_download_is_reported_deleted_and_fetched_again(hub: Server) -> None:
+def test_a_damaged_download_is_reported_deleted_and_fetched_again(hub):
     hub.contents["model.safetensors"] = wrong = LARGE[:-1] + b"S"
     with pytest.raises(TracekdError, match=r"safetensors: .* was deleted: run again") as error:
         fetch()
@@ -63,8 +63,8 @@ def test_a_damaged_download_is_reported_deleted_and_fetched_again(hub: Server) -
     ],
 )
 def test_a_refusal_is_one_line_that_says_what_to_do_and_has_no_token(
-    hub: Server, monkeypatch: pytest.MonkeyPatch, refusal: tuple[int, str] | None, message: str
-) -> None:
+    hub, monkeypatch, refusal, message
+):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     hub.refusal = refusal
     if not refusal:
@@ -80,7 +80,7 @@ def test_a_refusal_is_one_line_that_says_what_to_do_and_has_no_token(
     assert TOKEN not in line
 
 
-def test_a_part_of_a_repository_is_never_taken_for_all_of_it(hub: Server) -> None:
+def test_a_part_of_a_repository_is_never_taken_for_all_of_it(hub):
     """Another program may have left one file in the cache, without the list of all."""
     huggingface_hub.hf_hub_download(REPO, "config.json", revision=REVISION)
     hub.refusal = (403, "")
@@ -90,9 +90,7 @@ def test_a_part_of_a_repository_is_never_taken_for_all_of_it(hub: Server) -> Non
     assert (fetch() / "model.safetensors").is_file()
 
 
-def test_a_token_goes_to_the_hub_and_to_no_other_server(
-    hub: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_token_goes_to_the_hub_and_to_no_other_server(hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     fetch()
     assert hub.tokens == {f"Bearer {TOKEN}"}
@@ -101,12 +99,12 @@ def test_a_token_goes_to_the_hub_and_to_no_other_server(
     assert hub.tokens == set()
 
 
-def file(hub: Server, **change: Any) -> DatasetFile:
+def file(hub, **change):
     values = {"git_hash": git_hash(SMALL), "size": len(SMALL)} | change
     return DatasetFile.model_validate({"url": f"{hub.endpoint}/plain/config.json", **values})
 
 
-def test_files_are_downloaded_once_by_the_names_of_the_entry(hub: Server) -> None:
+def test_files_are_downloaded_once_by_the_names_of_the_entry(hub):
     files = {"a.json": file(hub), "b.json": file(hub, size=None)}
     folder = fetch_files(files, "datasets.yaml: x")
     assert contents(folder) == {"a.json": SMALL, "b.json": SMALL}
@@ -120,10 +118,8 @@ def test_files_are_downloaded_once_by_the_names_of_the_entry(hub: Server) -> Non
 
 
 @pytest.mark.parametrize("content", [SMALL + b" ", SMALL[:-1], b"x" * len(SMALL), None])
-def test_content_that_is_absent_or_not_what_is_pinned_is_refused(
-    hub: Server, content: bytes | None, tmp_path: Path
-) -> None:
-    hub.contents["config.json"] = content  # type: ignore[assignment]
+def test_content_that_is_absent_or_not_what_is_pinned_is_refused(hub, content, tmp_path):
+    hub.contents["config.json"] = content
     with pytest.raises(TracekdError) as error:
         fetch_files({"a.json": file(hub)}, "datasets.yaml: x")
     hashes = [git_hash(content), git_hash(SMALL), "pinned"] if content else ["answers HTTP 404"]

@@ -15,7 +15,7 @@ from tracekd.files import (
 )
 
 
-def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
     path = tmp_path / "deep" / "table.txt"
     with atomic_file(path) as temporary:
         temporary.write_text("first")
@@ -27,7 +27,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["table.txt"]
 
 
-def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     path = tmp_path / "out"
     with atomic_directory(path) as temporary:
         (temporary / "a").write_text("1")
@@ -42,7 +42,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
 
 
-def test_json_is_readable_by_others_and_refuses_what_json_lacks(tmp_path: Path) -> None:
+def test_json_is_readable_by_others_and_refuses_what_json_lacks(tmp_path):
     write_json(tmp_path / "x.json", {"ä": [1, None]})
     assert (tmp_path / "x.json").read_text() == '{\n  "ä": [\n    1,\n    null\n  ]\n}\n'
     (tmp_path / "plain").touch()
@@ -52,7 +52,7 @@ def test_json_is_readable_by_others_and_refuses_what_json_lacks(tmp_path: Path) 
     assert not (tmp_path / "y.json").exists()
 
 
-def test_the_hash_of_a_set_of_files_depends_only_on_names_and_bytes(tmp_path: Path) -> None:
+def test_the_hash_of_a_set_of_files_depends_only_on_names_and_bytes(tmp_path):
     (tmp_path / "a").write_bytes(b"1" * 3_000_000)
     value = hashlib.sha256(b"1" * 3_000_000).hexdigest()
     assert sha256_file(tmp_path / "a") == value
@@ -63,7 +63,7 @@ def test_the_hash_of_a_set_of_files_depends_only_on_names_and_bytes(tmp_path: Pa
     assert combined_hash({"a": value}) == expected, "hashes pinned by earlier versions stay valid"
 
 
-def test_content_that_is_not_the_pinned_one_is_an_error_with_both_hashes() -> None:
+def test_content_that_is_not_the_pinned_one_is_an_error_with_both_hashes():
     path, command = Path("data/raw"), "python stages/prepare.py --pin babi"
     require_pinned(path, "aa", "aa", "datasets.yaml: babi", command)
     with pytest.raises(TracekdError, match=f"^data/raw: .*pinned sha256 bb, found aa; .*{command}"):

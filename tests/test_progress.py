@@ -1,6 +1,5 @@
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -11,12 +10,12 @@ KEY = {"seed": 0, "data": ["q/1"]}
 
 
 @pytest.fixture(autouse=True)
-def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def root(monkeypatch, tmp_path):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     return tmp_path
 
 
-def test_a_failed_job_leaves_its_folder_to_the_same_job_and_no_other() -> None:
+def test_a_failed_job_leaves_its_folder_to_the_same_job_and_no_other():
     with pytest.raises(RuntimeError), progress_folder("train", KEY) as folder:
         (folder / "step").write_text("7")
         raise RuntimeError
@@ -27,7 +26,7 @@ def test_a_failed_job_leaves_its_folder_to_the_same_job_and_no_other() -> None:
     assert not folder.exists(), "deleted on success"
 
 
-def test_a_second_process_with_the_same_job_is_refused() -> None:
+def test_a_second_process_with_the_same_job_is_refused():
     with (
         progress_folder("train", KEY),
         pytest.raises(TracekdError, match="train: another process is already running this job"),
@@ -37,7 +36,7 @@ def test_a_second_process_with_the_same_job_is_refused() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_first_signal_is_recorded_and_the_second_stops_at_once(number: signal.Signals) -> None:
+def test_the_first_signal_is_recorded_and_the_second_stops_at_once(number):
     before = signal.getsignal(number)
     with StopRequest() as stop:
         stop.check("nothing")
@@ -48,7 +47,7 @@ def test_the_first_signal_is_recorded_and_the_second_stops_at_once(number: signa
     assert signal.getsignal(number) == before
 
 
-def test_a_stop_request_ends_with_the_shells_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stop_request_ends_with_the_shells_exit_code(capsys):
     with StopRequest() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(Stopped) as stopped:

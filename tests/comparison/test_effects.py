@@ -62,11 +62,6 @@ def test_only_shared_seeds_are_compared_or_all_if_none_is_shared(after, seeds, d
     assert found["difference"] == pytest.approx(difference)
 
 
-def test_regimes_that_agree_still_have_an_interval_over_questions():
-    found = effect(regime(s0=[1] * 36), regime(s0=[1] * 36), "k", 0.05)["over_questions"]
-    assert (found["low"], found["high"]) == pytest.approx((-0.0974, 0.0974), abs=1e-3)
-
-
 def test_holm_counts_the_comparisons_of_all_cells_that_have_a_p_value():
     nothing = Undefined("the two agree on every question")
     effects = [{"p_value": p, "p_equivalent": 0.5} for p in (0.01, nothing, 0.04, 0.03)]

@@ -1,10 +1,6 @@
-from pathlib import Path
-from typing import Any
-
 import polars as pl
 import pytest
 
-from tracekd.datasets import Loaded
 from tracekd.datasets.readers import babi
 from tracekd.errors import TracekdError
 
@@ -17,17 +13,17 @@ STORY = """\
 PATH = "1 The hall is north of the den.\n2 How do you go from a to b?\tn,w\t1\n"
 
 
-def folder_of(tmp_path: Path, train: str = STORY, test: str = STORY) -> Path:
+def folder_of(tmp_path, train=STORY, test=STORY):
     for split, text in (("train", train), ("test", test)):
         (tmp_path / f"qa8_lists-sets_{split}.txt").write_text(text)
     return tmp_path
 
 
-def read(folder: Path, **options: Any) -> Loaded:
+def read(folder, **options):
     return babi.read(folder, {"tasks": [8], **options})
 
 
-def test_support_ids_are_lines_and_become_positions_in_the_context(tmp_path: Path) -> None:
+def test_support_ids_are_lines_and_become_positions_in_the_context(tmp_path):
     rows = read(folder_of(tmp_path)).splits["train"].to_dicts()
     assert rows[1] == {
         "id": "babi/train/qa8:4",
@@ -43,8 +39,8 @@ def test_support_ids_are_lines_and_become_positions_in_the_context(tmp_path: Pat
 
 
 def test_the_steps_of_a_path_are_one_answer_and_a_story_begins_with_line_id_1(
-    tmp_path: Path,
-) -> None:
+    tmp_path,
+):
     for split in ("train", "test"):
         (tmp_path / f"qa19_path-finding_{split}.txt").write_text(PATH * 2)
     rows = read(tmp_path, tasks=[19]).splits["train"].to_dicts()
@@ -65,9 +61,7 @@ def test_the_steps_of_a_path_are_one_answer_and_a_story_begins_with_line_id_1(
         ("1 Where? \tden\t1", "a context without facts"),
     ],
 )
-def test_a_faulty_question_is_rejected_with_its_place_and_reason(
-    tmp_path: Path, line: str, reason: str
-) -> None:
+def test_a_faulty_question_is_rejected_with_its_place_and_reason(tmp_path, line, reason):
     loaded = read(folder_of(tmp_path, train=f"1 Mary moved.\n{line}\n{STORY}"))
     (rejection,) = loaded.rejected
     assert rejection.source.endswith("qa8_lists-sets_train.txt:2")
@@ -85,12 +79,12 @@ def test_a_faulty_question_is_rejected_with_its_place_and_reason(
         ("1 Mary moved.\n", "no question of the class lists-sets"),
     ],
 )
-def test_a_damaged_file_is_one_error(tmp_path: Path, text: str, message: str) -> None:
+def test_a_damaged_file_is_one_error(tmp_path, text, message):
     with pytest.raises(TracekdError, match=message):
         read(folder_of(tmp_path, train=text))
 
 
-def test_the_folder_may_be_the_release_its_parent_or_the_variant(tmp_path: Path) -> None:
+def test_the_folder_may_be_the_release_its_parent_or_the_variant(tmp_path):
     home = tmp_path / "tasks_1-20_v1-2" / "en-10k"
     home.mkdir(parents=True)
     folder_of(home)
@@ -104,13 +98,13 @@ def test_the_folder_may_be_the_release_its_parent_or_the_variant(tmp_path: Path)
         read(home, tasks=[21])
 
 
-def test_the_variant_that_was_read_is_named_not_the_one_configured(tmp_path: Path) -> None:
+def test_the_variant_that_was_read_is_named_not_the_one_configured(tmp_path):
     story = "1 A.\n2 Who?\tA\t1\n"
     assert read(folder_of(tmp_path, train=story * 1000)).options == {"variant": "en"}
     assert read(folder_of(tmp_path, train=story * 10_000)).options == {"variant": "en-10k"}
 
 
-def test_all_twenty_tasks_of_the_real_data_are_read_without_loss(shared: Path) -> None:
+def test_all_twenty_tasks_of_the_real_data_are_read_without_loss(shared):
     loaded = read(shared / "datasets" / "babi", tasks=list(babi.TASKS))
     assert loaded.rejected == []
     for table in loaded.splits.values():

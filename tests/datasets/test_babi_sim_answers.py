@@ -5,7 +5,6 @@
 
 import re
 from itertools import product
-from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,22 +33,22 @@ KIND = re.compile(r"(\w+) is an? (\w+)\.")
 COLOR = re.compile(r"(\w+) is (\w+)\.")
 
 
-def solve(context: list[str], question: str) -> list[str] | None:
+def solve(context, question):
     for pattern, answer in SOLVERS:
         if match := re.fullmatch(pattern, question):
             return answer(context, *match.groups())
     raise AssertionError(f"no such question: {question}")
 
 
-def all_groups(pattern: re.Pattern[str], context: list[str]) -> list[tuple[str, ...]]:
+def all_groups(pattern, context):
     return [match.groups() for line in context if (match := pattern.fullmatch(line))]
 
 
-def where(context: list[str]) -> dict[str, str | None]:
+def where(context):
     """Where people and things are."""
-    people: dict[str, str] = {}
-    things: dict[str, str | None] = {}
-    holder: dict[str, str] = {}
+    people = {}
+    things = {}
+    holder = {}
     for line in context:
         if move := MOVE.fullmatch(line):
             people.update({name: move[3] for name in move.groups()[:2] if name})
@@ -65,8 +64,8 @@ def where(context: list[str]) -> dict[str, str | None]:
     return {**people, **things, **{thing: people.get(name) for thing, name in holder.items()}}
 
 
-def held_by(context: list[str], person: str) -> list[str] | None:
-    held: list[str] | None = None
+def held_by(context, person):
+    held = None
     for line in context:
         if (take := TAKE.fullmatch(line)) and take[1] == person:
             held = [*(held or []), take[2]]
@@ -77,11 +76,11 @@ def held_by(context: list[str], person: str) -> list[str] | None:
     return held
 
 
-def count(things: list[str] | None) -> list[str] | None:
+def count(things):
     return None if things is None else [["none", "one", "two", "three"][len(things)]]
 
 
-def place_before(context: list[str], person: str, place: str) -> list[str] | None:
+def place_before(context, person, place):
     visits = {}
     for name, where, day, early_day, early_name, early_where in all_groups(DATED, context):
         if person in (name, early_name):
@@ -93,7 +92,7 @@ def place_before(context: list[str], person: str, place: str) -> list[str] | Non
     return [visits[max(earlier)]] if earlier else None
 
 
-def coordinates(context: list[str], origin: str) -> dict[str, tuple[int, int]]:
+def coordinates(context, origin):
     cells = {origin: (0, 0)}
     links = all_groups(LIES, context)
     for _, (item, side, anchor) in product(links, links):
@@ -106,12 +105,12 @@ def coordinates(context: list[str], origin: str) -> dict[str, tuple[int, int]]:
     return cells
 
 
-def beside(context: list[str], anchor: str, side: str, sign: int = 1) -> list[str]:
+def beside(context, anchor, side, sign=1):
     wanted = tuple(sign * step for step in STEPS[side])
     return [item for item, cell in coordinates(context, anchor).items() if cell == wanted]
 
 
-def is_on_side(context: list[str], item: str, side: str, other: str) -> list[str] | None:
+def is_on_side(context, item, side, other):
     cells = coordinates(context, other)
     if item not in cells:
         return None
@@ -119,7 +118,7 @@ def is_on_side(context: list[str], item: str, side: str, other: str) -> list[str
     return ["yes" if ahead > 0 else "no"]
 
 
-def smaller_pairs(context: list[str]) -> set[tuple[str, ...]]:
+def smaller_pairs(context):
     pairs = set(all_groups(FITS, context)) | {
         (small, large) for large, small in all_groups(LARGER, context)
     }
@@ -130,20 +129,20 @@ def smaller_pairs(context: list[str]) -> set[tuple[str, ...]]:
         pairs |= longer
 
 
-def fits_inside(context: list[str], one: str, other: str) -> list[str] | None:
+def fits_inside(context, one, other):
     pairs = smaller_pairs(context)
     assert not {(one, other), (other, one)} <= pairs
     return ["yes"] if (one, other) in pairs else ["no"] if (other, one) in pairs else None
 
 
-def wary_of(context: list[str], pet: str) -> list[str] | None:
+def wary_of(context, pet):
     kinds = [kind for name, kind in all_groups(KIND, context) if name == pet]
     plurals = {plural for kind in kinds for plural in (kind, f"{kind}s", f"{kind}es")}
     feared = [other for name, other in all_groups(WARY, context) if name.lower() in plurals]
     return [re.sub("(?<=x)es$|s$", "", name) for name in feared] or None
 
 
-def color_of(context: list[str], pet: str) -> list[str] | None:
+def color_of(context, pet):
     kinds = all_groups(KIND, context)
     own = {kind for name, kind in kinds if name == pet}
     twins = {name for name, kind in kinds if kind in own and name != pet}
@@ -175,7 +174,7 @@ SOLVERS = [
 
 
 @st.composite
-def spans(draw: st.DrawFn, least: int, most: int) -> list[int]:
+def spans(draw, least, most):
     low = draw(st.integers(least, most))
     return [low, draw(st.integers(low, most))]
 
@@ -187,9 +186,7 @@ OPTIONS = st.fixed_dictionaries(
 
 @settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.one_of(st.just({}), OPTIONS))
-def test_the_answer_follows_from_the_text_and_from_all_of_its_supporting_facts(
-    seed: int, options: dict[str, Any]
-) -> None:
+def test_the_answer_follows_from_the_text_and_from_all_of_its_supporting_facts(seed, options):
     loaded = simulate(options, Wanted(seed, 44, 44))
     for row in (row for table in loaded.splits.values() for row in table.to_dicts()):
         context, question, answers = row["context"], row["question"], row["answers"]

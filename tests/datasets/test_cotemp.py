@@ -1,10 +1,7 @@
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tracekd.datasets import Loaded
 from tracekd.datasets.readers import cotemp
 from tracekd.errors import TracekdError
 
@@ -17,17 +14,17 @@ RECORD = {
 }
 
 
-def folder_of(tmp_path: Path, *records: dict[str, Any], name: str = "equal.json") -> Path:
+def folder_of(tmp_path, *records, name="equal.json"):
     lines = "".join(json.dumps(record) + "\r\n" for record in records)
     (tmp_path / name).write_bytes(lines.encode())
     return tmp_path
 
 
-def read(folder: Path, *classes: str) -> Loaded:
+def read(folder, *classes):
     return cotemp.read(folder, {"classes": list(classes)})
 
 
-def test_a_record_becomes_a_question(tmp_path: Path) -> None:
+def test_a_record_becomes_a_question(tmp_path):
     record = RECORD | {"answer": ["B", "C", "B"]}
     loaded = read(folder_of(tmp_path, record, name="during.partial.json"), "during")
     assert loaded.splits["train"].to_dicts() == [
@@ -60,15 +57,13 @@ def test_a_record_becomes_a_question(tmp_path: Path) -> None:
         ({"triple_element": "s2_r1_o1"}, "triple_element is not of the form S1_R2_O2"),
     ],
 )
-def test_a_faulty_record_is_rejected_with_its_place_and_reason(
-    tmp_path: Path, change: dict[str, Any], reason: str
-) -> None:
+def test_a_faulty_record_is_rejected_with_its_place_and_reason(tmp_path, change, reason):
     loaded = read(folder_of(tmp_path, RECORD | {"index": 7}, RECORD | change), "equal")
     assert [(r.source, r.reason) for r in loaded.rejected] == [("equal.json:2", reason)]
     assert len(loaded.splits["train"]) == 1
 
 
-def test_files_that_are_absent_several_or_without_a_question_are_errors(tmp_path: Path) -> None:
+def test_files_that_are_absent_several_or_without_a_question_are_errors(tmp_path):
     with pytest.raises(TracekdError, match=r"no file equal\.json"):
         read(tmp_path, "equal")
     folder_of(tmp_path, RECORD | {"answer": None})
@@ -79,13 +74,13 @@ def test_files_that_are_absent_several_or_without_a_question_are_errors(tmp_path
         read(tmp_path, "equal")
 
 
-def test_the_published_split_is_that_of_pandas() -> None:
+def test_the_published_split_is_that_of_pandas():
     # pandas 2.3: sorted(pd.DataFrame(range(10)).sample(frac=0.2, random_state=42).index)
     assert cotemp.published_test_rows(10) == [1, 8]
     assert len(cotemp.published_test_rows(3096)) == 619
 
 
-def test_a_question_is_about_its_subjects_and_about_an_object_if_it_asks_for_people() -> None:
+def test_a_question_is_about_its_subjects_and_about_an_object_if_it_asks_for_people():
     facts = ["A works for Ö in 2001.", "B attended Ö from 2001 to 2002."]
     about = {
         element: cotemp.entities({"context": facts, "subtype": element})
@@ -94,12 +89,12 @@ def test_a_question_is_about_its_subjects_and_about_an_object_if_it_asks_for_peo
     assert about == {"S1_R1_O2": {"A", "B"}, "S2_R1_O1": {"A", "B", "Ö"}}
 
 
-def published_questions(shared: Path, label: str) -> set[str]:
+def published_questions(shared, label):
     lines = (shared / "published_outputs" / "llama_none" / f"{label}.jsonl").read_text()
     return {json.loads(line)["question"] for line in lines.splitlines()}
 
 
-def test_real_files_are_read_without_loss_and_split_as_published(shared: Path) -> None:
+def test_real_files_are_read_without_loss_and_split_as_published(shared):
     loaded = read(shared / "datasets" / "cotemp", *cotemp.CLASSES)
     assert loaded.rejected == []
     assert list(loaded.notes.values()) == [1]
@@ -113,7 +108,7 @@ def test_real_files_are_read_without_loss_and_split_as_published(shared: Path) -
         assert found == published_questions(shared, label)
 
 
-def test_the_published_during_questions_are_the_test_rows_of_the_whole_file(shared: Path) -> None:
+def test_the_published_during_questions_are_the_test_rows_of_the_whole_file(shared):
     folder = shared / "datasets" / "cotemp"
     lines = (folder / "during.partial.json").read_text().splitlines()
     index_of = {record["question"]: record["index"] for record in map(json.loads, lines)}
@@ -124,7 +119,7 @@ def test_the_published_during_questions_are_the_test_rows_of_the_whole_file(shar
     assert {index_of[question] for question in known} <= chosen
 
 
-def test_a_rejected_record_moves_no_other_to_another_split(tmp_path: Path) -> None:
+def test_a_rejected_record_moves_no_other_to_another_split(tmp_path):
     records = [RECORD | {"index": n} for n in range(40)]
     whole = read(folder_of(tmp_path, *records), "equal")
     records[7] = records[7] | {"answer": "B"}

@@ -5,7 +5,6 @@ import re
 from collections import Counter
 from datetime import date
 from itertools import permutations
-from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,11 +33,8 @@ WHEN = (
 )
 QUESTION = re.compile(rf"While (.+), (which|who) (.+?) {WHEN}\?")
 
-#: Subject, relation, object, first and last day.
-Read = tuple[str, str, str, date, date]
 
-
-def days(text: str) -> tuple[date, date]:
+def days(text):
     *month_and_day, year = text.replace(",", "").split()
     number = int(year)
     if not month_and_day:
@@ -50,7 +46,7 @@ def days(text: str) -> tuple[date, date]:
     return date(number, month, 1), date(number, month, calendar.monthrange(number, month)[1])
 
 
-def read_fact(fact: str) -> Read:
+def read_fact(fact):
     statement, _, dates = re.split(
         r" (from|in) (?=\w+(?: \d+)?(?:, \d+)?(?: to |\.$))", fact, maxsplit=1
     )
@@ -60,13 +56,13 @@ def read_fact(fact: str) -> Read:
     return subject, relation, thing, days(start)[0], days(end or start)[1]
 
 
-def split_event(event: str) -> tuple[str, str, str]:
+def split_event(event):
     ((relation, frame),) = [(r, f) for r, (_, f, _) in FRAMES.items() if f in event]
     subject, thing = event.split(frame)
     return subject, relation, thing
 
 
-def relate(one: Read, other: Read) -> str | None:
+def relate(one, other):
     if one[3:] == other[3:]:
         return "equal"
     if one[4] < other[3] or other[4] < one[3]:
@@ -75,10 +71,10 @@ def relate(one: Read, other: Read) -> str | None:
     return "during" if any(inside) else "overlap"
 
 
-def solve(context: list[str], question: str) -> tuple[str, list[str], list[int], str]:
+def solve(context, question):
     """Class, answers, indexes of the event and the matching facts, and triple_element."""
     facts = [read_fact(fact) for fact in context]
-    about, asks, rest = QUESTION.fullmatch(question).groups()  # type: ignore[union-attr]
+    about, asks, rest = QUESTION.fullmatch(question).groups()
     event = split_event(about)
     (place,) = [index for index, fact in enumerate(facts) if fact[:3] == event]
     if asks == "who":
@@ -100,13 +96,13 @@ def solve(context: list[str], question: str) -> tuple[str, list[str], list[int],
     return kind, [facts[index][side] for index in matching], [place, *matching], subtype
 
 
-def questions(seed: int, size: int, options: dict[str, Any]) -> list[dict[str, Any]]:
+def questions(seed, size, options):
     loaded = simulate(options, Wanted(seed, size, size))
     return [row for table in loaded.splits.values() for row in table.iter_rows(named=True)]
 
 
 @st.composite
-def spans(draw: st.DrawFn, least: int, most: int, apart: int = 0) -> list[int]:
+def spans(draw, least, most, apart=0):
     low = draw(st.integers(least, most - apart))
     return [low, draw(st.integers(low + apart, most))]
 
@@ -129,8 +125,8 @@ SEEDS = st.integers(0, 2**32 - 1)
 @settings(max_examples=25)
 @given(SEEDS, st.one_of(st.just({}), OPTIONS))
 def test_class_answers_and_facts_follow_from_the_text_and_distractors_are_apart_in_time(
-    seed: int, options: dict[str, Any]
-) -> None:
+    seed, options
+):
     for row in questions(seed, 24, options):
         found = solve(row["context"], row["question"])
         names = ("question_class", "answers", "gold_facts", "subtype")
@@ -149,7 +145,7 @@ def test_class_answers_and_facts_follow_from_the_text_and_distractors_are_apart_
                 assert relate(fact, facts[event]) is None
 
 
-def test_mix_has_two_answers_at_least_and_all_patterns_and_granularities_occur() -> None:
+def test_mix_has_two_answers_at_least_and_all_patterns_and_granularities_occur():
     rows = questions(0, 400, {})
     assert len({(row["question"], *row["context"]) for row in rows}) == len(rows)
     assert min(len(row["answers"]) for row in rows if row["question_class"] == "mix") == 2
@@ -165,11 +161,11 @@ def test_mix_has_two_answers_at_least_and_all_patterns_and_granularities_occur()
             assert re.search(rf" from {start} to {end}\.", facts)
 
 
-def words(side: str) -> set[str]:
+def words(side):
     return {word for listed in read_yaml(WORDING)["names"][side].values() for word in listed}
 
 
-def test_no_name_contains_another() -> None:
+def test_no_name_contains_another():
     assert words("train").isdisjoint(words("test"))
     patterns = [pattern for sort in read_yaml(WORDING)["institutions"].values() for pattern in sort]
     for side in ("train", "test"):
@@ -179,7 +175,7 @@ def test_no_name_contains_another() -> None:
         assert not any(one in other for one, other in permutations(words(side), 2))
 
 
-def test_names_of_the_test_split_are_unseen() -> None:
+def test_names_of_the_test_split_are_unseen():
     splits = simulate({}, Wanted(0, 200, 200)).splits
     for split, other in (("train", "test"), ("test", "train")):
         lines = [line for context in splits[split]["context"].to_list() for line in context]

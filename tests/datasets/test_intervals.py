@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from tracekd.datasets.dated_facts import parse_fact
 from tracekd.datasets.intervals import (
     Period,
-    Relation,
     Stamp,
     clear_relation,
     relation,
@@ -17,20 +16,20 @@ DAYS = st.integers(date(1000, 1, 1).toordinal(), date(2999, 12, 31).toordinal())
 STAMPS = st.builds(Stamp.of, DAYS, st.sampled_from(["year", "month", "day"]))
 
 
-def in_order(start: Stamp, end: Stamp) -> Period:
+def in_order(start, end):
     return Period(min(start, end, key=lambda s: s.first), max(start, end, key=lambda s: s.first))
 
 
 PERIODS = st.one_of(st.builds(Period, STAMPS), st.builds(in_order, STAMPS, STAMPS))
 
 
-def period(text: str) -> Period:
+def period(text):
     found = parse_fact(f"A works for B {text}.").period
     assert found is not None
     return found
 
 
-def test_a_coarse_date_covers_all_the_days_it_names() -> None:
+def test_a_coarse_date_covers_all_the_days_it_names():
     for text, first, last in (
         ("2014", date(2014, 1, 1), date(2014, 12, 31)),
         ("February, 2012", date(2012, 2, 1), date(2012, 2, 29)),
@@ -41,13 +40,13 @@ def test_a_coarse_date_covers_all_the_days_it_names() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "soon", "0", "Mai, 2014", "February 30, 2014", "2014-03-11"])
-def test_text_that_is_not_a_date_belongs_to_the_statement(text: str) -> None:
+def test_text_that_is_not_a_date_belongs_to_the_statement(text):
     undated = parse_fact(f"Ada Moor works for Orlo Mill in {text}.")
     assert undated == ("Ada Moor", "works for", f"Orlo Mill in {text}.", None)
 
 
 @given(PERIODS)
-def test_a_fact_survives_writing_and_reading(when: Period) -> None:
+def test_a_fact_survives_writing_and_reading(when):
     parts = "Ada Moor", "holds the position of", "mayor of York in May from 1999"
     assert parse_fact(f"{' '.join(parts)} {when}.") == (*parts, when)
 
@@ -68,14 +67,14 @@ def test_a_fact_survives_writing_and_reading(when: Period) -> None:
     ],
 )
 def test_allen_relations_are_reduced_to_three_and_clear_if_coarse_ends_cannot_change_them(
-    one: str, other: str, expected: Relation | None, clear: bool
-) -> None:
+    one, other, expected, clear
+):
     assert relation(period(one), period(other)) == expected
     assert relation(period(other), period(one)) == expected
     assert clear_relation(period(one), period(other)) == (clear, expected)
 
 
 @given(PERIODS, PERIODS)
-def test_periods_are_related_if_and_only_if_they_share_a_day(one: Period, other: Period) -> None:
+def test_periods_are_related_if_and_only_if_they_share_a_day(one, other):
     shared = max(one.first, other.first) <= min(one.last, other.last)
     assert (relation(one, other) is not None) is shared

@@ -1,10 +1,7 @@
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tracekd.datasets import Loaded
 from tracekd.datasets.readers import jsonl
 from tracekd.errors import TracekdError
 
@@ -17,16 +14,16 @@ RECORD = {
 TRAIN, TEST = RECORD | {"split": "train"}, RECORD | {"split": "test"}
 
 
-def write(path: Path, *records: Any) -> Path:
+def write(path, *records):
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     return path
 
 
-def read(path: Path, *records: Any) -> Loaded:
+def read(path, *records):
     return jsonl.read(write(path / "mine.jsonl", *records) if records else path, {})
 
 
-def test_a_line_becomes_a_question(tmp_path: Path) -> None:
+def test_a_line_becomes_a_question(tmp_path):
     marked = TRAIN | {"id": "q17", "gold_facts": ["Mary slept.", "Mary went home."], "more": 1}
     loaded = read(tmp_path, marked, TEST | {"gold_facts": [2, 0, 2]})
     (train,) = loaded.splits["train"].to_dicts()
@@ -40,7 +37,7 @@ def test_a_line_becomes_a_question(tmp_path: Path) -> None:
     assert (loaded.rejected, loaded.notes) == ([], {})
 
 
-def test_one_text_is_a_context_of_one_fact_and_one_answer(tmp_path: Path) -> None:
+def test_one_text_is_a_context_of_one_fact_and_one_answer(tmp_path):
     plain = TRAIN | {"context": "Mary went home.", "answers": "home"}
     loaded = read(tmp_path, plain, TEST)
     (row,) = loaded.splits["train"].to_dicts()
@@ -67,16 +64,14 @@ def test_one_text_is_a_context_of_one_fact_and_one_answer(tmp_path: Path) -> Non
         ),
     ],
 )
-def test_a_line_that_does_not_fit_is_rejected_with_its_place_and_reason(
-    tmp_path: Path, change: dict[str, Any], reason: str
-) -> None:
+def test_a_line_that_does_not_fit_is_rejected_with_its_place_and_reason(tmp_path, change, reason):
     path = write(tmp_path / "mine.jsonl", TRAIN | {"id": "same"}, TEST, TRAIN | change)
     (rejection,) = read(path).rejected
     assert rejection.source == "mine.jsonl:3"
     assert rejection.reason.startswith(reason)
 
 
-def test_without_splits_a_fifth_of_each_class_is_the_test_split(tmp_path: Path) -> None:
+def test_without_splits_a_fifth_of_each_class_is_the_test_split(tmp_path):
     records = [RECORD | {"id": f"{kind}{n}", "class": kind} for kind in "ab" for n in range(10)]
     first = read(tmp_path, *records).splits
     again = read(tmp_path, *records[::-1]).splits
@@ -85,7 +80,7 @@ def test_without_splits_a_fifth_of_each_class_is_the_test_split(tmp_path: Path) 
     assert len(first["train"]) == 16
 
 
-def test_all_files_of_a_folder_are_read_and_one_must_have_questions(tmp_path: Path) -> None:
+def test_all_files_of_a_folder_are_read_and_one_must_have_questions(tmp_path):
     with pytest.raises(TracekdError, match=r"no \*\.jsonl files; add one, or set path"):
         read(tmp_path)
     with pytest.raises(TracekdError, match=r"most: missing field: question \(first mine\.jsonl:1"):

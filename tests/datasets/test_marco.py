@@ -1,12 +1,9 @@
 import json
 from collections import Counter
-from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 
-from tracekd.datasets import Loaded
 from tracekd.datasets.keys import keys
 from tracekd.datasets.readers import marco
 
@@ -28,14 +25,14 @@ COLUMNAR = NATIVE | {
 }
 
 
-def read(folder: Path, **files: list[dict[str, Any]]) -> Loaded:
+def read(folder, **files):
     for name, records in files.items():
         lines = "".join(json.dumps(record) + "\n" for record in records)
         (folder / f"{name}_v1.1.json").write_text(lines)
     return marco.read(folder, {})
 
 
-def test_native_and_columnar_passages_give_the_same_question(tmp_path: Path) -> None:
+def test_native_and_columnar_passages_give_the_same_question(tmp_path):
     loaded = read(tmp_path, train=[NATIVE, COLUMNAR], dev=[NATIVE])
     expected = {
         "id": "marco/train/0",
@@ -65,15 +62,13 @@ NONE = "No Answer Present."
         ([NONE, "Paris"], "Paris", f"'{NONE}' beside other answers was left out"),
     ],
 )
-def test_every_way_to_say_unanswerable_reads_the_same(
-    tmp_path: Path, answers: Any, kept: str, note: str
-) -> None:
+def test_every_way_to_say_unanswerable_reads_the_same(tmp_path, answers, kept, note):
     loaded = read(tmp_path, train=[NATIVE | {"answers": answers}], dev=[NATIVE])
     assert loaded.splits["train"]["answers"].to_list() == [[kept]]
     assert not note or loaded.notes[note] == 1
 
 
-def test_dev_is_the_test_split_and_files_are_told_by_their_names(tmp_path: Path) -> None:
+def test_dev_is_the_test_split_and_files_are_told_by_their_names(tmp_path):
     for name, kind in (
         ("sample.json", "train"),
         ("dev_v2.1.json.gz", "dev"),
@@ -100,15 +95,13 @@ def test_dev_is_the_test_split_and_files_are_told_by_their_names(tmp_path: Path)
         ({"query_id": "x"}, "query_id is not a whole number"),
     ],
 )
-def test_a_faulty_record_is_rejected_with_its_place_and_reason(
-    tmp_path: Path, change: dict[str, Any], reason: str
-) -> None:
+def test_a_faulty_record_is_rejected_with_its_place_and_reason(tmp_path, change, reason):
     loaded = read(tmp_path, train=[NATIVE | {"query_id": 9}, NATIVE | change], dev=[NATIVE])
     assert [(r.source, r.reason) for r in loaded.rejected] == [("train_v1.1.json:2", reason)]
     assert len(loaded.splits["train"]) == 1
 
 
-def test_without_another_file_a_tenth_of_each_class_is_cut_as_test(tmp_path: Path) -> None:
+def test_without_another_file_a_tenth_of_each_class_is_cut_as_test(tmp_path):
     records = [
         NATIVE | {"query_id": n, "query_type": "NUMERIC" if n < 4 else "ENTITY"} for n in range(34)
     ]
@@ -123,7 +116,7 @@ def test_without_another_file_a_tenth_of_each_class_is_cut_as_test(tmp_path: Pat
     assert again["id"].to_list() == test["id"].to_list()[::-1]
 
 
-def test_real_samples_are_read_without_loss(shared: Path) -> None:
+def test_real_samples_are_read_without_loss(shared):
     loaded = marco.read(shared / "datasets" / "marco", {})
     table = pl.concat(loaded.splits.values())
     sizes = {"description": 131, "numeric": 67, "entity": 32, "location": 16, "person": 5}
@@ -137,7 +130,7 @@ def test_real_samples_are_read_without_loss(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", ["columns", "lines", "array"])
-def test_chosen_questions_are_read_again_from_every_layout(tmp_path: Path, layout: str) -> None:
+def test_chosen_questions_are_read_again_from_every_layout(tmp_path, layout):
     for name, start in (("train_a", 0), ("train_b", 4)):
         many = [COLUMNAR | {"query_id": n, "query": f"{n}?"} for n in range(start, start + 6)]
         many[2]["passages"] = []
@@ -154,10 +147,20 @@ def test_chosen_questions_are_read_again_from_every_layout(tmp_path: Path, layou
     chosen = loaded.fetch("train", [1, 4, 6])
     assert chosen["question"].to_list() == ["1?", "5?", "8?"]
     assert chosen["id"].to_list() == [kept[n] for n in (1, 4, 6)]
+
+
+def test_questions_that_begin_alike_are_compared_by_their_whole_context(tmp_path):
+    texts = ["A firm.", "A  FIRM. ", "A shop.", "The shop."]
+    many = [
+        NATIVE | {"query_id": n, "passages": {"passage_text": [t]}} for n, t in enumerate(texts)
+    ]
+    loaded = read(tmp_path, train=many[:3], dev=many[2:])
+    train, test = (loaded.keys[split]["identity"].to_list() for split in ("train", "test"))
+    assert train[0] == train[1] != train[2] == test[0] != test[1]
     assert keys(loaded.splits["train"]).equals(loaded.keys["train"])
 
 
-def test_parquet_files_of_the_hub_are_read_from_a_folder(tmp_path: Path) -> None:
+def test_parquet_files_of_the_hub_are_read_from_a_folder(tmp_path):
     rows = [COLUMNAR | {"query_id": n, "wellFormedAnswers": []} for n in range(3)]
     pl.DataFrame(rows[:2]).write_parquet(tmp_path / "train-00000-of-00001.parquet")
     pl.DataFrame(rows[2:]).write_parquet(tmp_path / "validation-00000-of-00001.parquet")

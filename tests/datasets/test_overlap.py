@@ -1,5 +1,3 @@
-from typing import Any
-
 import polars as pl
 import pytest
 from hypothesis import given
@@ -11,20 +9,20 @@ WORDS = [f"word{number}" for number in range(60)]
 TEXT = " ".join(WORDS)
 
 
-def questions(split: str, *rows: tuple[str, list[str]]) -> pl.DataFrame:
+def questions(split, *rows):
     named = [(f"{split}/{number}", *row) for number, row in enumerate(rows)]
     schema = {"id": pl.String, "question": pl.String, "context": pl.List(pl.String)}
     return pl.DataFrame(named, schema=schema, orient="row")
 
 
-def found(test: pl.DataFrame, train: pl.DataFrame) -> dict[str, list[list[Any]]]:
+def found(test, train):
     report = overlap.near_duplicates(test, train)
     for name in ("same_question", "same_context"):
         assert report[name]["test_questions"] == len(report[name]["first"])
     return {name: report[name]["first"] for name in ("same_question", "same_context")}
 
 
-def test_the_same_words_in_other_case_punctuation_and_facts_are_found() -> None:
+def test_the_same_words_in_other_case_punctuation_and_facts_are_found():
     train = questions("train", ("Who?", ["Nothing alike in here."]), ("Who is it?", [TEXT]))
     test = questions(
         "test", ("who is it", [" ".join(WORDS[:9]) + ".", " ".join(WORDS[9:]).upper()])
@@ -33,7 +31,7 @@ def test_the_same_words_in_other_case_punctuation_and_facts_are_found() -> None:
     assert found(test, train) == {"same_question": pair, "same_context": pair}
 
 
-def test_a_similar_context_counts_apart_from_the_question() -> None:
+def test_a_similar_context_counts_apart_from_the_question():
     # One other word in 60 changes five of 60 shingles: 55 shared of 65.
     changed = " ".join([*WORDS[:30], "changed", *WORDS[31:]])
     train = questions("train", ("Who?", [TEXT]), ("Where?", [TEXT]))
@@ -45,17 +43,15 @@ def test_a_similar_context_counts_apart_from_the_question() -> None:
 
 
 @pytest.mark.parametrize("context", ["?!", "one", "one two", "\u05d0\u05d1 \U0001f600 \u0663"])
-def test_short_texts_of_any_script_are_compared_whole(context: str) -> None:
+def test_short_texts_of_any_script_are_compared_whole(context):
     train = questions("train", ("q", ["another"]), ("q", [context]))
     pair = [["test/0", "train/1", 1.0]]
     assert found(questions("test", ("q", [context])), train)["same_question"] == pair
 
 
 @given(*2 * [st.lists(st.lists(st.sampled_from("ab"), min_size=1, max_size=30), max_size=4)])
-def test_the_pairs_are_those_that_comparing_all_with_all_finds(
-    test: list[list[str]], train: list[list[str]]
-) -> None:
-    def shingles(words: list[str]) -> set[tuple[str, ...]]:
+def test_the_pairs_are_those_that_comparing_all_with_all_finds(test, train):
+    def shingles(words):
         return {tuple(words[i : i + 5]) for i in range(len(words))}
 
     expected = []

@@ -1,6 +1,4 @@
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,11 +11,11 @@ from tracekd.files import combined_hash, hash_files
 LABEL = "single-supporting-fact"
 
 
-def story(n: int, support: int = 1) -> str:
+def story(n, support=1):
     return f"1 Mary found box {n}.\n2 Which box? \t{n}\t{support}\n"
 
 
-def raw_folder(tmp_path: Path) -> Path:
+def raw_folder(tmp_path):
     """Twenty train and four test questions; test repeats train's first, train's last is faulty."""
     train = "".join(map(story, range(20))) + story(20, support=9)
     test = "".join(story(n) for n in (0, 101, 102, 103))
@@ -26,22 +24,22 @@ def raw_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def spec(folder: Path, tasks: list[int]) -> DatasetSpec:
+def spec(folder, tasks):
     options = {"tasks": tasks}
     sha256 = combined_hash(hash_files(folder, babi.raw_files(folder, options)))
     entry = {"name": "mine", "reader": "babi", "path": str(folder), "sha256": sha256}
     return parse_settings(DatasetSpec, entry | {"options": options}, "datasets.yaml: mine")
 
 
-def all_different(count: int) -> dict[str, Any]:
+def all_different(count):
     return {"questions": count, "distinct": count, "classes": {LABEL: count}}
 
 
-def sizes(train: int | None, validation: int | None, test: int | None) -> PrepareParams:
+def sizes(train, validation, test):
     return PrepareParams(train=train, validation=validation, test=test)
 
 
-def row(number: int, **changes: Any) -> dict[str, Any]:
+def row(number, **changes):
     return {
         "id": f"x/{number}",
         "question": f"{number}?",
@@ -54,7 +52,7 @@ def row(number: int, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def test_the_manifest_accounts_for_every_raw_record(tmp_path: Path) -> None:
+def test_the_manifest_accounts_for_every_raw_record(tmp_path):
     entry = spec(raw_folder(tmp_path), [1])
     prepared = preparation.prepare(entry, sizes(10, 5, 3), 0)
     reason = "a support ID does not point to a statement before the question"
@@ -90,7 +88,7 @@ def test_the_manifest_accounts_for_every_raw_record(tmp_path: Path) -> None:
     assert all(rows.equals(again.tables[name]) for name, rows in prepared.tables.items())
 
 
-def test_real_babi_loses_what_occurs_in_test_and_nothing_else(shared: Path) -> None:
+def test_real_babi_loses_what_occurs_in_test_and_nothing_else(shared):
     entry = spec(shared / "datasets" / "babi", list(range(1, 21)))
     prepared = preparation.prepare(entry, sizes(100, 2000, 100), 0)
     removed = prepared.manifest["removed_from_train"]["in_test"]
@@ -98,7 +96,7 @@ def test_real_babi_loses_what_occurs_in_test_and_nothing_else(shared: Path) -> N
     assert (len(removed["classes"]), removed["classes"]["two-arg-relations"]) == (6, 135)
 
 
-def test_figures_of_a_data_seed_that_settings_were_chosen_on_are_marked(tmp_path: Path) -> None:
+def test_figures_of_a_data_seed_that_settings_were_chosen_on_are_marked(tmp_path):
     entry = spec(raw_folder(tmp_path), [1]).model_copy(update={"tuned_on": [3]})
     tuned, other = (preparation.prepare(entry, sizes(10, 5, 3), seed) for seed in (3, 4))
     assert (tuned.manifest["tuned"], other.manifest["tuned"]) == (True, False)
@@ -106,13 +104,13 @@ def test_figures_of_a_data_seed_that_settings_were_chosen_on_are_marked(tmp_path
     assert preparation.messages(tuned)[1:] == preparation.messages(other)
 
 
-def test_a_reader_without_entities_cannot_split_by_them(tmp_path: Path) -> None:
+def test_a_reader_without_entities_cannot_split_by_them(tmp_path):
     wanted = sizes(10, 5, 3).model_copy(update={"split": "by_entity"})
     with pytest.raises(TracekdError, match=r"split: by_entity, but the reader babi .*upstream"):
         preparation.prepare(spec(raw_folder(tmp_path), [1]), wanted, 0)
 
 
-def test_no_fact_of_a_real_test_question_is_in_training_if_split_by_entity(shared: Path) -> None:
+def test_no_fact_of_a_real_test_question_is_in_training_if_split_by_entity(shared):
     folder = shared / "datasets/cotemp"
     raw = combined_hash(hash_files(folder, cotemp.raw_files(folder, {})))
     entry = DatasetSpec(name="cotemp", reader="cotemp", path=str(folder), sha256=raw)
@@ -124,7 +122,7 @@ def test_no_fact_of_a_real_test_question_is_in_training_if_split_by_entity(share
     assert (len(prepared.tables["test"]), removed) == (657, 1483)
 
 
-def test_near_duplicates_of_test_questions_in_train_are_reported(tmp_path: Path) -> None:
+def test_near_duplicates_of_test_questions_in_train_are_reported(tmp_path):
     path = raw_folder(tmp_path) / f"qa1_{LABEL}_test.txt"
     path.write_text(path.read_text() + "1 Mary found, box 3!\n2 Which box? \t3\t1\n")
     prepared = preparation.prepare(spec(tmp_path, [1]), sizes(None, 1, None), 0)
@@ -132,7 +130,7 @@ def test_near_duplicates_of_test_questions_in_train_are_reported(tmp_path: Path)
     assert near == {"test_questions": 1, "first": [["babi/test/qa1:10", "babi/train/qa1:8", 1.0]]}
 
 
-def test_an_id_in_both_splits_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_id_in_both_splits_is_an_error(tmp_path, monkeypatch):
     loaded = Loaded.of("babi", {"train": [row(1)], "test": [row(1, question="Else?")]})
     monkeypatch.setattr(sources, "load", lambda *_: loaded)
     with pytest.raises(TracekdError, match=r"datasets.yaml: mine: duplicate id 'x/1'"):
@@ -151,14 +149,12 @@ def test_an_id_in_both_splits_is_an_error(tmp_path: Path, monkeypatch: pytest.Mo
     ],
     ids=str,
 )
-def test_what_does_not_fit_in_what_a_reader_returns_is_named(
-    change: dict[str, Any], fault: str
-) -> None:
+def test_what_does_not_fit_in_what_a_reader_returns_is_named(change, fault):
     with pytest.raises(TracekdError, match=r"^reader mine: train: .*" + fault):
         Loaded.of("mine", {"train": [row(0), row(1, **change)], "test": []})
 
 
-def test_chosen_rows_are_fetched_in_order_and_keys_match_them() -> None:
+def test_chosen_rows_are_fetched_in_order_and_keys_match_them():
     loaded = Loaded.of("mine", {"train": [row(n) for n in range(5)], "test": [row(9)]})
     assert loaded.keys["train"]["id"].to_list() == [f"x/{n}" for n in range(5)]
     assert loaded.fetch("train", [1, 4]).to_dicts() == [row(1), row(4)]

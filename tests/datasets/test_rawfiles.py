@@ -1,7 +1,5 @@
 import gzip
 import json
-from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -14,30 +12,28 @@ from tracekd.errors import TracekdError
 RECORDS = [{"q": "x", "t": 1}, {"q": '"1": {\n', "t": 2}, {"q": "z\u00e9", "t": None}]
 
 
-def written(folder: Path, content: bytes, name: str = "raw.json") -> Path:
+def written(folder, content, name="raw.json"):
     path = folder / name
     path.write_bytes(content)
     return path
 
 
-def columns(records: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def columns(records):
     return {key: {str(n): row[key] for n, row in enumerate(records)} for key in records[0]}
 
 
-def records(path: Path, *chosen: int) -> list[Any]:
+def records(path, *chosen):
     return [record for _, record in rawfiles.json_records(path, chosen or None)]
 
 
-def test_json_lines_are_read_with_lf_crlf_and_blank_lines(tmp_path: Path) -> None:
+def test_json_lines_are_read_with_lf_crlf_and_blank_lines(tmp_path):
     path = written(tmp_path, b'{"a": 1}\r\n\n{"a": 2}')
     assert list(rawfiles.json_records(path)) == [("raw.json:1", {"a": 1}), ("raw.json:3", {"a": 2})]
 
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("form", ["lines", "array", "columns", "indented columns"])
-def test_every_form_gives_the_same_records_and_the_chosen_ones(
-    tmp_path: Path, form: str, packed: bool
-) -> None:
+def test_every_form_gives_the_same_records_and_the_chosen_ones(tmp_path, form, packed):
     text = {
         "lines": "\n".join(map(json.dumps, RECORDS)),
         "array": "\n " + json.dumps(RECORDS, ensure_ascii=False),
@@ -67,11 +63,11 @@ ROW = st.fixed_dictionaries(
     indent=st.sampled_from([None, 1]),
 )
 def test_columns_are_read_right_wherever_the_file_is_cut_into_pieces(
-    tmp_path_factory: pytest.TempPathFactory,
-    rows: list[dict[str, Any]],
-    piece: int,
-    indent: int | None,
-) -> None:
+    tmp_path_factory,
+    rows,
+    piece,
+    indent,
+):
     path = tmp_path_factory.mktemp("columns") / "raw.json"
     path.write_text(json.dumps(columns(rows), indent=indent))
     with pytest.MonkeyPatch.context() as patch:
@@ -102,22 +98,20 @@ def test_columns_are_read_right_wherever_the_file_is_cut_into_pieces(
     ],
     ids=lambda value: repr(value[:24]),
 )
-def test_damage_of_a_json_file_is_an_error_with_its_place(
-    tmp_path: Path, content: bytes, message: str
-) -> None:
+def test_damage_of_a_json_file_is_an_error_with_its_place(tmp_path, content, message):
     with pytest.raises(TracekdError, match=message) as error:
         records(written(tmp_path, content))
     assert str(error.value).encode()
 
 
-def test_a_cut_gzip_file_is_an_error(tmp_path: Path) -> None:
+def test_a_cut_gzip_file_is_an_error(tmp_path):
     packed = gzip.compress(b'{"a": 1}\n' * 1000)
     for raw in (packed[: len(packed) // 2], packed[:-8] + b"\0" * 8):
         with pytest.raises(TracekdError, match="not a complete gzip file"):
             records(written(tmp_path, raw, "raw.json.gz"))
 
 
-def test_parquet_rows_have_their_number_and_damage_is_an_error(tmp_path: Path) -> None:
+def test_parquet_rows_have_their_number_and_damage_is_an_error(tmp_path):
     path = tmp_path / "a.parquet"
     pl.DataFrame({"a": [1, 2, 3]}).write_parquet(path)
     expected = [(f"a.parquet:row {n}", {"a": n}) for n in (1, 3)]
@@ -127,7 +121,7 @@ def test_parquet_rows_have_their_number_and_damage_is_an_error(tmp_path: Path) -
         list(rawfiles.parquet_records(path))
 
 
-def test_text_lines_are_lf_or_crlf_in_utf8_and_damage_is_an_error(tmp_path: Path) -> None:
+def test_text_lines_are_lf_or_crlf_in_utf8_and_damage_is_an_error(tmp_path):
     path = written(tmp_path, b"\xef\xbb\xbf1 A.\r\n2 B.\n", "raw.txt")
     assert rawfiles.text_lines(path) == ["1 A.", "2 B."]
     for content, message in (
@@ -139,7 +133,7 @@ def test_text_lines_are_lf_or_crlf_in_utf8_and_damage_is_an_error(tmp_path: Path
             rawfiles.text_lines(written(tmp_path, content, "raw.txt"))
 
 
-def test_a_link_to_nothing_is_an_error_and_not_a_file_less(tmp_path: Path) -> None:
+def test_a_link_to_nothing_is_an_error_and_not_a_file_less(tmp_path):
     (tmp_path / "a.txt").symlink_to(tmp_path / "gone")
     with pytest.raises(TracekdError, match=r"a\.txt: a link to .*gone, which does not exist"):
         rawfiles.files(tmp_path, "*.txt")

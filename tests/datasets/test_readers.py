@@ -2,19 +2,13 @@
 
 import json
 import re
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tracekd.datasets import Loaded
 from tracekd.datasets.readers import babi, cotemp, jsonl, marco
 from tracekd.errors import TracekdError
-
-Rows = list[dict[str, Any]]
 
 BABI = """1 Mary moved to the bathroom.
 2 John went to the hallway.
@@ -34,25 +28,25 @@ JSONL = """{"question": "Where is Mary %d?", "context": ["Mary went home.", "Bo 
  "answers": ["home"], "class": "location", "gold_facts": [0], "split": "train"}"""
 
 
-def records(text: str) -> Rows:
+def records(text):
     return [json.loads(text % (number, number)) for number in range(4)]
 
 
-def lines(rows: Rows) -> bytes:
+def lines(rows):
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
-def columns(rows: Rows) -> bytes:
+def columns(rows):
     made = {key: {str(n): row[key] for n, row in enumerate(rows)} for key in rows[0]}
     return json.dumps(made).encode()
 
 
-def read_babi(path: Path) -> Loaded:
+def read_babi(path):
     (path.parent / "qa1_single-supporting-fact_test.txt").write_text(BABI)
     return babi.read(path.parent, {"tasks": [1]})
 
 
-FORMATS: dict[str, tuple[bytes, str, Callable[[Path], Loaded]]] = {
+FORMATS = {
     "babi": (BABI.encode(), "qa1_single-supporting-fact_train.txt", read_babi),
     "cotemp": (
         lines(records(COTEMP)),
@@ -90,9 +84,7 @@ EDITS = st.lists(
 @settings(max_examples=150)
 @example(edits=[])
 @given(edits=EDITS)
-def test_damaged_files_are_read_or_rejected_by_record_or_refused(
-    name: str, edits: list[tuple[float, int, bytes]], tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_damaged_files_are_read_or_rejected_by_record_or_refused(name, edits, tmp_path_factory):
     raw, file, read = FORMATS[name]
     path = tmp_path_factory.mktemp("raw", numbered=True) / file
     for share, cut, piece in edits:

@@ -1,15 +1,12 @@
 """Any questions, in any script, written in a raw format and read: the same questions come out."""
 
 import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tracekd.datasets import UNANSWERABLE, Loaded
+from tracekd.datasets import UNANSWERABLE
 from tracekd.datasets.fields import is_blank
 from tracekd.datasets.readers import babi, cotemp, jsonl, marco
 
@@ -21,7 +18,7 @@ LINE = SEEN.filter(lambda text: not set(text) & set("\t\r\n"))
 ITEM = LINE.map(lambda text: text.replace(",", "").strip()).filter(lambda text: not is_blank(text))
 
 
-def questions(fact: st.SearchStrategy[str], answer: st.SearchStrategy[str]) -> Any:
+def questions(fact, answer):
     """Context, question and answers of some questions."""
     facts = st.lists(fact, min_size=1, max_size=4)
     answers = st.lists(answer, min_size=1, max_size=3)
@@ -32,14 +29,14 @@ ENDS = st.sampled_from(["\n", "\r\n"])
 quickly = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def rows(loaded: Loaded) -> list[dict[str, Any]]:
+def rows(loaded):
     assert not loaded.rejected
     return [row for table in loaded.splits.values() for row in table.to_dicts()]
 
 
 @quickly
 @given(questions(LINE, ITEM), ENDS, st.booleans())
-def test_babi(tmp_path: Path, stories: list[Any], end: str, mark: bool) -> None:
+def test_babi(tmp_path, stories, end, mark):
     text = "\ufeff" * mark
     for facts, question, answers in stories:
         lines = [*facts, f"{question}\t{','.join(answers)}\t{len(facts)}"]
@@ -52,12 +49,12 @@ def test_babi(tmp_path: Path, stories: list[Any], end: str, mark: bool) -> None:
     assert [row["gold_facts"] for row in found] == 2 * [[len(facts) - 1] for facts, *_ in stories]
 
 
-def in_cotemp(number: int, facts: list[str], question: str, answers: list[str]) -> dict[str, Any]:
+def in_cotemp(number, facts, question, answers):
     named = {"index": number, "triple_element": "S1_R1_O1", "question": question}
     return named | {"facts": facts, "answer": answers}
 
 
-def in_jsonl(number: int, facts: list[str], question: str, answers: list[str]) -> dict[str, Any]:
+def in_jsonl(number, facts, question, answers):
     record = {"question": question, "context": facts, "answers": answers, "class": question}
     return record | {"gold_facts": facts[-1:], "split": "train" if number else "test"}
 
@@ -65,9 +62,7 @@ def in_jsonl(number: int, facts: list[str], question: str, answers: list[str]) -
 @pytest.mark.parametrize("written", [in_cotemp, in_jsonl])
 @quickly
 @given(questions(SEEN, SEEN), ENDS, st.booleans())
-def test_cotemp_and_jsonl(
-    tmp_path: Path, written: Callable[..., Any], asked: list[Any], end: str, ascii_only: bool
-) -> None:
+def test_cotemp_and_jsonl(tmp_path, written, asked, end, ascii_only):
     records = [written(number, *each) for number, each in enumerate(asked)]
     lines = [json.dumps(record, ensure_ascii=ascii_only) for record in records]
     path = tmp_path / "equal.json"
@@ -84,11 +79,11 @@ def test_cotemp_and_jsonl(
             assert [facts[index] for index in row["gold_facts"]] == facts[-1:]
 
 
-def as_lines(records: list[dict[str, Any]]) -> str:
+def as_lines(records):
     return "".join(json.dumps(record) + "\n" for record in records)
 
 
-def as_columns(records: list[dict[str, Any]]) -> str:
+def as_columns(records):
     columns = {key: {str(n): record[key] for n, record in enumerate(records)} for key in records[0]}
     return json.dumps(columns)
 
@@ -96,12 +91,10 @@ def as_columns(records: list[dict[str, Any]]) -> str:
 @pytest.mark.parametrize("written", [as_lines, as_columns, json.dumps])
 @quickly
 @given(questions(SEEN, SEEN), st.booleans())
-def test_marco(
-    tmp_path: Path, written: Callable[..., str], records: list[Any], parallel: bool
-) -> None:
+def test_marco(tmp_path, written, records, parallel):
     raw = []
     for number, (texts, query, answers) in enumerate(records):
-        listed: Any = [{"passage_text": text, "is_selected": 0} for text in texts]
+        listed = [{"passage_text": text, "is_selected": 0} for text in texts]
         passages = {"passage_text": texts, "is_selected": [0] * len(texts)} if parallel else listed
         record = {"query_id": number, "query": query, "query_type": "NUMERIC"}
         raw.append(record | {"answers": answers if number else "[]", "passages": passages})

@@ -1,24 +1,20 @@
-import random
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
-from tracekd.datasets import Loaded, Wanted
+from tracekd.datasets import Wanted
 from tracekd.datasets.readers import babi_sim, cotemp_sim
 from tracekd.datasets.simulation import Story, simulate
 from tracekd.errors import TracekdError
 
 
-def of_ten(_kind: str, _side: str, rng: random.Random) -> Story:
+def of_ten(_kind, _side, rng):
     return Story([f"The dial shows {rng.randrange(10)}."], "What does it show?", ["x"], [0])
 
 
-def endless(_kind: str, _side: str, rng: random.Random) -> Story:
+def endless(_kind, _side, rng):
     return Story([f"The dial shows {rng.random()}."], "What does it show?", ["x"], [0])
 
 
-def test_a_split_has_no_duplicate_question_and_shares_none_with_the_other() -> None:
+def test_a_split_has_no_duplicate_question_and_shares_none_with_the_other():
     loaded = simulate("dial", Wanted(0, 10, 10), ["few"], of_ten, unseen=True)
     for table in loaded.splits.values():
         assert len({context[0] for context in table["context"].to_list()}) == len(table) == 10
@@ -27,7 +23,7 @@ def test_a_split_has_no_duplicate_question_and_shares_none_with_the_other() -> N
     assert train.isdisjoint(test)
 
 
-def test_too_few_different_questions_or_a_null_size_are_errors() -> None:
+def test_too_few_different_questions_or_a_null_size_are_errors():
     with pytest.raises(TracekdError, match="class few: found only 10 different questions of 50"):
         simulate("dial", Wanted(0, 50, 5), ["few"], of_ten, unseen=True)
     with pytest.raises(TracekdError, match=r"dial: prepare\.test in params\.yaml is null"):
@@ -42,14 +38,12 @@ def test_too_few_different_questions_or_a_null_size_are_errors() -> None:
         (cotemp_sim.simulate, {"years": [1990, 2000]}, "at least 20 apart"),
     ],
 )
-def test_unsuitable_options_are_explained(
-    make: Callable[..., Loaded], options: dict[str, Any], message: str
-) -> None:
+def test_unsuitable_options_are_explained(make, options, message):
     with pytest.raises(TracekdError, match=message):
         make(options, Wanted(0, 11, 11))
 
 
-def test_a_question_is_a_function_of_seed_split_class_and_number() -> None:
+def test_a_question_is_a_function_of_seed_split_class_and_number():
     small, large, other = (
         simulate("dial", Wanted(seed, size, size * 2), ["many"], endless, unseen=True)
         for seed, size in ((3, 4), (3, 40), (4, 4))

@@ -1,7 +1,6 @@
 import hashlib
 import shutil
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -22,13 +21,13 @@ MARCO = """\
 """  # noqa: E501
 
 
-def spec(**values: Any) -> DatasetSpec:
+def spec(**values):
     entry = {"name": "mine", "reader": "cotemp", "options": {"classes": ["equal"]}}
     return parse_settings(DatasetSpec, entry | values, "datasets.yaml: mine")
 
 
 @pytest.fixture
-def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def raw(tmp_path, monkeypatch):
     """A folder of raw files in a project root that has a datasets.yaml."""
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     folder = tmp_path / "raw"
@@ -40,12 +39,12 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def pinned(raw: Path, path: str | None = "raw") -> DatasetSpec:
+def pinned(raw, path="raw"):
     sources.pin("mine", raw.parent / "datasets.yaml", path)
     return load_dataset(raw.parent / "datasets.yaml", "mine")
 
 
-def test_a_pinned_folder_is_read_from_the_project_root(raw: Path) -> None:
+def test_a_pinned_folder_is_read_from_the_project_root(raw):
     entry = pinned(raw)
     (raw / "README").write_text("the reader does not read it, so it does not count")
     loaded = sources.load(entry, WANTED)
@@ -56,7 +55,7 @@ def test_a_pinned_folder_is_read_from_the_project_root(raw: Path) -> None:
     assert entry.sha256 == hashlib.sha256(f"{sha256}  equal.json\n".encode()).hexdigest()
 
 
-def test_changed_raw_data_is_an_error_with_both_hashes_and_the_remedy(raw: Path) -> None:
+def test_changed_raw_data_is_an_error_with_both_hashes_and_the_remedy(raw):
     entry = pinned(raw)
     (raw / "equal.json").write_text(RECORD.replace("q?", "r?"))
     with pytest.raises(TracekdError) as error:
@@ -66,7 +65,7 @@ def test_changed_raw_data_is_an_error_with_both_hashes_and_the_remedy(raw: Path)
         assert str(part) in str(error.value)
 
 
-def test_pinning_keeps_the_rest_of_the_file_as_it_is(raw: Path) -> None:
+def test_pinning_keeps_the_rest_of_the_file_as_it_is(raw):
     settings = Path(shutil.copy(ROOT / "datasets.yaml", raw.parent))
     (raw / "train.json").write_text(MARCO % (1, 1) + MARCO % (2, 2))
     before = settings.read_text().splitlines()
@@ -77,7 +76,7 @@ def test_pinning_keeps_the_rest_of_the_file_as_it_is(raw: Path) -> None:
     assert changed == ["path: raw", f"sha256: {sha256}"]
 
 
-def test_what_prepare_would_refuse_is_not_pinned(raw: Path) -> None:
+def test_what_prepare_would_refuse_is_not_pinned(raw):
     settings = Path(shutil.copy(ROOT / "datasets.yaml", raw.parent))
     before = settings.read_text()
     # As en-valid names its files.
@@ -90,7 +89,7 @@ def test_what_prepare_would_refuse_is_not_pinned(raw: Path) -> None:
     assert settings.read_text() == before
 
 
-def test_what_cannot_be_read_or_pinned_is_explained(raw: Path) -> None:
+def test_what_cannot_be_read_or_pinned_is_explained(raw):
     settings = raw.parent / "datasets.yaml"
     for message, faulty in (
         (r"mine: path is set but sha256 is null.*prepare\.py --pin mine", spec(path="raw")),
@@ -110,9 +109,7 @@ def test_what_cannot_be_read_or_pinned_is_explained(raw: Path) -> None:
             sources.pin(name, settings, path)
 
 
-def test_an_entry_with_addresses_is_downloaded_by_itself(
-    raw: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_entry_with_addresses_is_downloaded_by_itself(raw, monkeypatch):
     monkeypatch.setattr(sources, "fetch_files", lambda *_: raw)
     blob = hashlib.sha1(b"blob %d\0" % len(RECORD) + RECORD.encode()).hexdigest()  # noqa: S324
     file = {"url": "http://127.0.0.1:9/equal.json", "git_hash": blob, "size": len(RECORD)}
@@ -123,7 +120,7 @@ def test_an_entry_with_addresses_is_downloaded_by_itself(
         spec(files={"../x": file})
 
 
-def test_the_files_of_cotemp_are_those_that_the_results_were_made_with(shared: Path) -> None:
+def test_the_files_of_cotemp_are_those_that_the_results_were_made_with(shared):
     entry = load_dataset(ROOT / "datasets.yaml", "cotemp")
     assert entry.files is not None
     assert set(entry.files) == {"equal.json", "overlap.json", "during.json", "mix.json"}
@@ -143,7 +140,7 @@ STORY = {
 }
 
 
-def test_readers_read_the_files_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readers_read_the_files_of_the_hub(tmp_path, monkeypatch):
     """In the layouts of the real repositories; tests/test_fetch.py has the download itself."""
     monkeypatch.setattr(sources, "fetch_repository", lambda *_: tmp_path)
     hub = HubDataset.model_validate(HUB)
@@ -159,5 +156,10 @@ def test_readers_read_the_files_of_the_hub(tmp_path: Path, monkeypatch: pytest.M
         assert row["source"] == f"en-qa1/{split}:3"
         assert row["context"] == ["Mary moved to the den.", "John left."]
         assert (row["answers"], row["gold_facts"]) == (["den"], [0])
+    for wrong in ({"answer": ["", "", None, ""]}, {"text": [None] * 4}, {"id": ["1"]}):
+        path = tmp_path / "en-qa1/test/0000.parquet"
+        pl.DataFrame([{"story": STORY | wrong}]).write_parquet(path)
+        with pytest.raises(TracekdError, match="en-qa1/test: row 1: story: expected the lists id"):
+            babi.read_hub(hub, {"tasks": [1]})
     with pytest.raises(TracekdError, match=r"a/b@0{12} has no file mix\.json; choose"):
         cotemp.read_hub(hub, {"classes": ["mix"]})

@@ -1,5 +1,4 @@
 from collections import Counter
-from typing import Any
 
 import polars as pl
 import pytest
@@ -12,7 +11,7 @@ from tracekd.datasets.keys import KEYS, identity
 from tracekd.errors import TracekdError
 
 
-def questions(split: str, text: str | None = None, **classes: int) -> pl.DataFrame:
+def questions(split, text=None, **classes):
     """Return keys of so many questions of each class, all with the same text if one is given."""
     rows = [
         (f"x/{split}/{label}:{n}", label, identity(text or f"{split} {label} {n}?", ["A fact."]))
@@ -22,18 +21,18 @@ def questions(split: str, text: str | None = None, **classes: int) -> pl.DataFra
     return pl.DataFrame(rows, schema=KEYS, orient="row")
 
 
-def sizes(train: int | None, validation: int | None, test: int | None) -> PrepareParams:
+def sizes(train, validation, test):
     return PrepareParams(train=train, validation=validation, test=test)
 
 
 BOTH = {"a": 6, "b": 4}
 
 
-def ids(rows: pl.DataFrame) -> set[str]:
+def ids(rows):
     return set(rows["id"])
 
 
-def test_each_split_has_its_size_in_proportion_to_the_classes() -> None:
+def test_each_split_has_its_size_in_proportion_to_the_classes():
     made = splits.split(
         questions("train", a=60, b=30), questions("test", a=20, b=10), sizes(30, 9, 6), 0
     )
@@ -45,7 +44,7 @@ def test_each_split_has_its_size_in_proportion_to_the_classes() -> None:
     assert not ids(made.tables["train"]) & ids(made.tables["validation"])
 
 
-def test_null_takes_all_and_a_tenth_for_validation_and_smaller_splits_are_part_of_larger() -> None:
+def test_null_takes_all_and_a_tenth_for_validation_and_smaller_splits_are_part_of_larger():
     train, test = questions("train", a=60, b=40), questions("test", a=3, b=1)
     large = splits.split(train, test, sizes(None, None, None), 0).tables
     assert [len(large[name]) for name in ("train", "validation", "test")] == [90, 10, 4]
@@ -54,7 +53,7 @@ def test_null_takes_all_and_a_tenth_for_validation_and_smaller_splits_are_part_o
     assert ids(small["train"]) < ids(splits.split(train, test, sizes(40, 5, 4), 0).tables["train"])
 
 
-def test_rows_keep_their_upstream_order_and_the_seed_decides_which() -> None:
+def test_rows_keep_their_upstream_order_and_the_seed_decides_which():
     train, test = questions("train", a=50), questions("test", a=50)
     one, other = (
         splits.split(train, test, sizes(10, 5, 10), seed).tables["test"] for seed in (0, 1)
@@ -69,9 +68,7 @@ def test_rows_keep_their_upstream_order_and_the_seed_decides_which() -> None:
     seed=st.integers(0, 9),
     data=st.data(),
 )
-def test_sizes_nest_and_no_class_gets_more_than_its_share(
-    counts: list[int], seed: int, data: st.DataObject
-) -> None:
+def test_sizes_nest_and_no_class_gets_more_than_its_share(counts, seed, data):
     rows = questions("test", **{f"c{n}": count for n, count in enumerate(counts)})
     larger = data.draw(st.integers(1, len(rows)))
     smaller = data.draw(st.integers(1, larger))
@@ -86,13 +83,13 @@ def test_sizes_nest_and_no_class_gets_more_than_its_share(
     assert last <= following
 
 
-def test_another_seed_draws_another_sample_of_the_same_pool() -> None:
+def test_another_seed_draws_another_sample_of_the_same_pool():
     pool = questions("train", a=60, b=30)
     samples = {tuple(splits.first(pool, 15, seed, "sample_size")["id"]) for seed in range(20)}
     assert len(samples) == 20
 
 
-def test_train_questions_that_occur_in_test_leave_train() -> None:
+def test_train_questions_that_occur_in_test_leave_train():
     train = pl.concat([questions("one", "Where?", a=2), questions("train", a=9)])
     made = splits.split(train, questions("test", "Where?", a=1), sizes(None, 1, None), 0)
     assert made.in_test["id"].to_list() == ["x/one/a:0", "x/one/a:1"]
@@ -100,7 +97,7 @@ def test_train_questions_that_occur_in_test_leave_train() -> None:
     assert kept == ids(train) - ids(made.in_test)
 
 
-def test_train_questions_that_share_an_entity_with_test_leave_train() -> None:
+def test_train_questions_that_share_an_entity_with_test_leave_train():
     train = questions("train", a=4).with_columns(
         entities=pl.Series([["Ann"], ["Bo", "Cy"], [], ["Di"]])
     )
@@ -111,7 +108,7 @@ def test_train_questions_that_share_an_entity_with_test_leave_train() -> None:
     assert kept == {"x/train/a:2", "x/train/a:3"}
 
 
-def test_train_questions_that_occur_in_validation_leave_train() -> None:
+def test_train_questions_that_occur_in_validation_leave_train():
     train = pl.concat([questions("train", "Where?", a=5), questions("more", a=40)])
     made = splits.split(train, questions("test", a=1), sizes(None, 20, None), 0)
     repeated = {f"x/train/a:{n}" for n in range(5)}
@@ -136,8 +133,8 @@ def test_train_questions_that_occur_in_validation_leave_train() -> None:
     ],
 )
 def test_too_few_questions_of_all_or_of_a_class_are_an_error_that_counts_them(
-    train: dict[str, Any], test: dict[str, Any], wanted: tuple[int, int, int], message: str
-) -> None:
+    train, test, wanted, message
+):
     with pytest.raises(TracekdError, match=message):
         splits.split(questions("train", **train), questions("test", **test), sizes(*wanted), 0)
 
@@ -150,8 +147,8 @@ def test_too_few_questions_of_all_or_of_a_class_are_an_error_that_counts_them(
         max_size=8,
     )
 )
-def test_white_space_and_letter_case_make_no_other_question(asked: list[list[str]]) -> None:
-    def normal(texts: list[str]) -> tuple[str, ...]:
+def test_white_space_and_letter_case_make_no_other_question(asked):
+    def normal(texts):
         return tuple(" ".join(text.split()).lower() for text in texts)
 
     distinct = {identity(question, context) for question, *context in asked}

@@ -7,7 +7,7 @@ from tracekd.report.examples import show_examples
 MODELS = Path(__file__).resolve().parents[2] / "models.yaml"
 
 
-def test_supervised_tokens_are_marked_and_control_tokens_spelled_out() -> None:
+def test_supervised_tokens_are_marked_and_control_tokens_spelled_out():
     encoder = load_encoder(load_model(MODELS, "tiny_qwen3"))
     completion = "<think>\nA: b.\n</think>\n<answer>c</answer>"
     row = {

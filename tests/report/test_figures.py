@@ -1,7 +1,5 @@
 """Figures: what they show, and that the same input gives the same bytes."""
 
-from pathlib import Path
-
 import polars as pl
 
 from tracekd.report import figures
@@ -32,14 +30,14 @@ UNTRACED = {"n": 2, "answer": {"accuracy": 0.5}}
 VERDICTS = {"trace_correct": pl.Boolean, "answer_correct": pl.Boolean}
 
 
-def test_the_confusion_plot_has_one_row_per_question_with_a_trace() -> None:
+def test_the_confusion_plot_has_one_row_per_question_with_a_trace():
     scores = pl.DataFrame(
         {"trace_correct": [True, False, None], "answer_correct": [True, True, True]}
     )
     assert figures.confusion(scores).rows() == [("right", "right"), ("wrong", "right")]
 
 
-def test_tables_by_class_and_by_step() -> None:
+def test_tables_by_class_and_by_step():
     assert figures.accuracy_by_class(DETAILS).rows() == [
         ("what", 4, 0.5, 0.25),
         ("where", 4, 0.5, 0.25),
@@ -54,21 +52,19 @@ def test_tables_by_class_and_by_step() -> None:
     assert figures.steps(UNTRACED).rows() == [("answer", 0.5)]
 
 
-def test_losses_are_read_from_the_training_log(tmp_path: Path) -> None:
+def test_losses_are_read_from_the_training_log(tmp_path):
     log = tmp_path / "plots/metrics/train"
     log.mkdir(parents=True)
     (log / "loss_answer.tsv").write_text("step\tloss_answer\n1\t2.5\n2\t1.5\n")
     losses = figures.read_losses(tmp_path)
-    assert losses is not None
     assert losses.rows() == [(1, None, 2.5), (2, None, 1.5)]
     (log / "loss_trace.tsv").write_text("step\tloss_trace\n2\t0.5\n1\t3\n")
     both = figures.read_losses(tmp_path)
-    assert both is not None
     assert both.rows() == [(1, 3.0, 2.5), (2, 0.5, 1.5)]
     assert figures.read_losses(tmp_path / "none") is None
 
 
-def test_the_overview_has_the_same_bytes_each_time(tmp_path: Path) -> None:
+def test_the_overview_has_the_same_bytes_each_time(tmp_path):
     losses = pl.DataFrame({"step": [1, 2], "trace": [2.0, 1.0], "answer": [3.0, 0.5]})
     for name in ("one.png", "two.png"):
         figures.write_overview(tmp_path / name, DETAILS, "student", losses)
@@ -77,7 +73,7 @@ def test_the_overview_has_the_same_bytes_each_time(tmp_path: Path) -> None:
     assert first == (tmp_path / "two.png").read_bytes()
 
 
-def test_every_plot_is_written_also_without_trace_and_log(tmp_path: Path) -> None:
+def test_every_plot_is_written_also_without_trace_and_log(tmp_path):
     scores = pl.DataFrame({"trace_correct": [None], "answer_correct": [True]}, schema=VERDICTS)
     details = {**UNTRACED, "by_class": {"what": UNTRACED}}
     figures.write_all(tmp_path, scores, details, "student", tmp_path / "train")
@@ -86,8 +82,8 @@ def test_every_plot_is_written_also_without_trace_and_log(tmp_path: Path) -> Non
     assert (tmp_path / "confusion.csv").read_text() == "trace,answer\n"
 
 
-def test_a_verdict_without_traces_is_left_out_of_the_picture(tmp_path: Path) -> None:
-    link = {**GROUP["link"]["trace"], "right_right": 0, "p_answer_if_right": None}  # type: ignore[index]
+def test_a_verdict_without_traces_is_left_out_of_the_picture(tmp_path):
+    link = {**GROUP["link"]["trace"], "right_right": 0, "p_answer_if_right": None}
     details = {**DETAILS, "link": {"trace": link}}
     figures.write_overview(tmp_path / "x.png", details, "student", None)
     assert (tmp_path / "x.png").is_file()

@@ -1,7 +1,6 @@
 """The table that ends a run, and the sentence that says what was found."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,10 +9,10 @@ from tracekd.report.summary import finding, summary, title_of
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 FORMAT = {"lenient": 0.1, "failed": 0.0, "truncated": 0.025}
-PLAIN: dict[str, Any] = {"n": 4, "answer": {"accuracy": 0.5}, "format": FORMAT}
+PLAIN = {"n": 4, "answer": {"accuracy": 0.5}, "format": FORMAT}
 
 
-def linked(overall: tuple[float, float], within: tuple[Any, Any] = (None, None)) -> dict[str, Any]:
+def linked(overall, within=(None, None)):
     link = {
         "p_answer_if_right": 0.39,
         "p_answer_if_wrong": 0.29,
@@ -48,20 +47,18 @@ UNCLEAR = (
         ),
     ],
 )
-def test_the_finding_goes_no_further_than_the_intervals(
-    overall: tuple[float, float], within: tuple[Any, Any], sentence: str
-) -> None:
+def test_the_finding_goes_no_further_than_the_intervals(overall, within, sentence):
     assert finding(linked(overall, within)) == sentence
 
 
-def test_the_finding_without_traces_or_without_right_ones_compares_nothing() -> None:
+def test_the_finding_without_traces_or_without_right_ones_compares_nothing():
     assert finding(PLAIN) == "No steps are taught: 50 % of the answers are right"
     link = {"p_answer_if_right": None, "p_answer_if_wrong": 0.5}
     none_right = {**PLAIN, "link": {"trace": link}}
     assert finding(none_right) == "No trace is right: 50 % of the answers are right"
 
 
-def test_the_main_figures_with_their_intervals() -> None:
+def test_the_main_figures_with_their_intervals():
     details = {
         **PLAIN,
         "class": {"accuracy": 1.0},
@@ -96,8 +93,8 @@ def test_the_main_figures_with_their_intervals() -> None:
     ]
 
 
-def test_the_title_distinguishes_seeds_and_doses_of_corruption() -> None:
-    def title(**changes: str | int | float) -> str:
+def test_the_title_distinguishes_seeds_and_doses_of_corruption():
+    def title(**changes):
         named = {"model": "tiny", "dataset": "stories", "trace_mode": "correct"}
         return title_of(load_params(PARAMS).model_copy(update={**named, **changes}))
 
@@ -107,8 +104,8 @@ def test_the_title_distinguishes_seeds_and_doses_of_corruption() -> None:
     assert title(trace_mode="mixed", corruption=0.25, seed=0) == mixed
 
 
-def test_more_unreadable_outputs_than_readable_ones_print_a_warning_within_80_columns() -> None:
-    def text(failed: float) -> str:
+def test_more_unreadable_outputs_than_readable_ones_print_a_warning_within_80_columns():
+    def text(failed):
         return summary({**PLAIN, "format": {**FORMAT, "failed": failed}}, "tiny", {})
 
     assert "WARNING" not in text(0.5)

@@ -11,7 +11,6 @@ from tracekd.statistics.association import (
     independence,
     mutual_information,
     odds_ratio,
-    phi,
     risk_difference,
 )
 from tracekd.statistics.values import Undefined
@@ -19,46 +18,46 @@ from tracekd.statistics.values import Undefined
 STRONG = Counts(231, 2, 172, 545)
 
 
-def test_counting_two_arrays() -> None:
+def test_counting_two_arrays():
     step = [True, True, True, False, False, False]
     answer = [True, True, False, True, False, False]
     assert count(step, answer) == Counts(2, 1, 1, 2)
     assert count([], []) == Counts(0, 0, 0, 0)
 
 
-def test_newcombes_own_example() -> None:
+def test_newcombes_own_example():
     # Newcombe 1998, table II (a): 56/70 - 48/80, method 10.
     difference, low, high = risk_difference(Counts(56, 14, 48, 32))
     assert difference == pytest.approx(0.2)
     assert (low, high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
 
 
-def test_odds_ratio_by_hand() -> None:
+def test_odds_ratio_by_hand():
     # ln 6 +- 1.96 sqrt(1/12 + 1/5 + 1/6 + 1/15)
     assert odds_ratio(Counts(12, 5, 6, 15)) == pytest.approx((6, 1.4666, 24.5466), abs=1e-4)
 
 
-def test_chi_square_and_phi_of_a_large_table() -> None:
-    statistic, p_value, exact = independence(STRONG)
+def test_chi_square_and_phi_of_a_large_table():
+    phi, statistic, p_value, exact = independence(STRONG)
     assert statistic == pytest.approx(406.6, abs=0.05)
     assert p_value == pytest.approx(stats.chi2.sf(406.59, 1), rel=0.05)
     assert exact == 0
-    assert phi(STRONG) == pytest.approx(0.654, abs=5e-4)
+    assert phi == pytest.approx(0.654, abs=5e-4)
 
 
-def test_a_step_that_goes_with_wrong_answers_has_a_negative_association() -> None:
+def test_a_step_that_goes_with_wrong_answers_has_a_negative_association():
     measured = association(Counts(1, 3, 3, 1))
     assert (measured["phi"], measured["risk_difference"]) == (-0.5, -0.5)
     assert measured["odds_ratio"] == pytest.approx(1 / 9)
 
 
-def test_the_exact_test_replaces_chi_square_in_small_tables() -> None:
+def test_the_exact_test_replaces_chi_square_in_small_tables():
     # Fisher's tea tasting: p = 34 / 70.
-    statistic, p_value, exact = independence(Counts(3, 1, 1, 3))
-    assert (statistic, p_value, exact) == (pytest.approx(2), pytest.approx(34 / 70), 1)
+    expected = (0.5, pytest.approx(2), pytest.approx(34 / 70), 1)
+    assert independence(Counts(3, 1, 1, 3)) == expected
 
 
-def test_mutual_information_in_bits() -> None:
+def test_mutual_information_in_bits():
     # 1 - H(1/4) for a symmetric channel, less Miller's 1 / (2 n ln 2).
     unit = 1 / (800 * np.log(2))
     bits, low, high = mutual_information(Counts(150, 50, 50, 150))
@@ -71,7 +70,7 @@ def test_mutual_information_in_bits() -> None:
     assert high == pytest.approx(8.7576 * unit, rel=1e-4), "no association is not excluded"
 
 
-def test_the_information_of_no_association_is_covered_and_hardly_biased() -> None:
+def test_the_information_of_no_association_is_covered_and_hardly_biased():
     rng = np.random.default_rng(5)
     found = [mutual_information(_draw(rng, 0.3, 0.3, 220)) for _ in range(400)]
     assert np.mean([low == 0 for _, low, _ in found]) >= 0.93
@@ -89,14 +88,14 @@ def test_the_information_of_no_association_is_covered_and_hardly_biased() -> Non
         (Counts(0, 0, 0, 0), {"p_answer_if_right", "p_answer_if_wrong", "mutual_information"}),
     ],
 )
-def test_empty_cells_leave_undefined_what_they_must(counts: Counts, undefined: set[str]) -> None:
+def test_empty_cells_leave_undefined_what_they_must(counts, undefined):
     measured = association(counts)
     for name in undefined:
         assert isinstance(measured[name], Undefined), name
         assert measured[name].reason
 
 
-def test_an_empty_cell_leaves_the_rest_defined() -> None:
+def test_an_empty_cell_leaves_the_rest_defined():
     measured = association(Counts(5, 0, 2, 3))
     assert measured["risk_difference"] == pytest.approx(0.6)
     assert measured["phi"] == pytest.approx(15 / np.sqrt(5 * 5 * 7 * 3))
@@ -109,18 +108,18 @@ def test_an_empty_cell_leaves_the_rest_defined() -> None:
     assert measured["exact_test"] == 1
 
 
-def _draw(rng: np.random.Generator, right: float, wrong: float, n: int) -> Counts:
+def _draw(rng, right, wrong, n):
     step = rng.random(n) < 0.4
     return count(step, rng.random(n) < np.where(step, right, wrong))
 
 
-def test_without_an_association_5_per_cent_of_tests_raise_a_false_alarm() -> None:
+def test_without_an_association_5_per_cent_of_tests_raise_a_false_alarm():
     rng = np.random.default_rng(1)
-    alarms = [independence(_draw(rng, 0.5, 0.5, 200))[1] < 0.05 for _ in range(2000)]
+    alarms = [independence(_draw(rng, 0.5, 0.5, 200))[2] < 0.05 for _ in range(2000)]
     assert 0.035 <= np.mean(alarms) <= 0.065
 
 
-def test_the_interval_of_the_risk_difference_covers_a_known_effect_95_per_cent() -> None:
+def test_the_interval_of_the_risk_difference_covers_a_known_effect_95_per_cent():
     rng = np.random.default_rng(2)
     bounds = [risk_difference(_draw(rng, 0.9, 0.4, 150)) for _ in range(1000)]
     covered = [low <= 0.5 <= high for _, low, high in bounds]

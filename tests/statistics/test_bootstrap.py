@@ -7,13 +7,13 @@ from tracekd.statistics.bootstrap import generator, mean_interval
 from tracekd.statistics.values import Undefined
 
 
-def test_the_same_key_gives_the_same_interval() -> None:
+def test_the_same_key_gives_the_same_interval():
     values = [0.0, 1.0, 1.0, 0.5]
     assert mean_interval(values, generator("a")) == mean_interval(values, generator("a"))
     assert mean_interval(values, generator("a")) != mean_interval(values, generator("b"), 50)
 
 
-def test_counts_and_questions_give_the_same_interval() -> None:
+def test_counts_and_questions_give_the_same_interval():
     values = np.repeat([0.0, 1.0], [300, 100])
     noisy = values + np.linspace(0, 1e-9, 400)
     few = mean_interval(values, generator("few"), 4000)
@@ -23,15 +23,12 @@ def test_counts_and_questions_give_the_same_interval() -> None:
     assert few == pytest.approx((0.25 - half, 0.25 + half), abs=0.005)
 
 
-def test_nothing_to_resample_is_undefined() -> None:
+def test_nothing_to_resample_is_undefined_and_a_constant_has_no_width():
     assert mean_interval([], generator("a")) == (Undefined("no question"),) * 2
-
-
-def test_a_constant_has_an_interval_without_width() -> None:
     assert mean_interval([0.25] * 7, generator("a"), 100) == (0.25, 0.25)
 
 
-def test_the_interval_covers_a_known_mean_95_per_cent() -> None:
+def test_the_interval_covers_a_known_mean_95_per_cent():
     rng = np.random.default_rng(4)
     covered = []
     for draw in range(600):

@@ -10,9 +10,7 @@ from tracekd.statistics.stratified import stratified
 from tracekd.statistics.values import Undefined
 
 
-def drawn(
-    rng: np.random.Generator, seeds: int, effect: float = 0.0, questions: int = 220
-) -> tuple[np.ndarray, np.ndarray]:
+def drawn(rng, seeds, effect=0.0, questions=220):
     """Traces and answers; questions differ in how hard either is, and seeds in how good."""
     hard, harder = rng.normal(-1.5, 1.5, questions), rng.normal(-1, 1.5, questions)
     good = rng.normal(0, 0.5, (seeds, 1))
@@ -21,7 +19,7 @@ def drawn(
     return trace, rng.random((seeds, questions)) < 1 / (1 + np.exp(-odds))
 
 
-def test_with_one_seed_the_intervals_are_wilsons_and_newcombes() -> None:
+def test_with_one_seed_the_intervals_are_wilsons_and_newcombes():
     trace = np.array([[1] * 8 + [0] * 12])
     answer = np.array([[1] * 6 + [0] * 2 + [1] * 3 + [0] * 9])
     found = share(answer, trace, "none")
@@ -31,7 +29,7 @@ def test_with_one_seed_the_intervals_are_wilsons_and_newcombes() -> None:
     assert (found["mean"], found["low"], found["high"]) == pytest.approx(expected)
 
 
-def test_with_one_seed_the_test_is_cochrans_mantels_and_haenszels() -> None:
+def test_with_one_seed_the_test_is_cochrans_mantels_and_haenszels():
     trace, answer = drawn(np.random.default_rng(0), 1)
     classes = np.arange(220) % 3
     strata = [count(trace[0, classes == one], answer[0, classes == one]) for one in range(3)]
@@ -40,7 +38,7 @@ def test_with_one_seed_the_test_is_cochrans_mantels_and_haenszels() -> None:
     assert found["mean"] == pytest.approx(expected["risk_difference"])
 
 
-def test_a_seed_that_repeats_another_adds_no_certainty() -> None:
+def test_a_seed_that_repeats_another_adds_no_certainty():
     trace, answer = drawn(np.random.default_rng(1), 1, effect=1.0)
     once = difference(trace, answer)
     again = difference(np.tile(trace, (5, 1)), np.tile(answer, (5, 1)))
@@ -49,7 +47,7 @@ def test_a_seed_that_repeats_another_adds_no_certainty() -> None:
     assert again["p_value"] == pytest.approx(once["p_value"])
 
 
-def test_the_error_is_that_of_resampled_questions_with_all_their_seeds() -> None:
+def test_the_error_is_that_of_resampled_questions_with_all_their_seeds():
     rng = np.random.default_rng(2)
     trace, answer = drawn(rng, 4, effect=1.0)
     found = difference(trace, answer)
@@ -62,7 +60,7 @@ def test_the_error_is_that_of_resampled_questions_with_all_their_seeds() -> None
     assert half == pytest.approx(1.96 * np.std(resampled), rel=0.1)
 
 
-def test_good_seeds_or_easy_classes_alone_make_no_difference() -> None:
+def test_good_seeds_or_easy_classes_alone_make_no_difference():
     # In each seed, trace and answer are independent; the second seed is better at both.
     trace = np.array([[1, 1, 0, 0, 0, 0, 0, 0] * 8, [1, 1, 1, 1, 1, 1, 0, 0] * 8])
     answer = np.array([[1, 0, 1, 0, 1, 0, 1, 0] * 8, [1] * 64])
@@ -74,7 +72,7 @@ def test_good_seeds_or_easy_classes_alone_make_no_difference() -> None:
     assert (found["mean"], found["p_value"]) == (pytest.approx(0), pytest.approx(1))
 
 
-def test_more_seeds_find_an_association_more_often_and_none_more_rarely() -> None:
+def test_more_seeds_find_an_association_more_often_and_none_more_rarely():
     rng = np.random.default_rng(3)
     alarms, power = {}, {}
     for seeds in (1, 3):
@@ -86,7 +84,7 @@ def test_more_seeds_find_an_association_more_often_and_none_more_rarely() -> Non
     assert power[1] < 0.6 < 0.7 < power[3]
 
 
-def test_a_share_of_several_seeds_has_an_interval_over_seeds_too() -> None:
+def test_a_share_of_several_seeds_has_an_interval_over_seeds_too():
     questions = np.arange(100)
     chosen = np.ones((3, 100), dtype=bool)
     quiet = np.tile(questions < 50, (3, 1))
@@ -96,7 +94,7 @@ def test_a_share_of_several_seeds_has_an_interval_over_seeds_too() -> None:
     assert wide["high"] - wide["low"] > 2 * (narrow["high"] - narrow["low"])
 
 
-def test_verdicts_that_all_agree_have_an_interval_with_a_width() -> None:
+def test_verdicts_that_all_agree_have_an_interval_with_a_width():
     chosen = np.zeros((2, 50), dtype=bool)
     chosen[:, :6] = True
     found = share(np.ones((2, 50)), chosen, "none")
@@ -105,7 +103,7 @@ def test_verdicts_that_all_agree_have_an_interval_with_a_width() -> None:
     assert set(nothing.values()) == {Undefined("no trace is right")}
 
 
-def test_few_right_traces_have_no_difference() -> None:
+def test_few_right_traces_have_no_difference():
     trace, answer = np.zeros((2, 50)), np.zeros((2, 50))
     trace[:, :4] = answer[:, :9] = 1
     reason = Undefined("4 questions with a right step: fewer than 5")
@@ -114,8 +112,8 @@ def test_few_right_traces_have_no_difference() -> None:
     assert set(difference(1 - trace, answer).values()) == {reason}
 
 
-def test_the_slope_of_the_difference_by_hand() -> None:
-    def verdicts(both: int) -> tuple[np.ndarray, np.ndarray]:
+def test_the_slope_of_the_difference_by_hand():
+    def verdicts(both):
         """Of 20 right traces, `both` have right answers; of 20 wrong ones, five."""
         trace, answer = np.zeros((1, 40), dtype=bool), np.zeros((1, 40), dtype=bool)
         trace[0, :20] = answer[0, :both] = answer[0, 20:25] = True

@@ -15,13 +15,13 @@ from tracekd.statistics.values import Undefined
 TABLE = [[1, 0, 1, 0], [1, 1, 1, 0], [0, 0, 1, 0]]
 
 
-def found(table: object = TABLE) -> Crossed:
+def found(table=TABLE):
     result = crossed(table)
     assert isinstance(result, Crossed)
     return result
 
 
-def test_mean_squares_by_hand() -> None:
+def test_mean_squares_by_hand():
     # Means: seeds 1/2, 3/4, 1/4; questions 2/3, 1/3, 1, 0; all 1/2.
     # MS seed = 4 (0 + 1/16 + 1/16) / 2 = 1/4
     # MS question = 3 (1/36 + 1/36 + 1/4 + 1/4) / 3 = 5/9
@@ -37,7 +37,7 @@ def test_mean_squares_by_hand() -> None:
     assert result.components.residual == pytest.approx(5 / 36)
 
 
-def test_interval_p_value_and_equivalence_are_students() -> None:
+def test_interval_p_value_and_equivalence_are_students():
     result = found()
     low, high = result.interval()
     half = stats.t.ppf(0.975, result.df) * result.error
@@ -50,13 +50,13 @@ def test_interval_p_value_and_equivalence_are_students() -> None:
         assert (result.equivalence_p_value(margin) < 0.05) == inside
 
 
-def test_order_of_seeds_and_questions_makes_no_difference() -> None:
+def test_order_of_seeds_and_questions_makes_no_difference():
     turned = np.asarray(TABLE)[::-1, [2, 0, 3, 1]]
     assert found(turned).error == pytest.approx(found().error)
     assert found(turned).df == pytest.approx(found().df)
 
 
-def test_the_error_is_never_below_that_of_the_residuals() -> None:
+def test_the_error_is_never_below_that_of_the_residuals():
     # All seeds and all questions have the same mean: both mean squares are 0.
     result = found(np.eye(4))
     assert result.error == pytest.approx(np.sqrt((1 / 3) / 16))
@@ -70,20 +70,20 @@ def test_the_error_is_never_below_that_of_the_residuals() -> None:
         ([[1], [0], [1]], "fewer than two questions"),
     ],
 )
-def test_too_small_a_design_is_undefined(table: object, reason: str) -> None:
+def test_too_small_a_design_is_undefined(table, reason):
     result = crossed(table)
     assert isinstance(result, Undefined)
     assert result.reason == reason
 
 
-def test_perfect_agreement_has_no_p_value() -> None:
+def test_perfect_agreement_has_no_p_value():
     result = found(np.ones((3, 5)))
     assert (result.mean, result.error) == (1.0, 0.0)
     assert isinstance(result.p_value(), Undefined)
     assert isinstance(result.equivalence_p_value(0.05), Undefined)
 
 
-def test_the_detectable_difference_is_found_with_the_promised_power() -> None:
+def test_the_detectable_difference_is_found_with_the_promised_power():
     components, seeds, questions = Components(0.0008, 0.02, 0.15), 5, 220
     difference = detectable(components, seeds, questions)
     assert isinstance(difference, float)
@@ -101,7 +101,7 @@ def test_the_detectable_difference_is_found_with_the_promised_power() -> None:
     assert found_it / 1500 == pytest.approx(0.8, abs=0.03)
 
 
-def test_needed_sizes_are_the_smallest_that_detect_the_difference() -> None:
+def test_needed_sizes_are_the_smallest_that_detect_the_difference():
     components = Components(0.0008, 0.02, 0.15)
     seeds = needed(lambda n: detectable(components, n, 220), 0.05)
     assert isinstance(seeds, int)

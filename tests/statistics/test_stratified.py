@@ -18,7 +18,7 @@ BERKELEY = [
 ]
 
 
-def test_berkeley_as_in_r() -> None:
+def test_berkeley_as_in_r():
     # mantelhaen.test(UCBAdmissions, correct = FALSE); its table has women's odds in the
     # denominator too.
     found = stratified(BERKELEY)
@@ -32,7 +32,7 @@ def test_berkeley_as_in_r() -> None:
     assert found["equal_odds_p_value"] == pytest.approx(0.00207, abs=5e-5)
 
 
-def test_a_mixture_of_easy_and_hard_classes_cannot_fake_an_association() -> None:
+def test_a_mixture_of_easy_and_hard_classes_cannot_fake_an_association():
     easy, hard = Counts(72, 8, 18, 2), Counts(2, 18, 8, 72)
     whole = Counts(*np.sum([easy, hard], axis=0))
     assert risk_difference(whole)[0] == pytest.approx(0.48)
@@ -43,7 +43,7 @@ def test_a_mixture_of_easy_and_hard_classes_cannot_fake_an_association() -> None
     assert found["equal_odds_p_value"] == Undefined("the pooled odds ratio is 1")
 
 
-def test_strata_without_both_verdicts_are_not_informative() -> None:
+def test_strata_without_both_verdicts_are_not_informative():
     informative = Counts(6, 2, 3, 5)
     found = stratified([informative, Counts(0, 0, 4, 4), Counts(3, 0, 5, 0)])
     assert (found["strata"], found["informative_strata"]) == (3, 1)
@@ -56,13 +56,13 @@ def test_strata_without_both_verdicts_are_not_informative() -> None:
 
 
 @pytest.mark.parametrize("strata", [[], [Counts(0, 0, 1, 2)], [Counts(0, 0, 0, 0)]])
-def test_nothing_to_compare_is_undefined(strata: list[Counts]) -> None:
+def test_nothing_to_compare_is_undefined(strata):
     found = stratified(strata)
     for name in ("risk_difference", "odds_ratio", "chi_square", "p_value"):
         assert isinstance(found[name], Undefined)
 
 
-def test_an_empty_diagonal_has_a_finite_odds_ratio_and_a_test() -> None:
+def test_an_empty_diagonal_has_a_finite_odds_ratio_and_a_test():
     found = stratified([Counts(5, 0, 0, 5), Counts(4, 0, 0, 4)])
     # Half a question more in each cell: (5.5^2 / 12 + 4.5^2 / 10) / (0.5^2 / 12 + 0.5^2 / 10).
     assert found["odds_ratio"] == pytest.approx(4.5458333 / 0.0458333)
@@ -72,11 +72,11 @@ def test_an_empty_diagonal_has_a_finite_odds_ratio_and_a_test() -> None:
     assert found["risk_difference"] == pytest.approx(1)
 
 
-def test_a_strong_association_has_a_small_p_value_and_not_0() -> None:
+def test_a_strong_association_has_a_small_p_value_and_not_0():
     assert 0 < stratified([Counts(231, 2, 172, 545)])["p_value"] < 1e-80
 
 
-def test_without_association_within_classes_5_per_cent_of_tests_raise_a_false_alarm() -> None:
+def test_without_association_within_classes_5_per_cent_of_tests_raise_a_false_alarm():
     rng = np.random.default_rng(3)
     alarms = []
     for _ in range(800):
@@ -87,16 +87,16 @@ def test_without_association_within_classes_5_per_cent_of_tests_raise_a_false_al
     assert 0.03 <= np.mean(alarms) <= 0.07
 
 
-def test_the_pooled_risk_difference_weighs_by_both_sides() -> None:
+def test_the_pooled_risk_difference_weighs_by_both_sides():
     assert pooled_risk_difference([Counts(1, 0, 0, 1)]) == 1
 
 
-def test_the_test_of_one_small_stratum_is_fishers() -> None:
+def test_the_test_of_one_small_stratum_is_fishers():
     counts = Counts(1, 0, 0, 9)
     assert stratified([counts])["p_value"] == pytest.approx(association(counts)["p_value"])
 
 
-def test_the_test_of_small_strata_is_exact() -> None:
+def test_the_test_of_small_strata_is_exact():
     # Of 61, and of 62 with two right answers, the one right step meets a right answer in both.
     found = stratified([Counts(1, 0, 0, 60), Counts(1, 0, 1, 60)])
     assert found["p_value"] == pytest.approx((1 / 61) * (2 / 62))

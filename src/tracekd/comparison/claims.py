@@ -18,10 +18,13 @@ Verdict = Literal["supports", "contradicts", "cannot decide"]
 #: A verdict and the numbers that it is based on.
 Judged = tuple[Verdict, str]
 
-#: "28 %": how far off still counts as the same.
-SHARE, SHARE_MARGIN = 0.28, 0.05
-#: "nearly independent": largest difference of P(answer right) that is negligible.
-DIFFERENCE_MARGIN = 0.10
+Judge = Callable[[Mapping[str, Any]], Judged]
+Range = tuple[float, float]
+
+#: "28 %": what still counts as the same.
+_28_PERCENT = (0.23, 0.33)
+#: "nearly independent": differences of P(answer right) that are negligible.
+_NEGLIGIBLE = (-0.10, 0.10)
 #: "do not hurt": largest loss of accuracy that is negligible.
 HURT_MARGIN = 0.05
 
@@ -39,7 +42,7 @@ class Claim:
 
     text: str
     rule: str
-    judge: Callable[[Mapping[str, Any]], Judged]
+    judge: Judge
     universal: bool = True
 
 
@@ -79,33 +82,25 @@ def _of_correct(results: Mapping[str, Any], name: str) -> Mapping[str, Any] | st
     return low.reason if isinstance(low, Undefined) else estimate
 
 
-def _share(of: str) -> Callable[[Mapping[str, Any]], Judged]:
+def _interval(of: str, excluded: Range, within: Range, name: str = "") -> Judge:
+    """Return a rule on the interval of an estimate of the association.
+
+    It contradicts if it shares nothing with `excluded`, and supports if it lies `within`.
+    """
+
     def judge(results: Mapping[str, Any]) -> Judged:
         estimate = _of_correct(results, of)
         if isinstance(estimate, str):
             return "cannot decide", estimate
         low, high = estimate["low"], estimate["high"]
-        because = with_interval(estimate)
-        if high < SHARE - SHARE_MARGIN or low > SHARE + SHARE_MARGIN:
+        because = f"{name}{with_interval(estimate)}"
+        if high < excluded[0] or low > excluded[1]:
             return "contradicts", because
-        if low >= SHARE - SHARE_MARGIN and high <= SHARE + SHARE_MARGIN:
+        if low >= within[0] and high <= within[1]:
             return "supports", because
         return "cannot decide", because
 
     return judge
-
-
-def _independent(results: Mapping[str, Any]) -> Judged:
-    difference = _of_correct(results, "risk_difference")
-    if isinstance(difference, str):
-        return "cannot decide", difference
-    low, high = difference["low"], difference["high"]
-    because = f"difference {with_interval(difference)}"
-    if low > 0 or high < 0:
-        return "contradicts", because
-    if low > -DIFFERENCE_MARGIN and high < DIFFERENCE_MARGIN:
-        return "supports", because
-    return "cannot decide", because
 
 
 def _harmless(results: Mapping[str, Any]) -> Judged:
@@ -132,20 +127,20 @@ CLAIMS = {
         "(read as: of all test questions)",
         "correct regime; interval of the share of questions with trace and answer right: within "
         "23 to 33 % supports, entirely outside contradicts",
-        _share("both_right"),
+        _interval("both_right", _28_PERCENT, _28_PERCENT),
     ),
     "28_percent_of_right_traces": Claim(
         "A correct trace led to a correct answer in only 28 % of test cases "
         "(read as: of the questions whose trace is right)",
         "correct regime; interval of P(answer right | trace right): within 23 to 33 % supports, "
         "entirely outside contradicts",
-        _share("p_answer_if_right"),
+        _interval("p_answer_if_right", _28_PERCENT, _28_PERCENT),
     ),
     "nearly_independent": Claim(
         "Trace and answer are nearly independent (chi-square below 3.841)",
         "correct regime; interval of P(answer right | trace right) - P(answer right | trace wrong) "
         "over all seeds excludes 0: contradicts; within 10 points of 0: supports",
-        _independent,
+        _interval("risk_difference", (0, 0), _NEGLIGIBLE, "difference "),
     ),
     "incorrect_does_not_consistently_hurt": Claim(
         "Incorrect traces do not consistently hurt",

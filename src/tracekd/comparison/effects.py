@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -25,16 +26,11 @@ def pairs(
 ) -> list[tuple[DosedRegime, DosedRegime]]:
     """Return (baseline, regime) for every comparison, each pair once."""
     ordered = list(regimes)
-    found: list[tuple[DosedRegime, DosedRegime]] = []
-    for name in baselines:
-        for baseline in ordered:
-            if name in (baseline.regime, baseline.label):
-                found += [
-                    (baseline, other)
-                    for other in ordered
-                    if other != baseline and (other, baseline) not in found
-                ]
-    return found
+    found: dict[frozenset[DosedRegime], tuple[DosedRegime, DosedRegime]] = {}
+    for name, baseline, other in product(baselines, ordered, ordered):
+        if name in (baseline.regime, baseline.label) and other != baseline:
+            found.setdefault(frozenset((baseline, other)), (baseline, other))
+    return list(found.values())
 
 
 def effect(

@@ -105,16 +105,14 @@ def choose(
             "dvc exp run --queue -S trace_mode=none,correct,incorrect && dvc queue start "
             "(queued and running experiments: dvc queue status)"
         )
-    check_names("--model", models, {one.run.model for one in experiments})
-    check_names("--dataset", datasets, {one.run.dataset for one in experiments})
-    check_names("--regime", regimes, regime_names(experiments))
-    kept = [
-        one
-        for one in experiments
-        if (not models or one.run.model in models)
-        and (not datasets or one.run.dataset in datasets)
-        and (not regimes or regime_names([one]) & set(regimes))
-    ]
+    kept = list(experiments)
+    for option, names, names_of in (
+        ("--model", models, lambda one: {one.run.model}),
+        ("--dataset", datasets, lambda one: {one.run.dataset}),
+        ("--regime", regimes, lambda one: regime_names([one])),
+    ):
+        check_names(option, names, set().union(*map(names_of, experiments)))
+        kept = [one for one in kept if not names or names_of(one) & set(names)]
     if not kept:
         raise TracekdError("no experiment matches --model, --dataset and --regime together")
     return kept

@@ -21,7 +21,7 @@ _END = re.compile(rb"\}\s*\}\s*$")
 #: Bytes that are read at a time; bytes that hold a column's name; the longest block.
 _PIECE, _NAME, _LONGEST = 1 << 22, 200, 1 << 26
 #: Records that are parsed together; their text fits the processor's cache.
-_BLOCK = 20
+_BLOCK = 50
 
 _Column = tuple[str, int, int]
 

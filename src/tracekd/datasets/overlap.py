@@ -9,6 +9,7 @@ doi:10.1109/ICDE.2006.9), so an inverted index of those finds all similar pairs.
 import math
 import re
 from collections import Counter
+from itertools import zip_longest
 from typing import Any
 
 import polars as pl
@@ -70,10 +71,13 @@ def _words(text: str) -> list[str]:
 def _shingles(text: str) -> frozenset[int]:
     """Return a hash of the run that starts at each word; those at the end are shorter."""
     words = _words(text)
-    return frozenset(hash(tuple(words[i : i + _SHINGLE])) for i in range(len(words)))
+    return frozenset(map(hash, zip_longest(*(words[start:] for start in range(_SHINGLE)))))
 
 
 def _rarest(text: frozenset[int], frequency: Counter[int]) -> list[int]:
     """Return the shingles of which a similar text shares at least one."""
     size = math.floor((1 - SIMILAR) * len(text) + 1e-9) + 1
-    return sorted(text, key=lambda shingle: (frequency[shingle], shingle))[:size]
+    # Those of no test question are the rarest, and find none.
+    known = text & frequency.keys()
+    size = max(0, size - (len(text) - len(known)))
+    return sorted(known, key=lambda shingle: (frequency[shingle], shingle))[:size]

@@ -71,7 +71,7 @@ def _fetch(loaded: Loaded, chosen: Mapping[str, pl.DataFrame]) -> dict[str, pl.D
     for upstream, names in (("train", ("train", "validation")), ("test", ("test",))):
         rows = pl.concat([chosen[name]["row"] for name in names]).sort().to_list()
         found = loaded.fetch(upstream, rows)
-        tables |= {name: found.join(chosen[name], on="id", how="semi") for name in names}
+        tables |= {name: splits.in_order_of(found, chosen[name]) for name in names}
     return tables
 
 

@@ -1,10 +1,9 @@
 """Where raw data comes from: a pinned folder or file, pinned downloads, the hub, or a simulator."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from tracekd.config import DatasetSpec, HubDataset, load_dataset, project_root, write_entry
 from tracekd.datasets import FileReader, Loaded, Wanted, rawfiles, reader
@@ -26,17 +25,13 @@ def load(spec: DatasetSpec, wanted: Wanted) -> Loaded:
     entry = f"datasets.yaml: {spec.name}"
     module = reader(spec.reader)
     raw: dict[str, str] = {}
-    if spec.path is not None:
+    if spec.path is not None or spec.files is not None:
         files = _file_reader(spec, entry)
-        place = _existing(spec.path, entry)
+        place = _existing(spec.path, entry) if spec.path else fetch_files(spec.files or {}, entry)
         raw = _hashes(files, place, spec)
-        command = f"python stages/prepare.py --pin {spec.name}"
-        require_pinned(place, combined_hash(raw), spec.sha256, entry, command)
-        loaded = files.read(place, spec.options)
-    elif spec.files is not None:
-        files = _file_reader(spec, entry)
-        place = fetch_files(spec.files, entry)
-        raw = _hashes(files, place, spec)
+        if spec.path is not None:
+            command = f"python stages/prepare.py --pin {spec.name}"
+            require_pinned(place, combined_hash(raw), spec.sha256, entry, command)
         loaded = files.read(place, spec.options)
     elif spec.hub is not None:
         if not hasattr(module, "read_hub"):
@@ -97,18 +92,6 @@ def hub_folder(hub: HubDataset, patterns: Sequence[str]) -> Path:
                 "with the raw files"
             )
     return folder
-
-
-def parquet_rows(hub: HubDataset, patterns: dict[str, str]) -> dict[str, Iterator[dict[str, Any]]]:
-    """Return the rows of parquet files of a hub dataset, by the names of their patterns."""
-    folder = hub_folder(hub, list(patterns.values()))
-    return {
-        name: chain.from_iterable(
-            (row for _, row in rawfiles.parquet_records(path))
-            for path in rawfiles.files(folder, pattern)
-        )
-        for name, pattern in patterns.items()
-    }
 
 
 def _existing(path: str, entry: str) -> Path:

@@ -59,7 +59,7 @@ def split(train: pl.DataFrame, test: pl.DataFrame, sizes: PrepareParams, data_se
     validation = clean[sorted(order[len(order) - size :])]
     rest, in_validation = without(clean[order[: len(order) - size]], validation)
     tables = {
-        "train": _in_order_of(clean, _beginning(rest, sizes.train, "prepare.train")),
+        "train": in_order_of(clean, _beginning(rest, sizes.train, "prepare.train")),
         "validation": validation,
         "test": first(test, sizes.test, data_seed, "prepare.test"),
     }
@@ -83,7 +83,7 @@ def first(table: pl.DataFrame, size: int | None, seed: int, name: str) -> pl.Dat
     if size is None:
         return table
     ordered = table[stratified_order(table, seed)]
-    return _in_order_of(table, _beginning(ordered, size, name))
+    return in_order_of(table, _beginning(ordered, size, name))
 
 
 def stratified_order(table: pl.DataFrame, seed: int) -> list[int]:
@@ -113,7 +113,8 @@ def _beginning(ordered: pl.DataFrame, size: int | None, name: str) -> pl.DataFra
     return ordered.head(len(ordered) if size is None else size)
 
 
-def _in_order_of(table: pl.DataFrame, some: pl.DataFrame) -> pl.DataFrame:
+def in_order_of(table: pl.DataFrame, some: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of `table` whose ids are in `some`, in their order in `table`."""
     return table.join(some.select("id"), on="id", how="semi", maintain_order="left")
 
 

@@ -1,12 +1,13 @@
 """How far a step and the answer are associated: the 2x2 and what follows from it."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tracekd.statistics.intervals import LEVEL, newcombe_interval, wilson_interval
-from tracekd.statistics.values import Tree, Undefined, Value, ratio
+from tracekd.statistics.values import Tree, Undefined, ratio
 
 #: If an expected count is below this, the exact test replaces chi-square (Cochran's rule).
 SMALL_CELL = 5
@@ -66,36 +67,30 @@ def shares(counts: Counts, step: str = "step") -> Tree:
 def association(counts: Counts, step: str = "step") -> Tree:
     """Return `shares` and every measure of association, with 95 % intervals where they exist.
 
+    A measure is undefined where a verdict that it compares is of no question.
+
     Risk difference with Newcombe's interval; odds ratio with Wald's (on the logarithm); phi;
     Pearson's chi-square without continuity correction and its p-value, which is Fisher's exact one
     if an expected count is below 5 (`exact_test` is then 1); mutual information in bits.
     """
-    difference, low, high = risk_difference(counts, step)
-    odds, odds_low, odds_high = odds_ratio(counts, step)
-    statistic, p_value, exact = independence(counts, step)
-    bits, bits_low, bits_high = mutual_information(counts, step)
-    return {
-        **shares(counts, step),
-        "risk_difference": difference,
-        "risk_difference_low": low,
-        "risk_difference_high": high,
-        "odds_ratio": odds,
-        "odds_ratio_low": odds_low,
-        "odds_ratio_high": odds_high,
-        "phi": phi(counts, step),
-        "chi_square": statistic,
-        "p_value": p_value,
-        "exact_test": exact,
-        "mutual_information": bits,
-        "mutual_information_low": bits_low,
-        "mutual_information_high": bits_high,
-    }
+    sides = {"right": counts.steps_right, "wrong": counts.steps_wrong}
+    answers = {"right": counts.answers_right, "wrong": counts.answers_wrong}
+    one_sided = _first_empty(f"no {step} step is", sides)
+    undefined = one_sided or _first_empty("no answer is", answers)
+    measured: dict[str, Any] = {}
+    for names, measure, fault in (
+        (_interval("risk_difference"), risk_difference, one_sided),
+        (_interval("odds_ratio"), odds_ratio, undefined),
+        (("phi", "chi_square", "p_value", "exact_test"), independence, undefined),
+        (_interval("mutual_information"), mutual_information, undefined),
+    ):
+        values = [fault] * len(names) if fault else measure(counts)
+        measured |= dict(zip(names, values, strict=True))
+    return {**shares(counts, step), **measured}
 
 
-def risk_difference(counts: Counts, step: str = "step") -> tuple[Value, Value, Value]:
+def risk_difference(counts: Counts) -> tuple[float, float, float]:
     """Return P(answer right | step right) - P(answer right | step wrong), Newcombe's interval."""
-    if fault := _one_sided(counts, step):
-        return fault, fault, fault
     right, wrong = counts.right_right / counts.steps_right, counts.wrong_right / counts.steps_wrong
     low, high = newcombe_interval(
         (right, *wilson_interval(counts.right_right, counts.steps_right)),
@@ -104,14 +99,12 @@ def risk_difference(counts: Counts, step: str = "step") -> tuple[Value, Value, V
     return right - wrong, low, high
 
 
-def odds_ratio(counts: Counts, step: str = "step") -> tuple[Value, Value, Value]:
+def odds_ratio(counts: Counts) -> tuple[float, float, float]:
     """Return the sample odds ratio and Wald's interval.
 
     With an empty cell, half a question is added to each (Haldane and Anscombe, 1956): the ratio is
     then finite, and the interval is wide.
     """
-    if fault := _one_sided(counts, step) or _one_answer(counts):
-        return fault, fault, fault
     from statsmodels.stats.contingency_tables import Table2x2
 
     table = Table2x2(counts.array + 0.5 * (0 in counts), shift_zeros=False)
@@ -119,27 +112,22 @@ def odds_ratio(counts: Counts, step: str = "step") -> tuple[Value, Value, Value]
     return float(table.oddsratio), float(low), float(high)
 
 
-def phi(counts: Counts, step: str = "step") -> Value:
-    """Return the correlation of the two verdicts, from -1 to 1."""
-    if fault := _one_sided(counts, step) or _one_answer(counts):
-        return fault
-    a, b, c, d = counts
-    return (a * d - b * c) / float(np.sqrt(float(a + b) * (c + d) * (a + c) * (b + d)))
+def independence(counts: Counts) -> tuple[float, float, float, int]:
+    """Return phi, chi-square, the p-value of no association, and 1 if that is Fisher's.
 
-
-def independence(counts: Counts, step: str = "step") -> tuple[Value, Value, Value]:
-    """Return chi-square, the p-value of no association, and 1 if that p-value is Fisher's."""
-    if fault := _one_sided(counts, step) or _one_answer(counts):
-        return fault, fault, fault
+    Phi is the correlation of the two verdicts, from -1 to 1.
+    """
     from scipy import stats
 
+    a, b, c, d = counts
+    phi = (a * d - b * c) / float(np.sqrt(float(a + b) * (c + d) * (a + c) * (b + d)))
     found = stats.chi2_contingency(counts.array, correction=False)
-    if found.expected_freq.min() >= SMALL_CELL:
-        return float(found.statistic), float(found.pvalue), 0
-    return float(found.statistic), float(stats.fisher_exact(counts.array).pvalue), 1
+    exact = found.expected_freq.min() < SMALL_CELL
+    p_value = stats.fisher_exact(counts.array).pvalue if exact else found.pvalue
+    return phi, float(found.statistic), float(p_value), int(exact)
 
 
-def mutual_information(counts: Counts, step: str = "step") -> tuple[Value, Value, Value]:
+def mutual_information(counts: Counts) -> tuple[float, float, float]:
     """Return the information that the step's verdict holds on the answer's, in bits, and interval.
 
     Corrected for the bias of the plug-in estimate, 1 / (2 n ln 2) in a 2x2 (Miller 1955), but not
@@ -147,8 +135,6 @@ def mutual_information(counts: Counts, step: str = "step") -> tuple[Value, Value
     interval inverts its noncentral chi-square distribution, and is never narrower than that of an
     estimate of one unit, the mean without an association.
     """
-    if fault := _one_sided(counts, step) or _one_answer(counts):
-        return fault, fault, fault
     from scipy import special, stats
 
     table, unit = counts.array, 1 / (2 * sum(counts) * float(np.log(2)))
@@ -160,17 +146,9 @@ def mutual_information(counts: Counts, step: str = "step") -> tuple[Value, Value
     return max(0.0, bits - unit), low * unit, high * unit
 
 
-def _one_sided(counts: Counts, step: str) -> Undefined | None:
-    if not counts.steps_right:
-        return Undefined(f"no {step} step is right")
-    if not counts.steps_wrong:
-        return Undefined(f"no {step} step is wrong")
-    return None
+def _interval(name: str) -> tuple[str, str, str]:
+    return name, f"{name}_low", f"{name}_high"
 
 
-def _one_answer(counts: Counts) -> Undefined | None:
-    if not counts.answers_right:
-        return Undefined("no answer is right")
-    if not counts.answers_wrong:
-        return Undefined("no answer is wrong")
-    return None
+def _first_empty(what: str, found: Mapping[str, int]) -> Undefined | None:
+    return next((Undefined(f"{what} {side}") for side, n in found.items() if not n), None)

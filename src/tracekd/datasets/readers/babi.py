@@ -10,9 +10,9 @@ steps of a path, of which the order counts, and so make one answer: "n,w".
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -58,23 +58,20 @@ class BabiOptions(Settings):
     )
 
 
-@dataclass
-class Line:
-    """One line of a story; `answer` and `support` are None in a statement."""
+class AskedQuestion(NamedTuple):
+    """The line of a question, and the statements of its story before it.
+
+    Attributes:
+        number: of the line, from 1.
+        fact_of_line: line ID -> index into `facts`.
+    """
 
     number: int
-    story_id: int
     text: str
-    answer: str | None = None
-    support: str | None = None
-
-
-@dataclass
-class BabiStory:
-    """The part of a story that has been read: its statements, and the line ID of each."""
-
-    facts: list[str] = field(default_factory=list)
-    fact_of_line: dict[int, int] = field(default_factory=dict)
+    answer: str
+    support: str
+    facts: list[str]
+    fact_of_line: Mapping[int, int]
 
 
 def raw_files(folder: Path, options: dict[str, Any]) -> list[Path]:
@@ -96,9 +93,9 @@ def read(folder: Path, options: dict[str, Any]) -> Loaded:
     chosen = _options(options)
     home = _variant_folder(folder, chosen.variant)
 
-    def lines(number: int, split: str) -> tuple[str, Iterator[Line]]:
+    def lines(number: int, split: str) -> tuple[str, Iterable[str]]:
         path = _task_file(home, number, split)
-        return f"{home.name}/{path.name}", _file_lines(path)
+        return f"{home.name}/{path.name}", text_lines(path)
 
     loaded = _load(chosen.tasks, lines)
     variant = home.resolve().name
@@ -111,16 +108,18 @@ def read(folder: Path, options: dict[str, Any]) -> Loaded:
 def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
     """Read the parquet conversion on the hub: one row is one story, in the order of the files."""
     chosen = _options(options)
-    folders = [
-        f"{chosen.variant}-qa{number}/{split}"
+    names = {
+        (number, split): f"{chosen.variant}-qa{number}/{split}"
         for split in ("train", "test")
         for number in chosen.tasks
-    ]
-    rows = sources.parquet_rows(hub, {folder: f"{folder}/*.parquet" for folder in folders})
+    }
+    folder = sources.hub_folder(hub, [f"{name}/*.parquet" for name in names.values()])
 
-    def lines(number: int, split: str) -> tuple[str, Iterator[Line]]:
-        folder = f"{chosen.variant}-qa{number}/{split}"
-        return folder, _hub_lines(folder, rows[folder])
+    def lines(number: int, split: str) -> tuple[str, Iterable[str]]:
+        name = names[number, split]
+        files = rawfiles.files(folder, f"{name}/*.parquet")
+        rows = (row for path in files for _, row in rawfiles.parquet_records(path))
+        return name, _hub_lines(name, rows)
 
     return replace(_load(chosen.tasks, lines), options={"variant": chosen.variant})
 
@@ -155,50 +154,28 @@ def _task_file(home: Path, number: int, split: str) -> Path:
     return found[0]
 
 
-def _file_lines(path: Path) -> Iterator[Line]:
-    for number, line in enumerate(text_lines(path), 1):
-        text, *rest = line.split("\t")
-        match = _LINE.fullmatch(text)
-        if not match or len(rest) not in (0, 2):
-            raise TracekdError(
-                f"{path}:{number}: not a bAbI line: {line[:80]!r}; expected `ID text` or "
-                "`ID question<TAB>answer<TAB>support IDs`"
-            )
-        answer, support = rest or (None, None)
-        yield Line(number, int(match[1]), match[2].strip(), answer, support)
-
-
-def _hub_lines(name: str, rows: Iterable[dict[str, Any]]) -> Iterator[Line]:
-    number = 0
+def _hub_lines(name: str, rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield the lines of the upstream file from which the hub's rows were made."""
     for ordinal, row in enumerate(rows, 1):
         try:
-            lines = list(_story_lines(row["story"], number))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            columns = [
+                row["story"][key] for key in ("id", "type", "text", "answer", "supporting_ids")
+            ]
+            for line_id, kind, text, answer, support in zip(*columns, strict=True):
+                parts = [text, answer, " ".join(support)] if kind else [text]
+                yield f"{line_id} " + "\t".join(parts)
+        except (KeyError, TypeError, ValueError) as error:
             raise TracekdError(
                 f"{name}: row {ordinal}: story: expected the lists id, type, text, answer and "
                 f"supporting_ids of one length, as in bAbI's parquet conversion ({error}); choose "
                 "another revision"
             ) from error
-        number += len(lines)
-        yield from lines
-
-
-def _story_lines(story: Mapping[str, Any], before: int) -> Iterator[Line]:
-    """Yield the lines of a story that has `before` lines of its task before it."""
-    columns = [story[name] for name in ("id", "type", "text", "answer", "supporting_ids")]
-    for number, (line_id, kind, text, answer, support) in enumerate(
-        zip(*columns, strict=True), before + 1
-    ):
-        if kind not in (0, 1) or (kind == 1 and not isinstance(answer, str)):
-            raise ValueError(f"line id {line_id}: type {kind!r} with the answer {answer!r}")
-        question = (answer, " ".join(support)) if kind == 1 else (None, None)
-        yield Line(number, int(line_id), text.strip(), *question)
 
 
 def _load(
-    tasks: Iterable[int], lines_of: Callable[[int, str], tuple[str, Iterator[Line]]]
+    tasks: Iterable[int], lines_of: Callable[[int, str], tuple[str, Iterable[str]]]
 ) -> Loaded:
-    """Return the questions of tasks; `lines_of` names the lines of a task and split, and reads."""
+    """Return the questions of tasks; `lines_of` names and reads a task's lines of a split."""
     rejected: list[Rejection] = []
     splits: dict[str, list[dict[str, Any]]] = {}
     for split in ("train", "test"):
@@ -206,14 +183,14 @@ def _load(
         for number in tasks:
             name, lines = lines_of(number, split)
             before, rejected_before = len(rows), len(rejected)
-            for line, story in _questions(name, lines):
-                source = f"{name}:{line.number}"
+            for asked in _questions(name, lines):
+                source = f"{name}:{asked.number}"
                 try:
-                    row = _question(line, story, is_path=number == _PATH_FINDING)
+                    row = _question(asked, is_path=number == _PATH_FINDING)
                 except RejectedError as reason:
                     rejected.append(Rejection(source, str(reason)))
                     continue
-                key = f"babi/{split}/qa{number}:{line.number}"
+                key = f"babi/{split}/qa{number}:{asked.number}"
                 rows.append({"id": key, "question_class": TASKS[number], "source": source, **row})
             if len(rows) == before:
                 raise TracekdError(
@@ -224,46 +201,56 @@ def _load(
     return Loaded.of("babi", splits, rejected)
 
 
-def _questions(name: str, lines: Iterable[Line]) -> Iterator[tuple[Line, BabiStory]]:
-    """Yield each question's line with its story so far."""
-    story, last = BabiStory(), 0
-    for line in lines:
-        if line.story_id == 1:
-            story = BabiStory()
-        elif line.story_id != last + 1:
+def _questions(place: str, lines: Iterable[str]) -> Iterator[AskedQuestion]:
+    """Yield the questions among the lines of a file."""
+    facts: list[str] = []
+    fact_of_line: dict[int, int] = {}
+    last = 0
+    for number, line in enumerate(lines, 1):
+        statement, *rest = line.split("\t")
+        match = _LINE.fullmatch(statement)
+        if not match or len(rest) not in (0, 2):
             raise TracekdError(
-                f"{name}:{line.number}: line ID {line.story_id} follows {last}; lines are missing: "
-                "fetch the file again"
+                f"{place}:{number}: not a bAbI line: {line[:80]!r}; expected `ID text` or "
+                "`ID question<TAB>answer<TAB>support IDs`"
             )
-        last = line.story_id
-        if line.answer is None:
-            story.fact_of_line[line.story_id] = len(story.facts)
-            story.facts.append(line.text)
+        line_id, text = int(match[1]), match[2].strip()
+        if line_id == 1:
+            facts, fact_of_line = [], {}
+        elif line_id != last + 1:
+            raise TracekdError(
+                f"{place}:{number}: line ID {line_id} follows {last}; lines are missing: fetch the "
+                "file again"
+            )
+        last = line_id
+        if rest:
+            answer, support = rest
+            yield AskedQuestion(number, text, answer, support, facts, fact_of_line)
         else:
-            yield line, story
+            fact_of_line[line_id] = len(facts)
+            facts.append(text)
 
 
-def _question(line: Line, story: BabiStory, *, is_path: bool) -> dict[str, Any]:
-    answer = line.answer or ""
-    items = [item.strip() for item in answer.split(",")]
+def _question(asked: AskedQuestion, *, is_path: bool) -> dict[str, Any]:
+    items = [item.strip() for item in asked.answer.split(",")]
     if any(map(is_blank, items)):
         raise RejectedError("the answer is empty or has an empty item")
-    if is_blank(line.text):
+    if is_blank(asked.text):
         raise RejectedError("the question is blank")
-    if not story.facts:
+    if not asked.facts:
         raise RejectedError("a context without facts")
-    if any(map(is_blank, story.facts)):
+    if any(map(is_blank, asked.facts)):
         raise RejectedError("the context has a blank statement")
-    ids = (line.support or "").split()
+    ids = asked.support.split()
     if not ids:
         raise RejectedError("no support ID")
-    gold = [story.fact_of_line.get(int(i)) if _SUPPORT_ID.fullmatch(i) else None for i in ids]
+    gold = [asked.fact_of_line.get(int(i)) if _SUPPORT_ID.fullmatch(i) else None for i in ids]
     if None in gold:
         raise RejectedError("a support ID does not point to a statement before the question")
     return {
-        "question": line.text,
-        "context": list(story.facts),
-        "answers": [answer] if is_path else items,
+        "question": asked.text,
+        "context": list(asked.facts),
+        "answers": [asked.answer] if is_path else items,
         "subtype": None,
         "gold_facts": list(dict.fromkeys(gold)),
     }

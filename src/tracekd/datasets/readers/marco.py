@@ -172,24 +172,39 @@ def _load(train: list[Path], test: list[Path], notes: Counter[str]) -> Loaded:
             f"records with the fields {', '.join(_FIELDS)}, some in a file not named dev or test"
         )
 
-    def fetch(split: str, rows: Sequence[int]) -> pl.DataFrame:
-        """Return chosen questions: the second pass."""
-        places, found = keys[split][list(rows)], []
+    def questions(split: str, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """Yield questions by the numbers of their keys: the second pass."""
+        places = keys[split][list(rows)]
         for file, path in enumerate(files[split]):
             chosen = set(places.filter(file=file)["record"])
             for source, record in _records(path, chosen) if chosen else ():
-                found.append(question(split, source, record, Counter()))
-        return table(found, f"reader marco: {split}")
+                yield question(split, source, record, Counter())
 
+    sketches = pl.concat(rows["identity"] for rows in keys.values())
+    shared = sketches.filter(sketches.is_duplicated()).implode()
+    for split, rows in keys.items():
+        alike = rows["identity"].is_in(shared).arg_true().to_list()
+        found = [
+            (row["id"], identity(row["question"], row["context"]))
+            for row in questions(split, alike)
+        ]
+        schema = {name: KEYS[name] for name in ("id", "identity")}
+        keys[split] = rows.update(pl.DataFrame(found, schema=schema, orient="row"), on="id")
     return Loaded(
-        {split: rows.select(list(KEYS)) for split, rows in keys.items()}, fetch, rejected, notes
+        keys={split: rows.select(list(KEYS)) for split, rows in keys.items()},
+        fetch=lambda split, rows: table([*questions(split, rows)], f"reader marco: {split}"),
+        rejected=rejected,
+        notes=notes,
     )
 
 
 def _keys(
     split: str, paths: list[Path], rejected: list[Rejection], notes: Counter[str]
 ) -> pl.DataFrame:
-    """Return the keys and places of all questions of a split: the first pass."""
+    """Return the keys and places of all questions of a split: the first pass.
+
+    As `identity` a question has that of its first words: equal for equal questions, and few others.
+    """
     seen: set[str] = set()
     schema = {**KEYS, **_PLACE}
     batches, found = [pl.DataFrame(schema=schema)], []
@@ -204,7 +219,8 @@ def _keys(
                 rejected.append(Rejection(source, "query_id is a duplicate within the split"))
                 continue
             seen.add(row["id"])
-            key = identity(row["question"], row["context"])
+            first_words = " ".join([text.split(maxsplit=1)[0] for text in row["context"]])
+            key = identity(row["question"], [first_words])
             found.append((row["id"], row["question_class"], key, file, number))
             if len(found) == _BATCH:
                 batches.append(pl.DataFrame(found, schema=schema, orient="row"))
