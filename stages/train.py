@@ -18,7 +18,7 @@ def main(
 ) -> None:
     """Fine-tune the chosen model on the completions, with LoRA.
 
-    Reads data/sft/train.parquet and validation.parquet.
+    Reads data/sft/{train,validation,shots}.parquet.
 
     Writes models/student (a PEFT adapter and training.json), plots/train (losses of trace and
     answer, step by step) and metrics/run_train.json (time, memory, machine).
@@ -41,7 +41,7 @@ def main(
     params = config.load_params(Path("params.yaml"))
     rows = {
         split: records.read(Path(f"data/sft/{split}.parquet"), records.SFT).to_dicts()
-        for split in ("train", "validation")
+        for split in ("train", "validation", "shots")
     }
     student, log = Path("models/student"), Path("plots/train")
     spec = config.load_model(models, params.model)

@@ -135,6 +135,7 @@ class ModelSpec(Settings):
         sha256: content hash of that folder (`python stages/train.py --pin NAME` writes it).
         max_length: longest prompt and completion together, in tokens.
         template_args: further variables of the model's chat template.
+        native_tags: write the think tags of completions as the tokenizer's own tokens.
     """
 
     name: Key
@@ -145,6 +146,7 @@ class ModelSpec(Settings):
     sha256: Sha256 | None = None
     max_length: Count
     template_args: dict[str, bool | str] = Field(default_factory=dict)
+    native_tags: bool = False
 
     @model_validator(mode="after")
     def _has_one_source(self) -> "ModelSpec":

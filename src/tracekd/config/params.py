@@ -50,10 +50,15 @@ class DecomposeParams(Settings):
 
 
 class PromptParams(Settings):
-    """The one prompt, shared by training and inference."""
+    """The one prompt, shared by training and inference.
+
+    Attributes:
+        shots: how many training questions, with their completions, precede every question.
+    """
 
     system: str
     template: _PromptTemplate
+    shots: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
 class TrainParams(Settings):

@@ -2,8 +2,9 @@
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tracekd.config import ModelSpec, TrainParams, project_root
 from tracekd.errors import TracekdError
@@ -20,13 +21,16 @@ _BASES = Path("models/base")
 
 
 @quiet_transformers()
-def load_encoder(spec: ModelSpec) -> ChatEncoder:
-    """Return what turns this model's prompts and completions into tokens."""
+def load_encoder(spec: ModelSpec, shots: Sequence[Mapping[str, Any]] = ()) -> ChatEncoder:
+    """Return what turns this model's prompts and completions into tokens.
+
+    `shots` are rows of `records.SFT`, shown before every question.
+    """
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(locate(spec))
     tokenizer.name_or_path = f"model {spec.name}"  # for messages
-    return ChatEncoder(tokenizer, spec.template_args)
+    return ChatEncoder(tokenizer, spec.template_args, native_tags=spec.native_tags, shots=shots)
 
 
 @quiet_transformers()

@@ -33,16 +33,18 @@ def train(
 ) -> dict[str, Any]:
     """Fine-tune a model on rows of `records.SFT`, by split; return facts for the run card.
 
+    If there are `shots` beside `train` and `validation`, they precede every question.
     Writes the PEFT adapter and `training.json` into the folder `student`, the live log into `log`.
     """
     from tracekd.training.compiling import compile_layers, will_compile
     from tracekd.training.loop import TrainingResult, fit
 
-    device, encoder = choose_device(), load_encoder(spec)
+    device, encoder = choose_device(), load_encoder(spec, rows.get("shots", ()))
     limit = min(spec.max_length, params.max_length or spec.max_length)
     encoded, dropped = {}, {}
     for split in ("train", "validation"):
         examples = [encoder.encode(row) for row in rows[split]]
+        encoder.check_room(map(len, examples), limit)
         encoded[split], dropped[split] = within_length(examples, limit, params.too_long)
     training = encoded["train"]
     tokens = sum(map(len, training))
