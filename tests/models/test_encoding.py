@@ -223,7 +223,7 @@ def test_a_template_that_drops_reorders_or_repeats_shots_is_refused(messages):
 
 
 def test_a_filler_trace_in_a_shot_has_the_length_of_the_trace_it_stands_for(encoder):
-    filler = row(trace="<think>\n...\n</think>\n", filler_for=f"<think>\n{" I see." * 9}\n</think>\n")
+    filler = row(trace="<think>\n...\n</think>\n", filler_for="<think>" + " I see." * 9)
     shown = ChatEncoder(encoder.tokenizer, shots=[filler]).prompt_ids("S", "Q")
     assert contains(shown, encoder.encode(filler).completion_ids)
     assert encoder.decode(shown).count("...") > 1
