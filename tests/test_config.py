@@ -55,7 +55,7 @@ def test_every_shipped_entry_is_valid() -> None:
         ({"sead": 1}, "params.yaml: sead: unknown key; did you mean seed"),
         ({"train.epoch": 1}, "params.yaml: train.epoch: unknown key; did you mean epochs"),
         ({"corruption": 1.5}, "params.yaml: corruption: .*less than or equal to 1; found 1.5"),
-        ({"train.lora_dropout": 1.0}, "params.yaml: train.lora_dropout: .*less than 1; found 1.0"),
+        ({"train.lora.dropout": 1.0}, "params.yaml: train.lora.dropout: .*less than 1; found 1.0"),
         ({"probes.enabled": 2}, "params.yaml: probes.enabled: .*found 2"),
         ({"probes.limit": True}, "params.yaml: probes.limit: .*valid integer; found True"),
         ({"prepare.train": 0}, "params.yaml: prepare.train: .*found 0"),

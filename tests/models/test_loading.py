@@ -5,14 +5,15 @@ import pytest
 import torch
 from peft import AutoPeftModelForCausalLM
 
-from tracekd.config import ModelSpec, TrainParams, load_model
+from tracekd.config import LoraParams, ModelSpec, TrainParams, load_model
 from tracekd.errors import TracekdError
 from tracekd.models.devices import Device, choose_device
 from tracekd.models.loading import add_adapter, load_base, load_student, save_student
 
 ROOT = Path(__file__).resolve().parents[2]
 LORA = TrainParams(
-    epochs=1, batch_size=2, learning_rate=1e-3, warmup=0, lora_rank=4, lora_alpha=8, lora_dropout=0
+    epochs=1, batch_size=2, learning_rate=1e-3, warmup=0,
+    lora=LoraParams(rank=4, alpha=8, dropout=0),
 )  # fmt: skip
 
 

@@ -7,7 +7,6 @@ from tracekd.config.entries import (
     DatasetFile,
     DatasetSpec,
     HubDataset,
-    HubModel,
     ModelSpec,
     RandomModel,
     WheelModel,
@@ -15,9 +14,11 @@ from tracekd.config.entries import (
     load_model,
 )
 from tracekd.config.params import (
+    AdapterSource,
     Count,
     Fraction,
     InferParams,
+    LoraParams,
     Params,
     PrepareParams,
     ProbeParams,
@@ -26,6 +27,7 @@ from tracekd.config.params import (
     WrongFacts,
     load_params,
 )
+from tracekd.config.pins import HubModel
 from tracekd.config.reading import (
     Settings,
     cache_folder,
@@ -36,6 +38,7 @@ from tracekd.config.reading import (
 )
 
 __all__ = [
+    "AdapterSource",
     "Count",
     "DatasetFile",
     "DatasetSpec",
@@ -43,6 +46,7 @@ __all__ = [
     "HubDataset",
     "HubModel",
     "InferParams",
+    "LoraParams",
     "ModelSpec",
     "Params",
     "PrepareParams",

@@ -6,18 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from tracekd.config.params import Count, Key, Seed
+from tracekd.config.pins import HUB_NAME, GitHash, HubModel, Repo, Revision, Sha256
 from tracekd.config.reading import Settings, matching, module_in, parse_settings, read_yaml
 from tracekd.errors import TracekdError, nearest
 
-#: A commit of a hub repository. A branch could move and change the data under a pinned result.
-Revision = Annotated[
-    str, matching(r"[0-9a-f]{40}", "the 40 hexadecimal digits of a commit, not a branch or a tag")
-]
-Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "64 hexadecimal digits")]
-GitHash = Annotated[str, matching(r"[0-9a-f]{40}", "the 40 hexadecimal digits of a git blob")]
-#: The hub's own rule for names, which become part of an address and of a path.
-_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.[A-Za-z0-9_-])*"
-Repo = Annotated[str, Field(pattern=rf"^{_NAME}(/{_NAME})?$")]
 #: Arguments of pip, which would take a leading dash for an option.
 Package = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")]
@@ -38,7 +30,7 @@ class HubDataset(Settings):
 
     repo: Repo
     revision: Revision
-    subset: Annotated[str, Field(pattern=rf"^{_NAME}$")] | None = None
+    subset: Annotated[str, Field(pattern=rf"^{HUB_NAME}$")] | None = None
 
 
 class DatasetFile(Settings):
@@ -104,13 +96,6 @@ class WheelModel(Settings):
     version: Version
     file: str
     sha256: Sha256
-
-
-class HubModel(Settings):
-    """A model repository on the Hugging Face hub, at one commit."""
-
-    repo: Repo
-    revision: Revision
 
 
 class RandomModel(Settings):

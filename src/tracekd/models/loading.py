@@ -54,10 +54,12 @@ def add_adapter(base: "PreTrainedModel", params: TrainParams, seed: int) -> "Pef
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
-        r=params.lora_rank,
-        lora_alpha=params.lora_alpha,
-        lora_dropout=params.lora_dropout,
-        target_modules="all-linear",
+        r=params.lora.rank,
+        lora_alpha=params.lora.alpha,
+        lora_dropout=params.lora.dropout,
+        target_modules=params.lora.targets,
+        use_rslora=params.lora.rslora,
+        use_dora=params.lora.dora,
         task_type="CAUSAL_LM",
     )
     torch.manual_seed(seed)
