@@ -149,6 +149,11 @@ class TrainParams(Settings):
         return self
 
     @property
+    def untuned(self) -> bool:
+        """Whether the student is the model as it is."""
+        return self.method == "none"
+
+    @property
     def has_adapter(self) -> bool:
         """Whether an adapter is trained, on a frozen base model."""
         return self.method in ("lora", "qlora")
