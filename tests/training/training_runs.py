@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from tracekd.config import LoraParams, TrainParams, load_model
+from tracekd.models.adapters import add_adapter
 from tracekd.models.devices import Device
 from tracekd.models.encoding import Encoded
-from tracekd.models.loading import add_adapter, load_base, load_encoder
+from tracekd.models.loading import load_base, load_encoder
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = TrainParams(

@@ -92,7 +92,7 @@ class AdapterSource(Settings):
 
     Attributes:
         path: relative to the project root.
-        sha256: its content hash (`python stages/train.py --pin-start FOLDER` writes both).
+        sha256: content hash of that folder.
     """
 
     repo: Repo | None = None
@@ -102,12 +102,12 @@ class AdapterSource(Settings):
 
     @model_validator(mode="after")
     def _has_one_source(self) -> "AdapterSource":
-        hub, folder = (self.repo, self.revision), (self.path, self.sha256)
-        if (all(hub), any(hub), self.path is not None, any(folder)) not in (
-            (True, True, False, False),
-            (False, False, True, True),
-        ):
-            raise ValueError("needs repo and revision, or path and sha256")
+        given = self.model_dump(exclude_none=True).keys()
+        if given not in ({"repo", "revision"}, {"path", "sha256"}):
+            raise ValueError(
+                "needs repo and revision, or path and sha256, which `python stages/train.py "
+                "--pin train.start --path FOLDER` writes"
+            )
         return self
 
 
