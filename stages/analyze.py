@@ -10,7 +10,7 @@ def main() -> None:
 
     Reads data/decomposed/{train,test}.parquet, data/predictions.parquet, data/probes.parquet and
     the log in plots/train. Writes data/scores.parquet, metrics/{metrics,details,run}.json, plots/.
-    Params: model, dataset, trace_mode, corruption, seed.
+    Params: model, dataset, trace_mode, corruption, seed, prompt.shots, train.method.
     """
     from tracekd import config, records
     from tracekd.files import write_json
@@ -22,18 +22,18 @@ def main() -> None:
     from tracekd.scoring import metrics, table
     from tracekd.scoring.floors import floors
     from tracekd.scoring.headline import headline
-    from tracekd.traces.regimes import regime
+    from tracekd.traces.regimes import steps_shown
 
     settings = config.load_params(Path("params.yaml"))
     spec = config.load_dataset(Path("datasets.yaml"), settings.dataset)
-    steps = regime(settings.trace_mode).steps
+    steps = steps_shown(settings)
     data, measured, plots = Path("data"), Path("metrics"), Path("plots")
     questions = records.read(data / "decomposed/test.parquet", records.DECOMPOSED)
     training = records.read(data / "decomposed/train.parquet", records.DECOMPOSED)
     predictions = records.read(data / "predictions.parquet", records.PREDICTIONS)
     probes = records.read(data / "probes.parquet", records.PROBES)
 
-    scores = table.score(questions, predictions, spec, steps)
+    scores = table.score(questions, predictions, spec, steps, untagged=settings.train.untuned)
     records.write(scores, data / "scores.parquet", records.SCORES, extra=True)
     found, undefined = metrics.report(scores, spec.answer_metric, steps)
     effects, more_undefined = verdicts.report(probes, predictions, questions, spec)

@@ -21,9 +21,10 @@ def main(
     """Put a trace of the chosen regime before each answer, which is always right.
 
     Reads data/decomposed/{train,validation,test}.parquet. Writes the same names under data/sft,
-    with system message, prompt, completion and the steps shown, and manifest.json, which counts
-    by class the steps that are right and the traces that state the answer. Params: dataset,
-    trace_mode, corruption, wrong_facts, seed, sample_seed, sample_size, prompt.
+    with system message, prompt, completion and the steps shown, shots.parquet (the examples before
+    every question) and manifest.json, which counts by class the right steps and the traces that
+    state the answer. Params: dataset, trace_mode, corruption, wrong_facts, seed, sample_seed,
+    sample_size, prompt.
     """
     from tracekd import config, files, records
     from tracekd.datasets import splits
@@ -34,9 +35,9 @@ def main(
         from tracekd.models.loading import load_encoder
         from tracekd.report.examples import show_examples
 
-        encoder = load_encoder(config.load_model(Path("models.yaml"), settings.model))
-        table = records.read(SFT / "train.parquet", records.SFT)
-        print(show_examples(table.head(show).rows(named=True), encoder))
+        train, shots = (records.read(SFT / f"{n}.parquet", records.SFT) for n in ("train", "shots"))
+        model = config.load_model(Path("models.yaml"), settings.model)
+        print(show_examples(train.head(show).to_dicts(), load_encoder(model, shots.to_dicts())))
         return
     regimes.regime(settings.trace_mode)
     spec = config.load_dataset(Path("datasets.yaml"), settings.dataset)
@@ -44,7 +45,7 @@ def main(
         split: records.read(Path(f"data/decomposed/{split}.parquet"), records.DECOMPOSED)
         for split in records.SPLITS
     }
-    sample = splits.first(tables["train"], settings.sample_size, settings.sampled_by, "sample_size")
+    sample, tables["shots"] = splits.draw(tables["train"], settings)
     built = examples.build(tables | {"train": sample}, settings, spec)
     manifest = examples.manifest(built, tables)
     with files.atomic_directory(SFT) as folder:

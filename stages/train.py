@@ -22,7 +22,7 @@ def main(
 ) -> None:
     """Fine-tune the chosen model on the completions, by train.method, in a process for each GPU.
 
-    Reads data/sft/train.parquet and validation.parquet.
+    Reads data/sft/{train,validation,shots}.parquet.
 
     Writes models/student (a PEFT adapter or a whole model, and training.json), plots/train (losses
     of trace and answer, step by step) and metrics/run_train.json (time, memory, machine).
@@ -48,7 +48,7 @@ def main(
     params = config.load_params(settings)
     rows = {
         split: records.read(Path(f"data/sft/{split}.parquet"), records.SFT).to_dicts()
-        for split in ("train", "validation")
+        for split in ("train", "validation", "shots")
     }
     student, log = Path("models/student"), Path("plots/train")
     spec = config.load_model(models, params.model)

@@ -123,6 +123,7 @@ class ModelSpec(Settings):
         max_length: longest prompt and completion together, in tokens.
         template_args: further variables of the model's chat template.
         licence: of the model, for model cards, as the hub names it.
+        native_tags: write the think tags of completions as the tokenizer's own tokens.
     """
 
     name: Key
@@ -134,6 +135,7 @@ class ModelSpec(Settings):
     max_length: Count
     template_args: dict[str, bool | str] = Field(default_factory=dict)
     licence: str | None = None
+    native_tags: bool = False
 
     @model_validator(mode="after")
     def _has_one_source(self) -> "ModelSpec":

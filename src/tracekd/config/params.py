@@ -51,10 +51,15 @@ class DecomposeParams(Settings):
 
 
 class PromptParams(Settings):
-    """The one prompt, shared by training and inference."""
+    """The one prompt, shared by training and inference.
+
+    Attributes:
+        shots: how many training questions, with their completions, precede every question.
+    """
 
     system: str
     template: _PromptTemplate
+    shots: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
 def _targets(value: object) -> str | list[str]:
@@ -148,6 +153,11 @@ class TrainParams(Settings):
         if self.start is not None and not self.has_adapter:
             raise ValueError(f"start is an adapter, which method: {self.method} does not train")
         return self
+
+    @property
+    def untuned(self) -> bool:
+        """Whether the student is the model as it is."""
+        return self.method == "none"
 
     @property
     def has_adapter(self) -> bool:

@@ -9,6 +9,7 @@ A student's folder holds `training.json`, which names the method, and
 
 import importlib.util
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,13 +32,16 @@ _LARGE = 1_000_000_000
 
 
 @quiet_transformers()
-def load_encoder(spec: ModelSpec) -> ChatEncoder:
-    """Return what turns this model's prompts and completions into tokens."""
+def load_encoder(spec: ModelSpec, shots: Sequence[Mapping[str, Any]] = ()) -> ChatEncoder:
+    """Return what turns this model's prompts and completions into tokens.
+
+    `shots` are rows of `records.SFT`, shown before every question.
+    """
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(locate(spec))
     tokenizer.name_or_path = f"model {spec.name}"  # for messages
-    return ChatEncoder(tokenizer, spec.template_args)
+    return ChatEncoder(tokenizer, spec.template_args, native_tags=spec.native_tags, shots=shots)
 
 
 @quiet_transformers()

@@ -12,9 +12,9 @@ from tracekd.config import DatasetSpec, ModelSpec, Settings, parse_settings
 from tracekd.errors import TracekdError
 from tracekd.files import atomic_directory, read_json, write_json
 from tracekd.models.devices import Device, choose_device
-from tracekd.models.encoding import fixed_template
 from tracekd.models.loading import load_encoder, load_student
 from tracekd.models.sources import quiet_transformers
+from tracekd.models.templates import fixed_template
 from tracekd.publishing.card import model_card
 
 S = TypeVar("S", bound=Settings)

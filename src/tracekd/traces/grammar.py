@@ -41,9 +41,13 @@ _STRICT = re.compile(
 class Grammar:
     """The grammar of one dataset, whose entry words the class step."""
 
-    def __init__(self, class_sentence: str) -> None:
-        """Take a sentence on one line with the slot `{class}`."""
-        self._class_sentence = class_sentence
+    def __init__(self, class_sentence: str, *, untagged: bool = False) -> None:
+        """Take a sentence on one line with the slot `{class}`.
+
+        With `untagged`, a text without tags is read whole as the answer: what a model wrote that
+        was never taught the tags.
+        """
+        self._class_sentence, self._untagged = class_sentence, untagged
         before, after = map(re.escape, class_sentence.split("{class}"))
         self._class_line = re.compile(f"{before}(.*){after}", re.DOTALL)
 
@@ -74,7 +78,9 @@ class Grammar:
 
     def read(self, text: str) -> Reading:
         """Read trace and answer from any text without special tokens; never raises."""
-        return self._read_strictly(text) or read_leniently(text, self._class_sentence)
+        return self._read_strictly(text) or read_leniently(
+            text, self._class_sentence, untagged=self._untagged
+        )
 
     def _read_strictly(self, text: str) -> Reading | None:
         match = _STRICT.fullmatch(text)

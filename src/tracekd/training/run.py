@@ -40,6 +40,8 @@ def train(
 ) -> dict[str, Any]:
     """Fine-tune a model on rows of `records.SFT`, by split; return facts for the run card.
 
+    If there are `shots` beside `train` and `validation`, they precede every question.
+
     Writes the student with `training.json` into the folder `student`, the live log into `log`. With
     `method: none` the validation loss is all there is to write.
 
@@ -56,11 +58,12 @@ def train(
     require_trackers(params.report_to)
     require_packages(params)
     start = locate_start(spec, params)
-    device, encoder = choose_device(), load_encoder(spec)
+    device, encoder = choose_device(), load_encoder(spec, rows.get("shots", ()))
     limit = min(spec.max_length, params.max_length or spec.max_length)
     encoded, dropped = {}, {}
     for split in ("validation",) if params.method == "none" else ("train", "validation"):
         examples = [encoder.encode(row) for row in rows[split]]
+        encoder.check_room(map(len, examples), limit)
         encoded[split], dropped[split] = within_length(examples, limit, params.too_long)
     if params.method == "none":
         return _untrained(spec, encoded["validation"], student, log, device)
