@@ -16,9 +16,12 @@ from tracekd.comparison.experiments import Experiment
 from tracekd.comparison.locks import DosedRegime, Replicate, canonical
 
 _AXES = ("model", "dataset", "trace_mode", "corruption", "seed", "sample_seed")
-#: None changes the scores: probes do not touch the predictions, `tuned_on` is a note, and the
-#: content of a path is pinned by the `sha256` beside it, which is compared like any parameter.
-_WITHOUT_EFFECT = re.compile(r"probes(\..*)?|(datasets|models)\.yaml:[^.]+\.(path|tuned_on)")
+#: None changes the scores: probes do not touch the predictions, sample 0 is the same however many
+#: there are, `tuned_on` is a note, and the content of a path is pinned by the `sha256` beside it,
+#: which is compared like any parameter.
+_WITHOUT_EFFECT = re.compile(
+    r"probes(\..*)?|infer\.samples|(datasets|models)\.yaml:[^.]+\.(path|tuned_on)"
+)
 
 #: (parameter, value as JSON) for each further parameter that differs between the experiments with
 #: one model and dataset.
