@@ -1,5 +1,6 @@
 """analyze: predictions and probes -> scores, metrics and plots."""
 
+from functools import partial
 from pathlib import Path
 
 from _stage import run
@@ -19,7 +20,7 @@ def main() -> None:
     from tracekd.report import figures
     from tracekd.report import probes as probe_figures
     from tracekd.report.summary import summary, title_of
-    from tracekd.scoring import metrics, table
+    from tracekd.scoring import metrics, samples, table
     from tracekd.scoring.floors import floors
     from tracekd.scoring.headline import headline
     from tracekd.traces.regimes import steps_shown
@@ -30,15 +31,18 @@ def main() -> None:
     data, measured, plots = Path("data"), Path("metrics"), Path("plots")
     questions = records.read(data / "decomposed/test.parquet", records.DECOMPOSED)
     training = records.read(data / "decomposed/train.parquet", records.DECOMPOSED)
-    predictions = records.read(data / "predictions.parquet", records.PREDICTIONS)
+    predicted = records.read(data / "predictions.parquet", records.PREDICTIONS)
     probes = records.read(data / "probes.parquet", records.PROBES)
-
-    scores = table.score(questions, predictions, spec, steps, untagged=settings.train.untuned)
+    predictions = predicted.filter(sample=0)
+    untagged = settings.train.untuned
+    score = partial(table.score, questions, spec=spec, steps=steps, untagged=untagged)
+    scores = score(predictions)
     records.write(scores, data / "scores.parquet", records.SCORES, extra=True)
     found, undefined = metrics.report(scores, spec.answer_metric, steps)
     effects, more_undefined = verdicts.report(probes, predictions, questions, spec)
+    found |= samples.report(predicted, score, steps) | effects
     found["floors"] = floors(questions, training, spec)
-    details = {**found, **effects, "undefined": undefined | more_undefined}
+    details = found | {"undefined": undefined | more_undefined}
     write_json(measured / "details.json", details)
     write_json(measured / "metrics.json", headline(details, spec.answer_metric))
     runcard.join(measured)

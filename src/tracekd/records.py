@@ -2,7 +2,7 @@
 
 A column is present with exactly the type that its schema gives. Null means "there is none" and is
 allowed only in the columns that the schema lists as nullable. Ids are unique in every table; in
-`PROBES`, pairs of id and probe are.
+`PROBES`, pairs of id and probe are, and in `PREDICTIONS` pairs of id and sample.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,7 +16,7 @@ from tracekd.files import atomic_file
 
 SPLITS = ("train", "validation", "test")
 #: The columns that identify a row, where a table has them.
-_KEYS = ("id", "probe")
+_KEYS = ("id", "probe", "sample")
 
 _STRINGS = pl.List(pl.String)
 _INDEXES = pl.List(pl.Int32)
@@ -102,13 +102,15 @@ SFT = Schema(
     ),
 )
 
-#: infer -> probe, analyze: the student's predictions.
+#: infer -> probe, analyze: the student's predictions, `infer.samples` per question.
+#:   sample             0, 1, …; figures are those of sample 0 unless they are about all of them
 #:   text               the generated text, special tokens removed
 #:   finish_reason      "stop" (EOS), "length" (cut at max_new_tokens), "prompt_too_long" (not run)
 #:   prompt_tokens, completion_tokens  counts; the completion's EOS is not counted
 PREDICTIONS = Schema(
     {
         "id": pl.String,
+        "sample": pl.Int32,
         "text": pl.String,
         "finish_reason": pl.String,
         "prompt_tokens": pl.Int32,

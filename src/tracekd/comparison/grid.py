@@ -16,11 +16,12 @@ from tracekd.comparison.experiments import Experiment
 from tracekd.comparison.locks import DosedRegime, Replicate, canonical
 
 _AXES = ("model", "dataset", "trace_mode", "corruption", "seed", "sample_seed")
-#: None changes the scores: probes do not touch the predictions, trackers only look on, `tuned_on`
-#: and `licence` are notes, and the content of a path is pinned by the `sha256` beside it, which is
-#: compared like any parameter.
+#: None changes the scores: probes do not touch the predictions, trackers only look on, sample 0 is
+#: the same however many there are, `tuned_on` and `licence` are notes, and the content of a path is
+#: pinned by the `sha256` beside it, which is compared like any parameter.
 _WITHOUT_EFFECT = re.compile(
-    r"probes(\..*)?|train\.report_to|(datasets|models)\.yaml:[^.]+\.(path|tuned_on|licence)"
+    r"probes(\..*)?|train\.report_to|infer\.samples"
+    r"|(datasets|models)\.yaml:[^.]+\.(path|tuned_on|licence)"
 )
 
 #: (parameter, value as JSON) for each further parameter that differs between the experiments with
