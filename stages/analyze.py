@@ -19,26 +19,30 @@ def main() -> None:
     from tracekd.report import figures
     from tracekd.report import probes as probe_figures
     from tracekd.report.summary import summary, title_of
-    from tracekd.scoring import metrics, table
+    from tracekd.scoring import metrics, quality, table
     from tracekd.scoring.floors import floors
     from tracekd.scoring.headline import headline
     from tracekd.traces.regimes import regime
 
     settings = config.load_params(Path("params.yaml"))
     spec = config.load_dataset(Path("datasets.yaml"), settings.dataset)
-    steps = regime(settings.trace_mode).steps
+    shown = regime(settings.trace_mode)
+    steps = shown.steps
     data, measured, plots = Path("data"), Path("metrics"), Path("plots")
     questions = records.read(data / "decomposed/test.parquet", records.DECOMPOSED)
     training = records.read(data / "decomposed/train.parquet", records.DECOMPOSED)
     predictions = records.read(data / "predictions.parquet", records.PREDICTIONS)
     probes = records.read(data / "probes.parquet", records.PROBES)
 
-    scores = table.score(questions, predictions, spec, steps)
+    scores = table.score(questions, predictions, spec, steps, free_text=shown.free_text)
     records.write(scores, data / "scores.parquet", records.SCORES, extra=True)
     found, undefined = metrics.report(scores, spec.answer_metric, steps)
     effects, more_undefined = verdicts.report(probes, predictions, questions, spec)
     found["floors"] = floors(questions, training, spec)
-    details = {**found, **effects, "undefined": undefined | more_undefined}
+    judge = quality.TextJudge([questions, training], spec)
+    written, no_quality = quality.report(questions, predictions, scores, judge)
+    reasons = undefined | more_undefined | no_quality
+    details = {**found, **effects, **written, "undefined": reasons}
     write_json(measured / "details.json", details)
     write_json(measured / "metrics.json", headline(details, spec.answer_metric))
     runcard.join(measured)

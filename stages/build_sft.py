@@ -20,14 +20,14 @@ def main(
 ) -> None:
     """Put a trace of the chosen regime before each answer, which is always right.
 
-    Reads data/decomposed/{train,validation,test}.parquet. Writes the same names under data/sft,
-    with system message, prompt, completion and the steps shown, and manifest.json, which counts
-    by class the steps that are right and the traces that state the answer. Params: dataset,
-    trace_mode, corruption, wrong_facts, seed, sample_seed, sample_size, prompt.
+    Reads data/decomposed/{train,validation,test}.parquet and data/teacher. Writes data/sft: the
+    same names, with system message, prompt, completion and the steps shown, and manifest.json,
+    which counts by class the steps that are right and the traces that state the answer. Params:
+    dataset, trace_mode, corruption, wrong_facts, seed, sample_seed, sample_size, teacher, prompt.
     """
     from tracekd import config, files, records
     from tracekd.datasets import splits
-    from tracekd.traces import examples, regimes
+    from tracekd.traces import examples, grammar, regimes, taught
 
     settings = config.load_params(Path("params.yaml"))
     if show:
@@ -44,8 +44,11 @@ def main(
         split: records.read(Path(f"data/decomposed/{split}.parquet"), records.DECOMPOSED)
         for split in records.SPLITS
     }
+    traces = records.read(Path("data/teacher/traces.parquet"), taught.TEACHER)
+    kept = taught.taught_of(traces, grammar.Grammar(spec.class_sentence), settings.seed)
+    tables = taught.with_traces(tables, kept, settings.trace_mode, settings.teacher)
     sample = splits.first(tables["train"], settings.sample_size, settings.sampled_by, "sample_size")
-    built = examples.build(tables | {"train": sample}, settings, spec)
+    built = examples.build(tables | {"train": sample}, settings, spec, kept)
     manifest = examples.manifest(built, tables)
     with files.atomic_directory(SFT) as folder:
         for split, table in built.items():

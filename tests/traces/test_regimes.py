@@ -29,6 +29,14 @@ OTHER = Gold("q/2", "counting", ("Bob left.", "Bob came."), (1,))
 SAME = Gold("q/3", "two-supporting-facts", STORY, (0, 2))
 CLASSES = ("counting", "lists-sets", "two-supporting-facts")
 
+STEPS = Trace("counting", ("Mary went home.",))
+TAUGHT = {
+    "trace": {"q/1": Trace(text="Mary ..."), "q/2": Trace(text="Bob ...")},
+    "summary": {"q/1": Trace(text="Mary.")},
+    "explanation": {"q/1": Trace(text="Because Mary.")},
+    "steps": {"q/1": STEPS},
+}
+
 
 def context(
     seed: int = 0,
@@ -36,7 +44,7 @@ def context(
     questions: tuple[Gold, ...] = (GOLD, OTHER),
     classes: tuple[str, ...] = CLASSES,
 ) -> RegimeContext:
-    return RegimeContext(seed, corruption, classes, GRAMMAR, Donors(questions, seed))
+    return RegimeContext(seed, corruption, classes, GRAMMAR, Donors(questions, seed), taught=TAUGHT)
 
 
 def test_each_regime_that_shows_gold_steps_shows_exactly_those() -> None:

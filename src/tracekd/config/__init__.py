@@ -1,4 +1,4 @@
-"""Settings: params.yaml, and the entries of models.yaml and datasets.yaml that it names.
+"""Settings: params.yaml, and the entries of the other settings files that it names.
 
 Only stage scripts read these files; the package gets the validated objects.
 """
@@ -22,6 +22,7 @@ from tracekd.config.params import (
     PrepareParams,
     ProbeParams,
     PromptParams,
+    TeacherParams,
     TrainParams,
     WrongFacts,
     load_params,
@@ -34,8 +35,10 @@ from tracekd.config.reading import (
     project_root,
     write_entry,
 )
+from tracekd.config.teachers import KINDS, TeacherSpec, TraceKind, load_teacher
 
 __all__ = [
+    "KINDS",
     "Count",
     "DatasetFile",
     "DatasetSpec",
@@ -50,6 +53,9 @@ __all__ = [
     "PromptParams",
     "RandomModel",
     "Settings",
+    "TeacherParams",
+    "TeacherSpec",
+    "TraceKind",
     "TrainParams",
     "WheelModel",
     "WrongFacts",
@@ -57,6 +63,7 @@ __all__ = [
     "load_dataset",
     "load_model",
     "load_params",
+    "load_teacher",
     "module_names",
     "parse_settings",
     "project_root",

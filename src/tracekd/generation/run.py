@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tracekd.generation.batches import in_batches, length_batches
 from tracekd.generation.drafts import CONTEXTS
 from tracekd.models.devices import Device, choose_device
 from tracekd.models.encoding import ChatEncoder
-from tracekd.models.loading import load_encoder, load_student
+from tracekd.models.loading import load_base, load_encoder, load_student
 from tracekd.models.sources import locate
 from tracekd.progress import digest, progress_folder
 
@@ -27,13 +28,13 @@ def predict(
     spec: ModelSpec,
     params: InferParams,
     rows: Sequence[Row],
-    student: Path,
+    student: Path | None,
     examples: Sequence[Row] = (),
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return rows of `records.PREDICTIONS` for rows of `records.SFT`, and facts for the run card.
 
-    `examples` are some rows that the student was trained on: a backend may guess from them what
-    comes next.
+    `student` is the folder of an adapter; without one, the base model answers as it is. `examples`
+    are some rows that the student was trained on: a backend may guess from them what comes next.
     """
     device = choose_device()
     name = choose_backend(params.backend, device, len(rows) * params.max_new_tokens)
@@ -46,7 +47,7 @@ def predict(
     }
     encoder = load_encoder(spec)
     given = Student(
-        load=lambda where: load_student(spec, student, where),
+        load=partial(load_base, spec) if student is None else partial(load_student, spec, student),
         device=device,
         encoder=encoder,
         stops=stop_ids(locate(spec), encoder),
@@ -72,11 +73,13 @@ def predict(
 
 
 def student_key(
-    spec: ModelSpec, student: Path, device: Device, packages: Sequence[str] = ()
+    spec: ModelSpec, student: Path | None, device: Device, packages: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Return what a student's output depends on, besides the questions and settings."""
-    files = filter(Path.is_file, student.rglob("*"))
-    student_hash = combined_hash(hash_files(student, files))
+    student_hash = None
+    if student is not None:
+        files = filter(Path.is_file, student.rglob("*"))
+        student_hash = combined_hash(hash_files(student, files))
     return {**device.job_key(spec, packages), "student": student_hash}
 
 

@@ -25,6 +25,8 @@ def score(
     spec: DatasetSpec,
     steps: Collection[Step],
     answer_part: Callable[[str], str] | None = None,
+    *,
+    free_text: bool = False,
 ) -> pl.DataFrame:
     """Return one row per question, in the order of `questions` (`records.SCORES` and the parts).
 
@@ -34,20 +36,21 @@ def score(
         spec: the dataset's entry in datasets.yaml.
         steps: the steps that the regime teaches.
         answer_part: cuts the answer out of a text instead of the grammar; it always finds one.
+        free_text: whether the regime teaches traces in free text.
 
     Raises:
         TracekdError: if the predictions do not cover the questions; names the ids.
     """
     check_ids(questions["id"], predictions["id"])
-    grammar, chosen = Grammar(spec.class_sentence), metric_of(spec)
+    grammar, chosen = Grammar(spec.class_sentence, free_text=free_text), metric_of(spec)
     predicted = {row["id"]: row for row in predictions.iter_rows(named=True)}
     rows = []
     for question in questions.iter_rows(named=True):
         prediction = predicted[question["id"]]
         text, tokens = prediction["text"], prediction["completion_tokens"]
         reading = grammar.read(text)
-        # Without quoted facts there is nothing that could state the answer.
-        quoted = reading.trace.facts or None
+        # Without quoted facts or free text there is nothing that could state the answer.
+        quoted = [reading.trace.text] if reading.trace.text else reading.trace.facts or None
         if answer_part is not None:
             answer = answer_part(text)
             reading = replace(reading, answer_text=answer, answers=answer_items(answer))
