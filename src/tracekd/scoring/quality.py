@@ -73,7 +73,7 @@ class TextJudge:
             "facts_lenient": _share(wanted, covered.__contains__),
             "distractors": sum(not facts[fact] for fact in covered),
             "class_named": contains_words(
-                bare.replace("-", " "), normalise(question["question_class"].replace("-", " "))
+                *(normalise(one.replace("-", " ")) for one in (text, question["question_class"]))
             ),
             "words": len(text.split()),
         }

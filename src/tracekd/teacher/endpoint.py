@@ -21,8 +21,6 @@ from tracekd.teacher.replies import Reply
 _MOST_REFUSED = 5
 _REFUSED = (400, 413, 422)
 _REMEDIES = {
-    401: "check the key in the environment variable {key}",
-    403: "check the key in the environment variable {key}, and what it may use",
     404: "check base_url and model in this entry",
     429: "ask less at once (endpoint.concurrency), or later",
 }
@@ -37,6 +35,7 @@ class Endpoint:
             raise ValueError(f"teacher {spec.name} has no endpoint")
         self._spec, self._endpoint, self._cache = spec, spec.endpoint, cache
         self._client: Any = None
+        self._key = ""
         self._answered = self._refused = 0
         sampling = spec.sampling.model_dump(exclude_none=True)
         self._sampling, self._extra = sampling, sampling.pop("extra")
@@ -92,15 +91,15 @@ class Endpoint:
             import openai
 
             name = self._endpoint.key
-            key = "none" if name is None else os.environ.get(name)
-            if not key:
+            self._key = "none" if name is None else os.environ.get(name, "")
+            if not self._key:
                 raise TracekdError(
                     f"teachers.yaml: {self._spec.name}: the environment variable {name} is not "
                     "set; put the endpoint's key into it"
                 )
             self._client = openai.AsyncOpenAI(
                 base_url=self._endpoint.base_url,
-                api_key=key,
+                api_key=self._key,
                 timeout=self._endpoint.timeout,
                 max_retries=self._endpoint.retries,
             )
@@ -108,12 +107,18 @@ class Endpoint:
 
     def _refusal(self, error: Any) -> Reply:
         """Return the refusal of one request; raise if the error concerns all of them."""
-        status, text = error.status_code, " ".join(str(error.message).split())[:200]
+        status, body = error.status_code, error.body
+        said = body.get("message") if isinstance(body, dict) else None
+        text = " ".join(str(said or error.message).split()).replace(self._key, "***")[:200]
         if status in _REFUSED:
             self._refused += 1
             if self._answered or self._refused < _MOST_REFUSED:
                 return Reply("", refused=f"HTTP {status}: {text}")
-        remedy = _REMEDIES.get(status, "try again later").format(key=self._endpoint.key)
+        remedy = _REMEDIES.get(status, "try again later")
+        if status in (401, 403):
+            remedy = f"check the key in the environment variable {self._endpoint.key}"
+            if self._endpoint.key is None:
+                remedy = "name the environment variable with its key as endpoint.key"
         if status in _REFUSED:
             remedy = "check model, sampling and prompts in this entry"
         raise self._failure(f"answers HTTP {status} ({text})", remedy) from error
