@@ -85,7 +85,8 @@ class Job:
 
     def student(self) -> Any:
         """Return a new student: the same weights in every round."""
-        from tracekd.models.loading import add_adapter, load_base
+        from tracekd.models.adapters import add_adapter
+        from tracekd.models.loading import load_base
 
         return add_adapter(load_base(self.spec, self.device), self.params, SEED)
 

@@ -8,8 +8,8 @@ from _stage import run
 def main() -> None:
     """Let the student answer the test questions, decoded greedily.
 
-    Reads data/sft/test.parquet, models/student and data/sft/train.parquet; from the last, guesses
-    at what comes next, which save time and change no prediction.
+    Reads data/sft/{test,shots}.parquet, models/student and data/sft/train.parquet; from the last,
+    guesses at what comes next, which save time and change no prediction.
 
     Writes data/predictions.parquet and metrics/run_infer.json (time, memory, machine).
     Params: model, infer.
@@ -23,8 +23,9 @@ def main() -> None:
     card = RunCard()
     settings = config.load_params(Path("params.yaml"))
     spec = config.load_model(Path("models.yaml"), settings.model)
-    rows, train = (
-        records.read(Path(f"data/sft/{split}.parquet"), records.SFT) for split in ("test", "train")
+    rows, train, shots = (
+        records.read(Path(f"data/sft/{split}.parquet"), records.SFT)
+        for split in ("test", "train", "shots")
     )
     predictions, facts = predict(
         spec,
@@ -32,6 +33,7 @@ def main() -> None:
         rows.to_dicts(),
         Path("models/student"),
         train.head(EXAMPLES).to_dicts(),
+        shots.to_dicts(),
     )
     table = pl.DataFrame(predictions, schema=records.PREDICTIONS)
     records.write(table, out := Path("data/predictions.parquet"), records.PREDICTIONS)

@@ -11,7 +11,7 @@ def main() -> None:
 
     Without probes.enabled the table has no rows, and no model is loaded.
 
-    Reads data/decomposed, data/sft/test.parquet, data/predictions.parquet and models/student.
+    Reads data/decomposed, data/sft/{test,shots}.parquet, data/predictions.parquet, models/student.
 
     Writes data/probes.parquet and metrics/run_probe.json (time, memory, machine).
     Params: model, dataset, wrong_facts, seed, data_seed, infer, probes.
@@ -36,6 +36,7 @@ def main() -> None:
             for split in records.SPLITS
         }
         shown = records.read(Path("data/sft/test.parquet"), records.SFT)
+        shots = records.read(Path("data/sft/shots.parquet"), records.SFT)
         predictions = records.read(Path("data/predictions.parquet"), records.PREDICTIONS)
         rows, facts = probe(
             settings,
@@ -44,14 +45,13 @@ def main() -> None:
             questions,
             shown.join(predictions.select("id", "text"), on="id", maintain_order="left").to_dicts(),
             Path("models/student"),
+            shots.to_dicts(),
         )
     table = pl.DataFrame(rows, schema=records.PROBES)
     records.write(table, out, records.PROBES)
     card.write(Path("metrics/run_probe.json"), facts)
-    if settings.probes.enabled:
-        print(f"{len(table)} probes of {table['id'].n_unique()} questions in {out}")
-    else:
-        print(f"no probes in {out} (params.yaml: probes.enabled)")
+    off = "" if settings.probes.enabled else " (params.yaml: probes.enabled)"
+    print(f"{len(table)} probes of {table['id'].n_unique()} questions in {out}{off}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""train: training text -> a LoRA adapter."""
+"""train: training text -> a student."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,18 +10,22 @@ from _stage import run
 
 def main(
     pin: Annotated[
-        str, typer.Option(metavar="NAME", help="Only write NAME's folder hash to models.yaml.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Only write NAME's folder hash to models.yaml (train.start: to params.yaml).",
+        ),
     ] = "",
     path: Annotated[
         str, typer.Option(help="With --pin: the folder of model files; written to the entry too.")
     ] = "",
 ) -> None:
-    """Fine-tune the chosen model on the completions, with LoRA.
+    """Fine-tune the chosen model on the completions, by train.method.
 
-    Reads data/sft/train.parquet and validation.parquet.
+    Reads data/sft/{train,validation,shots}.parquet.
 
-    Writes models/student (a PEFT adapter and training.json), plots/train (losses of trace and
-    answer, step by step) and metrics/run_train.json (time, memory, machine).
+    Writes models/student (a PEFT adapter or a whole model, and training.json), plots/train (losses
+    of trace and answer, step by step) and metrics/run_train.json (time, memory, machine).
     Params: model, seed, train.
     """
     from tracekd import config, records
@@ -30,24 +34,26 @@ def main(
     from tracekd.models.runcard import RunCard
     from tracekd.training.run import train
 
-    models = Path("models.yaml")
+    models, settings = Path("models.yaml"), Path("params.yaml")
     if path and not pin:
         raise TracekdError("--path: needs --pin NAME; see --help")
+    if pin == "train.start":
+        print(f"{pin}: sha256 {sources.pin_start(settings, path)} written to {settings}")
+        return
     if pin:
-        sha256 = sources.pin(pin, models, path or None)
-        print(f"{pin}: sha256 {sha256} written to {models}")
+        print(f"{pin}: sha256 {sources.pin(pin, models, path or None)} written to {models}")
         return
     card = RunCard()
-    params = config.load_params(Path("params.yaml"))
+    params = config.load_params(settings)
     rows = {
         split: records.read(Path(f"data/sft/{split}.parquet"), records.SFT).to_dicts()
-        for split in ("train", "validation")
+        for split in ("train", "validation", "shots")
     }
     student, log = Path("models/student"), Path("plots/train")
     spec = config.load_model(models, params.model)
     facts = train(spec, rows, params.train, params.seed, student, log)
     card.write(Path("metrics/run_train.json"), facts)
-    print(f"{spec.name}: adapter in {student}, losses in {log}")
+    print(f"{spec.name}: student ({params.train.method}) in {student}, losses in {log}")
 
 
 if __name__ == "__main__":

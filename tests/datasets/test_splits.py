@@ -1,4 +1,5 @@
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -6,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracekd.config import PrepareParams
+from tracekd.config import PrepareParams, load_params
 from tracekd.datasets import splits
 from tracekd.datasets.keys import KEYS, identity
 from tracekd.errors import TracekdError
@@ -140,6 +141,35 @@ def test_too_few_questions_of_all_or_of_a_class_are_an_error_that_counts_them(
 ) -> None:
     with pytest.raises(TracekdError, match=message):
         splits.split(questions("train", **train), questions("test", **test), sizes(*wanted), 0)
+
+
+def drawn(train: pl.DataFrame, size: int | None, shots: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    params = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
+    prompt = params.prompt.model_copy(update={"shots": shots})
+    changes = {"sample_size": size, "prompt": prompt, "seed": 3, "sample_seed": None}
+    return splits.draw(train, params.model_copy(update=changes))
+
+
+def test_shots_are_further_questions_and_leave_the_sample_as_it_is() -> None:
+    train = questions("train", a=8, b=4)
+    for size in (5, None):
+        without, none = drawn(train, size, 0)
+        assert without.equals(splits.first(train, size, 3, ""))
+        assert none.is_empty()
+    sample, shots = drawn(train, 5, 3)
+    assert sample.equals(drawn(train, 5, 0)[0])
+    assert drawn(train, 5, 2)[1].equals(shots.tail(2))
+    assert (len(shots), shots["question_class"].n_unique()) == (3, 2)
+    assert not ids(sample) & ids(shots)
+    rest, shots = drawn(train, None, 3)
+    assert (ids(rest) | ids(shots), len(rest)) == (ids(train), 9)
+
+
+@pytest.mark.parametrize(("size", "shots", "left"), [(10, 3, 2), (None, 12, 11), (12, 1, 0)])
+def test_more_shots_than_questions_are_an_error(size: int | None, shots: int, left: int) -> None:
+    message = f"prompt.shots is {shots}, but sample_size leaves {left} of 12 training questions"
+    with pytest.raises(TracekdError, match=message):
+        drawn(questions("train", a=8, b=4), size, shots)
 
 
 @given(

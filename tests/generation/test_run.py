@@ -9,10 +9,13 @@ import torch
 
 from tracekd import records
 from tracekd.config import InferParams, ModelSpec
+from tracekd.errors import TracekdError
 from tracekd.generation import run
 from tracekd.generation.backends import Student, stop_ids
 from tracekd.generation.run import generate, predict
 from tracekd.models.devices import Device
+from tracekd.models.encoding import ChatEncoder
+from tracekd.models.tiny import tiny_tokenizer
 from tracekd.progress import Stopped
 
 PARAMS = InferParams(backend="transformers", batch_size=4, max_new_tokens=12)
@@ -80,6 +83,17 @@ def test_a_prompt_that_is_too_long_for_the_model_is_not_run(encoder, answers):
     assert [found[4][name] for name in names] == ["", lengths[4], 0]
     assert found[0]["completion_tokens"] == min(12, lengths[3] - lengths[0])
     assert backend.sizes == [3]
+
+
+def test_shots_that_leave_no_room_for_a_question_are_an_error_before_any_is_run(answers):
+    shot = rows(1)[0] | {"answer_start": 0}
+    encoder = ChatEncoder(tiny_tokenizer("llama"), shots=[shot] * 40)
+    longest = len(encoder.prompt_ids("You are helpful.", rows(5)[4]["prompt"]))
+    backend = Scripted([5])
+    student = Student(None, CPU, encoder, frozenset({encoder.end_of_turn}), longest)
+    with pytest.raises(TracekdError, match=r"prompt.shots is 40, .* 1 questions need more than"):
+        generate(backend, student, rows(5), PARAMS, None)
+    assert backend.sizes == []
 
 
 @pytest.mark.parametrize("eos", [7, [7, 8], None])

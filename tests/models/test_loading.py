@@ -3,17 +3,26 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import AutoPeftModelForCausalLM
+from peft import AutoPeftModelForCausalLM, PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
-from tracekd.config import ModelSpec, TrainParams, load_model
+from tracekd.config import LoraParams, TrainParams, load_model
 from tracekd.errors import TracekdError
+from tracekd.models import loading
+from tracekd.models.adapters import add_adapter
 from tracekd.models.devices import Device, choose_device
-from tracekd.models.loading import add_adapter, load_base, load_student, save_student
+from tracekd.models.loading import load_base, load_student, require_packages, save_student
 
 ROOT = Path(__file__).resolve().parents[2]
-LORA = TrainParams(
-    epochs=1, batch_size=2, learning_rate=1e-3, warmup=0, lora_rank=4, lora_alpha=8, lora_dropout=0
-)  # fmt: skip
+PARAMS = TrainParams(
+    epochs=1,
+    batch_size=2,
+    learning_rate=1e-3,
+    warmup=0,
+    lora=LoraParams(rank=4, alpha=8, dropout=0),
+)
+IDS = torch.arange(20)[None]
+HALF = Device(torch.device("cpu"), torch.bfloat16)
 
 
 @pytest.fixture(scope="module")
@@ -25,84 +34,174 @@ def exact():
 def cache(monkeypatch, tmp_path_factory):
     folder = tmp_path_factory.getbasetemp() / "model-cache"
     monkeypatch.setenv("TRACEKD_CACHE", str(folder))
-    return folder
+    # PEFT would ask the hub whether the adapter's folder, taken for a repository, has a tokenizer.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder `student` in a project root that is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "student").mkdir()
+    return tmp_path / "student"
 
 
 def spec(name="tiny_llama"):
     return load_model(ROOT / "models.yaml", name)
 
 
-def test_adapter_covers_all_linear_layers_but_the_head_and_changes_nothing_yet(exact):
-    ids = torch.arange(20)[None]
-    base = load_base(spec(), exact)
-    before = base(input_ids=ids).logits
-    model = add_adapter(base, LORA, seed=1)
-    adapted = {name.rsplit(".", 1)[-1] for name in model.targeted_module_names}
-    assert adapted == {f"{name}_proj" for name in ("q", "k", "v", "o", "gate", "up", "down")}
-    assert torch.equal(model(input_ids=ids).logits, before)
-
-
-def test_adapter_is_in_fp32_on_a_base_in_bf16_and_drawn_from_the_seed():
-    half = Device(torch.device("cpu"), torch.bfloat16)
-    made = [add_adapter(load_base(spec(), half), LORA, seed).state_dict() for seed in (1, 1, 2)]
-    drawn = [key for key in made[0] if "lora_A" in key]
-    assert {made[0][key].dtype for key in drawn} == {torch.float32}
-    assert made[0]["base_model.model.model.embed_tokens.weight"].dtype == torch.bfloat16
-    assert all(torch.equal(made[0][key], made[1][key]) for key in drawn)
-    assert not any(torch.equal(made[0][key], made[2][key]) for key in drawn)
-
-
-@pytest.mark.parametrize("name", ["tiny_llama", "tiny_qwen3"])
-def test_saved_adapter_loads_by_peft_and_merges_to_the_same(name, exact, tmp_path, monkeypatch):
-    model = add_adapter(load_base(spec(name), exact), LORA, seed=1)
+def trained(method, device, name="tiny_llama", **lora):
+    """Return a model as training by `method` might leave it."""
+    if method == "qlora":
+        pytest.importorskip("bitsandbytes", reason="not installed (pip install -e '.[qlora]')")
+    base = load_base(spec(name), device, method)
+    if method == "full":
+        torch.manual_seed(0)
+        with torch.no_grad():
+            for weight in base.parameters():
+                weight.add_(torch.randn_like(weight) * 0.01)
+        return base
+    params = PARAMS.model_copy(update={"lora": PARAMS.lora.model_copy(update=lora)})
+    model = add_adapter(base, params, seed=1)
     torch.manual_seed(0)
     for key, weight in model.named_parameters():
         if "lora_B" in key:
             torch.nn.init.normal_(weight, std=0.05)
-    monkeypatch.chdir(tmp_path)
-    # PEFT would ask the hub whether the adapter's folder, taken for a repository, has a tokenizer.
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    adapter = tmp_path / "adapter"
-    adapter.mkdir()
-    save_student(model, adapter, spec(name))
-    files = {"adapter_config.json", "adapter_model.safetensors"}
-    assert {path.name for path in adapter.iterdir()} == files
-    config = json.loads((adapter / "adapter_config.json").read_text())
+    return model.eval()
+
+
+def save(model, folder, method, device, name="tiny_llama"):
+    save_student(model, folder, spec(name), device)
+    (folder / "training.json").write_text(json.dumps({"method": method}))
+
+
+@pytest.mark.parametrize("lora", [{}, {"rslora": True, "dora": True, "targets": ["q_proj"]}])
+@pytest.mark.parametrize("name", ["tiny_llama", "tiny_qwen3"])
+def test_a_lora_student_loads_by_peft_and_merges_to_the_same(name, lora, exact, folder):
+    model = trained("lora", exact, name, **lora)
+    save(model, folder, "lora", exact, name)
+    files = {"adapter_config.json", "adapter_model.safetensors", "training.json"}
+    assert {path.name for path in folder.iterdir()} == files
+    config = json.loads((folder / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == f"models/base/{name}"
-    ids = torch.arange(20)[None]
-    expected = model.eval()(input_ids=ids).logits
-    loaded = AutoPeftModelForCausalLM.from_pretrained("adapter", dtype=torch.float32)
-    torch.testing.assert_close(loaded(input_ids=ids).logits, expected)
-    student = load_student(spec(name), adapter, exact)
-    torch.testing.assert_close(student(input_ids=ids).logits, expected, atol=1e-5, rtol=1e-4)
+    expected = model(input_ids=IDS).logits
+    loaded = AutoPeftModelForCausalLM.from_pretrained("student", dtype=torch.float32)
+    torch.testing.assert_close(loaded(input_ids=IDS).logits, expected)
+    student = load_student(spec(name), folder, exact)
+    torch.testing.assert_close(student(input_ids=IDS).logits, expected, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("source", "base", "revision"),
-    [
-        ({"hub": {"repo": "org/model", "revision": "a" * 40}}, "org/model", "a" * 40),
-        ({"path": "weights/mine", "sha256": "0" * 64}, "weights/mine", None),
-    ],
-)
-def test_adapter_names_its_base_as_models_yaml_does(exact, tmp_path, source, base, revision):
-    model = add_adapter(load_base(spec(), exact), LORA, seed=1)
-    entry = ModelSpec.model_validate({"name": "mine", "max_length": 64, **source})
-    save_student(model, tmp_path, entry)
-    config = json.loads((tmp_path / "adapter_config.json").read_text())
-    assert (config["base_model_name_or_path"], config["revision"]) == (base, revision)
+def test_a_qlora_student_is_that_of_its_4_bit_base_and_has_no_4_bit_layers(exact, folder):
+    model = trained("qlora", exact)
+    expected = model(input_ids=IDS).logits
+    save(model, folder, "qlora", exact)
+    student = load_student(spec(), folder, exact)
+    torch.testing.assert_close(student(input_ids=IDS).logits, expected, atol=1e-5, rtol=1e-4)
+    assert {w.dtype for w in student.parameters()} == {torch.float32}
+    student.save_pretrained(folder / "merged")  # what is published, and what vLLM reads
+    plain = AutoModelForCausalLM.from_pretrained(folder / "merged", dtype=torch.float32)
+    assert torch.equal(plain(input_ids=IDS).logits, student(input_ids=IDS).logits)
+    nf4 = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True
+    )
+    quantised = AutoPeftModelForCausalLM.from_pretrained("student", quantization_config=nf4)
+    quantised.train()  # in evaluation, bitsandbytes computes in bf16 on some CPUs
+    torch.testing.assert_close(quantised(input_ids=IDS).logits, expected, atol=1e-5, rtol=1e-4)
+    unquantised = AutoPeftModelForCausalLM.from_pretrained("student")(input_ids=IDS).logits
+    assert (unquantised - expected).abs().max() > 1e-3, "the base in 4-bit is another model"
 
 
-def test_adapter_that_is_absent_or_of_another_model_is_refused(exact, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_qlora_computes_in_the_devices_format_and_quantises_all_but_the_ends(dtype):
+    base = trained("qlora", Device(torch.device("cpu"), dtype)).get_base_model()
+    layers = [m for m in base.modules() if type(m).__module__ == "bitsandbytes.nn.modules"]
+    assert len(layers) == 14
+    for layer in layers:
+        state = layer.weight.quant_state
+        assert (state.quant_type, state.nested, layer.compute_dtype) == ("nf4", True, dtype)
+    assert base.lm_head.weight.dtype == base.model.norm.weight.dtype == dtype
+
+
+def test_a_validation_does_not_change_the_gradients_of_qlora(exact):
+    def gradients(validated):
+        model = trained("qlora", exact)
+        if validated:
+            with torch.no_grad():
+                model(input_ids=IDS)
+        model.train()(input_ids=IDS, labels=IDS).loss.backward()
+        return [w.grad for w in model.parameters() if w.requires_grad]
+
+    for one, other in zip(gradients(False), gradients(True), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_fully_trained_student_is_a_model_in_the_devices_format(dtype, folder):
+    device = Device(torch.device("cpu"), dtype)
+    model = trained("full", device)
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+    assert all(weight.requires_grad for weight in model.parameters())
+    expected = {name: weight.detach().to(dtype) for name, weight in model.named_parameters()}
+    save(model, folder, "full", device)
+    student = load_student(spec(), folder, device)
+    loaded = AutoModelForCausalLM.from_pretrained(folder)
+    for one in (student, loaded):
+        found = dict(one.named_parameters())
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(weight, expected[name]) for name, weight in found.items())
+    assert torch.equal(student(input_ids=IDS).logits, loaded(input_ids=IDS).logits)
+    assert str(folder.parent) not in (folder / "config.json").read_text()
+    assert AutoTokenizer.from_pretrained(folder).chat_template
+
+
+def test_the_untuned_student_is_the_base_model(exact, folder):
+    (folder / "training.json").write_text('{"method": "none"}')
+    student = load_student(spec(), folder, exact)
+    assert not isinstance(student, PeftModel)
+    expected = load_base(spec(), exact)(input_ids=IDS).logits
+    assert torch.equal(student(input_ids=IDS).logits, expected)
+
+
+def test_a_student_that_is_absent_or_of_another_model_is_refused(exact, folder):
     llama = spec()
-    config = {**llama.random.config, "hidden_size": 32, "head_dim": 8}
-    wide = llama.random.model_copy(update={"config": config})
-    other = llama.model_copy(update={"random": wide})
-    save_student(add_adapter(load_base(other, exact), LORA, seed=1), tmp_path, other)
-    with pytest.raises(TracekdError, match="does not fit model tiny_llama"):
-        load_student(llama, tmp_path, exact)
-    with pytest.raises(TracekdError, match="contains no adapter; run the train stage"):
-        load_student(llama, tmp_path / "none", exact)
+    for change in ({"hidden_size": 32, "head_dim": 8}, {"num_hidden_layers": 3}):
+        random = llama.random.model_copy(update={"config": {**llama.random.config, **change}})
+        other = llama.model_copy(update={"random": random})
+        model = add_adapter(load_base(other, exact), PARAMS, seed=1)
+        save_student(model, folder, other, exact)
+        (folder / "training.json").write_text('{"method": "lora"}')
+        with pytest.raises(TracekdError, match="does not fit model tiny_llama"):
+            load_student(llama, folder, exact)
+    for note in ("{}", '{"method": "full"}'):
+        (folder / "adapter_model.safetensors").unlink(missing_ok=True)
+        (folder / "training.json").write_text(note)
+        with pytest.raises(TracekdError, match="contains no student; run the train stage"):
+            load_student(llama, folder, exact)
+    with pytest.raises(TracekdError, match="contains no student; run the train stage"):
+        load_student(llama, folder / "none", exact)
+
+
+def test_a_quantised_base_without_its_package_is_one_sentence(exact, monkeypatch, tmp_path):
+    pytest.importorskip("bitsandbytes")
+    quantised = tmp_path / "quantised"
+    load_base(spec(), exact, "qlora").save_pretrained(quantised)
+    monkeypatch.setattr(loading, "locate", lambda _: quantised)
+    with pytest.raises(TracekdError, match="its weights are quantised, and train"):
+        load_base(spec(), exact, "full")
+    (tmp_path / "student").mkdir()
+    (tmp_path / "student/training.json").write_text('{"method": "none"}')
+    student = load_student(spec(), tmp_path / "student", exact)
+    assert {weight.dtype for weight in student.parameters()} == {torch.float32}
+
+    monkeypatch.setattr(
+        "transformers.quantizers.quantizer_bnb_4bit.is_bitsandbytes_available", bool
+    )
+    with pytest.raises(TracekdError, match=r"models\.yaml: tiny_llama: .*pip install -U bitsand"):
+        load_base(spec(), exact)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    require_packages(PARAMS)
+    with pytest.raises(TracekdError, match=r"qlora needs bitsandbytes: .*\.\[qlora\]"):
+        require_packages(PARAMS.model_copy(update={"method": "qlora"}))
 
 
 def test_the_number_format_can_be_chosen(monkeypatch):

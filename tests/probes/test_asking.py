@@ -74,12 +74,21 @@ def test_an_answer_whose_first_token_spans_the_tag_in_training_is_spelt_after_it
     class Merging:
         end_of_turn = encoder.end_of_turn
         prompt_ids, decode = encoder.prompt_ids, encoder.decode
+        completion_ids = encoder.completion_ids
 
         def plain_ids(self, text):
             return [0] if text.startswith("<answer>?") else encoder.plain_ids(text)
 
     _, (request,) = ask(Merging(), [row(answer="?")], [[Probe("empty", "")]], [5])
     assert request.gold == encoder.plain_ids("?</answer>")
+
+
+def test_a_forced_trace_has_native_tags_where_training_has_them():
+    native = ChatEncoder(tiny_tokenizer("qwen3"), native_tags=True)
+    _, (request,) = ask(native, [row()], [[Probe("gold", TRACE)]], [5])
+    trained = native.encode(row()).completion_ids[:-1]
+    assert [*request.forced, *request.gold] == trained
+    assert native.tokenizer.decode(trained[:1]) == "<think>"
 
 
 def test_probes_of_a_question_that_show_the_same_trace_are_answered_once(encoder):

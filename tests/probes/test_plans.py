@@ -35,7 +35,7 @@ class Words:
     def __init__(self):
         self.known = []
 
-    def plain_ids(self, text):
+    def completion_ids(self, text):
         words = re.findall(r"\S+|\s", text)
         self.known += [word for word in dict.fromkeys(words) if word not in self.known]
         return [self.known.index(word) for word in words]
@@ -47,7 +47,7 @@ class Words:
 class Bytes:
     """A token is a byte: a cut may fall inside a character."""
 
-    def plain_ids(self, text):
+    def completion_ids(self, text):
         return list(text.encode())
 
     def decode(self, ids):
@@ -144,7 +144,7 @@ def test_the_filler_is_as_long_as_the_students_own_trace(facts):
     words = Words()
     own = GRAMMAR.render_trace(Trace("where", tuple(facts)))
     filled = plan(GOLD, own + "<answer>home</answer>", context(), words)[PROBES.index("filler")]
-    lengths = [len(words.plain_ids(trace)) for trace in (filled.trace, own)]
+    lengths = [len(words.completion_ids(trace)) for trace in (filled.trace, own)]
     assert abs(lengths[0] - lengths[1]) <= 1
 
 

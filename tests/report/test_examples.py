@@ -1,6 +1,7 @@
 from pathlib import Path
 
 from tracekd.config import load_model
+from tracekd.models.encoding import ChatEncoder
 from tracekd.models.loading import load_encoder
 from tracekd.report.examples import show_examples
 
@@ -19,6 +20,10 @@ def test_supervised_tokens_are_marked_and_control_tokens_spelled_out() -> None:
         "regime": "correct",
         "note": "no other class in the dataset",
     }
+    shots = ChatEncoder(encoder.tokenizer, shots=[row | {"prompt": "First."}])
+    assert f"user\nFirst.<|im_end|>\n<|im_start|>assistant\n{completion}<|im_end|>\n" in (
+        show_examples([row], shots)
+    )
     shown = show_examples([row], encoder)
     assert shown.startswith("--- q/1 (correct; ")
     assert " answer; no other class in the dataset)\n" in shown

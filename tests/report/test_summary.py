@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from tracekd.config import load_params
+from tracekd.config import Params, load_params
 from tracekd.report.summary import finding, summary, title_of
+from tracekd.traces.regimes import steps_shown
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
 FORMAT = {"lenient": 0.1, "failed": 0.0, "truncated": 0.025}
@@ -105,6 +106,25 @@ def test_the_title_distinguishes_seeds_and_doses_of_corruption() -> None:
     assert title(corruption=0.25) == title(corruption=0.75)
     mixed = "tiny on stories, regime mixed with corruption 0.25, seed 0"
     assert title(trace_mode="mixed", corruption=0.25, seed=0) == mixed
+    baseline = experiment("none", 3).model_copy(update={"seed": 0})
+    assert title_of(baseline).endswith(", untuned, regime correct, 3-shot, seed 0")
+
+
+@pytest.mark.parametrize(
+    ("method", "shots", "steps"),
+    [("lora", 0, {"class", "facts"}), ("none", 3, {"class", "facts"}), ("none", 0, set())],
+)
+def test_only_steps_that_the_student_has_seen_are_scored(
+    method: str, shots: int, steps: set[str]
+) -> None:
+    assert steps_shown(experiment(method, shots)) == steps
+
+
+def experiment(method: str, shots: int) -> Params:
+    made = load_params(PARAMS)
+    train = made.train.model_copy(update={"method": method})
+    prompt = made.prompt.model_copy(update={"shots": shots})
+    return made.model_copy(update={"train": train, "prompt": prompt, "trace_mode": "correct"})
 
 
 def test_more_unreadable_outputs_than_readable_ones_print_a_warning_within_80_columns() -> None:

@@ -42,6 +42,14 @@ def test_tokens_of_the_trace_are_those_before_the_answer(text, tokens):
     assert scored(text, completion_tokens=1)["trace_tokens"] == tokens
 
 
+def test_untagged_output_of_an_untuned_model_has_no_trace():
+    text = "Use the following facts to answer the question: home"
+    asked, made = questions(question("a")), predictions(prediction("a", text))
+    for untagged, answer in ((True, text), (False, None)):
+        row = score(asked, made, BABI, (), untagged=untagged).row(0, named=True)
+        assert (row["answer"], row["trace_tokens"] == 0) == (answer, untagged)
+
+
 def test_answer_and_trace_are_compared_with_their_own_question_in_any_order():
     asked = questions(
         question("b"),

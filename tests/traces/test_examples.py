@@ -120,6 +120,23 @@ def test_wrong_classes_come_from_all_splits_and_other_traces_from_the_same_split
     assert shuffled["test"]["note"].to_list() == ["no other question with another trace"]
 
 
+def test_shots_have_completions_of_the_regime_and_leave_the_training_rows_as_they_are() -> None:
+    asked = tables(train=pl.concat([table(), table("q/4", "Who left?", gold_facts=[1])]))
+    shots = table("q/5", "Who is at home?", gold_facts=[0, 1], question_class="who")
+    for regime in ("shuffled", "incorrect", "filler"):
+        built = build(asked | {"shots": shots}, params(regime), spec())
+        if regime != "incorrect":  # its wrong classes come from the shots too
+            assert built["train"].equals(build(asked, params(regime), spec())["train"])
+        check(built["shots"], SFT, "shots")
+    shown = build(asked | {"shots": shots}, params("shuffled"), spec())["shots"].row(0, named=True)
+    assert (shown["class_right"], shown["note"]) == (False, None)  # another training question's
+    assert shown["regime"] == "shuffled"
+    made = manifest(built, asked | {"shots": shots})
+    assert messages(made)[-1] == "1 other training questions before every question"
+    with pytest.raises(TracekdError, match="test and shots: 1 questions are in both"):
+        build(asked | {"shots": asked["test"]}, params(), spec())
+
+
 def test_of_alternative_answers_the_first_is_taught() -> None:
     train = build(tables(), params("none"), spec("any"))["train"]
     assert train["completion"].to_list() == ["<answer>home</answer>"]

@@ -2,7 +2,7 @@ import pytest
 
 from tracekd.traces.form import FACTS_HEADER, Trace
 from tracekd.traces.grammar import Grammar
-from tracekd.traces.lenient import is_cut_off
+from tracekd.traces.lenient import answer_start, is_cut_off
 
 GRAMMAR = Grammar("The category of the question is: {class}.")
 TRACE = f"The category of the question is: numeric.\n{FACTS_HEADER}\n- It is 330 m tall.\n"
@@ -44,6 +44,20 @@ def test_a_trace_that_is_cut_off_is_no_answer(text: str) -> None:
     reading = GRAMMAR.read(text)
     assert (reading.form, reading.answer_text, reading.answers) == ("failed", None, ())
     assert reading.trace == STEPS
+
+
+@pytest.mark.parametrize("text", ["kitchen", TRACE, f"Sure. {TRACE} So: kitchen."])
+def test_without_training_a_text_without_tags_is_an_answer_as_a_whole(text: str) -> None:
+    untuned = Grammar("The category of the question is: {class}.", untagged=True)
+    reading = untuned.read(text)
+    assert (reading.answer_text, reading.trace) == (" ".join(text.split()), Trace())
+    assert answer_start(text, untagged=True) == 0
+    for tagged in (
+        f"<think>\n{TRACE}</thi",
+        f"<think>\n{TRACE}</think>\n<answer>a</answer>",
+        "<think>",
+    ):
+        assert untuned.read(tagged) == GRAMMAR.read(tagged)
 
 
 @pytest.mark.parametrize("blank", ["", "\t", "\u2003", "\x85", "\x1c", " \u3000 "])

@@ -66,7 +66,7 @@ def test_one_kept_sample_is_taught_the_same_for_every_kind() -> None:
     rows = [row("a", kind, n) for kind in ("trace", "summary") for n in range(4)]
     drawn = set()
     for seed in range(20):
-        found = taught_of(table(*rows, row("b", kept=False)), GRAMMAR, seed).traces
+        found = taught_of(table(*rows, row("b", kept=False)), SPEC, seed).traces
         texts = [found[kind]["a"].text or "" for kind in ("trace", "summary")]
         assert texts[0].removeprefix("trace") == texts[1].removeprefix("summary")
         assert found["trace"].keys() == {"a"}
@@ -75,7 +75,7 @@ def test_one_kept_sample_is_taught_the_same_for_every_kind() -> None:
 
 
 def test_steps_are_shown_as_steps() -> None:
-    found = taught_of(table(*ROWS), GRAMMAR, 0)
+    found = taught_of(table(*ROWS), SPEC, 0)
     assert found.traces["steps"]["a"] == Trace("who", ())
     built = build(SPLITS | {"train": questions("a")}, params("teacher_steps"), SPEC, found)["train"]
     assert built.select("shown_class", "class_right", "facts_right").row(0) == ("who", False, False)
@@ -95,7 +95,7 @@ def test_steps_are_shown_as_steps() -> None:
 def test_a_regime_is_taught_questions_with_a_kept_trace(
     mode: str, match: bool, train: list[str]
 ) -> None:
-    found = taught_of(table(*ROWS), GRAMMAR, 0)
+    found = taught_of(table(*ROWS), SPEC, 0)
     left = with_traces(SPLITS, found, mode, TeacherParams(match=match))
     assert left["train"]["id"].to_list() == train
     assert left["test"]["id"].to_list() == ["t"]
@@ -103,13 +103,13 @@ def test_a_regime_is_taught_questions_with_a_kept_trace(
 
 @pytest.mark.parametrize(("mode", "match"), [("teacher_summary", False), ("none", True)])
 def test_a_regime_without_the_traces_that_it_needs_is_refused(mode: str, match: bool) -> None:
-    nothing = taught_of(table(*(ROWS if not match else [])), GRAMMAR, 0)
+    nothing = taught_of(table(*(ROWS if not match else [])), SPEC, 0)
     with pytest.raises(TracekdError, match=f"{mode}.*no train question has a kept trace"):
         with_traces(SPLITS, nothing, mode, TeacherParams(match=match))
 
 
 def test_the_answer_taught_is_the_datasets_or_the_teachers_own() -> None:
-    found = taught_of(table(*ROWS), GRAMMAR, 0)
+    found = taught_of(table(*ROWS), SPEC, 0)
     splits = SPLITS | {"train": questions("a", "b")}
     for answer, taught in (("dataset", "home"), ("teacher", "own")):
         for mode, trace in (("teacher", "trace 0 of a"), ("teacher_filler", "...")):
@@ -125,5 +125,5 @@ def test_the_answer_taught_is_the_datasets_or_the_teachers_own() -> None:
 def test_free_text_that_states_the_answer_is_counted() -> None:
     rows = [row("a", text="So home."), row("b", text="Hm."), row("v")]
     splits = SPLITS | {"train": questions("a", "b")}
-    built = build(splits, params("teacher"), SPEC, taught_of(table(*rows), GRAMMAR, 0))
+    built = build(splits, params("teacher"), SPEC, taught_of(table(*rows), SPEC, 0))
     assert built["train"]["states_answer"].to_list() == [True, False]

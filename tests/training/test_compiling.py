@@ -55,9 +55,9 @@ def test_compiled_layers_train_as_eager_ones(workshop):
 
     ends = []
     for compiled in (False, True):
-        model = workshop.student(lora_dropout=0)
+        model = workshop.student(dropout=0)
         if compiled:
             compile_layers(model.get_base_model())
-        workshop.fit(model, encoded(6), lora_dropout=0, warmup=0)
+        workshop.fit(model, encoded(6), dropout=0, warmup=0)
         ends.append(trained_weights(model))
     torch.testing.assert_close(ends[0], ends[1], atol=1e-4, rtol=0)

@@ -11,15 +11,15 @@ def test_a_step_in_several_passes_is_the_step_of_the_whole_batch(workshop, monke
     examples, ends = encoded(4), []
     for tokens in (10**6, 1):
         monkeypatch.setattr("tracekd.training.loop._TOKENS_PER_PASS", {"cpu": tokens})
-        model = workshop.student(lora_dropout=0)
-        workshop.fit(model, examples, batch_size=4, lora_dropout=0, warmup=0, epochs=1)
+        model = workshop.student(dropout=0)
+        workshop.fit(model, examples, batch_size=4, dropout=0, warmup=0, epochs=1)
         ends.append(trained_weights(model))
     torch.testing.assert_close(ends[0], ends[1], atol=2e-5, rtol=0)
 
 
 def test_training_lowers_the_loss_and_logs_it_apart(workshop):
     examples = encoded(4, "tiny_qwen3")
-    changes = {"epochs": 15, "batch_size": 4, "learning_rate": 2e-2, "lora_dropout": 0}
+    changes = {"epochs": 15, "batch_size": 4, "learning_rate": 2e-2, "dropout": 0}
     result = workshop.fit(workshop.student("tiny_qwen3", **changes), examples, **changes)
     assert result.steps == 15
     assert len(result.validations) == 3
@@ -52,23 +52,21 @@ def test_learning_rate_rises_to_its_peak_and_falls_by_a_cosine(workshop):
 def test_loss_is_the_mean_over_all_tokens_of_a_step_not_over_its_examples(workshop):
     examples = encoded(2)
     assert len(examples[0].completion_ids) != len(examples[1].completion_ids)
-    model = workshop.student(lora_dropout=0)
-    result = workshop.fit(model, examples, epochs=1, lora_dropout=0, evaluations=1)
+    model = workshop.student(dropout=0)
+    result = workshop.fit(model, examples, epochs=1, dropout=0, evaluations=1)
     assert result.last["loss"] == pytest.approx(result.validations[0]["loss"], rel=1e-5)
 
 
 def test_seed_decides_the_order_of_examples(workshop):
     # The same adapter at first and no dropout: only the order is left to the seed.
     examples, model = encoded(8), workshop.student
-    one, same, other = (
-        workshop.fit(model(lora_dropout=0), examples, seed).last for seed in (1, 1, 2)
-    )
+    one, same, other = (workshop.fit(model(dropout=0), examples, seed).last for seed in (1, 1, 2))
     assert one == same
     assert one != other
 
 
 def test_seed_decides_the_dropout(workshop):
-    changes = {"lora_dropout": 0.5, "warmup": 0, "batch_size": 1, "learning_rate": 1e-2}
+    changes = {"dropout": 0.5, "warmup": 0, "batch_size": 1, "learning_rate": 1e-2}
     one, same, other = (
         workshop.fit(workshop.student(**changes), encoded(1), seed, **changes).last
         for seed in (1, 1, 2)

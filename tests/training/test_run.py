@@ -52,6 +52,25 @@ def test_training_reads_the_training_rows_and_validation_the_others(monkeypatch,
         assert [example.id for example in examples] == [row["id"] for row in DATA[split]]
 
 
+def test_shots_precede_every_question_or_are_an_error_if_they_leave_no_room(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    seen = []
+
+    def fit(model, training, validation, *_):
+        seen.append([len(example.prompt_ids) for example in [*training, *validation]])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tracekd.training.loop.fit", fit)
+    for shots in ([], rows(2, "more")):
+        with pytest.raises(KeyboardInterrupt):
+            train(spec(), DATA | {"shots": shots}, PARAMS, 5, tmp_path / "s", tmp_path / "l")
+    (added,) = {more - less for less, more in zip(*seen, strict=True)}
+    assert added > 50
+    shots = rows(99, "more")
+    with pytest.raises(TracekdError, match=r"prompt.shots is 99, which take .* 6 questions need"):
+        train(spec(), DATA | {"shots": shots}, PARAMS, 5, tmp_path / "s", tmp_path / "l")
+
+
 def test_too_long_examples_are_an_error_or_a_named_drop():
     with pytest.raises(TracekdError, match=r"1 of 2 examples are longer than 5 tokens; the longe"):
         within_length([A, B], 5, "error")

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from tracekd.config import TrainParams, load_model
+from tracekd.config import LoraParams, TrainParams, load_model
+from tracekd.models.adapters import add_adapter
 from tracekd.models.devices import Device
 from tracekd.models.encoding import Encoded
-from tracekd.models.loading import add_adapter, load_base, load_encoder
+from tracekd.models.loading import load_base, load_encoder
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = TrainParams(
-    epochs=2, batch_size=2, learning_rate=1e-3, warmup=0.1, lora_rank=4, lora_alpha=8,
-    lora_dropout=0.1, evaluations=2, compile="never",
+    epochs=2, batch_size=2, learning_rate=1e-3, warmup=0.1, evaluations=2, compile="never",
+    lora=LoraParams(rank=4, alpha=8, dropout=0.1),
 )  # fmt: skip
 A = Encoded("a", [1, 2, 3], [4, 5, 6, 9], 2)
 B = Encoded("b", [1, 9], [7, 9], 0)
@@ -49,6 +50,15 @@ def encoded(count, name="tiny_llama"):
     return [encoder.encode(row) for row in rows(count)]
 
 
+def with_changes(changes):
+    """PARAMS with other values; `dropout` is the adapter's."""
+    if "dropout" in changes:
+        dropout = changes["dropout"]
+        changes = {**changes, "lora": PARAMS.lora.model_copy(update={"dropout": dropout})}
+        del changes["dropout"]
+    return PARAMS.model_copy(update=changes)
+
+
 class Workshop:
     """Runs the loop in a temporary folder, each run with a log of its own."""
 
@@ -57,7 +67,7 @@ class Workshop:
 
     def student(self, name="tiny_llama", **changes):
         base = load_base(spec(name), exact())
-        return add_adapter(base, PARAMS.model_copy(update=changes), seed=3)
+        return add_adapter(base, with_changes(changes), seed=3)
 
     def fit(self, model, examples, seed=0, **changes):
         from tracekd.training.loop import fit
@@ -66,7 +76,7 @@ class Workshop:
         self.log = self.folder / f"log{self._runs}"
         progress = self.folder / "progress"
         progress.mkdir(exist_ok=True)
-        params = PARAMS.model_copy(update=changes)
+        params = with_changes(changes)
         return fit(model, examples, examples, params, seed, exact(), self.log, progress)
 
 

@@ -18,7 +18,10 @@ from tracekd.comparison.locks import DosedRegime, Replicate, canonical
 _AXES = ("model", "dataset", "trace_mode", "corruption", "seed", "sample_seed")
 #: None changes the scores: probes do not touch the predictions, `tuned_on` is a note, and the
 #: content of a path is pinned by the `sha256` beside it, which is compared like any parameter.
-_WITHOUT_EFFECT = re.compile(r"probes(\..*)?|(datasets|models)\.yaml:[^.]+\.(path|tuned_on)")
+_WITHOUT_EFFECT = re.compile(
+    r"probes(\..*)?|(datasets|models)\.yaml:[^.]+\.(path|tuned_on)|"
+    r"teachers\.yaml:[^.]+\.(path|endpoint\.(key|concurrency|timeout|retries)|batch_size)"
+)
 
 #: (parameter, value as JSON) for each further parameter that differs between the experiments with
 #: one model and dataset.

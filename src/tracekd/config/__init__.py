@@ -7,7 +7,6 @@ from tracekd.config.entries import (
     DatasetFile,
     DatasetSpec,
     HubDataset,
-    HubModel,
     ModelSpec,
     RandomModel,
     WheelModel,
@@ -15,9 +14,11 @@ from tracekd.config.entries import (
     load_model,
 )
 from tracekd.config.params import (
+    AdapterSource,
     Count,
     Fraction,
     InferParams,
+    LoraParams,
     Params,
     PrepareParams,
     ProbeParams,
@@ -27,6 +28,7 @@ from tracekd.config.params import (
     WrongFacts,
     load_params,
 )
+from tracekd.config.pins import HubModel
 from tracekd.config.reading import (
     Settings,
     cache_folder,
@@ -39,6 +41,7 @@ from tracekd.config.teachers import KINDS, TeacherSpec, TraceKind, load_teacher
 
 __all__ = [
     "KINDS",
+    "AdapterSource",
     "Count",
     "DatasetFile",
     "DatasetSpec",
@@ -46,6 +49,7 @@ __all__ = [
     "HubDataset",
     "HubModel",
     "InferParams",
+    "LoraParams",
     "ModelSpec",
     "Params",
     "PrepareParams",

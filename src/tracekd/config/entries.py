@@ -6,18 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from tracekd.config.params import Count, Key, Seed
+from tracekd.config.pins import HUB_NAME, GitHash, HubModel, Repo, Revision, Sha256
 from tracekd.config.reading import Settings, matching, module_in, parse_settings, read_yaml
 from tracekd.errors import TracekdError, nearest
 
-#: A commit of a hub repository. A branch could move and change the data under a pinned result.
-Revision = Annotated[
-    str, matching(r"[0-9a-f]{40}", "the 40 hexadecimal digits of a commit, not a branch or a tag")
-]
-Sha256 = Annotated[str, matching(r"[0-9a-f]{64}", "64 hexadecimal digits")]
-GitHash = Annotated[str, matching(r"[0-9a-f]{40}", "the 40 hexadecimal digits of a git blob")]
-#: The hub's own rule for names, which become part of an address and of a path.
-_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.[A-Za-z0-9_-])*"
-Repo = Annotated[str, Field(pattern=rf"^{_NAME}(/{_NAME})?$")]
 #: Arguments of pip, which would take a leading dash for an option.
 Package = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")]
@@ -38,7 +30,7 @@ class HubDataset(Settings):
 
     repo: Repo
     revision: Revision
-    subset: Annotated[str, Field(pattern=rf"^{_NAME}$")] | None = None
+    subset: Annotated[str, Field(pattern=rf"^{HUB_NAME}$")] | None = None
 
 
 class DatasetFile(Settings):
@@ -106,13 +98,6 @@ class WheelModel(Settings):
     sha256: Sha256
 
 
-class HubModel(Settings):
-    """A model repository on the Hugging Face hub, at one commit."""
-
-    repo: Repo
-    revision: Revision
-
-
 class RandomModel(Settings):
     """Random weights from a configuration, with a small byte-level tokenizer: for smoke tests.
 
@@ -135,6 +120,7 @@ class ModelSpec(Settings):
         sha256: content hash of that folder (`python stages/train.py --pin NAME` writes it).
         max_length: longest prompt and completion together, in tokens.
         template_args: further variables of the model's chat template.
+        native_tags: write the think tags of completions as the tokenizer's own tokens.
     """
 
     name: Key
@@ -145,6 +131,7 @@ class ModelSpec(Settings):
     sha256: Sha256 | None = None
     max_length: Count
     template_args: dict[str, bool | str] = Field(default_factory=dict)
+    native_tags: bool = False
 
     @model_validator(mode="after")
     def _has_one_source(self) -> "ModelSpec":

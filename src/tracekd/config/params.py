@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PlainValidator, model_validator
 
+from tracekd.config.pins import Repo, Revision, Sha256
 from tracekd.config.reading import Settings, matching, module_in, parse_settings, read_yaml
 
 #: Keys of models.yaml and datasets.yaml; DVC reads a dot as a path into the file.
@@ -50,16 +51,74 @@ class DecomposeParams(Settings):
 
 
 class PromptParams(Settings):
-    """The one prompt, shared by training and inference."""
+    """The one prompt, shared by training and inference.
+
+    Attributes:
+        shots: how many training questions, with their completions, precede every question.
+    """
 
     system: str
     template: _PromptTemplate
+    shots: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+
+def _targets(value: object) -> str | list[str]:
+    if value == "all-linear" or (
+        isinstance(value, list) and value and all(isinstance(name, str) for name in value)
+    ):
+        return value
+    raise ValueError("must be all-linear or a list of module names, such as [q_proj, v_proj]")
+
+
+class LoraParams(Settings):
+    """Options of the adapter, as PEFT's LoraConfig takes them.
+
+    Attributes:
+        targets: names of the adapted modules; `all-linear`: all linear layers but the output head.
+        rslora: scale by alpha / sqrt(rank) in place of alpha / rank (arXiv 2312.03732).
+        dora: train each weight's magnitude apart from its direction (arXiv 2402.09353).
+    """
+
+    rank: Count
+    alpha: Count
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    targets: Annotated[str | list[str], PlainValidator(_targets)] = "all-linear"
+    rslora: bool = False
+    dora: bool = False
+
+
+class AdapterSource(Settings):
+    """A pinned LoRA adapter: a hub repository at a commit, or a folder.
+
+    Attributes:
+        path: relative to the project root.
+        sha256: content hash of that folder.
+    """
+
+    repo: Repo | None = None
+    revision: Revision | None = None
+    path: str | None = None
+    sha256: Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> "AdapterSource":
+        given = self.model_dump(exclude_none=True).keys()
+        if given not in ({"repo", "revision"}, {"path", "sha256"}):
+            raise ValueError(
+                "needs repo and revision, or path and sha256, which `python stages/train.py "
+                "--pin train.start --path FOLDER` writes"
+            )
+        return self
 
 
 class TrainParams(Settings):
-    """LoRA fine-tuning.
+    """Fine-tuning.
 
     Attributes:
+        method: `lora`; `qlora`: LoRA on a base model in 4-bit NF4; `full`: all weights; `none`:
+            the model as it is.
+        lora: the adapter, for `lora` and `qlora`.
+        start: an adapter to continue from; null: a new one.
         batch_size: examples per optimizer step; how many fit one forward pass is found out.
         learning_rate: peak of the schedule, reached after `warmup` (a fraction of all steps),
             then a cosine to 0.
@@ -69,19 +128,35 @@ class TrainParams(Settings):
         compile: `torch.compile` each decoder layer; `auto`: if the run is long enough to repay it.
     """
 
+    method: Literal["lora", "qlora", "full", "none"] = "lora"
     epochs: Positive
     batch_size: Count
     learning_rate: Positive
     warmup: Fraction
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_grad_norm: Positive = 1.0
-    lora_rank: Count
-    lora_alpha: Count
-    lora_dropout: Annotated[float, Field(ge=0, lt=1)]
+    lora: LoraParams
+    start: AdapterSource | None = None
     max_length: Count | None = None
     too_long: Literal["error", "drop"] = "error"
     evaluations: Count = 1
     compile: Literal["auto", "always", "never"] = "auto"
+
+    @model_validator(mode="after")
+    def _starts_where_it_can(self) -> "TrainParams":
+        if self.start is not None and not self.has_adapter:
+            raise ValueError(f"start is an adapter, which method: {self.method} does not train")
+        return self
+
+    @property
+    def untuned(self) -> bool:
+        """Whether the student is the model as it is."""
+        return self.method == "none"
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether an adapter is trained, on a frozen base model."""
+        return self.method in ("lora", "qlora")
 
 
 class InferParams(Settings):

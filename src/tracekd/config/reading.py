@@ -111,7 +111,7 @@ def read_yaml(path: Path) -> Any:
         raise TracekdError(f"{path}: not valid YAML: {error}") from error
 
 
-def write_entry(path: Path, name: str, values: Mapping[str, str]) -> None:
+def write_entry(path: Path, name: str, values: Mapping[str, Any]) -> None:
     """Set values in one entry of a YAML file; comments, order and all else are kept."""
     yaml = YAML()
     yaml.preserve_quotes, yaml.width = True, 4096

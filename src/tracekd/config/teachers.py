@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from tracekd.config.entries import Sha256, entry_of
+from tracekd.config.entries import entry_of
 from tracekd.config.params import Count, Key, Seed
+from tracekd.config.pins import Sha256
 from tracekd.config.reading import Settings, matching, parse_settings
 
 #: What a teacher can be asked for.

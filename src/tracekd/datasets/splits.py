@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from tracekd import randomness
-from tracekd.config import PrepareParams
+from tracekd.config import Params, PrepareParams
 from tracekd.errors import TracekdError
 
 #: Share of train that validation takes where its size is null.
@@ -84,6 +84,27 @@ def first(table: pl.DataFrame, size: int | None, seed: int, name: str) -> pl.Dat
         return table
     ordered = table[stratified_order(table, seed)]
     return _in_order_of(table, _beginning(ordered, size, name))
+
+
+def draw(train: pl.DataFrame, params: Params) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the training sample, and `prompt.shots` questions that are not in it.
+
+    The shots end the order that the sample begins, so they follow the same seed, and their number
+    does not change a sample of a given size.
+
+    Raises:
+        TracekdError: if there are fewer questions.
+    """
+    size, shots = params.sample_size, params.prompt.shots
+    left = max(0, len(train) - (size or 1))
+    if shots > left:
+        raise TracekdError(
+            f"params.yaml: prompt.shots is {shots}, but sample_size leaves {left} of {len(train)} "
+            "training questions for them; lower one of the two, or raise prepare.train"
+        )
+    size = len(train) - shots if size is None else size
+    ordered = train[stratified_order(train, params.sampled_by)]
+    return first(train, size, params.sampled_by, "sample_size"), ordered.tail(shots)
 
 
 def stratified_order(table: pl.DataFrame, seed: int) -> list[int]:

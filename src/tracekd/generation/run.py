@@ -30,11 +30,13 @@ def predict(
     rows: Sequence[Row],
     student: Path | None,
     examples: Sequence[Row] = (),
+    shots: Sequence[Row] = (),
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return rows of `records.PREDICTIONS` for rows of `records.SFT`, and facts for the run card.
 
     `student` is the folder of an adapter; without one, the base model answers as it is. `examples`
     are some rows that the student was trained on: a backend may guess from them what comes next.
+    `shots` are rows that precede every question.
     """
     device = choose_device()
     name = choose_backend(params.backend, device, len(rows) * params.max_new_tokens)
@@ -44,8 +46,9 @@ def predict(
         "infer": params.model_dump() | {"backend": name},
         "questions": digest([[row["id"], row["system"], row["prompt"]] for row in rows]),
         "examples": digest([row["completion"] for row in examples]),
+        "shots": digest(shots),
     }
-    encoder = load_encoder(spec)
+    encoder = load_encoder(spec, shots)
     given = Student(
         load=partial(load_base, spec) if student is None else partial(load_student, spec, student),
         device=device,
@@ -97,6 +100,7 @@ def generate(
     """
     encoder = student.encoder
     prompts = [encoder.prompt_ids(row["system"], row["prompt"]) for row in rows]
+    encoder.check_room((len(prompt) + 1 for prompt in prompts), student.max_length)
     room = [min(params.max_new_tokens, student.max_length - len(prompt)) for prompt in prompts]
     fitting = [row for row, new_tokens in enumerate(room) if new_tokens > 0]
 

@@ -8,41 +8,35 @@ r"""Prompt and completion as tokens: what the student reads, and which tokens te
 p comes from the model's own chat template, t (trace) and a (answer) are the completion
 unchanged (but for a filler trace, which gets its length here, where tokens are made), E is the
 end-of-turn token of that template. Training and inference share `ChatEncoder.prompt_ids`.
+With shots, each is a user's and an assistant's turn before the question.
 
 Text from the data is always plain text: a passage that contains `<|im_end|>` or `</think>` is
 spelt with ordinary tokens, never with the model's control tokens. So are the completion's own
-tags. To that end the template is rendered once around markers, cut at them, and only the
-template's pieces are read with control tokens; no token spans a cut, nor the border between trace
-and answer.
+tags, unless `native_tags` makes `<think>` and `</think>` the model's own tokens; in a completion,
+text from the data that spells them has a backslash before. Only the template's pieces
+(`tracekd.models.templates`) are read with control tokens; no token spans their ends, nor the border
+between trace and answer.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tracekd.errors import TracekdError
+from tracekd.models.templates import ChatTemplate, TemplateArgs
 from tracekd.text import fill
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
 
-#: Stand in for data while the template is rendered. Letters and digits only, so that a template
-#: that trims, splits or changes white space leaves them whole.
-_MARKERS = {role: f"TRACEKD7Q{role.upper()}7Q" for role in ("system", "user", "assistant")}
-#: Some templates (Llama 3.x) print the current date by calling this: the same question would get
-#: another prompt tomorrow. The macro answers with the date that those templates fall back to.
-_CLOCK = "strftime_now"
-_FIXED_DATE = "{% macro " + _CLOCK + "(format) %}26 Jul 2024{% endmacro %}"
 #: Unicode normalisation would change the text. Byte-level vocabularies can spell any string.
 _LOSSY_NORMALIZERS = frozenset({"NFC", "NFD", "NFKC", "NFKD"})
-
-#: What only a completion may open; in a prompt's end it would be there in every regime.
-_BLOCKS = re.compile(r"</? *(?:think\w*|answer) *>", re.IGNORECASE)
-
-TemplateArgs = Mapping[str, bool | str]
+#: The grammar's own tags in a completion: it writes those of the data with a backslash before.
+_THINK_TAGS = re.compile(r"((?<!\\)</?think>)")
 
 
 @dataclass(frozen=True)
@@ -74,20 +68,38 @@ class ChatEncoder:
     """
 
     def __init__(
-        self, tokenizer: "PreTrainedTokenizerBase", template_args: TemplateArgs | None = None
+        self,
+        tokenizer: "PreTrainedTokenizerBase",
+        template_args: TemplateArgs | None = None,
+        *,
+        native_tags: bool = False,
+        shots: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """Read the chat template.
 
+        Args:
+            tokenizer: of the model.
+            template_args: further variables of its chat template.
+            native_tags: whether a completion's think tags are the tokenizer's own tokens.
+            shots: rows of `records.SFT`, shown with their completions before every question.
+
         Raises:
-            TracekdError: if there is none, if it does not keep a system and a user message, or if
-                it opens or fills a block of the grammar in the assistant's turn.
+            TracekdError: if the template cannot be used (`ChatTemplate.cut`), the tokenizer cannot
+                spell a shot, or it has no native tags.
         """
         self.tokenizer = tokenizer
-        self._template_args = dict(template_args or {})
+        template = ChatTemplate(tokenizer, template_args or {}, native_tags=native_tags)
+        self._name = template.name
         self._plain = _without_control_tokens(tokenizer)
         self._special_ids = frozenset(tokenizer.all_special_ids)
-        self._pieces = {with_system: self._cut(with_system) for with_system in (True, False)}
-        self.end_of_turn = self._find_end_of_turn()
+        self._native = self._native_tags() if native_tags else {}
+        #: User's and assistant's turns, alternately.
+        self._shots: list[list[int]] = []
+        for row in shots:
+            self._shots += [self.plain_ids(row["prompt"]), [*chain(*self._completion(row))]]
+        roles = [*["user", "assistant"] * len(shots), "user"]
+        self._pieces = {True: template.cut(["system", *roles]), False: template.cut(roles)}
+        self.end_of_turn = template.end_of_turn()
 
     def prompt_ids(self, system: str, prompt: str) -> list[int]:
         """Return the tokens up to the point where the assistant starts to speak.
@@ -96,9 +108,22 @@ class ChatEncoder:
         """
         first, *pieces = self._pieces[bool(system)]
         ids = list(first)
-        for text, piece in zip([system, prompt] if system else [prompt], pieces, strict=True):
-            ids += [*self.plain_ids(text), *piece]
+        messages = [self.plain_ids(system)] if system else []
+        messages += [*self._shots, self.plain_ids(prompt)]
+        for message, piece in zip(messages, pieces, strict=True):
+            ids += [*message, *piece]
         return ids
+
+    def check_room(self, lengths: Iterable[int], limit: int) -> None:
+        """Raise if any of `lengths`, in tokens, is above `limit` with the shots and not without."""
+        tokens = sum(map(len, [*self._shots, *self._pieces[False][1 : len(self._shots) + 1]]))
+        crowded = [length for length in lengths if length > limit >= length - tokens]
+        if crowded:
+            raise TracekdError(
+                f"params.yaml: prompt.shots is {len(self._shots) // 2}, which take {tokens} tokens "
+                f"of {self._name}, so {len(crowded)} questions need more than {limit} (up to "
+                f"{max(crowded)}); set fewer, or raise max_length"
+            )
 
     def encode(self, row: Mapping[str, Any]) -> Encoded:
         """Return a row of `records.SFT` as tokens.
@@ -109,29 +134,22 @@ class ChatEncoder:
             TracekdError: if the completion's tokens do not spell exactly the completion, or
                 `answer_start` is outside it.
         """
-        completion, start = row["completion"], row["answer_start"]
-        if not 0 <= start <= len(completion):
-            raise TracekdError(
-                f"{row['id']}: answer_start is {start}, but the completion has "
-                f"{len(completion)} characters; build the training text again"
-            )
-        trace, answer = completion[:start], completion[start:]
-        if (like := row.get("filler_for")) is not None:
-            trace = fill(trace, like, self.plain_ids)
-            completion = trace + answer
-        trace_ids, answer_ids = self.plain_ids(trace), self.plain_ids(answer)
-        spelt = self.decode(trace_ids + answer_ids)
-        if spelt != completion:
-            raise TracekdError(
-                f"{row['id']}: the tokenizer cannot spell the completion; it reads back as "
-                f"{spelt!r} instead of {completion!r}; choose a model with a byte-level tokenizer"
-            )
+        trace_ids, answer_ids = self._completion(row)
         return Encoded(
             id=row["id"],
             prompt_ids=self.prompt_ids(row["system"], row["prompt"]),
             completion_ids=[*trace_ids, *answer_ids, self.end_of_turn],
             answer_index=len(trace_ids),
         )
+
+    def completion_ids(self, text: str) -> list[int]:
+        """Return a completion, or a part of one, as tokens: ordinary ones but for native tags."""
+        parts = _THINK_TAGS.split(text) if self._native else [text]
+        return [
+            token
+            for part in parts
+            for token in ([self._native[part]] if part in self._native else self.plain_ids(part))
+        ]
 
     def plain_ids(self, text: str) -> list[int]:
         """Return `text` as ordinary tokens, whatever control tokens it may spell."""
@@ -148,65 +166,39 @@ class ChatEncoder:
         options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
         return str(self.tokenizer.decode(ids, **options))
 
-    def _cut(self, with_system: bool) -> list[list[int]]:
-        """Return the template's tokens before, between and after the messages' texts."""
-        roles = ["system", "user"] if with_system else ["user"]
-        rest, pieces = self._render(roles, add_generation_prompt=True), []
-        for role in roles:
-            before, marker, rest = rest.partition(_MARKERS[role])
-            if not marker or _MARKERS[role] in rest:
-                raise TracekdError(
-                    f"{self._name}: its chat template does not show the {role} message exactly "
-                    "once; choose another model or empty the system prompt (params.yaml: prompt)"
-                )
-            pieces.append(before)
-        if block := _BLOCKS.search(rest):
-            # Regimes without a trace would answer in or after a trace, the others write a second.
+    def _completion(self, row: Mapping[str, Any]) -> tuple[list[int], list[int]]:
+        """Return the tokens of a row's trace and of its answer; errors as for `encode`."""
+        completion, start = row["completion"], row["answer_start"]
+        if not 0 <= start <= len(completion):
             raise TracekdError(
-                f"{self._name}: its chat template begins the assistant's turn with {rest!r}; "
-                f"{block[0]} belongs to the completion, or the regimes could not be compared. "
-                "Change template_args in models.yaml (Qwen3: no enable_thinking: false), or choose "
-                "another model"
+                f"{row['id']}: answer_start is {start}, but the completion has "
+                f"{len(completion)} characters; build the training text again"
             )
-        return [self._control_ids(piece) for piece in [*pieces, rest]]
-
-    def _find_end_of_turn(self) -> int:
-        dialogue = self._render(["user", "assistant"], add_generation_prompt=False)
-        tail = self._control_ids(dialogue.rpartition(_MARKERS["assistant"])[2])
-        end = tail[0] if tail else self.tokenizer.eos_token_id
-        if end not in self.tokenizer.all_special_ids:
+        trace, answer = completion[:start], completion[start:]
+        if (like := row.get("filler_for")) is not None:
+            trace = fill(trace, like, self.completion_ids)
+            completion = trace + answer
+        trace_ids, answer_ids = self.completion_ids(trace), self.completion_ids(answer)
+        spelt = self.decode(trace_ids + answer_ids)
+        if spelt != completion:
             raise TracekdError(
-                f"{self._name}: its chat template ends a turn with "
-                f"{self.tokenizer.decode([end])!r}, which is no special token; "
-                "generation could not stop there"
+                f"{row['id']}: the tokenizer cannot spell the completion; it reads back as "
+                f"{spelt!r} instead of {completion!r}; choose a model with a byte-level tokenizer"
             )
-        return int(end)
+        return trace_ids, answer_ids
 
-    def _render(self, roles: list[str], *, add_generation_prompt: bool) -> str:
-        if not self.tokenizer.chat_template:
-            raise TracekdError(f"{self._name}: has no chat template; choose an instruct model")
-        template = self.tokenizer.get_chat_template()
-        messages = [{"role": role, "content": _MARKERS[role]} for role in roles]
+    def _native_tags(self) -> dict[str, int]:
+        """Return the tokenizer's own think tags."""
+        # Special ones would be missing from decoded text.
+        added = self.tokenizer.added_tokens_decoder.items()
+        known = {token.content: number for number, token in added if not token.special}
         try:
-            rendered = self.tokenizer.apply_chat_template(
-                messages,
-                chat_template=_FIXED_DATE + template if _CLOCK in template else template,
-                tokenize=False,
-                add_generation_prompt=add_generation_prompt,
-                **self._template_args,
-            )
-        except Exception as error:  # a template may raise anything, jinja2 errors among them
+            return {tag: known[tag] for tag in ("<think>", "</think>")}
+        except KeyError as error:
             raise TracekdError(
-                f"{self._name}: its chat template refuses {' and '.join(roles)} messages: {error}"
+                f"{self._name}: native_tags: its tokenizer has no token {error} that is not "
+                "special; remove native_tags from its entry in models.yaml"
             ) from error
-        return str(rendered)
-
-    def _control_ids(self, piece: str) -> list[int]:
-        return list(self.tokenizer(piece, add_special_tokens=False)["input_ids"])
-
-    @property
-    def _name(self) -> str:
-        return str(self.tokenizer.name_or_path or "the tokenizer")
 
 
 def _without_control_tokens(tokenizer: "PreTrainedTokenizerBase") -> "Tokenizer":

@@ -1,120 +1,142 @@
-"""A models.yaml entry as tokenizer, base model, adapter and student."""
+"""A models.yaml entry as tokenizer, base model and student.
 
-import json
-import os
+A student's folder holds `training.json`, which names the method, and
+
+    lora, qlora   a PEFT adapter
+    full          a model: configuration, weights and tokenizer
+    none          nothing else: the student is the base model
+"""
+
+import importlib.util
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tracekd.config import ModelSpec, TrainParams, project_root
+from tracekd.config import ModelSpec, TrainParams
 from tracekd.errors import TracekdError
+from tracekd.files import read_json
+from tracekd.models.adapters import merge_adapter, save_adapter
 from tracekd.models.devices import Device
 from tracekd.models.encoding import ChatEncoder
 from tracekd.models.sources import locate, quiet_transformers
 
 if TYPE_CHECKING:
-    from peft import PeftModel
     from transformers import PreTrainedModel
 
-#: Relative to the project root: where adapters find a base model that is not on the hub.
-_BASES = Path("models/base")
+#: Says in a student's folder how it was made.
+NOTE = "training.json"
 
 
 @quiet_transformers()
-def load_encoder(spec: ModelSpec) -> ChatEncoder:
-    """Return what turns this model's prompts and completions into tokens."""
+def load_encoder(spec: ModelSpec, shots: Sequence[Mapping[str, Any]] = ()) -> ChatEncoder:
+    """Return what turns this model's prompts and completions into tokens.
+
+    `shots` are rows of `records.SFT`, shown before every question.
+    """
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(locate(spec))
     tokenizer.name_or_path = f"model {spec.name}"  # for messages
-    return ChatEncoder(tokenizer, spec.template_args)
+    return ChatEncoder(tokenizer, spec.template_args, native_tags=spec.native_tags, shots=shots)
 
 
 @quiet_transformers()
-def load_base(spec: ModelSpec, device: Device) -> "PreTrainedModel":
-    """Return the model as published, on the device and in its number format, for evaluation."""
-    from transformers import AutoModelForCausalLM
+def load_base(spec: ModelSpec, device: Device, method: str = "lora") -> "PreTrainedModel":
+    """Return the base model that a method trains on the device, in evaluation mode.
 
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-        locate(spec), dtype=device.dtype, device_map={"": device.device}, use_safetensors=True
-    )
-    return model.eval()
+    As published and in the device's number format; for `qlora` with linear layers in 4-bit NF4 with
+    double quantisation (Dettmers et al. 2023, arXiv 2305.14314), which compute in that format; for
+    `full` in fp32, since steps are smaller than the spacing of bf16 numbers: under autocast it
+    computes in bf16 nevertheless.
 
-
-@quiet_transformers()
-def add_adapter(base: "PreTrainedModel", params: TrainParams, seed: int) -> "PeftModel":
-    """Return `base` with new LoRA weights on all linear layers but the output head.
-
-    A is drawn from `seed`, B is zero, so the untrained adapter changes nothing.
+    Raises:
+        TracekdError: if a package that the weights need is missing, or they cannot be trained.
     """
     import torch
-    from peft import LoraConfig, get_peft_model
 
-    config = LoraConfig(
-        r=params.lora_rank,
-        lora_alpha=params.lora_alpha,
-        lora_dropout=params.lora_dropout,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-    torch.manual_seed(seed)
-    # In fp32 whatever the base model's format: in bf16, small steps would be rounded away.
-    model: PeftModel = get_peft_model(base, config, autocast_adapter_dtype=True)
+    if method == "full":
+        device = Device(device.device, torch.float32)
+    model = _load(locate(spec), device, f"models.yaml: {spec.name}", nf4=method == "qlora")
+    if method == "full" and getattr(model, "is_quantized", False):
+        raise TracekdError(
+            f"models.yaml: {spec.name}: its weights are quantised, and train.method: full cannot "
+            "train them; choose a repository with unquantised weights, or lora"
+        )
     return model
 
 
-@quiet_transformers()
-def save_student(model: "PeftModel", folder: Path, spec: ModelSpec) -> None:
-    """Write the adapter into an existing folder, byte for byte a function of weights and settings.
+def require_packages(params: TrainParams) -> None:
+    """Raise unless the packages that the method needs are installed."""
+    if params.method == "qlora" and importlib.util.find_spec("bitsandbytes") is None:
+        raise TracekdError(
+            "train.method: qlora needs bitsandbytes: python -m pip install -e '.[qlora]'"
+        )
 
-    `AutoPeftModelForCausalLM` then finds the base model `spec` from the project root.
+
+@quiet_transformers()
+def save_student(model: Any, folder: Path, spec: ModelSpec, device: Device) -> None:
+    """Write the student into an existing folder, all but its note.
+
+    An adapter in fp32; a whole model in the device's number format, in which it will predict and to
+    which it is converted in place.
     """
-    model.save_pretrained(folder)
-    (folder / "README.md").unlink(missing_ok=True)  # a template, with nothing filled in
-    path = folder / "adapter_config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config["base_model_name_or_path"], config["revision"] = _base_reference(spec)
-    # PEFT keeps a set, whose order changes from process to process.
-    config["target_modules"] = sorted(config["target_modules"])
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    from peft import PeftModel
+    from transformers import AutoTokenizer
+
+    if isinstance(model, PeftModel):
+        save_adapter(model, folder, spec)
+        return
+    model.config._name_or_path = ""  # a path of this machine
+    model.to(device.dtype).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(locate(spec)).save_pretrained(folder)
 
 
 @quiet_transformers()
 def load_student(spec: ModelSpec, folder: Path, device: Device) -> "PreTrainedModel":
-    """Return the base model with the adapter merged into its weights, for generation.
+    """Return the student for generation, as one plain model: an adapter is merged.
+
+    A 4-bit base model is dequantised first, so predictions are those of the weights trained on.
 
     Raises:
-        TracekdError: if the adapter is absent or belongs to another model.
+        TracekdError: if there is no student, or its adapter belongs to another model.
     """
-    from peft import PeftModel
+    method = read_json(folder / NOTE).get("method") if (folder / NOTE).is_file() else None
+    if method is None or (method != "none" and not list(folder.glob("*.safetensors"))):
+        raise TracekdError(f"{folder}: contains no student; run the train stage (dvc repro train)")
+    if method == "full":
+        return _load(folder, device, str(folder))
+    base = load_base(spec, device, method)
+    if getattr(base, "is_quantized", False):
+        base = base.dequantize(device.dtype)
+    return base if method == "none" else merge_adapter(base, folder, spec).eval()
 
-    if not (folder / "adapter_model.safetensors").is_file():
-        raise TracekdError(f"{folder}: contains no adapter; run the train stage (dvc repro train)")
-    base = load_base(spec, device)
+
+def _load(folder: Path, device: Device, entry: str, nf4: bool = False) -> "PreTrainedModel":
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    quantisation = {}
+    if nf4:
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # of a kernel it can do without
+        quantisation["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=device.dtype,
+        )
     try:
-        # The adapter in fp32: its product is added to the base weights and rounded once.
-        model = PeftModel.from_pretrained(base, folder, autocast_adapter_dtype=True)
-    except RuntimeError as error:
-        raise TracekdError(
-            f"{folder}: does not fit model {spec.name}; train again (dvc repro train)"
-        ) from error
-    merged: PreTrainedModel = model.merge_and_unload()
-    return merged.eval()
-
-
-def _base_reference(spec: ModelSpec) -> tuple[str, str | None]:
-    """Return the base model's name and revision for an adapter's configuration.
-
-    A hub model is named by its repository and a local one by its `path`, as in models.yaml. Others,
-    and a path in the home folder, which PEFT does not expand, are named by `models/base/NAME`, a
-    link in the project: an absolute path would make the adapter depend on the machine.
-    """
-    if spec.path is not None and not spec.path.startswith("~"):
-        return spec.path, None
-    if spec.hub is not None and spec.path is None:
-        return spec.hub.repo, spec.hub.revision
-    link = project_root() / _BASES / spec.name
-    link.parent.mkdir(parents=True, exist_ok=True)
-    temporary = link.with_name(f".{spec.name}.{os.getpid()}.tmp")
-    temporary.symlink_to(locate(spec).resolve(), target_is_directory=True)
-    temporary.replace(link)
-    return str(_BASES / spec.name), None
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=device.dtype,
+            device_map={"": device.device},
+            use_safetensors=True,
+            **quantisation,
+        )
+    except ImportError as error:
+        raise TracekdError(f"{entry}: {' '.join(str(error).split())}") from error
+    for module in model.modules():
+        # In evaluation on a CPU, bitsandbytes would repack the weights for a kernel without a
+        # gradient, and training after a validation would go on with wrong gradients.
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model.eval()

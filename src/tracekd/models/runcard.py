@@ -11,7 +11,7 @@ from tracekd.progress import versions
 
 _PACKAGES = (
     *("tracekd", "torch", "transformers", "peft", "tokenizers", "accelerate", "polars"),
-    "vllm",  # an extra
+    *("vllm", "bitsandbytes"),  # extras
 )
 
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from tracekd.config import (
+    AdapterSource,
+    HubModel,
     ModelSpec,
     WheelModel,
     cache_folder,
@@ -34,6 +36,7 @@ from tracekd.progress import digest, versions
 _RECIPE = 1
 #: Weights in other formats can run code when they are read, or are for other programs.
 _MODEL_FILES = ["*.safetensors", "*.json", "*.jinja", "*.txt", "tokenizer.model"]
+_ADAPTER_FILES = ["adapter_config.json", "adapter_model.safetensors"]
 _OTHER_PROGRAMS = ["original/*", "onnx/*", "gguf/*"]
 
 
@@ -79,6 +82,30 @@ def locate(spec: ModelSpec) -> Path:
     return _cached(spec.name, recipe, lambda folder: save_random_model(random, folder, entry))
 
 
+def locate_adapter(source: AdapterSource) -> Path:
+    """Return the folder of a pinned adapter's files; fetch them first if need be.
+
+    Raises:
+        TracekdError: as `locate` does.
+    """
+    entry = "params.yaml: train.start"
+    if source.repo is not None and source.revision is not None:
+        hub = HubModel(repo=source.repo, revision=source.revision)
+        return fetch_repository("model", hub, entry, _ADAPTER_FILES)
+    assert source.path is not None  # noqa: S101  (AdapterSource has exactly one source)
+    folder = _folder(entry, source.path, "adapter_config.json")
+    command = f"python stages/train.py --pin train.start --path {source.path}"
+    require_pinned(folder, content_hash(folder), source.sha256, entry, command)
+    return folder
+
+
+def pin_start(settings: Path, path: str) -> str:
+    """Write an adapter's folder and content hash into params.yaml, and return the hash."""
+    sha256 = content_hash(_folder("--pin train.start", path, "adapter_config.json"))
+    write_entry(settings, "train", {"start": {"path": path, "sha256": sha256}})
+    return sha256
+
+
 def pin(name: str, settings: Path, path: str | None = None) -> str:
     """Write the content hash of a model's folder into models.yaml, and return it.
 
@@ -121,11 +148,11 @@ def _hash_once(path: Path, _size: int, _changed: int) -> str:
     return sha256_file(path)  # a process locates its model several times; weights take long
 
 
-def _folder(entry: str, path: str) -> Path:
+def _folder(entry: str, path: str, config: str = "config.json") -> Path:
     folder = project_root() / Path(path).expanduser()
-    if not (folder / "config.json").is_file() or not list(folder.glob("*.safetensors")):
+    if not (folder / config).is_file() or not list(folder.glob("*.safetensors")):
         raise TracekdError(
-            f"{entry}: path: {folder} has no config.json or no *.safetensors; put the model's "
+            f"{entry}: path: {folder} has no {config} or no *.safetensors; put the model's "
             f"files there, or change path, which is relative to the project root {project_root()}"
         )
     return folder

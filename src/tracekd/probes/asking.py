@@ -33,6 +33,7 @@ def probe(
     questions: Mapping[str, pl.DataFrame],
     rows: Sequence[Row],
     student: Path,
+    shots: Sequence[Row] = (),
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return rows of `records.PROBES`, and facts for the run card.
 
@@ -46,9 +47,10 @@ def probe(
         questions: by split, `records.DECOMPOSED`.
         rows: `records.SFT` of the test split, each with the `text` of its prediction.
         student: folder that the train stage wrote.
+        shots: `records.SFT`, shown before every question.
     """
     started = time.perf_counter()
-    device, encoder = choose_device(), load_encoder(spec)
+    device, encoder = choose_device(), load_encoder(spec, shots)
     chosen = set(choose([row["id"] for row in rows], settings.probes.limit, settings.data_seed))
     probed = [row for row in rows if row["id"] in chosen]
     plans = plan_probes(questions, settings.seed, grammar, probed, encoder, settings.wrong_facts)
@@ -59,6 +61,7 @@ def probe(
             [[row[column] for column in ("system", "prompt", "completion")] for row in probed]
             + [[probe.trace for probe in probes] for probes in plans]
         ),
+        "shots": digest(shots),
     }
     limits = settings.infer.max_new_tokens, spec.max_length
     with progress_folder("probe", key) as folder:
@@ -149,7 +152,7 @@ def _forced(encoder: ChatEncoder, trace: str, gold: str) -> tuple[list[int], lis
         rest = whole[len(tag) :]
     else:
         rest = encoder.plain_ids(gold[len(ANSWER_TAG) :])
-    return [*encoder.plain_ids(trace), *tag], rest
+    return [*encoder.completion_ids(trace), *tag], rest
 
 
 _NOT_APPLICABLE = {

@@ -111,7 +111,7 @@ def plan(gold: Gold, text: str, context: RegimeContext, spelling: "ChatEncoder")
     if own is not None:
         probes["own"] = Probe("own", own)
         one = context.grammar.render_trace(Trace(filler=1))
-        filled = fill(one, own, spelling.plain_ids) if own else None
+        filled = fill(one, own, spelling.completion_ids) if own else None
         probes["filler"] = Probe("filler", filled, None if own else NO_TRACE)
         for percent in CUTS:
             name = f"own_cut_{percent}"
@@ -134,7 +134,7 @@ def cut(trace: str, percent: int, spelling: "ChatEncoder") -> str:
     head = _THINK_OPENS if trace.startswith(_THINK_OPENS) else ""
     inner = trace[len(head) :]
     tail = _THINK_CLOSES if inner.endswith(_THINK_CLOSES) else ""
-    ids = spelling.plain_ids(inner.removesuffix(tail))
+    ids = spelling.completion_ids(inner.removesuffix(tail))
     kept = spelling.decode(ids[: len(ids) * percent // 100]).rstrip(_REPLACEMENT)
     return head + kept + tail if kept else head + tail.lstrip("\n")
 

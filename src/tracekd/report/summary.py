@@ -55,7 +55,10 @@ def title_of(settings: "Params") -> str:
     mode = settings.trace_mode
     if mode == "mixed":
         mode += f" with corruption {settings.corruption}"
-    return f"{settings.model} on {settings.dataset}, regime {mode}, seed {settings.seed}"
+    untuned = ", untuned" if settings.train.untuned else ""
+    shots = f", {settings.prompt.shots}-shot" if settings.prompt.shots else ""
+    where = f"{settings.model} on {settings.dataset}"
+    return f"{where}{untuned}, regime {mode}{shots}, seed {settings.seed}"
 
 
 def finding(details: Details) -> str:

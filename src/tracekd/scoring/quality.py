@@ -146,6 +146,32 @@ def report(
     return settle({"trace_quality": {**settled, "link": links}})
 
 
+def selection(scores: pl.DataFrame, traces: pl.DataFrame) -> dict[str, Any]:
+    """Return what was selected by keeping a teacher's traces: test questions by class, accuracy.
+
+    A student may be better where its teacher was: `accuracy_without_trace` is that on the questions
+    that a test set of the teacher's successes would leave out. Without traces of test questions
+    (`traces` is `traces.taught.TEACHER`), there is no section.
+    """
+    kept = set(traces.filter("kept")["id"])
+    if not scores["id"].is_in(traces["id"].implode()).any():
+        return {}
+    rows = scores.with_columns(kept=pl.col("id").is_in(list(kept)))
+
+    def figures(part: pl.DataFrame) -> dict[str, Any]:
+        split = {True: part.filter("kept"), False: part.filter(~pl.col("kept"))}
+        return {
+            "n": part.height,
+            "with_kept_trace": split[True].height,
+            "accuracy_with_trace": split[True]["answer_correct"].mean(),
+            "accuracy_without_trace": split[False]["answer_correct"].mean(),
+        }
+
+    classes = sorted(rows.group_by("question_class"))
+    by_class = {str(name): figures(part) for (name,), part in classes}
+    return {"selection": {**figures(rows), "by_class": by_class}}
+
+
 def _named(bare: str, names: Collection[str]) -> set[str]:
     """Return the names that a normalised text contains; a part of a longer one does not count."""
     found, rest = set(), f" {bare} "

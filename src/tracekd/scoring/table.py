@@ -26,6 +26,7 @@ def score(
     steps: Collection[Step],
     answer_part: Callable[[str], str] | None = None,
     *,
+    untagged: bool = False,
     free_text: bool = False,
 ) -> pl.DataFrame:
     """Return one row per question, in the order of `questions` (`records.SCORES` and the parts).
@@ -36,13 +37,15 @@ def score(
         spec: the dataset's entry in datasets.yaml.
         steps: the steps that the regime teaches.
         answer_part: cuts the answer out of a text instead of the grammar; it always finds one.
+        untagged: as for `Grammar`.
         free_text: whether the regime teaches traces in free text.
 
     Raises:
         TracekdError: if the predictions do not cover the questions; names the ids.
     """
     check_ids(questions["id"], predictions["id"])
-    grammar, chosen = Grammar(spec.class_sentence, free_text=free_text), metric_of(spec)
+    grammar = Grammar(spec.class_sentence, untagged=untagged, free_text=free_text)
+    chosen = metric_of(spec)
     predicted = {row["id"]: row for row in predictions.iter_rows(named=True)}
     rows = []
     for question in questions.iter_rows(named=True):
@@ -65,7 +68,7 @@ def score(
             "answer": reading.answer_text,
             "answer_correct": verdict.correct,
             "answer_in_trace": states_answer(quoted, question["answers"], spec.answers),
-            "trace_tokens": tokens * answer_start(text) / max(1, len(text)),
+            "trace_tokens": tokens * answer_start(text, untagged=untagged) / max(1, len(text)),
         }
         rows.append(row | score_trace(reading, question, steps) | dict(verdict.parts))
     schema = {**records.SCORES, **dict.fromkeys(chosen.parts, pl.Float64)}

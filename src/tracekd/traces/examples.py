@@ -56,8 +56,8 @@ def build(
 ) -> dict[str, pl.DataFrame]:
     """Return the examples of each split, `records.SFT`, given its `records.DECOMPOSED`.
 
-    Wrong classes are drawn from all splits, traces of other questions from the same split; a
-    teacher's traces are those `taught`.
+    Wrong classes are drawn from all splits, traces of other questions from the same split; `shots`
+    are part of train, but for their own table. A teacher's traces are those `taught`.
 
     Raises:
         TracekdError: if an answer is blank, or a test question is in another split too.
@@ -66,7 +66,7 @@ def build(
     made = {}
     for split, table in tables.items():
         golds = gold_steps(table)
-        donors = Donors(golds, params.seed)
+        donors = Donors(gold_steps(tables["train"]) if split == "shots" else golds, params.seed)
         context = RegimeContext(
             params.seed,
             params.corruption,
@@ -167,6 +167,8 @@ def messages(made: Mapping[str, Any]) -> list[str]:
         listed = ", ".join(f"{label} {count}" for label, count in classes.items() if count)
         if of:
             lines.append(f"{text} in {yes} of {of}" + (f": {listed}" if 0 < yes < of else ""))
+    if "shots" in made and (shots := made["shots"]["examples"]):
+        lines.append(f"{shots} other training questions before every question")
     return lines + [f"{count} traces: {note}" for note, count in found["notes"].items()]
 
 

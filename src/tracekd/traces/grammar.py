@@ -44,12 +44,17 @@ _STRICT = re.compile(
 class Grammar:
     """The grammar of one dataset, whose entry words the class step."""
 
-    def __init__(self, class_sentence: str, *, free_text: bool = False) -> None:
+    def __init__(
+        self, class_sentence: str, *, untagged: bool = False, free_text: bool = False
+    ) -> None:
         """Take a sentence on one line with the slot `{class}`.
 
-        With `free_text`, a think block that does not show steps is read as a trace in free text.
+        With `untagged`, a text without tags is read whole as the answer: what a model wrote that
+        was never taught the tags. With `free_text`, a think block that does not show steps is read
+        as a trace in free text.
         """
-        self._class_sentence, self._free_text = class_sentence, free_text
+        self._class_sentence, self._untagged = class_sentence, untagged
+        self._free_text = free_text
         before, after = map(re.escape, class_sentence.split("{class}"))
         self._class_line = re.compile(f"{before}(.*){after}", re.DOTALL)
 
@@ -82,7 +87,7 @@ class Grammar:
         """Read trace and answer from any text without special tokens; never raises."""
         if strict := self._read_strictly(text):
             return strict
-        reading = read_leniently(text, self._class_sentence)
+        reading = read_leniently(text, self._class_sentence, untagged=self._untagged)
         return replace(reading, trace=Trace(text=thought_of(text))) if self._free_text else reading
 
     def _read_strictly(self, text: str) -> Reading | None:

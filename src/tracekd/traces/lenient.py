@@ -47,9 +47,12 @@ _QUOTE_ENDS = {
 }
 
 
-def read_leniently(text: str, class_sentence: str) -> Reading:
-    """Read trace and answer from a text that need not have the grammar's form; never raises."""
-    start, first, last = _answer_part(text)
+def read_leniently(text: str, class_sentence: str, *, untagged: bool = False) -> Reading:
+    """Read trace and answer from a text that need not have the grammar's form; never raises.
+
+    With `untagged`, a text without tags is an answer even if it begins as a trace does.
+    """
+    start, first, last = _answer_part(text, untagged)
     thought = _without_tags(_without_turn(text[: min(start, _uncut(text))]))
     thought = _FENCE.sub("", thought)
     answer = _FENCE.sub("", text[first:last])
@@ -63,17 +66,17 @@ def read_leniently(text: str, class_sentence: str) -> Reading:
     return Reading("lenient", trace, answer_text, answer_items(answer))
 
 
-def answer_start(text: str) -> int:
+def answer_start(text: str, *, untagged: bool = False) -> int:
     """Return the offset at which the answer part begins, with its tag if it has one.
 
-    It is the length of the text if there is no answer part.
+    It is the length of the text if there is no answer part. `untagged` as for `read_leniently`.
     """
-    return _answer_part(text)[0]
+    return _answer_part(text, untagged)[0]
 
 
 def thought_of(text: str) -> str | None:
     """Return what precedes the answer part, unescaped and without tags; None if it is nothing."""
-    thought = text[: min(_answer_part(text)[0], _uncut(text))]
+    thought = text[: min(_answer_part(text, False)[0], _uncut(text))]
     return unescape(_without_tags(_without_turn(thought))).strip() or None
 
 
@@ -93,7 +96,7 @@ def answer_items(answer: str) -> tuple[str, ...]:
     return tuple(filter(None, map(one_line, items)))
 
 
-def _answer_part(text: str) -> tuple[int, int, int]:
+def _answer_part(text: str, untagged: bool) -> tuple[int, int, int]:
     """Return where the answer part begins, and both ends of its content.
 
     In a think block that is not closed, an answer counts only if the text ends with it: otherwise
@@ -118,7 +121,8 @@ def _answer_part(text: str) -> tuple[int, int, int]:
     elif opened:
         unfinished = False
     else:
-        unfinished = bool(thinking or (not thought and _LOOSE_HEADER.search(text)))
+        begun = not (thought or untagged) and _LOOSE_HEADER.search(text)
+        unfinished = bool(thinking or begun)
     if unfinished:
         return len(text), end, end
     return start, first, closed.start if closed else end

@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Literal
 
 from tracekd import randomness
-from tracekd.config import TraceKind, WrongFacts
+from tracekd.config import Params, TraceKind, WrongFacts
 from tracekd.errors import TracekdError, nearest
 from tracekd.text import one_line, states_answer
 from tracekd.traces.form import Trace
@@ -279,6 +279,12 @@ def regime(name: str, named_by: str = "params.yaml: trace_mode") -> Regime:
             "(to add one: src/tracekd/traces/regimes.py)"
         )
     return REGIMES[name]
+
+
+def steps_shown(params: Params) -> frozenset[Step]:
+    """Return the steps that a student has seen, in training or in shots: those that are scored."""
+    seen = params.prompt.shots > 0 or not params.train.untuned
+    return regime(params.trace_mode).steps if seen else _NOTHING
 
 
 def show(name: str, gold: Gold, context: RegimeContext) -> Shown:

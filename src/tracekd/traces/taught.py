@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from tracekd import randomness
-from tracekd.config import TeacherParams
+from tracekd.config import DatasetSpec, TeacherParams
 from tracekd.errors import TracekdError
 from tracekd.records import Schema
 from tracekd.traces.form import Trace
@@ -65,12 +65,13 @@ class Taught:
     answers: Mapping[str, Mapping[str, list[str]]]
 
 
-def taught_of(table: pl.DataFrame, grammar: Grammar, seed: int) -> Taught:
+def taught_of(table: pl.DataFrame, spec: DatasetSpec, seed: int) -> Taught:
     """Return of a `TEACHER` table one kept trace per kind and question.
 
     Of several kept ones it is drawn as a pure function of (seed, id): the same sample for every
     kind, where it has one.
     """
+    grammar = Grammar(spec.class_sentence)
     traces: dict[str, dict[str, Trace]] = {}
     answers: dict[str, dict[str, list[str]]] = {}
     kept = table.filter("kept").sort("sample")

@@ -1,4 +1,4 @@
-"""The fine-tuning run: examples in, a LoRA adapter and its log out."""
+"""The fine-tuning run: examples in, a student and its log out."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Any
 from tracekd.config import ModelSpec, TrainParams
 from tracekd.errors import TracekdError
 from tracekd.files import atomic_directory, write_json
+from tracekd.models.adapters import add_adapter, locate_start
 from tracekd.models.devices import Device, choose_device
 from tracekd.models.encoding import Encoded
-from tracekd.models.loading import add_adapter, load_base, load_encoder, save_student
+from tracekd.models.loading import (
+    NOTE,
+    load_base,
+    load_encoder,
+    require_packages,
+    save_student,
+)
 from tracekd.models.sources import quiet_transformers
 from tracekd.progress import digest, progress_folder
 
@@ -33,40 +40,54 @@ def train(
 ) -> dict[str, Any]:
     """Fine-tune a model on rows of `records.SFT`, by split; return facts for the run card.
 
-    Writes the PEFT adapter and `training.json` into the folder `student`, the live log into `log`.
+    If there are `shots` beside `train` and `validation`, they precede every question.
+
+    Writes the student with `training.json` into the folder `student`, the live log into `log`. With
+    `method: none` the validation loss is all there is to write.
+
+    Raises:
+        TracekdError: before anything is trained, if settings do not fit the model or its rows.
     """
     from tracekd.training.compiling import compile_layers, will_compile
     from tracekd.training.loop import TrainingResult, fit
 
-    device, encoder = choose_device(), load_encoder(spec)
+    require_packages(params)
+    start = locate_start(spec, params)
+    device, encoder = choose_device(), load_encoder(spec, rows.get("shots", ()))
     limit = min(spec.max_length, params.max_length or spec.max_length)
     encoded, dropped = {}, {}
-    for split in ("train", "validation"):
+    for split in ("validation",) if params.method == "none" else ("train", "validation"):
         examples = [encoder.encode(row) for row in rows[split]]
+        encoder.check_room(map(len, examples), limit)
         encoded[split], dropped[split] = within_length(examples, limit, params.too_long)
+    if params.method == "none":
+        return _untrained(spec, encoded["validation"], student, log, device)
     training = encoded["train"]
     tokens = sum(map(len, training))
     compiled = will_compile(params.compile, round(tokens * params.epochs))
     key = {
-        **device.job_key(spec),
+        **device.job_key(spec, ["bitsandbytes"] if params.method == "qlora" else ()),
         "train": params.model_dump(),
         "seed": seed,
         "examples": digest([[asdict(example) for example in part] for part in encoded.values()]),
         "compiled": compiled,
     }
-    base = load_base(spec, device)
+    base = load_base(spec, device, params.method)
     choose_attention(base, device, max(len(e) for part in encoded.values() for e in part))
     if compiled:
         compile_layers(base)
-    model = add_adapter(base, params, seed)
+    model = add_adapter(base, params, seed, start) if params.has_adapter else base
+    weights = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     with progress_folder("train", key) as progress:
         result: TrainingResult = fit(
             model, training, encoded["validation"], params, seed, device, log, progress
         )
         _warn_unless_learned(result.validations)
         with atomic_directory(student) as folder:
-            save_student(model, folder, spec)
+            save_student(model, folder, spec, device)
             manifest = {
+                "method": params.method,
+                "trained_weights": weights,
                 "examples": {split: len(examples) for split, examples in encoded.items()},
                 "dropped_too_long": dropped,
                 "tokens": tokens,
@@ -77,8 +98,10 @@ def train(
                 "validation": result.validations,
                 "last_step": result.last,
             }
-            write_json(folder / "training.json", manifest)
+            write_json(folder / NOTE, manifest)
     return {
+        "method": params.method,
+        "trained_weights": weights,
         "steps": result.steps,
         "made_from": key | {"machine": device.describe()},
         "dropped_too_long": sum(map(len, dropped.values())),
@@ -86,6 +109,24 @@ def train(
         "tokens_per_second": round(tokens * params.epochs / result.seconds, 1),
         "peak_memory_bytes": device.peak_memory_bytes(),
     }
+
+
+def _untrained(
+    spec: ModelSpec, validation: Sequence[Encoded], student: Path, log: Path, device: Device
+) -> dict[str, Any]:
+    """Write the note that the student is the base model, with its validation loss, and no log."""
+    from tracekd.training.loop import validation_losses
+
+    longest = max(map(len, validation))
+    base = load_base(spec, device)
+    choose_attention(base, device, longest)
+    losses = validation_losses(base, validation, device, longest)
+    log.mkdir(parents=True, exist_ok=True)
+    facts = {"method": "none", "trained_weights": 0}
+    with atomic_directory(student) as folder:
+        write_json(folder / NOTE, {**facts, "validation": [losses]})
+    made_from = device.job_key(spec) | {"machine": device.describe()}
+    return {**facts, "made_from": made_from, "peak_memory_bytes": device.peak_memory_bytes()}
 
 
 @quiet_transformers()
