@@ -12,10 +12,7 @@ SFT = Path("data/sft")
 
 def main(
     show: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Print N built examples, supervised tokens marked; write nothing."
-        ),
+        int, typer.Option(min=0, help="Print N examples, supervised tokens marked; write nothing.")
     ] = 0,
 ) -> None:
     """Put a trace of the chosen regime before each answer, which is always right.
