@@ -44,15 +44,15 @@ def main(
         split: records.read(Path(f"data/decomposed/{split}.parquet"), records.DECOMPOSED)
         for split in records.SPLITS
     }
-    given = spec, tables, params, dataset, Path("models.yaml")
+    task = teacher.Task(spec, tables, params, dataset, Path("models.yaml"))
     if estimate:
-        print(f"{spec.name}: {teacher.estimated(*given).text}")
+        print(f"{spec.name}: {teacher.estimated(task)}")
         return
-    made = teacher.teach(*given)
+    traces, manifest = teacher.teach(task)
     with files.atomic_directory(out) as folder:
-        records.write(made.traces, folder / "traces.parquet", TEACHER)
-        files.write_json(folder / "manifest.json", made.manifest)
-    for line in [f"{len(made.traces)} traces in {out}", *teacher.messages(made)]:
+        records.write(traces, folder / "traces.parquet", TEACHER)
+        files.write_json(folder / "manifest.json", manifest)
+    for line in [f"{len(traces)} traces in {out}", *teacher.messages(manifest)]:
         print(f"{spec.name}: {line}")
 
 

@@ -1,33 +1,34 @@
 import asyncio
 from collections.abc import Sequence
 
-from tracekd.teacher.local import Ask, in_rounds
+from server import reasoned
+from worlds import DATASET, spec, tables
+
+from tracekd.teacher.asking import chains, in_rounds
 from tracekd.teacher.prompts import TeacherRequest
 from tracekd.teacher.replies import Reply
-
-
-def asked(text: str) -> TeacherRequest:
-    return TeacherRequest(({"role": "user", "content": text},))
+from tracekd.traces.grammar import Grammar
 
 
 def test_requests_that_wait_are_answered_together() -> None:
-    batches: list[list[str]] = []
+    entry = spec("http://localhost/v1", ("trace", "summary", "steps"))
+    questions = tables(2)["train"].to_dicts()
+    plan = chains(entry, questions, 2, Grammar(DATASET.class_sentence), {"form": "", "classes": ""})
+    batches: list[int] = []
 
     def answer(requests: Sequence[TeacherRequest]) -> list[Reply]:
-        texts = [one.messages[0]["content"] for one in requests]
-        batches.append(texts)
-        return [Reply(f"{text}!") for text in texts]
+        batches.append(len(requests))
+        return [
+            Reply("<answer>home</answer>", reasoned({"messages": one.messages})["model"])
+            for one in requests
+        ]
 
-    def chain(name: str, length: int):  # type: ignore[no-untyped-def]
-        async def run(ask: Ask) -> str:
-            text = name
-            for _ in range(length):
-                text = (await ask(asked(text))).content
-            return text
+    def get(request: TeacherRequest) -> Reply | None:
+        return Reply("Short.") if request.messages[0]["content"] == "kept" else None
 
-        return run
-
-    chains = [chain("a", 1), chain("b", 3), chain("c", 0), chain("d", 2)]
-    found = asyncio.run(in_rounds(chains, answer, lambda _: None))
-    assert found == ["a!", "b!!!", "c", "d!!"]
-    assert batches == [["a", "b", "d"], ["b!", "d!"], ["b!!"]]
+    drafts = asyncio.run(in_rounds(plan, get, answer))
+    assert batches == [8, 4], "two questions, two samples: traces and steps, then the summaries"
+    assert [(one.kind, one.sample) for one in drafts[:6]] == [
+        *(("trace", 0), ("summary", 0), ("steps", 0)),
+        *(("trace", 1), ("summary", 1), ("steps", 1)),
+    ]

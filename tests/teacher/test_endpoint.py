@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 from server import Server, completion, reasoned
-from worlds import DATASET, ROOT, params, spec, tables
+from worlds import DATASET, MODELS, Output, params, run_teacher, spec, tables
 
 from tracekd.errors import TracekdError
 from tracekd.randomness import uniform
@@ -16,16 +16,14 @@ from tracekd.teacher.cache import reply_cache
 from tracekd.teacher.endpoint import Endpoint
 from tracekd.teacher.prompts import general_slots, request
 from tracekd.teacher.replies import Reply
-from tracekd.teacher.run import TeacherOutput, estimated, teach
+from tracekd.teacher.run import Task, estimated
 from tracekd.traces.grammar import Grammar
 
-MODELS = ROOT / "models.yaml"
 
-
-def taught(server: Server, *kinds: str, count: int = 4, **changed: Any) -> TeacherOutput:
+def taught(server: Server, *kinds: str, count: int = 4, **changed: Any) -> Output:
     samples = changed.pop("samples", 1)
     entry = spec(server.url, kinds or ("trace",), **changed)
-    return teach(entry, tables(count), params(samples=samples, keep="all"), DATASET, MODELS)
+    return run_teacher(entry, tables(count), params(samples=samples, keep="all"))
 
 
 def test_every_question_gets_a_trace_with_an_answer_and_verdicts(server: Server) -> None:
@@ -121,7 +119,7 @@ def test_lasting_faults_end_in_one_sentence_and_the_next_run_goes_on(
 def test_an_unreachable_server_is_named() -> None:
     entry = spec("http://127.0.0.1:9/v1", endpoint={"retries": 0})
     with pytest.raises(TracekdError, match=r"127\.0\.0\.1:9/v1 cannot be reached .*start the"):
-        teach(entry, tables(), params(), DATASET, MODELS)
+        run_teacher(entry, tables(), params())
 
 
 def test_refused_empty_and_cut_replies_are_counted_and_named(server: Server) -> None:
@@ -209,10 +207,10 @@ def test_an_estimate_asks_nothing(server: Server) -> None:
     taught(server, count=2)
     before = server.asked.total()
     entry = spec(server.url, ("trace", "summary"))
-    found = estimated(entry, tables(10), params(), DATASET, MODELS)
+    found = estimated(Task(entry, tables(10), params(), DATASET, MODELS))
     assert server.asked.total() == before
-    assert (found.requests, found.kept, found.mean_reply) == (8 * 2 + 4, 4, 5.0)
-    assert "at most 20 requests (4 replies are kept)" in found.text
+    assert found.startswith("at most 20 requests (4 replies are kept)")
+    assert found.endswith("replies about 100 (5 each, as those kept)")
 
 
 def test_samples_are_asked_and_kept_apart(server: Server) -> None:
@@ -236,26 +234,22 @@ def test_ten_thousand_kept_replies_are_read_and_judged_in_seconds(server: Server
     slots = general_slots(Grammar(DATASET.class_sentence), ["one-fact"])
     reply = Reply("<answer>home</answer>", "Mary went home. " * 50)
     rows = [row for table in asked.values() for row in table.iter_rows(named=True)]
-    with reply_cache("teacher") as cache:
-        teacher = Endpoint(entry, cache).teacher()
+    with reply_cache("teacher", Endpoint(entry).identity()) as cache:
         for row in rows:
-            cache.keep(request("trace", entry, row, 0, slots).key(teacher), reply)
+            cache.keep(request("trace", entry, row, 0, slots), reply)
     started = time.process_time()
-    made = teach(entry, asked, params(), DATASET, MODELS)
+    made = run_teacher(entry, asked, params())
     assert time.process_time() - started < 10
     assert made.traces["kept"].sum() == 10_000
     assert server.asked.total() == 0
 
 
 RUNNER = """
-import sys, json
-from pathlib import Path
+import sys
 sys.path[:0] = [{folder!r}]
-from worlds import DATASET, params, spec, tables
-from tracekd.teacher.run import teach
+from worlds import params, run_teacher, spec, tables
 entry = spec({url!r}, sampling={{"seed": 0}})
-made = teach(entry, tables(60), params(samples=2), DATASET, Path({models!r}))
-made.traces.write_parquet({out!r})
+run_teacher(entry, tables(60), params(samples=2)).traces.write_parquet({out!r})
 """
 
 
@@ -267,17 +261,14 @@ def test_a_killed_run_pays_for_no_kept_reply_twice(
 ) -> None:
     server.seconds = 0.02
     out = tmp_path / "out.parquet"
-    code = RUNNER.format(
-        folder=str(Path(__file__).parent), url=server.url, models=str(MODELS), out=str(out)
-    )
+    code = RUNNER.format(folder=str(Path(__file__).parent), url=server.url, out=str(out))
     kills = 0
     for attempt in range(3 if seed else 2):
         process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
         start = server.asked.total()
         wanted = start + 1 + int(40 * uniform(seed, "kill", attempt))
-        while process.poll() is None and (
-            attempt == (2 if seed else 1) or server.asked.total() < wanted
-        ):
+        last = attempt == (2 if seed else 1)
+        while process.poll() is None and (last or server.asked.total() < wanted):
             time.sleep(0.002)
         if process.poll() is None:
             process.kill()
@@ -291,5 +282,5 @@ def test_a_killed_run_pays_for_no_kept_reply_twice(
     assert again <= 4 * kills, "only what was in flight may be asked again"
     assert len(server.asked) == 62 * 2
     entry = spec(server.url, sampling={"seed": 0})
-    whole = teach(entry, tables(60), params(samples=2), DATASET, MODELS)
+    whole = run_teacher(entry, tables(60), params(samples=2))
     assert whole.traces.equals(pl.read_parquet(out))

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from worlds import DATASET, PROMPTS, ROOT, params, tables
+from worlds import PROMPTS, Output, params, run_teacher, tables
 
 from tracekd.config import TeacherSpec, parse_settings
-from tracekd.teacher.run import TeacherOutput, teach
 
 
-def taught(**changed: Any) -> TeacherOutput:
+def taught(**changed: Any) -> Output:
     content = {
         "name": "big",
         "model": "tiny_llama",
@@ -16,7 +15,7 @@ def taught(**changed: Any) -> TeacherOutput:
         "sampling": {"max_tokens": 8},
     }
     spec = parse_settings(TeacherSpec, content | changed, "here")
-    return teach(spec, tables(3), params(keep="all"), DATASET, ROOT / "models.yaml")
+    return run_teacher(spec, tables(3), params(keep="all"))
 
 
 def test_a_model_answers_here_and_its_replies_are_kept(capsys: Any) -> None:

@@ -3,12 +3,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from worlds import DATASET, ROOT, params, question, tables
+from worlds import Output, params, question, run_teacher, tables
 
 from tracekd.config import TeacherSpec, load_teacher, parse_settings
 from tracekd.errors import TracekdError
 from tracekd.teacher import published
-from tracekd.teacher.run import TeacherOutput, export, messages, teach
+from tracekd.teacher.run import export, messages
 
 
 def pinned(project: Path, *files: list[Any]) -> TeacherSpec:
@@ -23,8 +23,8 @@ def pinned(project: Path, *files: list[Any]) -> TeacherSpec:
     return load_teacher(settings, "big")
 
 
-def taught(spec: TeacherSpec, **teacher: Any) -> TeacherOutput:
-    return teach(spec, tables(3), params(**teacher), DATASET, ROOT / "models.yaml")
+def taught(spec: TeacherSpec, **teacher: Any) -> Output:
+    return run_teacher(spec, tables(3), params(**teacher))
 
 
 def test_lines_are_about_a_question_by_id_or_text(project_folder: Path) -> None:
@@ -55,7 +55,7 @@ def test_lines_are_about_a_question_by_id_or_text(project_folder: Path) -> None:
         "trace: not text": 1,
     }
     assert made.manifest["file"]["lines"] == 8
-    assert any("lines not used: no trace: 1 (first " in line for line in messages(made))
+    assert any("lines not used: no trace: 1 (first " in line for line in messages(made.manifest))
 
 
 def test_the_published_layout_is_read_and_its_files_are_joined(project_folder: Path) -> None:

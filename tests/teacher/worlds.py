@@ -1,7 +1,7 @@
 """Small tables of questions, and entries of teachers, for the tests of this folder."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -14,8 +14,10 @@ from tracekd.config import (
     parse_settings,
 )
 from tracekd.records import DECOMPOSED
+from tracekd.teacher.run import Task, teach
 
 ROOT = Path(__file__).resolve().parents[2]
+MODELS = ROOT / "models.yaml"
 DATASET = DatasetSpec(name="x", reader="babi")
 PROMPTS = {
     "trace": "{context}\nQuestion: {question}",
@@ -49,6 +51,15 @@ def tables(count: int = 4) -> dict[str, pl.DataFrame]:
         "test": [question("x/test/0", "Where is Mary at night?")],
     }
     return {split: pl.DataFrame(each, schema=DECOMPOSED) for split, each in rows.items()}
+
+
+class Output(NamedTuple):
+    traces: pl.DataFrame
+    manifest: dict[str, Any]
+
+
+def run_teacher(entry: TeacherSpec, asked: dict[str, pl.DataFrame], settings: Params) -> Output:
+    return Output(*teach(Task(entry, asked, settings, DATASET, MODELS)))
 
 
 def params(**teacher: Any) -> Params:

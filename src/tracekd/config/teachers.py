@@ -105,6 +105,11 @@ class TeacherSpec(Settings):
     budget: Budget = Budget()
     batch_size: Count = 64
 
+    @property
+    def asked_model(self) -> str:
+        """The name of the model that is asked."""
+        return str(self.model) if self.endpoint is None else self.endpoint.model
+
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> "TeacherSpec":
         asked = self.endpoint is not None or self.model is not None

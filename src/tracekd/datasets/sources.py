@@ -28,7 +28,7 @@ def load(spec: DatasetSpec, wanted: Wanted) -> Loaded:
     raw: dict[str, str] = {}
     if spec.path is not None:
         files = _file_reader(spec, entry)
-        place = _existing(spec.path, entry)
+        place = existing(spec.path, entry)
         raw = _hashes(files, place, spec)
         command = f"python stages/prepare.py --pin {spec.name}"
         require_pinned(place, combined_hash(raw), spec.sha256, entry, command)
@@ -72,7 +72,7 @@ def pin(name: str, settings: Path, path: str | None = None) -> str:
     chosen = path if path is not None else spec.path
     if chosen is None:
         raise TracekdError(f"{entry}: path is null; name the folder or file with --path")
-    files, place = _file_reader(spec, entry), _existing(chosen, entry)
+    files, place = _file_reader(spec, entry), existing(chosen, entry)
     sha256 = combined_hash(_hashes(files, place, spec))
     files.read(place, spec.options)  # what prepare would refuse is not pinned
     write_entry(settings, name, {"path": chosen, "sha256": sha256})
@@ -111,7 +111,8 @@ def parquet_rows(hub: HubDataset, patterns: dict[str, str]) -> dict[str, Iterato
     }
 
 
-def _existing(path: str, entry: str) -> Path:
+def existing(path: str, entry: str) -> Path:
+    """Return an entry's path from the project root; it is an error if nothing is there."""
     place = project_root() / Path(path).expanduser()
     if not place.exists():
         raise TracekdError(

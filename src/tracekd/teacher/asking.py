@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from tracekd.config import TeacherSpec, TraceKind
 from tracekd.errors import TracekdError
@@ -80,10 +80,10 @@ def chains(
 
 async def in_parallel(
     plan: Sequence[Chain], ask: Ask, concurrency: int, most_tokens: int | None = None
-) -> list[list[Draft]]:
-    """Return the drafts of each chain, `concurrency` chains at a time, in the order of the plan.
+) -> list[Draft]:
+    """Return what all chains wrote, in the order of the plan; `concurrency` run at a time.
 
-    If they use up `most_tokens`, only of the first ones: those that come to as many together.
+    If they use up `most_tokens`, only what the first ones wrote, which come to as many together.
 
     Raises:
         TracekdError: the first error of `ask`, once all requests in flight have ended.
@@ -113,72 +113,80 @@ async def in_parallel(
     return list(_within(done, most_tokens))
 
 
-def _within(done: Sequence[list[Draft]], most_tokens: int | None) -> Iterator[list[Draft]]:
-    spent = 0
-    for drafts in done:
-        if most_tokens is not None and spent >= most_tokens:
-            return
-        spent += _tokens(drafts)
-        yield drafts
+async def in_rounds(
+    plan: Sequence[Chain],
+    get: Callable[[TeacherRequest], Reply | None],
+    answer: Callable[[Sequence[TeacherRequest]], list[Reply]],
+) -> list[Draft]:
+    """Return what all chains wrote; all that wait for a reply are answered together.
 
-
-def _tokens(drafts: Sequence[Draft]) -> int:
-    return sum(draft.reply.tokens for draft in drafts)
-
-
-class Estimate(NamedTuple):
-    """What a run would still ask for.
-
-    Attributes:
-        requests: at most.
-        kept: replies that are kept already.
-        prompt_tokens: of those requests whose text is known; four characters a token.
-        mean_reply: mean tokens of the kept replies; None if there are none.
+    `get` returns a reply that is kept already, if any.
     """
+    waiting: list[tuple[TeacherRequest, asyncio.Future[Reply]]] = []
 
-    requests: int
-    kept: int
-    prompt_tokens: int
-    mean_reply: float | None
+    async def ask(asked: TeacherRequest) -> Reply:
+        if (kept := get(asked)) is not None:
+            return kept
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        waiting.append((asked, future))
+        return await future
 
-    @property
-    def text(self) -> str:
-        """The estimate in one line."""
-        replies = "no reply is kept yet to estimate theirs from"
-        if self.mean_reply is not None:
-            total = round(self.requests * self.mean_reply)
-            replies = f"their replies about {total:,} (mean of those kept: {self.mean_reply:,.0f})"
-        return (
-            f"at most {self.requests:,} requests ({self.kept:,} replies are kept); prompts of the "
-            f"first ones about {self.prompt_tokens:,} tokens, {replies}"
-        )
+    tasks = [asyncio.create_task(chain.run(ask)) for chain in plan]
+    while not all(task.done() for task in tasks):
+        await asyncio.sleep(0)  # every chain runs up to its next request
+        batch, waiting[:] = list(waiting), []
+        if batch:
+            replies = answer([asked for asked, _ in batch])
+            for (_, future), reply in zip(batch, replies, strict=True):
+                future.set_result(reply)
+    return [draft for task in tasks for draft in task.result()]
+
+
+def estimate(plan: Sequence[Chain], get: Callable[[TeacherRequest], Reply | None]) -> str:
+    """Return in a sentence what the plan would still ask for; `get` returns kept replies."""
+    kept: list[int] = []
+    requests = characters = 0
+
+    async def ask(asked: TeacherRequest) -> Reply:
+        nonlocal characters
+        if (reply := get(asked)) is None:
+            characters += sum(len(message["content"]) for message in asked.messages)
+            raise _NotKeptError
+        kept.append(reply.completion_tokens)
+        return reply
+
+    async def count() -> None:
+        nonlocal requests
+        for chain in plan:
+            before = len(kept)
+            try:
+                await chain.run(ask)
+            except _NotKeptError:
+                requests += len(chain.kinds) - (len(kept) - before)
+
+    asyncio.run(count())
+    replies = "no reply is kept from which to estimate theirs"
+    if kept:
+        mean = sum(kept) / len(kept)
+        replies = f"replies about {round(requests * mean):,} ({mean:,.0f} each, as those kept)"
+    return (
+        f"at most {requests:,} requests ({len(kept):,} replies are kept); tokens: prompts that can "
+        f"be sent at once about {characters // 4:,}, {replies}"
+    )
 
 
 class _NotKeptError(Exception):
     """Ends a chain at its first request without a kept reply."""
 
 
-async def estimate(
-    plan: Sequence[Chain], get: Callable[[TeacherRequest], Reply | None]
-) -> Estimate:
-    """Return what the plan would ask for, without asking; `get` returns a kept reply, if any."""
-    kept: list[int] = []
-    requests = characters = 0
+def _within(done: Sequence[list[Draft]], most_tokens: int | None) -> Iterator[Draft]:
+    spent = 0
+    for drafts in done:
+        if most_tokens is not None and spent >= most_tokens:
+            return
+        spent += _tokens(drafts)
+        yield from drafts
 
-    async def ask(one: TeacherRequest) -> Reply:
-        nonlocal characters
-        reply = get(one)
-        if reply is None:
-            characters += sum(len(message["content"]) for message in one.messages)
-            raise _NotKeptError
-        kept.append(reply.completion_tokens)
-        return reply
 
-    for chain in plan:
-        before = len(kept)
-        try:
-            await chain.run(ask)
-        except _NotKeptError:
-            requests += len(chain.kinds) - (len(kept) - before)
-    mean = sum(kept) / len(kept) if kept else None
-    return Estimate(requests, len(kept), characters // 4, mean)
+def _tokens(drafts: Sequence[Draft]) -> int:
+    return sum(draft.reply.tokens for draft in drafts)

@@ -10,37 +10,40 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from tracekd.config import project_root
+from tracekd.teacher.prompts import TeacherRequest
 from tracekd.teacher.replies import Reply
 
 
 class ReplyCache:
-    """The kept replies of one model."""
+    """The kept replies of one model; `teacher` is what they depend on besides the request."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, teacher: Mapping[str, Any]) -> None:
         """Read the file, if it exists."""
-        self._path = path
+        self._path, self._teacher = path, teacher
         self._replies: dict[str, Reply] = {}
-        self.damaged = 0
         for line in path.read_bytes().split(b"\n") if path.is_file() else ():
             try:
                 if line:
                     kept = json.loads(line)
                     self._replies[kept["key"]] = Reply(**kept["reply"])
             except (ValueError, KeyError, TypeError):
-                self.damaged += 1
+                continue
 
-    def get(self, key: str) -> Reply | None:
-        """Return the reply kept under a key, if any."""
-        return self._replies.get(key)
+    def get(self, request: TeacherRequest) -> Reply | None:
+        """Return the kept reply, if any."""
+        return self._replies.get(request.key(self._teacher))
 
-    def keep(self, key: str, reply: Reply) -> None:
+    def keep(self, request: TeacherRequest, reply: Reply) -> None:
         """Append a reply; when this returns, a kill of this process no longer loses it."""
-        line = json.dumps({"key": key, "reply": reply.as_json()}, ensure_ascii=False)
+        key = request.key(self._teacher)
+        line = json.dumps({"key": key, "reply": asdict(reply)}, ensure_ascii=False)
         # One write in append mode is not mixed with another process's. It begins with a line break,
         # so that a line that was cut off ends there.
         data = f"\n{line}\n".encode("utf-8", "surrogatepass")
@@ -55,7 +58,7 @@ class ReplyCache:
 
 
 @contextmanager
-def reply_cache(model: str) -> Iterator[ReplyCache]:
+def reply_cache(model: str, teacher: Mapping[str, Any]) -> Iterator[ReplyCache]:
     """Yield a model's kept replies; another run that asks it at the same time waits."""
     from filelock import FileLock, Timeout
 
@@ -69,6 +72,6 @@ def reply_cache(model: str) -> Iterator[ReplyCache]:
         print(f"{model}: waiting for another run that asks it", file=sys.stderr)
         lock.acquire()
     try:
-        yield ReplyCache(path)
+        yield ReplyCache(path, teacher)
     finally:
         lock.release()

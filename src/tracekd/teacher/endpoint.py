@@ -8,17 +8,21 @@ arrives, so the next run asks only for the others.
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from tracekd.config import TeacherSpec
 from tracekd.errors import TracekdError
+from tracekd.teacher.asking import Chain, in_parallel
 from tracekd.teacher.cache import ReplyCache
 from tracekd.teacher.prompts import TeacherRequest
 from tracekd.teacher.replies import Reply
+from tracekd.teacher.table import Draft
 
 #: Requests refused in a row, before any was answered, from which the fault is not in a question.
 _MOST_REFUSED = 5
+_HTTP = "HTTP"
 _REFUSED = (400, 413, 422)
 _REMEDIES = {
     404: "check base_url and model in this entry",
@@ -29,39 +33,56 @@ _REMEDIES = {
 class Endpoint:
     """Asks one server; used within one event loop."""
 
-    def __init__(self, spec: TeacherSpec, cache: ReplyCache) -> None:
+    def __init__(self, spec: TeacherSpec) -> None:
         """Take an entry with an endpoint; nothing is connected or imported yet."""
         if spec.endpoint is None:
             raise ValueError(f"teacher {spec.name} has no endpoint")
-        self._spec, self._endpoint, self._cache = spec, spec.endpoint, cache
+        self._spec, self._endpoint = spec, spec.endpoint
         self._client: Any = None
         self._key = ""
         self._answered = self._refused = 0
-        sampling = spec.sampling.model_dump(exclude_none=True)
-        self._sampling, self._extra = sampling, sampling.pop("extra")
+        self._sampling = spec.sampling.model_dump(exclude_none=True)
 
-    def teacher(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
         """Return what replies depend on besides messages and sample."""
         keys = {"base_url": self._endpoint.base_url, "model": self._endpoint.model}
-        return {**keys, "sampling": self._spec.sampling.model_dump(exclude_none=True)}
+        return {**keys, "sampling": self._sampling}
 
-    async def ask(self, request: TeacherRequest) -> Reply:
-        """Return the reply, from the cache if it is kept.
+    async def run(self, plan: Sequence[Chain], kept: ReplyCache) -> list[Draft]:
+        """Return what all chains wrote, or the first of them, if the budget is used up.
 
         Raises:
             TracekdError: if the server cannot be reached, fails, or refuses the key or model.
         """
+
+        async def ask(request: TeacherRequest) -> Reply:
+            if (reply := kept.get(request)) is None:
+                reply = await self._ask(request)
+                if not reply.refused.startswith(_HTTP):
+                    kept.keep(request, reply)
+            return reply
+
+        try:
+            return await in_parallel(
+                plan, ask, self._endpoint.concurrency, self._spec.budget.tokens
+            )
+        finally:
+            if self._client is not None:
+                await self._client.close()
+
+    async def _ask(self, request: TeacherRequest) -> Reply:
         import openai
 
         client = self._connected()
         sampling = dict(self._sampling)
+        extra = sampling.pop("extra")
         if "seed" in sampling:
             sampling["seed"] += request.sample
         try:
             completion = await client.chat.completions.create(
                 model=self._endpoint.model,
                 messages=list(request.messages),
-                extra_body=self._extra or None,
+                extra_body=extra or None,
                 **sampling,
             )
             reply = _reply(completion)
@@ -78,13 +99,7 @@ class Endpoint:
             what = f"sent something else than a chat completion ({' '.join(str(error).split())})"
             raise self._failure(what[:300], "check base_url, or try again later") from error
         self._answered += 1
-        self._cache.keep(request.key(self.teacher()), reply)
         return reply
-
-    async def close(self) -> None:
-        """Close the connections."""
-        if self._client is not None:
-            await self._client.close()
 
     def _connected(self) -> Any:
         if self._client is None:
@@ -113,7 +128,7 @@ class Endpoint:
         if status in _REFUSED:
             self._refused += 1
             if self._answered or self._refused < _MOST_REFUSED:
-                return Reply("", refused=f"HTTP {status}: {text}")
+                return Reply("", refused=f"{_HTTP} {status}: {text}")
         remedy = _REMEDIES.get(status, "try again later")
         if status in (401, 403):
             remedy = f"check the key in the environment variable {self._endpoint.key}"

@@ -1,18 +1,17 @@
 """A teacher from models.yaml, answered here: no server, the same generation as the student's."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from tracekd.config import InferParams, ModelSpec, TeacherSpec
+from tracekd.config import InferParams, TeacherSpec, load_model
+from tracekd.teacher.asking import Chain, in_rounds
 from tracekd.teacher.cache import ReplyCache
 from tracekd.teacher.prompts import TeacherRequest
-from tracekd.teacher.published import pinned_folder
+from tracekd.teacher.published import pinned_place
 from tracekd.teacher.replies import Reply
+from tracekd.teacher.table import Draft
 
-T = TypeVar("T")
-Ask = Callable[[TeacherRequest], Awaitable[Reply]]
 #: Longest reply where the entry gives none.
 _MAX_TOKENS = 1024
 TOO_LONG = "the prompt is too long for the model"
@@ -21,26 +20,25 @@ TOO_LONG = "the prompt is too long for the model"
 class LocalTeacher:
     """Answers requests in large batches."""
 
-    def __init__(self, spec: TeacherSpec, model: ModelSpec, cache: ReplyCache) -> None:
-        """Take an entry with a model; its adapter must be what the entry pins."""
+    def __init__(self, spec: TeacherSpec, models: Path) -> None:
+        """Take an entry with a model of models.yaml; its adapter must be what the entry pins."""
+        self._spec = spec
+        self._model = load_model(models, str(spec.model), f"teachers.yaml: {spec.name}: model")
+        self._folder = None if spec.path is None else pinned_place(spec)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what replies depend on besides messages and sample."""
         from tracekd.generation.run import student_key
         from tracekd.models.devices import choose_device
 
-        self._spec, self._model, self._cache = spec, model, cache
-        self._folder: Path | None = None if spec.path is None else pinned_folder(spec)
-        self._params = InferParams(
-            backend="auto",
-            batch_size=spec.batch_size,
-            max_new_tokens=spec.sampling.max_tokens or _MAX_TOKENS,
-        )
-        self._key = student_key(model, self._folder, choose_device())
+        sampling = self._spec.sampling.model_dump(exclude_none=True)
+        return {**student_key(self._model, self._folder, choose_device()), "sampling": sampling}
 
-    def teacher(self) -> dict[str, Any]:
-        """Return what replies depend on besides messages and sample."""
-        return {**self._key, "sampling": self._spec.sampling.model_dump(exclude_none=True)}
+    async def run(self, plan: Sequence[Chain], kept: ReplyCache) -> list[Draft]:
+        """Return what all chains wrote."""
+        return await in_rounds(plan, kept.get, lambda requests: self._answer(requests, kept))
 
-    def answer(self, requests: Sequence[TeacherRequest]) -> list[Reply]:
-        """Return one reply per request, each kept."""
+    def _answer(self, requests: Sequence[TeacherRequest], kept: ReplyCache) -> list[Reply]:
         from tracekd.generation.run import predict
 
         rows = [
@@ -51,7 +49,11 @@ class LocalTeacher:
             }
             for number, request in enumerate(requests)
         ]
-        predictions, _ = predict(self._model, self._params, rows, self._folder)
+        params = InferParams(
+            batch_size=self._spec.batch_size,
+            max_new_tokens=self._spec.sampling.max_tokens or _MAX_TOKENS,
+        )
+        predictions, _ = predict(self._model, params, rows, self._folder)
         replies = []
         for request, row in zip(requests, predictions, strict=True):
             reply = Reply(
@@ -62,38 +64,6 @@ class LocalTeacher:
                 completion_tokens=row["completion_tokens"],
                 refused=TOO_LONG if row["finish_reason"] == "prompt_too_long" else "",
             )
-            self._cache.keep(request.key(self.teacher()), reply)
+            kept.keep(request, reply)
             replies.append(reply)
         return replies
-
-
-async def in_rounds(
-    chains: Sequence[Callable[[Ask], Awaitable[T]]],
-    answer: Callable[[Sequence[TeacherRequest]], list[Reply]],
-    get: Callable[[TeacherRequest], Reply | None],
-) -> list[T]:
-    """Return the result of each chain; all that wait for a reply are answered together.
-
-    `get` returns a reply that is kept already, if any.
-    """
-    waiting: list[tuple[TeacherRequest, asyncio.Future[Reply]]] = []
-
-    async def ask(request: TeacherRequest) -> Reply:
-        if (kept := get(request)) is not None:
-            return kept
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        waiting.append((request, future))
-        return await future
-
-    async def run(chain: Callable[[Ask], Awaitable[T]]) -> T:
-        return await chain(ask)
-
-    tasks = [asyncio.create_task(run(chain)) for chain in chains]
-    while not all(task.done() for task in tasks):
-        await asyncio.sleep(0)  # every chain runs up to its next request
-        batch, waiting[:] = list(waiting), []
-        if batch:
-            replies = answer([request for request, _ in batch])
-            for (_, future), reply in zip(batch, replies, strict=True):
-                future.set_result(reply)
-    return [task.result() for task in tasks]

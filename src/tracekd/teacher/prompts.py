@@ -31,7 +31,7 @@ class TeacherRequest:
 
     def key(self, teacher: Mapping[str, Any]) -> str:
         """Return the hash under which the reply is kept; `teacher` identifies who is asked."""
-        return digest([teacher, list(self.messages), self.sample])
+        return digest([teacher, self.messages, self.sample])
 
 
 def request(

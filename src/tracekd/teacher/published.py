@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tracekd.config import KINDS, TeacherSpec, load_teacher, project_root, write_entry
+from tracekd.config import KINDS, TeacherSpec, load_teacher, write_entry
 from tracekd.datasets import rawfiles
+from tracekd.datasets.sources import existing
 from tracekd.errors import TracekdError
 from tracekd.files import combined_hash, hash_files, require_pinned
 from tracekd.teacher.replies import OK, Reply, Written
@@ -43,9 +44,7 @@ def read_traces(
     Raises:
         TracekdError: if the file is not what the entry pins, or no line is about a question here.
     """
-    place = _place(spec.path or "", f"teachers.yaml: {spec.name}")
-    command = f"python stages/teach.py --pin {spec.name}"
-    require_pinned(place, _hash(place), spec.sha256, f"teachers.yaml: {spec.name}", command)
+    place = pinned_place(spec)
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     faults: dict[str, list[str]] = defaultdict(list)
     asked = list(questions)
@@ -92,15 +91,15 @@ def pin(name: str, settings: Path, path: str | None = None) -> str:
     spec = load_teacher(settings, name, named_by="--pin", folder=path)
     if spec.path is None:
         raise TracekdError(f"{settings}: {name}: path is null; name it with --path")
-    sha256 = _hash(_place(spec.path, f"{settings}: {name}"))
+    sha256 = _hash(existing(spec.path, f"{settings}: {name}"))
     write_entry(settings, name, {"path": spec.path, "sha256": sha256})
     return sha256
 
 
-def pinned_folder(spec: TeacherSpec) -> Path:
-    """Return the folder of a `model`'s adapter, which must be what the entry pins."""
+def pinned_place(spec: TeacherSpec) -> Path:
+    """Return an entry's file or folder, which must be what it pins."""
     entry = f"teachers.yaml: {spec.name}"
-    place = _place(spec.path or "", entry)
+    place = existing(spec.path or "", entry)
     command = f"python stages/teach.py --pin {spec.name}"
     require_pinned(place, _hash(place), spec.sha256, entry, command)
     return place
@@ -174,13 +173,3 @@ def _files(place: Path) -> list[Path]:
 def _hash(place: Path) -> str:
     folder = place.parent if place.is_file() else place
     return combined_hash(hash_files(folder, _files(place)))
-
-
-def _place(path: str, entry: str) -> Path:
-    place = project_root() / Path(path).expanduser()
-    if not place.exists():
-        raise TracekdError(
-            f"{entry}: path: no such folder or file: {place} (from {path!r}); a relative path "
-            f"starts at the project root {project_root()}"
-        )
-    return place

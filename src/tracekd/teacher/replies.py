@@ -6,8 +6,8 @@ Reasoning is in its own field (`reasoning_content` or `reasoning`), or in the te
 """
 
 import re
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from tracekd.config import TraceKind
 from tracekd.text import one_line
@@ -48,10 +48,6 @@ class Reply:
     def tokens(self) -> int:
         """Tokens of the request and the reply."""
         return self.prompt_tokens + self.completion_tokens
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the reply as JSON-serializable values."""
-        return asdict(self)
 
 
 class Written(NamedTuple):

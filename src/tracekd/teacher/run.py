@@ -4,22 +4,23 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
 
-from tracekd.config import DatasetSpec, Params, TeacherSpec, load_model
+from tracekd.config import DatasetSpec, Params, TeacherSpec
 from tracekd.datasets.splits import stratified_order
 from tracekd.errors import TracekdError
 from tracekd.files import atomic_file
-from tracekd.teacher.asking import Chain, Estimate, chains, estimate, in_parallel
+from tracekd.teacher.asking import Chain, chains, estimate
 from tracekd.teacher.cache import ReplyCache, reply_cache
 from tracekd.teacher.endpoint import Endpoint
-from tracekd.teacher.local import LocalTeacher, in_rounds
-from tracekd.teacher.prompts import TeacherRequest, general_slots
+from tracekd.teacher.local import LocalTeacher
+from tracekd.teacher.prompts import general_slots
 from tracekd.teacher.published import read_traces
-from tracekd.teacher.replies import OK, Reply
+from tracekd.teacher.replies import OK
 from tracekd.teacher.table import Draft, manifest, table_of
 from tracekd.traces.examples import classes_of
 from tracekd.traces.grammar import Grammar
@@ -29,73 +30,67 @@ from tracekd.traces.taught import TEACHER
 _ORDER = ("validation", "train", "test")
 
 
-class TeacherOutput(NamedTuple):
-    """A table of traces, `TEACHER`, and its manifest."""
+class Task(NamedTuple):
+    """What to ask whom.
 
-    traces: pl.DataFrame
-    manifest: dict[str, Any]
-
-
-def teach(
-    spec: TeacherSpec,
-    tables: Mapping[str, pl.DataFrame],
-    params: Params,
-    dataset: DatasetSpec,
-    models: Path,
-) -> TeacherOutput:
-    """Return what the teacher writes about the questions.
-
-    Args:
-        spec: the teacher's entry.
-        tables: `records.DECOMPOSED` by split; all are asked about.
+    Attributes:
+        spec: the teacher's entry in teachers.yaml.
+        tables: `records.DECOMPOSED` by split; all questions are asked about.
         params: `teacher` and `data_seed` are read.
-        dataset: the dataset's entry.
+        dataset: the dataset's entry in datasets.yaml.
         models: models.yaml, for a teacher that is a model.
     """
+
+    spec: TeacherSpec
+    tables: Mapping[str, pl.DataFrame]
+    params: Params
+    dataset: DatasetSpec
+    models: Path
+
+    @property
+    def questions(self) -> list[dict[str, Any]]:
+        """The questions in order; the first of each split are stratified by class."""
+        rows: list[dict[str, Any]] = []
+        for split in _ORDER:
+            if (table := self.tables[split]).height:
+                rows += table[stratified_order(table, self.params.data_seed)].to_dicts()
+        return rows
+
+
+def teach(task: Task) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Return what the teacher writes, as a table `TEACHER`, and the manifest."""
+    spec, tables, params = task.spec, task.tables, task.params.teacher
     if spec.name == "none":
-        return TeacherOutput(pl.DataFrame(schema=TEACHER), {"teacher": spec.name})
-    questions = _in_order(tables, params.data_seed)
+        return pl.DataFrame(schema=TEACHER), {"teacher": spec.name}
     if spec.endpoint is None and spec.model is None:
-        drafts, read = read_traces(spec, questions, params.teacher.samples)
+        drafts, read = read_traces(spec, task.questions, params.samples)
         facts: dict[str, Any] = {"file": {"sha256": spec.sha256, **read}}
     else:
-        plan = _plan(spec, questions, params, dataset, tables)
-        with reply_cache(_asked_model(spec)) as cache:
-            source = _source(spec, models, cache)
-            done = asyncio.run(_asked(spec, plan, source, cache))
-        drafts = [draft for chain in done for draft in chain]
-        facts = _facts(spec, drafts, len(questions))
-    traces = table_of(drafts, tables.values(), dataset, params.teacher.keep)
-    settings = params.teacher.model_dump(include={"samples", "keep"})
-    return TeacherOutput(
-        traces, {"teacher": spec.name, **settings, **facts, **manifest(traces, tables)}
-    )
+        with _asking(task) as (source, kept, plan):
+            drafts = asyncio.run(source.run(plan, kept))
+        facts = _facts(task, drafts)
+    traces = table_of(drafts, tables.values(), task.dataset, params.keep)
+    settings = {"teacher": spec.name, "samples": params.samples, "keep": params.keep}
+    return traces, {**settings, **facts, **manifest(traces, tables)}
 
 
-def estimated(
-    spec: TeacherSpec,
-    tables: Mapping[str, pl.DataFrame],
-    params: Params,
-    dataset: DatasetSpec,
-    models: Path,
-) -> Estimate:
-    """Return what `teach` would ask for; nothing is asked.
+def estimated(task: Task) -> str:
+    """Return in a sentence what `teach` would ask for; nothing is asked.
 
     Raises:
         TracekdError: if this teacher is not asked for anything.
     """
+    spec = task.spec
     if spec.endpoint is None and spec.model is None:
         raise TracekdError(f"teachers.yaml: {spec.name}: asks nobody; there is nothing to estimate")
-    plan = _plan(spec, _in_order(tables, params.data_seed), params, dataset, tables)
-    with reply_cache(_asked_model(spec)) as cache:
-        source = _source(spec, models, cache)
-        return asyncio.run(estimate(plan, _getter(source, cache)))
+    with _asking(task) as (_, kept, plan):
+        return estimate(plan, kept.get)
 
 
-def messages(made: TeacherOutput) -> list[str]:
+def messages(made: Mapping[str, Any]) -> list[str]:
     """Return what a manifest says, in a few lines."""
     lines = []
-    for kind, found in made.manifest.get("kinds", {}).items():
+    for kind, found in made.get("kinds", {}).items():
         statuses = ", ".join(f"{status} {count}" for status, count in found["statuses"].items())
         train = found["splits"]["train"]
         lines.append(
@@ -103,99 +98,45 @@ def messages(made: TeacherOutput) -> list[str]:
             f"{train['questions']} training questions; contradict their answer: "
             f"{found['quality'].get('contradictions', 0)}"
         )
-    if made.manifest.get("not_asked"):
-        lines.append(f"budget used up: {made.manifest['not_asked']} questions were not asked about")
-    for fault, found in made.manifest.get("file", {}).get("not_used", {}).items():
+    if made.get("not_asked"):
+        lines.append(f"budget used up: {made['not_asked']} questions were not asked about")
+    for fault, found in made.get("file", {}).get("not_used", {}).items():
         lines.append(f"lines not used: {fault}: {found['count']} (first {found['first'][0]})")
     return lines
 
 
 def export(traces: pl.DataFrame, path: Path) -> int:
     """Write the usable traces as lines that a teacher with a `path` reads; return how many."""
-    lines = [json.dumps(line, ensure_ascii=False) + "\n" for line in _lines(traces)]
+    usable = traces.filter(pl.col("text") != "", pl.col("status") == OK)
+    # Steps come with an answer of their own.
+    keys = "id", "sample", pl.col("kind") == "steps"
+    lines = []
+    for (key, *_), rows in usable.group_by(*keys, maintain_order=True):
+        texts = dict(rows.select("kind", "text").iter_rows())
+        line = {"id": key, **texts, "answer": rows["answer"][0]}
+        lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     with atomic_file(path) as temporary:
         temporary.write_text("".join(lines), encoding="utf-8")
     return len(lines)
 
 
-def _lines(traces: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    usable = traces.filter(pl.col("text") != "", pl.col("status") == OK)
-    for _, rows in usable.group_by("id", "sample", maintain_order=True):
-        texts = dict(rows.select("kind", "text").iter_rows())
-        groups = [[k for k in texts if k != "steps"], [k for k in texts if k == "steps"]]
-        for kinds in filter(None, groups):
-            answers = dict(rows.select("kind", "answer").iter_rows())
-            yield {
-                "id": rows["id"][0],
-                **{kind: texts[kind] for kind in kinds},
-                "answer": answers[kinds[0]],
-            }
+@contextmanager
+def _asking(task: Task) -> Iterator[tuple[Endpoint | LocalTeacher, ReplyCache, list[Chain]]]:
+    """Yield who is asked, the replies that are kept, and what is asked."""
+    spec, grammar = task.spec, Grammar(task.dataset.class_sentence)
+    slots = general_slots(grammar, classes_of(task.tables.values()))
+    plan = chains(spec, task.questions, task.params.teacher.samples, grammar, slots)
+    source = Endpoint(spec) if spec.model is None else LocalTeacher(spec, task.models)
+    with reply_cache(spec.asked_model, source.identity()) as kept:
+        yield source, kept, plan
 
 
-def _in_order(tables: Mapping[str, pl.DataFrame], data_seed: int) -> list[dict[str, Any]]:
-    """Return the questions; the first of each split are stratified by class."""
-    rows: list[dict[str, Any]] = []
-    for split in _ORDER:
-        if (table := tables[split]).height:
-            rows += table[stratified_order(table, data_seed)].to_dicts()
-    return rows
-
-
-def _plan(
-    spec: TeacherSpec,
-    questions: Sequence[Mapping[str, Any]],
-    params: Params,
-    dataset: DatasetSpec,
-    tables: Mapping[str, pl.DataFrame],
-) -> list[Chain]:
-    grammar = Grammar(dataset.class_sentence)
-    slots = general_slots(grammar, classes_of(tables.values()))
-    return chains(spec, questions, params.teacher.samples, grammar, slots)
-
-
-def _asked_model(spec: TeacherSpec) -> str:
-    return str(spec.model) if spec.endpoint is None else spec.endpoint.model
-
-
-def _source(spec: TeacherSpec, models: Path, cache: ReplyCache) -> Endpoint | LocalTeacher:
-    if spec.model is None:
-        return Endpoint(spec, cache)
-    named_by = f"teachers.yaml: {spec.name}: model"
-    return LocalTeacher(spec, load_model(models, spec.model, named_by), cache)
-
-
-def _getter(source: Endpoint | LocalTeacher, cache: ReplyCache) -> Any:
-    teacher = source.teacher()
-    return lambda request: cache.get(request.key(teacher))
-
-
-async def _asked(
-    spec: TeacherSpec,
-    plan: Sequence[Chain],
-    source: Endpoint | LocalTeacher,
-    cache: ReplyCache,
-) -> list[list[Draft]]:
-    get = _getter(source, cache)
-    if isinstance(source, LocalTeacher):
-        return await in_rounds([chain.run for chain in plan], source.answer, get)
-
-    async def ask(request: TeacherRequest) -> Reply:
-        kept: Reply | None = get(request)
-        return await source.ask(request) if kept is None else kept
-
-    concurrency = spec.endpoint.concurrency if spec.endpoint is not None else 1
-    try:
-        return await in_parallel(plan, ask, concurrency, spec.budget.tokens)
-    finally:
-        await source.close()
-
-
-def _facts(spec: TeacherSpec, drafts: Sequence[Draft], questions: int) -> dict[str, Any]:
-    replies = [draft.reply for draft in drafts]
-    endpoint = None if spec.endpoint is None else spec.endpoint.base_url
+def _facts(task: Task, drafts: Sequence[Draft]) -> dict[str, Any]:
+    spec, replies = task.spec, [draft.reply for draft in drafts]
+    asked = len({draft.question["id"] for draft in drafts})
     return {
-        "endpoint": endpoint,
-        "model": _asked_model(spec),
+        "endpoint": None if spec.endpoint is None else spec.endpoint.base_url,
+        "model": spec.asked_model,
         "models_reported": dict(sorted(Counter(reply.model for reply in replies).items())),
         "system": spec.system,
         "prompts": dict(spec.prompts),
@@ -204,5 +145,5 @@ def _facts(spec: TeacherSpec, drafts: Sequence[Draft], questions: int) -> dict[s
         "prompt_tokens": sum(reply.prompt_tokens for reply in replies),
         "completion_tokens": sum(reply.completion_tokens for reply in replies),
         "refusals": dict(Counter(reply.refused for reply in replies if reply.refused)),
-        "not_asked": questions - len({draft.question["id"] for draft in drafts}),
+        "not_asked": sum(table.height for table in task.tables.values()) - asked,
     }
