@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import pytest
 from worlds import PROMPTS, Output, params, run_teacher, tables
 
 from tracekd.config import TeacherSpec, parse_settings
+from tracekd.errors import TracekdError
 
 
-def taught(**changed: Any) -> Output:
+def taught(samples: int = 1, **changed: Any) -> Output:
     content = {
         "name": "big",
         "model": "tiny_llama",
@@ -15,7 +17,7 @@ def taught(**changed: Any) -> Output:
         "sampling": {"max_tokens": 8},
     }
     spec = parse_settings(TeacherSpec, content | changed, "here")
-    return run_teacher(spec, tables(3), params(keep="all"))
+    return run_teacher(spec, tables(3), params(keep="all", samples=samples))
 
 
 def test_a_model_answers_here_and_its_replies_are_kept(capsys: Any) -> None:
@@ -26,4 +28,6 @@ def test_a_model_answers_here_and_its_replies_are_kept(capsys: Any) -> None:
     assert made.manifest["models_reported"] == {"tiny_llama": 5}
     capsys.readouterr()
     assert taught().traces.equals(made.traces)
+    with pytest.raises(TracekdError, match=r"teacher.samples is 2.*no sampling.temperature"):
+        taught(samples=2)
     assert "generation" not in capsys.readouterr().err, "nothing was generated again"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tracekd.config import InferParams, TeacherSpec, load_model
+from tracekd.config import InferParams, TeacherSpec, load_model, parse_settings
 from tracekd.teacher.asking import Chain, in_rounds
 from tracekd.teacher.cache import ReplyCache
 from tracekd.teacher.prompts import TeacherRequest
@@ -25,6 +25,15 @@ class LocalTeacher:
         self._spec = spec
         self._model = load_model(models, str(spec.model), f"teachers.yaml: {spec.name}: model")
         self._folder = None if spec.path is None else pinned_place(spec)
+        drawn = {"temperature", "top_p", "seed"}
+        settings = {
+            "batch_size": spec.batch_size,
+            "max_new_tokens": spec.sampling.max_tokens or _MAX_TOKENS,
+            **spec.sampling.model_dump(include=drawn, exclude_none=True),
+        }
+        self._params = parse_settings(
+            InferParams, settings, f"teachers.yaml: {spec.name}: sampling"
+        )
 
     def identity(self) -> dict[str, Any]:
         """Return what replies depend on besides messages and sample."""
@@ -43,17 +52,14 @@ class LocalTeacher:
 
         rows = [
             {
-                "id": str(number),
+                # What a draw depends on besides the seed: not on the other requests.
+                "id": request.key({}),
                 "system": request.messages[0]["content"] if len(request.messages) > 1 else "",
                 "prompt": request.messages[-1]["content"],
             }
-            for number, request in enumerate(requests)
+            for request in requests
         ]
-        params = InferParams(
-            batch_size=self._spec.batch_size,
-            max_new_tokens=self._spec.sampling.max_tokens or _MAX_TOKENS,
-        )
-        predictions, _ = predict(self._model, params, rows, self._folder)
+        predictions, _ = predict(self._model, self._params, rows, self._folder)
         replies = []
         for request, row in zip(requests, predictions, strict=True):
             reply = Reply(

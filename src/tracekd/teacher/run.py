@@ -126,6 +126,11 @@ def _asking(task: Task) -> Iterator[tuple[Endpoint | LocalTeacher, ReplyCache, l
     spec, grammar = task.spec, Grammar(task.dataset.class_sentence)
     slots = general_slots(grammar, classes_of(task.tables.values()))
     plan = chains(spec, task.questions, task.params.teacher.samples, grammar, slots)
+    if spec.model is not None and task.params.teacher.samples > 1 and not spec.sampling.temperature:
+        raise TracekdError(
+            f"params.yaml: teacher.samples is {task.params.teacher.samples}, but teachers.yaml: "
+            f"{spec.name} has no sampling.temperature above 0, so all samples would be the same"
+        )
     source = Endpoint(spec) if spec.model is None else LocalTeacher(spec, task.models)
     with reply_cache(spec.asked_model, source.identity()) as kept:
         yield source, kept, plan
