@@ -46,10 +46,12 @@ class TextJudge:
     def __init__(self, tables: Iterable[pl.DataFrame], spec: DatasetSpec) -> None:
         """Take all `records.DECOMPOSED` tables whose answers are possible ones."""
         self._which, self._candidates = spec.answers, metric_of(spec).candidates
-        self._by_class: dict[str, set[str]] = defaultdict(set)
+        #: Class and first word -> answers: a class may have thousands, few of which a text names.
+        self._answers: dict[tuple[str, str], set[str]] = defaultdict(set)
         for table in tables:
             for name, answers in table.select("question_class", "answers").iter_rows():
-                self._by_class[name].update(map(normalise, answers))
+                for answer in filter(None, map(normalise, answers)):
+                    self._answers[name, answer.partition(" ")[0]].add(answer)
 
     def judge(self, question: Mapping[str, Any], text: str, answer: str) -> dict[str, Any]:
         """Return the columns `QUALITY` of a text, given the answer that it comes with."""
@@ -63,7 +65,8 @@ class TextJudge:
         pairs = _pairs(bare)
         covered = [fact for fact in facts if _covers(pairs, fact)]
         wanted = [fact for fact, is_gold in facts.items() if is_gold]
-        names = self._names(question)
+        given = normalise(answer), normalise(question["question"]), bare
+        names = self._names(question, set(" ".join(given).split()))
         own = _named(normalise(answer), names)
         return {
             "states_answer": states_answer([text], question["answers"], self._which),
@@ -78,12 +81,15 @@ class TextJudge:
             "words": len(text.split()),
         }
 
-    def _names(self, question: Mapping[str, Any]) -> set[str]:
-        if self._candidates is None:
-            found = self._by_class[question["question_class"]]
+    def _names(self, question: Mapping[str, Any], words: set[str]) -> set[str]:
+        """Return the possible answers, without some that begin with none of the `words`."""
+        found = set(map(normalise, question["answers"]))
+        if self._candidates is not None:
+            found.update(map(normalise, self._candidates(question)))
         else:
-            found = set(map(normalise, self._candidates(question)))
-        return {name for name in found.union(map(normalise, question["answers"])) if name}
+            name = question["question_class"]
+            found.update(*(self._answers.get((name, word), ()) for word in words))
+        return found - {""}
 
 
 def contradicts(text: str, own: Collection[str], question: str, names: Collection[str]) -> bool:
@@ -100,10 +106,9 @@ def contradicts(text: str, own: Collection[str], question: str, names: Collectio
         names: all possible answers, normalised.
     """
     asked = _named(normalise(question), names) - set(own)
-    present = [name for name in names if contains_words(normalise(text), name)]
     for sentence in reversed(_SENTENCE_ENDS.split(text)):
         bare = normalise(sentence)
-        found = _named(bare, present) - asked
+        found = _named(bare, names) - asked
         if found and not _NEGATED.search(bare):
             return bool(found - set(own)) or (found < set(own) and bool(_ONLY.search(bare)))
     return False
