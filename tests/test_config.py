@@ -136,6 +136,8 @@ def test_a_teacher_has_one_source_and_prompts_with_their_slots() -> None:
             {"model": "m", "prompts": {"steps": "{context}{question}", "summary": "{trace}"}},
             "need a prompt for trace too",
         ),
+        ({"path": "x", "prompts": prompts}, "a file of traces is not asked"),
+        ({"model": "m", "prompts": prompts, "budget": {"tokens": 9}}, "only for an endpoint"),
     ):
         with pytest.raises(TracekdError, match=message):
             parse_settings(TeacherSpec, {"name": "mine", **keys}, "here")

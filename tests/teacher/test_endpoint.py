@@ -55,6 +55,10 @@ def test_a_second_run_asks_nothing_and_needs_neither_key_nor_server(
     assert again.traces.equals(first.traces)
     assert again.manifest == first.manifest
     assert "sk-secret" not in json.dumps(first.manifest)
+    monkeypatch.setenv("TEACHER_KEY", "sk-secret-456")
+    server.fault = lambda _body, _number: (401, "", '{"error": {"message": "no sk-secret-456"}}')
+    with pytest.raises(TracekdError, match=r"401 \(no \*\*\*\); check the key .* TEACHER_KEY"):
+        taught(server, endpoint={"key": "TEACHER_KEY"}, sampling={"seed": 1})
 
 
 def test_a_missing_key_is_named_and_a_key_in_the_file_is_refused(server: Server) -> None:

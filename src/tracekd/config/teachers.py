@@ -119,6 +119,10 @@ class TeacherSpec(Settings):
             raise ValueError("needs an endpoint, a model, or the path of a file of traces")
         if asked and not {"trace", "steps"} & set(self.prompts):
             raise ValueError("prompts: needs one for trace or steps")
+        if self.prompts and not asked:
+            raise ValueError("prompts: a file of traces is not asked; remove them")
+        if self.budget.tokens is not None and self.endpoint is None:
+            raise ValueError("budget.tokens: only for an endpoint; use budget.requests")
         if {"summary", "explanation"} & set(self.prompts) and "trace" not in self.prompts:
             raise ValueError("prompts: summary and explanation need a prompt for trace too")
         for kind, template in self.prompts.items():
