@@ -11,6 +11,7 @@ from tracekd.records import DECOMPOSED
 from tracekd.scoring import quality, table
 from tracekd.scoring.quality import TextJudge, contradicts
 from tracekd.teacher.replies import final_answer
+from tracekd.traces.taught import TEACHER
 
 NAMES = {"home", "bed", "left bank", "bank"}
 
@@ -85,6 +86,29 @@ def test_free_text_counts_for_leakage_where_it_is_taught() -> None:
     assert free.select("parse_status", "answer_in_trace").row(0) == ("strict", True)
     steps = table.score(asked, answered, BABI, ())
     assert steps.select("parse_status", "answer_in_trace").row(0) == ("lenient", None)
+
+
+def test_what_keeping_traces_selects_is_reported() -> None:
+    """A teacher that is right on easy questions keeps those that the student gets right too."""
+    asked = questions(
+        *(question(str(n), question_class="hard" if n > 2 else "easy") for n in range(5))
+    )
+    texts = ["<answer>home</answer>"] * 3 + ["<answer>bed</answer>"] * 2
+    answered = predictions(*(prediction(str(n), text) for n, text in enumerate(texts)))
+    scores = table.score(asked, answered, BABI, ())
+    counts = {"finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1}
+    row = dict.fromkeys(TEACHER) | counts | {"kind": "trace", "sample": 0, "status": "ok"}
+    row |= {"text": "t", "answer": "a"}
+    traces = pl.DataFrame(
+        [row | {"id": str(n), "kept": n in (0, 1)} for n in range(5)], schema=TEACHER
+    )
+    found = quality.selection(scores, traces)["selection"]
+    easy = {"n": 3, "with_kept_trace": 2, "accuracy_with_trace": 1, "accuracy_without_trace": 1}
+    hard = {"n": 2, "with_kept_trace": 0, "accuracy_with_trace": None, "accuracy_without_trace": 0}
+    assert found.pop("by_class") == {"easy": easy, "hard": hard}
+    assert found.pop("accuracy_without_trace") == pytest.approx(1 / 3)
+    assert found == {"n": 5, "with_kept_trace": 2, "accuracy_with_trace": 1}
+    assert quality.selection(scores, traces.clear()) == {}
 
 
 COTEMP = DatasetSpec(name="cotemp", reader="cotemp", answer_metric="cotemp")
