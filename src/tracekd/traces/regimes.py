@@ -235,17 +235,14 @@ class Regime:
     Attributes:
         teacher: the kind of a teacher's trace that it needs, if any.
         like: makes the trace that a filler is as long as.
+        free_text: whether its traces are free text (`Trace.text`).
     """
 
     steps: frozenset[Step]
     trace: RegimeFunction
     teacher: TraceKind | None = None
     like: RegimeFunction | None = None
-
-    @property
-    def free_text(self) -> bool:
-        """Whether it teaches traces in free text."""
-        return self.teacher is not None and not self.steps and self.like is None
+    free_text: bool = False
 
 
 _NOTHING: frozenset[Step] = frozenset()
@@ -262,10 +259,10 @@ REGIMES: dict[str, Regime] = {
     "shuffled": Regime(_BOTH, _shuffled),
     "filler": Regime(_NOTHING, _filler, like=_correct),
     "mixed": Regime(_BOTH, _mixed),
-    "teacher": Regime(_NOTHING, _teacher("trace"), "trace"),
-    "teacher_summary": Regime(_NOTHING, _teacher("summary"), "summary"),
-    "teacher_explanation": Regime(_NOTHING, _teacher("explanation"), "explanation"),
-    "teacher_shuffled": Regime(_NOTHING, _teacher_shuffled, "trace"),
+    "teacher": Regime(_NOTHING, _teacher("trace"), "trace", free_text=True),
+    "teacher_summary": Regime(_NOTHING, _teacher("summary"), "summary", free_text=True),
+    "teacher_explanation": Regime(_NOTHING, _teacher("explanation"), "explanation", free_text=True),
+    "teacher_shuffled": Regime(_NOTHING, _teacher_shuffled, "trace", free_text=True),
     "teacher_steps": Regime(_BOTH, _teacher("steps"), "steps"),
     "teacher_filler": Regime(_NOTHING, _teacher_filler, "trace", like=_teacher("trace")),
 }
