@@ -13,7 +13,7 @@ from tracekd.traces.grammar import Grammar
 def test_requests_that_wait_are_answered_together() -> None:
     entry = spec("http://localhost/v1", ("trace", "summary", "steps"))
     questions = tables(2)["train"].to_dicts()
-    plan = chains(entry, questions, 2, Grammar(DATASET.class_sentence), {"form": "", "classes": ""})
+    plan = chains(entry, questions, 2, Grammar(DATASET.class_sentence), {})
     batches: list[int] = []
 
     def answer(requests: Sequence[TeacherRequest]) -> list[Reply]:

@@ -50,7 +50,7 @@ class Chain:
                 if found.status != OK:
                     break
                 answer = found.answer
-                slots |= {"trace": found.text, "answer": final_answer(answer)}
+                slots |= {"{trace}": found.text, "{answer}": final_answer(answer)}
         return drafts
 
 

@@ -5,14 +5,13 @@
 {classes}   every class of the dataset  {form}    the grammar's form, to be copied
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tracekd.config import TeacherSpec, TraceKind
 from tracekd.progress import digest
-from tracekd.text import one_line
+from tracekd.traces.examples import render_prompt
 from tracekd.traces.form import Trace
 from tracekd.traces.grammar import Grammar
 
@@ -41,17 +40,8 @@ def request(
     sample: int,
     slots: Mapping[str, str],
 ) -> TeacherRequest:
-    """Return the request for a kind of trace; `slots` are those besides context and question.
-
-    The slots are filled in one pass, so a fact or trace that contains "{answer}" stays as is.
-    """
-    values = {
-        "context": "\n".join(f"- {one_line(fact)}" for fact in question["context"]),
-        "question": one_line(question["question"]),
-        **slots,
-    }
-    named = re.compile("|".join(re.escape(f"{{{name}}}") for name in values))
-    text = named.sub(lambda slot: values[slot[0][1:-1]], spec.prompts[kind])
+    """Return the request for a kind of trace; `slots` are those besides context and question."""
+    text = render_prompt(spec.prompts[kind], question["question"], question["context"], slots)
     system = [] if spec.system is None else [{"role": "system", "content": spec.system}]
     return TeacherRequest((*system, {"role": "user", "content": text}), sample)
 
@@ -59,4 +49,4 @@ def request(
 def general_slots(grammar: Grammar, classes: Sequence[str]) -> dict[str, str]:
     """Return the slots that are the same for all questions of a dataset."""
     form = grammar.render(Trace("CLASS", ("FACT", "FACT")), ("ANSWER",)).text
-    return {"classes": ", ".join(classes), "form": form}
+    return {"{classes}": ", ".join(classes), "{form}": form}

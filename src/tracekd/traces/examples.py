@@ -23,14 +23,18 @@ _TEXTS = {
 }
 
 
-def render_prompt(template: str, question: str, context: Sequence[str]) -> str:
+def render_prompt(
+    template: str, question: str, context: Sequence[str], others: Mapping[str, str] | None = None
+) -> str:
     """Return the prompt template, filled: each fact on its own line after "- ".
 
     The slots are filled in one pass, so a question or fact that contains "{context}" stays as is.
+    `others` are further slots, with their braces.
     """
     slots = {
         "{context}": "\n".join(f"- {one_line(fact)}" for fact in context),
         "{question}": one_line(question),
+        **(others or {}),
     }
     return re.sub("|".join(map(re.escape, slots)), lambda slot: slots[slot[0]], template)
 
