@@ -6,7 +6,7 @@ from _stage import run
 
 
 def main() -> None:
-    """Let the student answer the test questions, decoded greedily.
+    """Let the student answer the test questions: greedily, or with samples.
 
     Reads data/sft/{test,shots}.parquet, models/student and data/sft/train.parquet; from the last,
     guesses at what comes next, which save time and change no prediction.

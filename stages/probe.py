@@ -38,12 +38,13 @@ def main() -> None:
         shown = records.read(Path("data/sft/test.parquet"), records.SFT)
         shots = records.read(Path("data/sft/shots.parquet"), records.SFT)
         predictions = records.read(Path("data/predictions.parquet"), records.PREDICTIONS)
+        first = predictions.filter(sample=0).select("id", "text")
         rows, facts = probe(
             settings,
             config.load_model(Path("models.yaml"), settings.model),
             Grammar(dataset.class_sentence),
             questions,
-            shown.join(predictions.select("id", "text"), on="id", maintain_order="left").to_dicts(),
+            shown.join(first, on="id", maintain_order="left").to_dicts(),
             Path("models/student"),
             shots.to_dicts(),
         )

@@ -17,6 +17,7 @@ from tracekd.records import (
 
 ROW = {
     "id": "q/1",
+    "sample": 0,
     "text": "<answer>x</answer>",
     "finish_reason": "stop",
     "prompt_tokens": 9,
@@ -31,7 +32,7 @@ def predictions(*rows: dict[str, object]) -> pl.DataFrame:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        (predictions({}, {}), "duplicate id 'q/1'"),
+        (predictions({}, {"sample": 1}, {}), "duplicate id and sample 'q/1' 0"),
         (predictions({"text": None}), "row 0: text is null"),
         (predictions({}).drop("text"), "missing: \\['text'\\]"),
         (predictions({}).with_columns(more=pl.lit(1.0)), "unknown: \\['more'\\]"),

@@ -2,7 +2,8 @@
 
 A column is present with exactly the type that its schema gives. Null means "there is none" and is
 allowed only in the columns that the schema lists as nullable. Ids are unique in every table; in
-`PROBES`, pairs of id and probe are; in `tracekd.traces.taught.TEACHER`, id, kind and sample.
+`PROBES`, pairs of id and probe are, in `PREDICTIONS` pairs of id and sample, and in
+`tracekd.traces.taught.TEACHER` id, kind and sample together.
 """
 
 from collections.abc import Collection, Mapping
@@ -102,13 +103,15 @@ SFT = Schema(
     ),
 )
 
-#: infer -> probe, analyze: the student's predictions.
+#: infer -> probe, analyze: the student's predictions, `infer.samples` per question.
+#:   sample             0, 1, …; figures are those of sample 0 unless they are about all of them
 #:   text               the generated text, special tokens removed
 #:   finish_reason      "stop" (EOS), "length" (cut at max_new_tokens), "prompt_too_long" (not run)
 #:   prompt_tokens, completion_tokens  counts; the completion's EOS is not counted
 PREDICTIONS = Schema(
     {
         "id": pl.String,
+        "sample": pl.Int32,
         "text": pl.String,
         "finish_reason": pl.String,
         "prompt_tokens": pl.Int32,

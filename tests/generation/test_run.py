@@ -34,10 +34,11 @@ class Scripted:
     """A backend that answers every prompt alike, or as `answer` does."""
 
     def __init__(self, answer):
-        self.answer, self.sizes = answer, []
+        self.answer, self.sizes, self.seeds = answer, [], []
 
-    def generate(self, prompts, limits):
+    def generate(self, prompts, limits, seeds):
         self.sizes.append(len(prompts))
+        self.seeds += seeds
         answer = self.answer if callable(self.answer) else lambda _: self.answer
         return [answer(prompt)[:limit] for prompt, limit in zip(prompts, limits, strict=True)]
 
@@ -128,9 +129,10 @@ def project(monkeypatch, tmp_path, tiny, encoder):
 def own(monkeypatch):
     """Put a module `own` among the backends; `interrupt` is called before each batch."""
     module = ModuleType("tracekd.generation.backends.own")
-    module.made, module.sizes, module.interrupt = [], [], lambda: None
+    module.made, module.sizes, module.closed = [], [], []
+    module.interrupt = lambda: None
 
-    def generate(prompts, limits):
+    def generate(prompts, limits, seeds):
         module.interrupt()
         module.sizes.append(len(prompts))
         return [[5] * limit for limit in limits]
@@ -138,7 +140,7 @@ def own(monkeypatch):
     def make(student):
         module.made.append(student)
         module.sizes.clear()
-        return SimpleNamespace(generate=generate)
+        return SimpleNamespace(generate=generate, close=lambda: module.closed.append(1))
 
     module.make = make
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -164,6 +166,7 @@ def test_a_backend_of_your_own_is_a_module(project, own):
     (student,) = own.made
     assert (student.device, student.max_length) == (CPU, 4096)
     assert student.load(CPU).device.type == "cpu"
+    assert own.closed == [1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -180,6 +183,47 @@ def test_a_signal_stops_after_the_batch_and_a_rerun_continues(project, own, caps
     assert predict(SPEC, OWN, rows(14), project / "student")[0] == expected
     assert own.sizes == [4, 2]
     assert list((project / ".checkpoints").iterdir()) == []
+
+
+SAMPLED = {"temperature": 0.8, "samples": 3}
+
+
+def test_every_sample_of_a_question_has_a_seed_of_its_own_whatever_is_asked_beside_it(answers):
+    backend = Scripted([5])
+    found = answers(backend, 9, **SAMPLED)
+    expected = [(f"t/test/{number}", sample) for number in range(9) for sample in range(3)]
+    assert [(one["id"], one["sample"]) for one in found] == expected
+    assert len(set(backend.seeds)) == 27
+    assert all(0 <= seed < 2**63 for seed in backend.seeds)
+    fewer, other = Scripted([5]), Scripted([5])
+    answers(fewer, 2, batch_size=1, **SAMPLED | {"samples": 2})
+    assert set(fewer.seeds) < set(backend.seeds)
+    answers(other, 9, seed=1, **SAMPLED)
+    assert not set(other.seeds) & set(backend.seeds)
+
+
+def test_samples_are_the_same_in_any_batch_and_the_first_of_one_is_the_first_of_three(project):
+    def sampled(student="student", **changes):
+        params = PARAMS.model_copy(update={**SAMPLED, **changes})
+        return predict(SPEC, params, rows(6), project / student)[0]
+
+    three = sampled()
+    records.check(pl.DataFrame(three, schema=records.PREDICTIONS), records.PREDICTIONS, "p")
+    assert len({one["text"] for one in three}) > 12
+    assert sampled(batch_size=1) == three
+    assert sampled(samples=1) == three[::3]
+    assert sampled(seed=1) != three
+    assert sampled(temperature=1.2) != three
+
+
+def test_out_of_memory_names_the_setting_and_the_backend_is_closed(project, own):
+    def fail():
+        raise torch.OutOfMemoryError
+
+    own.interrupt = fail
+    with pytest.raises(TracekdError, match=r"batch of 4; lower infer\.batch_size"):
+        predict(SPEC, OWN, rows(4), project / "student")
+    assert own.closed == [1]
 
 
 def test_predictions_of_another_student_or_setting_are_not_resumed(project, own):

@@ -25,7 +25,7 @@ def question(key, **changes):
 
 def prediction(key, text, **changes):
     counts = {"finish_reason": "stop", "prompt_tokens": 9, "completion_tokens": 20}
-    return {"id": key, "text": text, **counts, **changes}
+    return {"id": key, "sample": 0, "text": text, **counts, **changes}
 
 
 def questions(*rows):

@@ -30,4 +30,10 @@ def test_a_model_answers_here_and_its_replies_are_kept(capsys: Any) -> None:
     assert taught().traces.equals(made.traces)
     with pytest.raises(TracekdError, match=r"teacher.samples is 2.*no sampling.temperature"):
         taught(samples=2)
+    drawn = {"max_tokens": 8, "temperature": 1.0, "seed": 3}
+    several = taught(samples=2, sampling=drawn).traces
+    assert several["sample"].to_list() == [0, 1] * 5
+    assert taught(samples=1, sampling=drawn).traces.equals(several.filter(sample=0))
+    capsys.readouterr()
+    assert taught().traces.equals(made.traces)
     assert "generation" not in capsys.readouterr().err, "nothing was generated again"

@@ -80,7 +80,7 @@ def _report(
     questions = pl.DataFrame(rows, schema=dict(records.DECOMPOSED), orient="row")
     predictions = pl.DataFrame(
         [  # the numbers of tokens are unknown: see _without_costs
-            (row["id"], item.text, "length" if is_cut_off(item.text) else "stop", 0, 0)
+            (row["id"], 0, item.text, "length" if is_cut_off(item.text) else "stop", 0, 0)
             for row, item in zip(rows, known, strict=True)
         ],
         schema=dict(records.PREDICTIONS),

@@ -16,10 +16,11 @@ from tracekd.comparison.experiments import Experiment
 from tracekd.comparison.locks import DosedRegime, Replicate, canonical
 
 _AXES = ("model", "dataset", "trace_mode", "corruption", "seed", "sample_seed")
-#: None changes the scores: probes do not touch the predictions, `tuned_on` is a note, and the
-#: content of a path is pinned by the `sha256` beside it, which is compared like any parameter.
+#: None changes the scores: probes do not touch the predictions, sample 0 is the same however many
+#: there are, `tuned_on` is a note, and the content of a path is pinned by the `sha256` beside it,
+#: which is compared like any parameter.
 _WITHOUT_EFFECT = re.compile(
-    r"probes(\..*)?|(datasets|models)\.yaml:[^.]+\.(path|tuned_on)|"
+    r"probes(\..*)?|infer\.samples|(datasets|models)\.yaml:[^.]+\.(path|tuned_on)|"
     r"teachers\.yaml:[^.]+\.(path|endpoint\.(key|concurrency|timeout|retries)|batch_size)"
 )
 

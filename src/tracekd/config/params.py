@@ -160,15 +160,33 @@ class TrainParams(Settings):
 
 
 class InferParams(Settings):
-    """Greedy generation.
+    """Generation.
 
     Attributes:
         backend: a module of `tracekd.generation.backends`, or `auto`.
+        samples: predictions per question; the main figures are those of the first.
+        temperature: 0 takes the most likely token at each place.
+        top_p: draw from the fewest most likely tokens that have this probability together.
+        seed: of the draws; a draw is a function of it, the question's id and the sample's number.
     """
 
     backend: Annotated[str, module_in("generation/backends", "auto")] = "auto"
     batch_size: Count
     max_new_tokens: Count
+    samples: Count = 1
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _draws_if_it_must(self) -> "InferParams":
+        if self.temperature == 0 and (self.samples > 1 or self.top_p < 1):
+            setting = f"samples: {self.samples}" if self.samples > 1 else f"top_p: {self.top_p}"
+            raise ValueError(
+                f"{setting} needs a temperature above 0 (such as 0.7): at temperature 0 every "
+                "sample is the same"
+            )
+        return self
 
 
 class TeacherParams(Settings):

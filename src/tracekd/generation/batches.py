@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tracekd.errors import TracekdError
 from tracekd.progress import StopRequest, progress_bar
 
 
@@ -50,7 +51,7 @@ def in_batches(
             if number <= len(kept):
                 made = kept[number - 1]
             else:
-                made = compute(batch)
+                made = _compute(compute, batch)
                 file.write(json.dumps(made).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -58,3 +59,15 @@ def in_batches(
             results.update(zip(batch, made, strict=True))
             bar.update(len(batch))
     return results
+
+
+def _compute(compute: Callable[[list[int]], list[Any]], batch: list[int]) -> list[Any]:
+    import torch
+
+    try:
+        return compute(batch)
+    except torch.OutOfMemoryError as error:
+        raise TracekdError(
+            f"out of memory with a batch of {len(batch)}; lower infer.batch_size in params.yaml "
+            "(finished batches are kept)"
+        ) from error

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tracekd.generation.plain import row_logits
+from tracekd.generation.plain import difference, row_logits
+from tracekd.models.devices import free_memory
 from tracekd.models.sources import quiet_transformers
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ _LAYER_TYPES = {"full_attention", "sliding_attention"}
 #: Rows to try a model on, of tokens that every vocabulary has, and how many the first pass reads.
 _TRIAL = ((5, 1, 4, 2, 3, 5, 2), (3, 1, 2))
 _FIRST_PASS = (4, 1)
-#: By how much, relative to their spread, logits of a packed and of a plain pass may differ.
-_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.1}
+#: Share of the free memory of a GPU that a cache may take.
+_CACHE_SHARE = 0.5
 
 
 class RowCache:
@@ -61,6 +62,11 @@ class RowCache:
             self.layers[number] = keys, values
         return self.layers[number]
 
+    def bytes_per_token(self) -> int:
+        """Return how much memory one column of one row takes in all layers that were used."""
+        parts = [part for pair in self.layers.values() for part in pair]
+        return sum(part.nbytes for part in parts) // (self._rows * self._columns)
+
     def copy(self, source: int | slice, target: int | slice, columns: int) -> None:
         """Overwrite the first columns of some rows with those of another, or of as many others."""
         for pair in self.layers.values():
@@ -82,7 +88,10 @@ class PackedModel:
 
     Attributes:
         device, dtype: where it is, and in which number format.
+        bytes_per_token: of the cache, all layers together.
     """
+
+    bytes_per_token = 1
 
     def __init__(self, model: "PreTrainedModel") -> None:
         """Replace the model's attention function."""
@@ -91,6 +100,11 @@ class PackedModel:
         AttentionInterface.register(_ATTENTION, _attend)
         model.set_attn_implementation(_ATTENTION)
         self._model, self.device, self.dtype = model, model.device, model.dtype
+
+    def rows_that_fit(self, columns: int) -> int:
+        """Return how many rows of so many columns a cache may have, at least one."""
+        free = _CACHE_SHARE * free_memory(self.device)
+        return int(max(1, min(sys.maxsize, free / (self.bytes_per_token * columns))))
 
     def logits(
         self,
@@ -153,12 +167,10 @@ def _difference(plain: torch.Tensor, packed: PackedModel) -> str:
     for news, starts in ((begun, (0, 0)), (rest, _FIRST_PASS)):
         logits = packed.logits(cache, 0, news, starts, range(sum(map(len, news))))
         passes.append(torch.split(logits, [len(new) for new in news]))
-    found = torch.cat([part for row in zip(*passes, strict=True) for part in row]).double()
-    expected = plain.double()
-    spread = expected - expected.mean(dim=-1, keepdim=True)  # a constant changes no prediction
-    difference = float((found - expected).norm() / spread.norm())
-    close = difference <= _TOLERANCE.get(packed.dtype, 1e-6)
-    return "" if close else f"its logits differ by {difference:.1%}"
+    packed.bytes_per_token = cache.bytes_per_token()
+    found = torch.cat([part for row in zip(*passes, strict=True) for part in row])
+    off = difference(found, plain, packed.dtype)
+    return f"its logits differ by {off:.1%}" if off else ""
 
 
 class _Layout:

@@ -1,42 +1,145 @@
 """Generation by transformers' own `generate`: slower than packed decoding, but for every model."""
 
-from collections.abc import Sequence
+import gc
+import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
+from tracekd.generation.sampling import GREEDY, Sampler
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+#: Tokens of a trial of padding: the prompt is read in one pass, each of them in another.
+_TRIAL_STEPS = 3
+#: By how much, relative to their spread, logits of the same tokens read in two ways may differ.
+_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.1}
+
+
+#: Logits [rows, vocabulary] and a place in the answers -> a token for each row.
+Choice = Callable[[torch.Tensor, int], list[int]]
+
 
 class PlainDecoder:
-    """Greedy decoding of batches that are padded on the left."""
+    """Decoding by `generate`: batches padded on the left, as long as the model ignores padding.
 
-    def __init__(self, model: "PreTrainedModel", stops: frozenset[int]) -> None:
+    Some do not: a recurrence may read it, or only where a prompt is longer than its blocks. So the
+    row of a batch with the most padding is tried beside the longest one and by itself; if that
+    makes a difference, only rows of equal length are decoded together from then on.
+    """
+
+    def __init__(
+        self, model: "PreTrainedModel", stops: frozenset[int], sampler: Sampler = GREEDY
+    ) -> None:
         """Decode with `model` until a token of `stops`, of which there is at least one.
 
         The model's generation settings are replaced: many come with sampling and penalties.
         """
         from transformers import GenerationConfig
 
-        self.model, self._stops = model, stops
+        self.model, self._stops, self._sampler = model, stops, sampler
         model.generation_config = GenerationConfig(
             do_sample=False, eos_token_id=sorted(stops), pad_token_id=min(stops)
         )
+        self._pads = True
 
     @torch.inference_mode()
-    def generate(self, prompts: Sequence[Sequence[int]], limits: Sequence[int]) -> list[list[int]]:
+    def generate(
+        self, prompts: Sequence[Sequence[int]], limits: Sequence[int], seeds: Sequence[int] = ()
+    ) -> list[list[int]]:
         """Return the new tokens of each prompt; see `Backend`."""
+        if self._pads and (padding := self._difference_by_padding(prompts)):
+            self._pads = False
+            print(
+                f"{type(self.model).__name__}: padding changes its logits by {padding:.1%}; only "
+                "prompts of equal length are answered together, which is slower",
+                file=sys.stderr,
+            )
+        together: dict[int, list[int]] = {}
+        for row, prompt in enumerate(prompts):
+            together.setdefault(0 if self._pads else len(prompt), []).append(row)
+        answers: dict[int, list[int]] = {}
+        for rows in together.values():
+
+            def choose(logits: torch.Tensor, place: int, rows: list[int] = rows) -> list[int]:
+                return self._sampler.choose(logits, [(seeds[row], place) for row in rows])
+
+            chosen = choose if self._sampler.temperature else None
+            most = max(limits[row] for row in rows)
+            for row, new in zip(
+                rows, self._run([prompts[r] for r in rows], most, chosen), strict=True
+            ):
+                answers[row] = up_to_stop(new[: limits[row]], self._stops)
+        return [answers[row] for row in range(len(prompts))]
+
+    def close(self) -> None:
+        """Release the model's memory."""
+        del self.model
+        release_memory()
+
+    def _run(
+        self,
+        prompts: Sequence[Sequence[int]],
+        limit: int,
+        choose: Choice | None = None,
+    ) -> list[list[int]]:
+        """Return the tokens after each prompt, up to `limit` with what follows a stop token.
+
+        Without `choose`, `generate` chooses the most likely tokens itself.
+        """
+        from transformers import LogitsProcessorList
+
         width = max(map(len, prompts))
         ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in prompts])
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts])
         output = self.model.generate(
             input_ids=ids.to(self.model.device),
             attention_mask=mask.to(self.model.device),
-            max_new_tokens=max(limits),
+            max_new_tokens=limit,
+            logits_processor=LogitsProcessorList([_forced(choose, width)] if choose else []),
         )
-        new = output[:, width:].tolist()
-        return [up_to_stop(row[:most], self._stops) for row, most in zip(new, limits, strict=True)]
+        new: list[list[int]] = output[:, width:].tolist()
+        return new
+
+    def _difference_by_padding(self, prompts: Sequence[Sequence[int]]) -> float:
+        """Return by how much padding changes the logits of the shortest row; 0 if hardly."""
+        row, longest = min(prompts, key=len), max(prompts, key=len)
+        if len(row) == len(longest):
+            return 0.0
+        # Tokens of the row, which mean something to the model, and end nothing.
+        words = [token for token in row if token not in self._stops] or row
+
+        def logits(prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+            seen = []
+
+            def choose(logits: torch.Tensor, place: int) -> list[int]:
+                seen.append(logits[-1])
+                return [words[-1 - place % len(words)]] * len(logits)
+
+            self._run(prompts, _TRIAL_STEPS, choose)
+            return torch.stack(seen)
+
+        return difference(logits([longest, row]), logits([row]), self.model.dtype)
+
+
+def _forced(choose: Choice, width: int) -> Callable[..., torch.Tensor]:
+    """Return a processor of logits, after prompts of so many tokens, that leaves only a choice."""
+
+    def process(read: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        tokens = torch.tensor(choose(logits, read.shape[1] - width), device=logits.device)
+        return torch.full_like(logits, -torch.inf).scatter(1, tokens[:, None], 0.0)
+
+    return process
+
+
+def difference(found: torch.Tensor, expected: torch.Tensor, dtype: torch.dtype) -> float:
+    """Return by how much logits differ, relative to their spread; 0 if rounding explains it."""
+    found, expected = (part.cpu().double() for part in (found, expected))
+    spread = expected - expected.mean(dim=-1, keepdim=True)  # a constant changes no prediction
+    relative = float((found - expected).norm() / spread.norm())
+    return 0.0 if relative <= _TOLERANCE.get(dtype, 1e-6) else relative
 
 
 @torch.inference_mode()
@@ -53,3 +156,10 @@ def up_to_stop(tokens: list[int], stops: frozenset[int]) -> list[int]:
         if token in stops:
             return tokens[: place + 1]
     return tokens
+
+
+def release_memory() -> None:
+    """Return what is no longer used to the GPU, for whatever loads next."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

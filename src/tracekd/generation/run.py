@@ -1,4 +1,4 @@
-"""Greedy predictions of a student, batch by batch; a rerun continues what a killed run left."""
+"""Predictions of a student, batch by batch; a rerun continues what a killed run left."""
 
 import time
 from collections import Counter
@@ -12,11 +12,13 @@ from tracekd.files import combined_hash, hash_files
 from tracekd.generation.backends import Backend, Student, backend_module, choose_backend, stop_ids
 from tracekd.generation.batches import in_batches, length_batches
 from tracekd.generation.drafts import CONTEXTS
+from tracekd.generation.sampling import Sampler
 from tracekd.models.devices import Device, choose_device
 from tracekd.models.encoding import ChatEncoder
 from tracekd.models.loading import load_base, load_encoder, load_student
 from tracekd.models.sources import locate
 from tracekd.progress import digest, progress_folder
+from tracekd.randomness import digest as seed_of
 
 #: Training examples to take guesses from; more do not save more time.
 EXAMPLES = 1000
@@ -39,7 +41,8 @@ def predict(
     `shots` are rows that precede every question.
     """
     device = choose_device()
-    name = choose_backend(params.backend, device, len(rows) * params.max_new_tokens)
+    most = len(rows) * params.samples * params.max_new_tokens
+    name = choose_backend(params.backend, device, most)
     module = backend_module(name)
     key = {
         **student_key(spec, student, device, getattr(module, "PACKAGES", ())),
@@ -56,14 +59,20 @@ def predict(
         stops=stop_ids(locate(spec), encoder),
         max_length=spec.max_length,
         examples=[example_ids(encoder, row) for row in examples],
+        sampler=Sampler(params.temperature, params.top_p),
+        folder=student,
+        base=locate(spec),
     )
     size = params.batch_size * getattr(module, "BATCHES", 1)
     with progress_folder("infer", key) as folder:
         backend = module.make(given)
-        started = time.perf_counter()
-        sized = params.model_copy(update={"batch_size": size})
-        predictions = generate(backend, given, rows, sized, folder / "answers.jsonl")
-        seconds = time.perf_counter() - started
+        try:
+            started = time.perf_counter()
+            sized = params.model_copy(update={"batch_size": size})
+            predictions = generate(backend, given, rows, sized, folder / "answers.jsonl")
+            seconds = time.perf_counter() - started
+        finally:
+            backend.close()
     tokens = sum(row["completion_tokens"] for row in predictions)
     return predictions, {
         "made_from": key | {"machine": device.describe()},
@@ -93,8 +102,9 @@ def generate(
     params: InferParams,
     partial: Path,
 ) -> list[dict[str, Any]]:
-    """Return one row of `records.PREDICTIONS` per row of `records.SFT`, in the same order.
+    """Return `params.samples` rows of `records.PREDICTIONS` per row of `records.SFT`, in order.
 
+    A sample is a function of `params.seed`, the question's id and the sample's number.
     A prompt that leaves no room within the model's length is not run ("prompt_too_long"); an answer
     ends at a stop token ("stop") or at the limit of new tokens or of the model ("length").
     """
@@ -102,26 +112,37 @@ def generate(
     prompts = [encoder.prompt_ids(row["system"], row["prompt"]) for row in rows]
     encoder.check_room((len(prompt) + 1 for prompt in prompts), student.max_length)
     room = [min(params.max_new_tokens, student.max_length - len(prompt)) for prompt in prompts]
-    fitting = [row for row, new_tokens in enumerate(room) if new_tokens > 0]
+    wanted = [(row, sample) for row in range(len(rows)) for sample in range(params.samples)]
+    fitting = [number for number, (row, _) in enumerate(wanted) if room[row] > 0]
 
     def answer(batch: list[int]) -> list[list[int]]:
-        return backend.generate([prompts[row] for row in batch], [room[row] for row in batch])
+        chosen = [wanted[number] for number in batch]
+        return backend.generate(
+            [prompts[row] for row, _ in chosen],
+            [room[row] for row, _ in chosen],
+            # 63 bits, which every library takes.
+            [
+                seed_of(params.seed, "sample", rows[row]["id"], sample) >> 1
+                for row, sample in chosen
+            ],
+        )
 
-    by_length = length_batches([len(prompts[row]) for row in fitting], params.batch_size)
+    by_length = length_batches([len(prompts[wanted[n][0]]) for n in fitting], params.batch_size)
     batches = [[fitting[place] for place in batch] for batch in by_length]
     answers = in_batches(batches, answer, partial, "generation")
     predictions = []
-    for number, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
+    for number, (row, sample) in enumerate(wanted):
         ids, reason = answers.get(number, []), "prompt_too_long"
         if ids:
             reason = "stop" if ids[-1] in student.stops else "length"
         new = ids[:-1] if reason == "stop" else ids
         predictions.append(
             {
-                "id": row["id"],
+                "id": rows[row]["id"],
+                "sample": sample,
                 "text": encoder.decode(new),
                 "finish_reason": reason,
-                "prompt_tokens": len(prompt),
+                "prompt_tokens": len(prompts[row]),
                 "completion_tokens": len(new),
             }
         )

@@ -61,6 +61,17 @@ class Device:
         return peak if platform.system() == "Darwin" else peak * 1024
 
 
+def free_memory(device: "torch.device") -> float:
+    """Return how many bytes of a GPU's memory this process may still take; elsewhere infinity."""
+    import torch
+
+    if device.type != "cuda":
+        return float("inf")
+    free, _ = torch.cuda.mem_get_info(device)
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return float(free + unused)
+
+
 def choose_device() -> Device:
     """Return CUDA before Apple MPS before CPU; bf16 where the hardware multiplies it, else fp32.
 

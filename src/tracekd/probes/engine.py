@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from tracekd.generation.batches import in_batches, length_batches
-from tracekd.generation.decoding import PackedDecoder, agreement, ends, greedy
+from tracekd.generation.decoding import PackedDecoder, agreement, ends
 from tracekd.generation.packed import RowCache, pack
 from tracekd.generation.plain import PlainDecoder, row_logits
+from tracekd.generation.sampling import GREEDY
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -121,15 +122,18 @@ def _plain_replies(
 def _packed_replies(
     decoder: PackedDecoder, prompts: Sequence[Sequence[int]], requests: list[ProbeRequest]
 ) -> list[ProbeReply]:
-    needed = list(dict.fromkeys(request.prompt for request in requests))
-    read = [prompts[index] for index in needed]
-    cache = RowCache(len(read), max(map(len, read)))
-    decoder.read_prompts(cache, read)
     given = [[*prompts[request.prompt], *request.forced] for request in requests]
     longest = max(
         len(row) + max(len(request.gold), request.limit)
         for row, request in zip(given, requests, strict=True)
     )
+    if len(requests) > (most := decoder.model.rows_that_fit(longest)):
+        parts = requests[:most], requests[most:]
+        return [reply for part in parts for reply in _packed_replies(decoder, prompts, part)]
+    needed = list(dict.fromkeys(request.prompt for request in requests))
+    read = [prompts[index] for index in needed]
+    cache = RowCache(len(read), max(map(len, read)))
+    decoder.read_prompts(cache, read)
     cache = cache.rows([needed.index(request.prompt) for request in requests], longest)
     news = [[*request.forced, *request.gold] for request in requests]
     starts = [len(prompts[request.prompt]) for request in requests]
@@ -140,10 +144,11 @@ def _packed_replies(
     logits = decoder.model.logits(cache, 0, news, starts, list(chain.from_iterable(kept)))
     replies = []
     for request, scores in zip(requests, torch.split(logits, [*map(len, kept)]), strict=True):
-        own = greedy(scores)
+        own = GREEDY.choose(scores, ())
         ids = own[: agreement(own, request.gold) + 1][: request.limit]
         replies.append(ProbeReply(ids, _logprob(scores, request.gold)))
-    decoder.finish(cache, given, [reply.ids for reply in replies], [r.limit for r in requests])
+    answers, limits = [reply.ids for reply in replies], [request.limit for request in requests]
+    decoder.finish(cache, given, answers, limits, [0] * len(requests))
     return replies
 
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from tracekd.config import DatasetSpec, Params
 from tracekd.probes import verdicts
-from tracekd.scoring import metrics, quality, table
+from tracekd.scoring import metrics, quality, samples, table
 from tracekd.scoring.floors import floors
 from tracekd.traces.regimes import regime, steps_shown
 
@@ -23,17 +23,12 @@ def scores_and_details(
         settings: of the experiment.
         spec: the dataset's entry in datasets.yaml.
     """
-    questions, training, predictions = (
-        tables[name] for name in ("questions", "training", "predictions")
-    )
-    steps, shown = steps_shown(settings), regime(settings.trace_mode)
+    questions, training = tables["questions"], tables["training"]
+    predictions = tables["predictions"].filter(sample=0)
+    steps, untagged = steps_shown(settings), settings.train.untuned
+    free_text = regime(settings.trace_mode).free_text
     scores = table.score(
-        questions,
-        predictions,
-        spec,
-        steps,
-        untagged=settings.train.untuned,
-        free_text=shown.free_text,
+        questions, predictions, spec, steps, untagged=untagged, free_text=free_text
     )
     found, undefined = metrics.report(scores, spec.answer_metric, steps)
     effects, no_effect = verdicts.report(tables["probes"], predictions, questions, spec)
@@ -41,6 +36,9 @@ def scores_and_details(
     written, no_quality = quality.report(questions, predictions, scores, judge)
     return scores, {
         **found,
+        **samples.report(
+            questions, tables["predictions"], spec, steps, untagged=untagged, free_text=free_text
+        ),
         **effects,
         **written,
         **quality.selection(scores, tables["teacher"]),

@@ -122,6 +122,15 @@ def summary(
     if floors := details.get("floors"):
         best = max(floors, key=lambda name: floors[name])
         lines.append(_row("best answer without a model", floors[best], f"   ({best})"))
+    if samples := details.get("samples"):
+        n = samples["n"]
+        lines += [
+            _row(f"answers right, {n} samples", find(samples, "answer.accuracy")),
+            _row("  majority vote", find(samples, "answer.majority")),
+            _row(f"  at least once in {n}", find(samples, f"answer.pass_at.{n}")),
+        ]
+        if (traces := find(samples, "trace.accuracy")) is not None:
+            lines.append(_row(f"traces right, {n} samples", traces))
     if probes := details.get("probes"):
         lines.append(f"probes, {probes['n']} questions")
         lines += [_row(f"  {name}", find(probes, path)) for name, path in _PROBE_ROWS.items()]

@@ -1,4 +1,4 @@
-"""Backends: what continues prompts with the most likely tokens. One module each, found by name.
+"""Backends: what continues prompts. One module each, found by name.
 
     transformers.py  this process, on any device
     vllm.py          an extra, on NVIDIA GPUs, for large jobs
@@ -17,14 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tracekd.generation.sampling import GREEDY, Sampler
 from tracekd.models.devices import Device
 from tracekd.models.encoding import ChatEncoder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-#: New tokens from which vLLM's start, about a minute, pays for itself.
-_LARGE_JOB = 1_000_000
+#: Most new tokens from which vLLM's start, about a minute, pays for itself: packed decoding makes
+#: some 20,000 tokens a second of a 1B model, and most answers end long before their limit.
+_LARGE_JOB = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,9 @@ class Student:
         stops: tokens that end an answer.
         max_length: longest prompt and answer together, in tokens.
         examples: token sequences like those to be expected; they may save time, and change nothing.
+        sampler: how tokens are chosen.
+        folder, base: what the train stage wrote, and the model that it started from, for backends
+            that load weights themselves; None: there is only `load`.
     """
 
     load: Callable[[Device], "PreTrainedModel"]
@@ -46,18 +51,28 @@ class Student:
     stops: frozenset[int]
     max_length: int
     examples: Sequence[Sequence[int]] = ()
+    sampler: Sampler = GREEDY
+    folder: Path | None = None
+    base: Path | None = None
 
 
 class Backend(Protocol):
-    """Continues prompts with the most likely token at every step."""
+    """Continues prompts with tokens as the student's `sampler` chooses them."""
 
-    def generate(self, prompts: Sequence[Sequence[int]], limits: Sequence[int]) -> list[list[int]]:
+    def generate(
+        self, prompts: Sequence[Sequence[int]], limits: Sequence[int], seeds: Sequence[int] = ()
+    ) -> list[list[int]]:
         """Return the new tokens of each prompt, up to and including a stop token.
 
         Args:
             prompts: not empty, none of them empty.
             limits: how many new tokens each may have, at least one.
+            seeds: what each draws its tokens by, below 2**63; none needed in greedy decoding.
         """
+        ...
+
+    def close(self) -> None:
+        """Release all memory, for another model to load."""
         ...
 
 
@@ -67,14 +82,23 @@ def backend_module(name: str) -> Any:
 
 
 def choose_backend(name: str, device: Device, new_tokens: int) -> str:
-    """Return `name`; for `auto`, vLLM if it is installed, on a GPU, and the job is large.
+    """Return `name`; for `auto`, vLLM if the job is large, on a GPU, and it is installed.
 
-    `new_tokens` is the most that the job may generate.
+    Prints which and why. `new_tokens` is the most that the job may generate.
     """
     if name != "auto":
         return name
-    installed = device.device.type == "cuda" and importlib.util.find_spec("vllm") is not None
-    return "vllm" if installed and new_tokens >= _LARGE_JOB else "transformers"
+    chosen = "transformers"
+    if device.device.type != "cuda":
+        reason = "no NVIDIA GPU"
+    elif new_tokens < _LARGE_JOB:
+        reason = f"at most {new_tokens:,} new tokens; vllm repays its start from {_LARGE_JOB:,} on"
+    elif importlib.util.find_spec("vllm") is None:
+        reason = f"vllm, faster for {new_tokens:,} new tokens, is not installed"
+    else:
+        chosen, reason = "vllm", f"up to {new_tokens:,} new tokens"
+    print(f"infer.backend: auto takes {chosen} ({reason})")
+    return chosen
 
 
 def stop_ids(folder: Path, encoder: ChatEncoder) -> frozenset[int]:

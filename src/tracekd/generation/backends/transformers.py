@@ -11,5 +11,5 @@ def make(student: Student) -> Backend:
 
     model = student.load(student.device)
     if packed := pack(model):
-        return PackedDecoder(packed, student.stops, student.examples)
-    return PlainDecoder(model, student.stops)
+        return PackedDecoder(packed, student.stops, student.examples, student.sampler)
+    return PlainDecoder(model, student.stops, student.sampler)

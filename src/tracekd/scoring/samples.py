@@ -1,0 +1,102 @@
+"""Several samples per question -> majority vote, pass@k, share of right answers and traces."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from math import comb
+from typing import Any
+
+import polars as pl
+
+from tracekd.config import DatasetSpec
+from tracekd.scoring.association import taught_sections
+from tracekd.scoring.table import score
+from tracekd.scoring.traces import Step
+from tracekd.statistics.intervals import wilson_interval
+from tracekd.text import normalise
+
+
+def report(
+    questions: pl.DataFrame,
+    predictions: pl.DataFrame,
+    spec: DatasetSpec,
+    steps: Collection[Step],
+    *,
+    untagged: bool = False,
+    free_text: bool = False,
+) -> dict[str, Any]:
+    """Return the section `samples` of details.json, if there are several per question.
+
+    `predictions` holds all samples; otherwise as `tracekd.scoring.table.score`.
+
+    Raises:
+        TracekdError: if the predictions of a sample do not cover the questions.
+    """
+    samples = predictions.sort("sample", maintain_order=True).partition_by("sample")
+    if len(samples) < 2:
+        return {}
+    scores = [
+        score(questions, sample, spec, steps, untagged=untagged, free_text=free_text)
+        for sample in samples
+    ]
+    return {"samples": figures(scores, steps)}
+
+
+def figures(scores: Sequence[pl.DataFrame], steps: Collection[Step]) -> dict[str, Any]:
+    """Return what all samples together show.
+
+    n                      samples per question
+    answer.accuracy        share of right answers among all samples
+    answer.majority        share of questions whose most frequent answer is right
+    answer.majority_low, majority_high
+                           its 95 % interval (Wilson)
+    answer.pass_at         k -> share of questions that k samples answer right at least once
+    trace.accuracy         share of right traces among all samples, if steps are taught
+    trace.pass_at          as for answers
+
+    Args:
+        scores: the table of scores of each sample, of the same questions in the same order.
+        steps: the steps that the regime teaches.
+    """
+    votes = pl.concat(scores).group_by("id", maintain_order=True)
+    won = [
+        _majority(*rows.select("answer", "answer_correct").to_dict(as_series=False).values())
+        for _, rows in votes
+    ]
+    low, high = wilson_interval(sum(won), len(won))
+    majority = {"majority": sum(won) / len(won), "majority_low": low, "majority_high": high}
+    section: dict[str, Any] = {
+        "n": len(scores),
+        "answer": {**_shares(scores, "answer_correct"), **majority},
+    }
+    if "trace" in taught_sections(steps):
+        section["trace"] = _shares(scores, "trace_correct")
+    return section
+
+
+def pass_at(k: int, right: int, samples: int) -> float:
+    """Return the chance that k of `samples` samples, `right` of them right, hold a right one.
+
+    The unbiased estimator 1 - C(samples - right, k) / C(samples, k) (Chen et al. 2021,
+    arXiv 2107.03374).
+    """
+    return 1 - comb(samples - right, k) / comb(samples, k)
+
+
+def _shares(scores: Sequence[pl.DataFrame], verdict: str) -> dict[str, Any]:
+    n = len(scores)
+    right = list(map(sum, zip(*(table[verdict] for table in scores), strict=True)))
+    sizes = sorted({*(1 << power for power in range(n.bit_length())), n})
+    passed: Mapping[str, float] = {
+        str(k): sum(pass_at(k, count, n) for count in right) / len(right) for k in sizes
+    }
+    return {"accuracy": sum(right) / (n * len(right)), "pass_at": passed}
+
+
+def _majority(answers: Sequence[str | None], right: Sequence[bool]) -> bool:
+    """Return whether the most frequent answer is right; of equally frequent ones, the first.
+
+    Answers are compared without case and punctuation. A sample without an answer has no vote.
+    """
+    texts = [None if answer is None else normalise(answer) for answer in answers]
+    votes = Counter(text for text in texts if text is not None)
+    return bool(votes) and bool(right[texts.index(max(votes, key=votes.__getitem__))])
