@@ -61,7 +61,7 @@ def test_a_fresh_clone_comes_to_the_same_bytes(baseline: Project, tmp_path: Path
         ("data_seed: 7", "data_seed: 8", "prepare"),
         ("trace_mode: correct", "trace_mode: incorrect", "build-sft"),
         ("sample_seed: null", "sample_seed: 1", "build-sft"),
-        ("samples: 1", "samples: 2", "teach"),
+        ("keep: answer_right", "keep: all", "teach"),
         ("match: false", "match: true", "build-sft"),
         ("wrong_facts: without_answer", "wrong_facts: any", "build-sft"),
         ("model: tiny_llama", "model: tiny_qwen3", "train"),
