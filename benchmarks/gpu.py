@@ -493,7 +493,7 @@ def measure(
     return None
 
 
-def operations(shape: dict[str, Any], rows: Sequence[Any], rank: int = 16) -> float:
+def operations(shape: dict[str, int], rows: Sequence[Any], rank: int = 16) -> float:
     """Return the floating point operations of a LoRA step over all rows, forward and backward.
 
     A frozen matrix takes 2 for each weight and token forward and 2 backward, a trained one 6; the
@@ -555,7 +555,7 @@ def ours(
         total = torch.zeros(2, device=device.device)
         for part in passes(batch, lengths, plan.tokens):
             sums = loss_sums(model, [rows[row] for row in part], device, plan.packed)
-            (sums.sum() / tokens).backward()
+            torch.autograd.backward(sums.sum() / tokens)
             total += sums.detach()
         norm = torch.nn.utils.clip_grad_norm_(trained, params.max_grad_norm)
         torch.stack([*total, norm]).tolist()  # the loop reads them in each step, too

@@ -44,7 +44,7 @@ def main(
     Prints a table and, last, one JSON line. Tokens are those of prompt and completion, padding not
     counted; seconds are those of the optimizer steps. TRL: python -m pip install -e '.[peers]'.
     """
-    results = []
+    results: list[dict[str, Any]] = []
     for method, size in product(methods.split(","), map(int, batch_sizes.split(","))):
         job, one = Job(data, model, method, size, reference * size or examples), {"method": method}
         if reference:

@@ -12,23 +12,19 @@ SFT = Path("data/sft")
 
 def main(
     show: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Print N built examples with the supervised tokens marked; write nothing."
-        ),
+        int, typer.Option(min=0, help="Print N examples, supervised tokens marked; write nothing.")
     ] = 0,
 ) -> None:
     """Put a trace of the chosen regime before each answer, which is always right.
 
-    Reads data/decomposed/{train,validation,test}.parquet. Writes the same names under data/sft,
-    with system message, prompt, completion and the steps shown, shots.parquet (the examples before
-    every question) and manifest.json, which counts by class the right steps and the traces that
-    state the answer. Params: dataset, trace_mode, corruption, wrong_facts, seed, sample_seed,
-    sample_size, prompt.
+    Reads data/decomposed and data/teacher. Writes data/sft: a table per split with what is shown,
+    shots.parquet (the examples before every question) and manifest.json, which counts by class the
+    right steps and the traces that state the answer. Params: dataset, trace_mode, corruption,
+    wrong_facts, seed, sample_seed, sample_size, teacher, prompt.
     """
     from tracekd import config, files, records
     from tracekd.datasets import splits
-    from tracekd.traces import examples, regimes
+    from tracekd.traces import examples, taught
 
     settings = config.load_params(Path("params.yaml"))
     if show:
@@ -39,14 +35,16 @@ def main(
         model = config.load_model(Path("models.yaml"), settings.model)
         print(show_examples(train.head(show).to_dicts(), load_encoder(model, shots.to_dicts())))
         return
-    regimes.regime(settings.trace_mode)
     spec = config.load_dataset(Path("datasets.yaml"), settings.dataset)
     tables = {
         split: records.read(Path(f"data/decomposed/{split}.parquet"), records.DECOMPOSED)
         for split in records.SPLITS
     }
+    traces = records.read(Path("data/teacher/traces.parquet"), taught.TEACHER)
+    kept = taught.taught_of(traces, spec, settings.seed)
+    tables = taught.with_traces(tables, kept, settings.trace_mode, settings.teacher)
     sample, tables["shots"] = splits.draw(tables["train"], settings)
-    built = examples.build(tables | {"train": sample}, settings, spec)
+    built = examples.build(tables | {"train": sample}, settings, spec, kept)
     manifest = examples.manifest(built, tables)
     with files.atomic_directory(SFT) as folder:
         for split, table in built.items():

@@ -11,10 +11,7 @@ from _stage import run
 def main(
     pin: Annotated[
         str,
-        typer.Option(
-            metavar="NAME",
-            help="Only write NAME's folder hash to models.yaml (train.start: to params.yaml).",
-        ),
+        typer.Option(metavar="NAME", help="Only pin a model's folder, or that of train.start."),
     ] = "",
     path: Annotated[
         str, typer.Option(help="With --pin: the folder of model files; written to the entry too.")
@@ -22,11 +19,9 @@ def main(
 ) -> None:
     """Fine-tune the chosen model on the completions, by train.method, in a process for each GPU.
 
-    Reads data/sft/{train,validation,shots}.parquet.
-
-    Writes models/student (a PEFT adapter or a whole model, and training.json), plots/train (losses
-    of trace and answer, step by step) and metrics/run_train.json (time, memory, machine).
-    Params: model, seed, train.
+    Reads data/sft/{train,validation,shots}.parquet. Writes models/student (a PEFT adapter or a
+    whole model, and training.json), plots/train (losses of trace and answer, step by step) and
+    metrics/run_train.json (time, memory, machine). Params: model, seed, train.
     """
     from tracekd import config, records
     from tracekd.errors import TracekdError

@@ -7,10 +7,12 @@ from tracekd.config import (
     DatasetSpec,
     ModelSpec,
     Params,
+    TeacherSpec,
     cache_folder,
     load_dataset,
     load_model,
     load_params,
+    load_teacher,
     parse_settings,
     project_root,
     write_entry,
@@ -47,6 +49,8 @@ def test_every_shipped_entry_is_valid() -> None:
         load_model(ROOT / "models.yaml", name)
     for name in yaml.safe_load((ROOT / "datasets.yaml").read_text()):
         load_dataset(ROOT / "datasets.yaml", name)
+    for name in yaml.safe_load((ROOT / "teachers.yaml").read_text()):
+        load_teacher(ROOT / "teachers.yaml", name)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +86,7 @@ def test_every_shipped_entry_is_valid() -> None:
             "params.yaml: probes.enabled: .*valid boolean; found 'on'",
         ),
         ({"infer.backend": "vlm"}, "infer.backend: .*generation/backends; did you mean vllm"),
+        ({"teacher.keep": "best"}, "params.yaml: teacher.keep: .*'first_right'; found 'best'"),
         ({"infer.backend": "../x"}, "infer.backend: must be the name of a module"),
     ],
 )
@@ -117,6 +122,25 @@ def test_keys_of_a_dataset_that_contradict_each_other_are_refused() -> None:
     ):
         with pytest.raises(TracekdError, match=message):
             parse_settings(DatasetSpec, {"name": "mine", "reader": "jsonl", **keys}, "here")
+
+
+def test_a_teacher_has_one_source_and_prompts_with_their_slots() -> None:
+    endpoint = {"base_url": "http://localhost/v1", "model": "m"}
+    prompts = {"trace": "{context} {question}"}
+    for keys, message in (
+        ({}, "needs an endpoint, a model, or the path of a file"),
+        ({"endpoint": endpoint, "path": "x", "prompts": prompts}, "three sources; keep one"),
+        ({"endpoint": endpoint}, "needs one for trace or steps"),
+        ({"model": "m", "prompts": {"trace": "{context}"}}, r"trace: must contain \{question\}"),
+        (
+            {"model": "m", "prompts": {"steps": "{context}{question}", "summary": "{trace}"}},
+            "need a prompt for trace too",
+        ),
+        ({"path": "x", "prompts": prompts}, "a file of traces is not asked"),
+        ({"model": "m", "prompts": prompts, "budget": {"tokens": 9}}, "only for an endpoint"),
+    ):
+        with pytest.raises(TracekdError, match=message):
+            parse_settings(TeacherSpec, {"name": "mine", **keys}, "here")
 
 
 def test_a_model_has_exactly_one_source() -> None:

@@ -2,7 +2,8 @@
 
 A column is present with exactly the type that its schema gives. Null means "there is none" and is
 allowed only in the columns that the schema lists as nullable. Ids are unique in every table; in
-`PROBES`, pairs of id and probe are, and in `PREDICTIONS` pairs of id and sample.
+`PROBES`, pairs of id and probe are, in `PREDICTIONS` pairs of id and sample, and in
+`tracekd.traces.taught.TEACHER` id, kind and sample together.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,7 +17,7 @@ from tracekd.files import atomic_file
 
 SPLITS = ("train", "validation", "test")
 #: The columns that identify a row, where a table has them.
-_KEYS = ("id", "probe", "sample")
+_KEYS = ("id", "probe", "kind", "sample")
 
 _STRINGS = pl.List(pl.String)
 _INDEXES = pl.List(pl.Int32)
@@ -78,7 +79,7 @@ DECOMPOSED = Schema(
 #:   filler_for    the correct trace; the encoder repeats the "..." of `completion` until its trace
 #:                 has as many tokens as this one; null: no filler
 #:   class_right, facts_right  whether each shown step is the gold one; null: step not shown
-#:   states_answer  whether the facts shown state the gold answer; null: no facts shown
+#:   states_answer  whether the facts or the free text shown state the gold answer; null: neither
 #:   note          why a trace could not be what its regime promises, else null
 SFT = Schema(
     {
@@ -157,8 +158,8 @@ PROBES = Schema(
 #:                    punctuation
 #:   facts_unmatched  number of quoted texts that match no fact of the context (wrong facts)
 #:   trace_correct    every step that the regime teaches is right, in a text that could be read
-#:   answer_in_trace  whether the facts quoted in the trace state the gold answer (leakage); null
-#:                    if no facts were quoted
+#:   answer_in_trace  whether the facts quoted in the trace, or its free text, state the gold answer
+#:                    (leakage); null if there are neither
 #:   trace_tokens     completion tokens before the answer part, apportioned by characters
 SCORES = Schema(
     {

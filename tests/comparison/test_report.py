@@ -148,3 +148,15 @@ def test_three_seeds_of_two_regimes_are_planned_for(tmp_path):
     text = report.plan(made.found["results"], 0.3)
     assert "To detect a difference of 30.0 points" in text
     assert "seeds x 8 questions" in text
+
+
+def test_regimes_that_were_taught_other_questions_are_compared_with_a_warning(tmp_path):
+    repository = Repository(tmp_path)
+    for data_seed, match in ((0, False), (1, True)):
+        for regime in ("correct", "teacher"):
+            table = scores([True, False] * 4)
+            chosen = {"teacher": {"name": "r1", "match": match}, "data_seed": data_seed}
+            repository.experiment(f"{regime}-{match}", table, trace_mode=regime, **chosen)
+    (warning,) = compared(repository.save()).found["warnings"]
+    assert warning.startswith("small on worlds, data_seed 0, teacher.match false: regimes with a")
+    assert "run all with teacher.match=true" in warning

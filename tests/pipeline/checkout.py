@@ -28,7 +28,7 @@ TINY = {
     "infer": {"backend": "auto", "batch_size": 32, "max_new_tokens": 12},
     "probes": {"enabled": True, "limit": 5},
 }
-STAGES = ["prepare", "decompose", "build-sft", "train", "infer", "probe", "analyze"]
+STAGES = ["prepare", "decompose", "teach", "build-sft", "train", "infer", "probe", "analyze"]
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,8 @@ def test_a_fresh_clone_comes_to_the_same_bytes(baseline: Project, tmp_path: Path
         ("data_seed: 7", "data_seed: 8", "prepare"),
         ("trace_mode: correct", "trace_mode: incorrect", "build-sft"),
         ("sample_seed: null", "sample_seed: 1", "build-sft"),
+        ("keep: answer_right", "keep: all", "teach"),
+        ("match: false", "match: true", "build-sft"),
         ("wrong_facts: without_answer", "wrong_facts: any", "build-sft"),
         ("model: tiny_llama", "model: tiny_qwen3", "train"),
         ("backend: auto", "backend: transformers", "infer"),
@@ -94,7 +96,7 @@ def test_an_edit_of_a_figure_reruns_only_analyze(baseline: Project) -> None:
 def test_another_regime_runs_build_sft_onward_and_going_back_runs_nothing(
     baseline: Project, incorrect: list[str]
 ) -> None:
-    assert incorrect == STAGES[2:]
+    assert incorrect == STAGES[3:]
     before, outs_before = (baseline.path / METRICS).read_bytes(), outs(baseline)
     there = baseline.dvc("exp", "run", "-S", "trace_mode=incorrect")
     assert stages_run(there) == [], "what ran beside the checkout comes from the cache"

@@ -168,3 +168,13 @@ def test_the_same_questions_are_chosen_whatever_the_order_and_more_with_a_higher
     assert set(choose(ids[::-1], 5, 0)) == set(few)
     assert set(choose(ids, 5, 1)) != set(few)
     assert choose(ids, None, 0) == choose(ids, 99, 0) == ids
+
+
+def test_a_trace_in_free_text_is_probed_as_a_whole():
+    text = "<think>\nShe went home, so home.\n</think>\n<answer>home</answer>"
+    probes = {probe.name: probe for probe in plan(GOLD, text, context(), Words())}
+    assert probes["own"].trace == "<think>\nShe went home, so home.\n</think>\n"
+    assert probes["own_cut_50"].trace == "<think>\nShe went \n</think>\n"
+    assert probes["filler"].trace.startswith("<think>\n... ...")
+    assert probes["gold"].trace == RIGHT
+    assert {probes[f"corrupted_{step}"].note for step in ("class", "facts")} == {NOT_READABLE}

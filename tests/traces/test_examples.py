@@ -193,11 +193,11 @@ def test_the_manifest_counts_what_traces_show_and_notes() -> None:
         "2 of 3 training questions",
         "the class is right in 2 of 2",
         "the facts are right in 0 of 2",
-        "the facts state the answer in 0 of 2",
+        "the trace states the answer in 0 of 2",
         "1 traces: no other fact in the context",
     ]
     correct = messages(manifest(build(asked, params(), spec()), asked))
-    assert correct[-1] == "the facts state the answer in 2 of 3: counting 1, one-fact 1"
+    assert correct[-1] == "the trace states the answer in 2 of 3: counting 1, one-fact 1"
     none = manifest(build(asked, params("none"), spec()), asked)
     assert none["test"]["states_answer"] == {"yes": 0, "of": 0}
     assert messages(none) == ["3 of 3 training questions"]

@@ -50,6 +50,10 @@ filled = text.filter(lambda value: bool(one_line(value)))
 traces = st.builds(
     Trace, st.none() | text, st.none() | st.lists(text, max_size=4).map(tuple)
 ) | st.builds(Trace, filler=st.integers(1, 9))
+#: Free text that shows no steps; "..." alone would be a filler.
+free_texts = filled.map(str.strip).filter(
+    lambda value: FACTS_HEADER not in value and NO_FACTS not in value and value.strip(". ")
+)
 sentences = st.sampled_from(
     [
         "The category of the question is: {class}.",
@@ -97,9 +101,37 @@ def test_a_completion_without_answers_or_with_a_blank_one_is_refused(
         GRAMMAR.render(Trace(), answers)
 
 
-def test_a_filler_beside_steps_is_refused() -> None:
+@pytest.mark.parametrize("trace", [Trace("counting", filler=3), Trace(facts=(), text="Hm.")])
+def test_a_filler_or_free_text_beside_steps_is_refused(trace: Trace) -> None:
     with pytest.raises(ValueError, match="no steps"):
-        GRAMMAR.render_trace(Trace("counting", filler=3))
+        GRAMMAR.render_trace(trace)
+
+
+@given(free_texts, st.lists(filled, min_size=1, max_size=4).map(tuple))
+def test_free_text_is_read_back_as_it_was_where_it_is_taught(
+    value: str, answers: tuple[str, ...]
+) -> None:
+    free = Grammar("Class {class} of this question is known.", free_text=True)
+    reading = free.read(free.render(Trace(text=value), answers).text)
+    assert reading.form == "strict"
+    assert reading.trace == Trace(text="\n".join(value.splitlines()))
+    assert reading.answers == tuple(map(one_line, answers))
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "trace"),
+    [
+        ("<think>\nHm.\n\nSo it is.\n</think>\n<answer>x</answer>", "strict", "Hm.\n\nSo it is."),
+        ("<think>Hm.</think><answer>x</answer>", "lenient", "Hm."),
+        ("<answer>x</answer>", "strict", None),
+        ("x", "lenient", None),
+        ("<think>\nHm. Hm. Hm.", "failed", "Hm. Hm. Hm."),
+    ],
+)
+def test_free_text_has_no_steps(text: str, form: str, trace: str | None) -> None:
+    reading = Grammar("{class}?", free_text=True).read(text)
+    assert (reading.form, reading.trace) == (form, Trace(text=trace))
+    assert GRAMMAR.read(text).trace.text is None
 
 
 @given(sentences, traces, st.lists(filled, min_size=1, max_size=4).map(tuple))

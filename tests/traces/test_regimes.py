@@ -29,6 +29,14 @@ OTHER = Gold("q/2", "counting", ("Bob left.", "Bob came."), (1,))
 SAME = Gold("q/3", "two-supporting-facts", STORY, (0, 2))
 CLASSES = ("counting", "lists-sets", "two-supporting-facts")
 
+STEPS = Trace("counting", ("Mary went home.",))
+TAUGHT = {
+    "trace": {"q/1": Trace(text="Mary ..."), "q/2": Trace(text="Bob ...")},
+    "summary": {"q/1": Trace(text="Mary.")},
+    "explanation": {"q/1": Trace(text="Because Mary.")},
+    "steps": {"q/1": STEPS},
+}
+
 
 def context(
     seed: int = 0,
@@ -36,7 +44,7 @@ def context(
     questions: tuple[Gold, ...] = (GOLD, OTHER),
     classes: tuple[str, ...] = CLASSES,
 ) -> RegimeContext:
-    return RegimeContext(seed, corruption, classes, GRAMMAR, Donors(questions, seed))
+    return RegimeContext(seed, corruption, classes, GRAMMAR, Donors(questions, seed), taught=TAUGHT)
 
 
 def test_each_regime_that_shows_gold_steps_shows_exactly_those() -> None:
@@ -122,6 +130,37 @@ def test_an_unanswerable_question_is_corrupted_by_one_fact() -> None:
 def test_a_shuffled_trace_is_another_questions_correct_one() -> None:
     shown = show("shuffled", GOLD, context(questions=(GOLD, OTHER, SAME)))
     assert shown == Shown(Trace("counting", ("Bob came.",)), False, False, None)
+
+
+def test_a_teachers_trace_is_shown_as_it_was_kept() -> None:
+    shown = {mode: show(mode, GOLD, context()) for mode in REGIMES if mode.startswith("teacher")}
+    text = Trace(text="Mary ...")
+    assert shown == {
+        "teacher": Shown(text, None, None, None),
+        "teacher_summary": Shown(Trace(text="Mary."), None, None, None),
+        "teacher_explanation": Shown(Trace(text="Because Mary."), None, None, None),
+        "teacher_shuffled": Shown(Trace(text="Bob ..."), None, None, None),
+        "teacher_steps": Shown(STEPS, False, False, None),
+        "teacher_filler": Shown(Trace(filler=1), None, None, None, text),
+    }
+    free = {mode for mode in REGIMES if regime(mode).free_text}
+    assert free == {"teacher", "teacher_summary", "teacher_explanation", "teacher_shuffled"}
+
+
+def test_another_questions_trace_is_of_the_same_class_if_one_is_kept() -> None:
+    alike = [Gold(f"q/{n}", "counting", STORY, (0,)) for n in (4, 5)]
+    others = [Gold(f"q/{n}", "lists-sets", STORY, (0,)) for n in range(6, 16)]
+    kept = {gold.id: Trace(text=gold.id) for gold in [*alike, *others]}
+    questions = (*alike, *others, Gold("q/20", "counting", STORY, (0,)))
+    given_all = replace(context(questions=questions), taught={"trace": kept})
+    assert show("teacher_shuffled", alike[0], given_all).trace == kept["q/5"]
+    few = {key: trace for key, trace in kept.items() if key not in ("q/4", "q/5")}
+    given_few = replace(given_all, taught={"trace": few})
+    assert show("teacher_shuffled", alike[0], given_few).trace in few.values()
+    nothing = replace(given_all, taught={})
+    for mode in ("teacher", "teacher_shuffled", "teacher_filler"):
+        shown = show(mode, alike[0], nothing)
+        assert (shown.trace, shown.note) == (Trace(), regimes.NO_TEACHER_TRACE)
 
 
 def test_a_lone_question_has_no_donor() -> None:

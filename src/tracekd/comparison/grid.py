@@ -22,6 +22,7 @@ _AXES = ("model", "dataset", "trace_mode", "corruption", "seed", "sample_seed")
 _WITHOUT_EFFECT = re.compile(
     r"probes(\..*)?|train\.report_to|infer\.samples"
     r"|(datasets|models)\.yaml:[^.]+\.(path|tuned_on|licence)"
+    r"|teachers\.yaml:[^.]+\.(path|endpoint\.(key|concurrency|timeout|retries)|batch_size)"
 )
 
 #: (parameter, value as JSON) for each further parameter that differs between the experiments with

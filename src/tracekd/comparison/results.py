@@ -117,7 +117,8 @@ def _effect(first: RegimeScores, second: RegimeScores, key: str, margin: float) 
 def _warnings(cells: Mapping[Cell, CellScores], cache: Path) -> Iterator[str]:
     """Yield what else differs between the experiments of a cell: code, device, dtype, backend.
 
-    And which accuracies are optimistic, since settings were chosen on these questions.
+    And which accuracies are optimistic, since settings were chosen on these questions; and whether
+    regimes were taught different questions.
     """
     for cell, scores in cells.items():
         data_seed = scores.used[0].run.params["data_seed"]
@@ -126,6 +127,13 @@ def _warnings(cells: Mapping[Cell, CellScores], cache: Path) -> Iterator[str]:
             yield (
                 f"{cell.label}: settings were chosen on the questions of data_seed {data_seed} "
                 "(tuned_on in datasets.yaml): use another data_seed for accuracies to be reported"
+            )
+        by_teacher = {one.run.regime.regime.startswith("teacher") for one in scores.used}
+        if len(by_teacher) > 1 and not scores.used[0].run.params.get("teacher.match"):
+            yield (
+                f"{cell.label}: regimes with a teacher's traces were taught only questions for "
+                "which one was kept, the others were not: a difference may be one of questions; "
+                "run all with teacher.match=true"
             )
         code = _values(pair for one in scores.used for pair in one.run.code.items())
         if paths := sorted(code):

@@ -1,4 +1,4 @@
-"""Settings: params.yaml, and the entries of models.yaml and datasets.yaml that it names.
+"""Settings: params.yaml, and the entries of the other settings files that it names.
 
 Only stage scripts read these files; the package gets the validated objects.
 """
@@ -23,6 +23,7 @@ from tracekd.config.params import (
     PrepareParams,
     ProbeParams,
     PromptParams,
+    TeacherParams,
     TrainParams,
     WrongFacts,
     load_params,
@@ -36,8 +37,10 @@ from tracekd.config.reading import (
     project_root,
     write_entry,
 )
+from tracekd.config.teachers import KINDS, TeacherSpec, TraceKind, load_teacher
 
 __all__ = [
+    "KINDS",
     "AdapterSource",
     "Count",
     "DatasetFile",
@@ -54,6 +57,9 @@ __all__ = [
     "PromptParams",
     "RandomModel",
     "Settings",
+    "TeacherParams",
+    "TeacherSpec",
+    "TraceKind",
     "TrainParams",
     "WheelModel",
     "WrongFacts",
@@ -61,6 +67,7 @@ __all__ = [
     "load_dataset",
     "load_model",
     "load_params",
+    "load_teacher",
     "module_names",
     "parse_settings",
     "project_root",

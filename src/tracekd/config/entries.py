@@ -150,20 +150,21 @@ class ModelSpec(Settings):
 
 def load_dataset(path: Path, name: str, named_by: str = "params.yaml: dataset") -> DatasetSpec:
     """Read one entry of datasets.yaml; error messages cite `named_by` as what asks for it."""
-    return parse_settings(DatasetSpec, _entry(path, name, named_by), f"{path}: {name}")
+    return parse_settings(DatasetSpec, entry_of(path, name, named_by), f"{path}: {name}")
 
 
 def load_model(
     path: Path, name: str, named_by: str = "params.yaml: model", folder: str | None = None
 ) -> ModelSpec:
     """Read one entry of models.yaml as `load_dataset` does; `folder` replaces its `path`."""
-    entry = _entry(path, name, named_by)
+    entry = entry_of(path, name, named_by)
     if folder is not None:
         entry["path"] = folder
     return parse_settings(ModelSpec, entry, f"{path}: {name}")
 
 
-def _entry(path: Path, name: str, named_by: str) -> dict[str, Any]:
+def entry_of(path: Path, name: str, named_by: str) -> dict[str, Any]:
+    """Return one entry of a settings file, with its `name`."""
     entries = read_yaml(path)
     if not isinstance(entries, dict) or not isinstance(entries.get(name), dict):
         known = map(str, entries) if isinstance(entries, dict) else ()

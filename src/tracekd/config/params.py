@@ -195,6 +195,28 @@ class InferParams(Settings):
         return self
 
 
+class TeacherParams(Settings):
+    """Traces written by a teacher.
+
+    Attributes:
+        name: key of teachers.yaml; `none` asks nobody.
+        samples: traces per question and kind.
+        keep: which of them may be taught, by the teacher's answer (`answer_right`, or only the
+            `first_right` one) or by the trace itself; one of those kept is drawn for a question.
+        match: whether every regime is taught only questions for which the teacher's traces of
+            every kind were kept.
+        answer: the answer taught after a teacher's trace, the `dataset`'s or the `teacher`'s own.
+    """
+
+    name: Key = "none"
+    samples: Count = 1
+    keep: Literal["all", "answer_right", "trace_right", "trace_wrong", "first_right"] = (
+        "answer_right"
+    )
+    match: bool = False
+    answer: Literal["dataset", "teacher"] = "dataset"
+
+
 class ProbeParams(Settings):
     """Answers given other traces than the student's own.
 
@@ -235,6 +257,7 @@ class Params(Settings):
     sample_size: Count | None = None
     prepare: PrepareParams
     decompose: DecomposeParams
+    teacher: TeacherParams = TeacherParams()
     prompt: PromptParams
     train: TrainParams
     infer: InferParams

@@ -3,6 +3,7 @@
 A byte order mark at the start of a file is skipped.
 """
 
+import glob
 import gzip
 import json
 import zlib
@@ -11,8 +12,6 @@ from collections.abc import Collection, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast
-
-import polars as pl
 
 from tracekd.datasets import json_columns
 from tracekd.errors import TracekdError
@@ -113,15 +112,18 @@ def parquet_records(path: Path, chosen: Collection[int] | None = None) -> Iterat
     Raises:
         TracekdError: if it is damaged.
     """
+    import datasets
+
     number = 0
     try:
-        table = pl.scan_parquet(path, glob=False)
-        for first in range(0, table.select(pl.len()).collect().item(), _ROWS):
-            for row in table.slice(first, _ROWS).collect().iter_rows(named=True):
-                number += 1
-                if chosen is None or number - 1 in chosen:
-                    yield f"{path.name}:row {number}", row
-    except (pl.exceptions.PolarsError, OSError) as error:
+        rows = datasets.load_dataset(
+            "parquet", data_files=glob.escape(str(path)), split="train", streaming=True
+        )
+        batches = rows.with_format("arrow").iter(batch_size=_ROWS)
+        for number, row in enumerate(chain.from_iterable(b.to_pylist() for b in batches)):
+            if chosen is None or number in chosen:
+                yield f"{path.name}:row {number + 1}", row
+    except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:
         cause = " ".join(str(error).split())[:200]
         raise TracekdError(
             f"{path}: not a parquet file after row {number} ({cause}): {_AGAIN}"

@@ -27,7 +27,7 @@ def load(spec: DatasetSpec, wanted: Wanted) -> Loaded:
     raw: dict[str, str] = {}
     if spec.path is not None or spec.files is not None:
         files = _file_reader(spec, entry)
-        place = _existing(spec.path, entry) if spec.path else fetch_files(spec.files or {}, entry)
+        place = existing(spec.path, entry) if spec.path else fetch_files(spec.files or {}, entry)
         raw = _hashes(files, place, spec)
         if spec.path is not None:
             command = f"python stages/prepare.py --pin {spec.name}"
@@ -67,7 +67,7 @@ def pin(name: str, settings: Path, path: str | None = None) -> str:
     chosen = path if path is not None else spec.path
     if chosen is None:
         raise TracekdError(f"{entry}: path is null; name the folder or file with --path")
-    files, place = _file_reader(spec, entry), _existing(chosen, entry)
+    files, place = _file_reader(spec, entry), existing(chosen, entry)
     sha256 = combined_hash(_hashes(files, place, spec))
     files.read(place, spec.options)  # what prepare would refuse is not pinned
     write_entry(settings, name, {"path": chosen, "sha256": sha256})
@@ -94,7 +94,8 @@ def hub_folder(hub: HubDataset, patterns: Sequence[str]) -> Path:
     return folder
 
 
-def _existing(path: str, entry: str) -> Path:
+def existing(path: str, entry: str) -> Path:
+    """Return an entry's path from the project root; it is an error if nothing is there."""
     place = project_root() / Path(path).expanduser()
     if not place.exists():
         raise TracekdError(

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tracekd.generation.drafts import CONTEXTS
 from tracekd.generation.sampling import Sampler
 from tracekd.models.devices import Device, choose_device
 from tracekd.models.encoding import ChatEncoder
-from tracekd.models.loading import load_encoder, load_student
+from tracekd.models.loading import load_base, load_encoder, load_student
 from tracekd.models.sources import locate
 from tracekd.progress import digest, progress_folder
 from tracekd.randomness import digest as seed_of
@@ -29,14 +30,15 @@ def predict(
     spec: ModelSpec,
     params: InferParams,
     rows: Sequence[Row],
-    student: Path,
+    student: Path | None,
     examples: Sequence[Row] = (),
     shots: Sequence[Row] = (),
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return rows of `records.PREDICTIONS` for rows of `records.SFT`, and facts for the run card.
 
-    `examples` are some rows that the student was trained on: a backend may guess from them what
-    comes next. `shots` are rows that precede every question.
+    `student` is the folder of an adapter; without one, the base model answers as it is. `examples`
+    are some rows that the student was trained on: a backend may guess from them what comes next.
+    `shots` are rows that precede every question.
     """
     device = choose_device()
     most = len(rows) * params.samples * params.max_new_tokens
@@ -51,7 +53,7 @@ def predict(
     }
     encoder = load_encoder(spec, shots)
     given = Student(
-        load=lambda where: load_student(spec, student, where),
+        load=partial(load_base, spec) if student is None else partial(load_student, spec, student),
         device=device,
         encoder=encoder,
         stops=stop_ids(locate(spec), encoder),
@@ -83,11 +85,13 @@ def predict(
 
 
 def student_key(
-    spec: ModelSpec, student: Path, device: Device, packages: Sequence[str] = ()
+    spec: ModelSpec, student: Path | None, device: Device, packages: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Return what a student's output depends on, besides the questions and settings."""
-    files = filter(Path.is_file, student.rglob("*"))
-    student_hash = combined_hash(hash_files(student, files))
+    student_hash = None
+    if student is not None:
+        files = filter(Path.is_file, student.rglob("*"))
+        student_hash = combined_hash(hash_files(student, files))
     return {**device.job_key(spec, packages), "student": student_hash}
 
 

@@ -27,6 +27,7 @@ def score(
     answer_part: Callable[[str], str] | None = None,
     *,
     untagged: bool = False,
+    free_text: bool = False,
 ) -> pl.DataFrame:
     """Return one row per question, in the order of `questions` (`records.SCORES` and the parts).
 
@@ -37,20 +38,22 @@ def score(
         steps: the steps that the regime teaches.
         answer_part: cuts the answer out of a text instead of the grammar; it always finds one.
         untagged: as for `Grammar`.
+        free_text: whether the regime teaches traces in free text.
 
     Raises:
         TracekdError: if the predictions do not cover the questions; names the ids.
     """
     check_ids(questions["id"], predictions["id"])
-    grammar, chosen = Grammar(spec.class_sentence, untagged=untagged), metric_of(spec)
+    grammar = Grammar(spec.class_sentence, untagged=untagged, free_text=free_text)
+    chosen = metric_of(spec)
     predicted = {row["id"]: row for row in predictions.iter_rows(named=True)}
     rows = []
     for question in questions.iter_rows(named=True):
         prediction = predicted[question["id"]]
         text, tokens = prediction["text"], prediction["completion_tokens"]
         reading = grammar.read(text)
-        # Without quoted facts there is nothing that could state the answer.
-        quoted = reading.trace.facts or None
+        # Without quoted facts or free text there is nothing that could state the answer.
+        quoted = [reading.trace.text] if reading.trace.text else reading.trace.facts or None
         if answer_part is not None:
             answer = answer_part(text)
             reading = replace(reading, answer_text=answer, answers=answer_items(answer))

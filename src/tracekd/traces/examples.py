@@ -11,26 +11,30 @@ from tracekd.config import DatasetSpec, Params
 from tracekd.errors import TracekdError
 from tracekd.records import SFT
 from tracekd.text import one_line, states_answer
-from tracekd.traces.form import Trace
 from tracekd.traces.grammar import Grammar
-from tracekd.traces.regimes import Donors, Gold, RegimeContext, show
+from tracekd.traces.regimes import Donors, Gold, RegimeContext, regime, show
+from tracekd.traces.taught import Taught
 
 #: Column with a verdict on the trace shown -> what it says.
 _TEXTS = {
     "class_right": "the class is right",
     "facts_right": "the facts are right",
-    "states_answer": "the facts state the answer",
+    "states_answer": "the trace states the answer",
 }
 
 
-def render_prompt(template: str, question: str, context: Sequence[str]) -> str:
+def render_prompt(
+    template: str, question: str, context: Sequence[str], others: Mapping[str, str] | None = None
+) -> str:
     """Return the prompt template, filled: each fact on its own line after "- ".
 
     The slots are filled in one pass, so a question or fact that contains "{context}" stays as is.
+    `others` are further slots, with their braces.
     """
     slots = {
         "{context}": "\n".join(f"- {one_line(fact)}" for fact in context),
         "{question}": one_line(question),
+        **(others or {}),
     }
     return re.sub("|".join(map(re.escape, slots)), lambda slot: slots[slot[0]], template)
 
@@ -49,12 +53,15 @@ def classes_of(tables: Iterable[pl.DataFrame]) -> tuple[str, ...]:
 
 
 def build(
-    tables: Mapping[str, pl.DataFrame], params: Params, spec: DatasetSpec
+    tables: Mapping[str, pl.DataFrame],
+    params: Params,
+    spec: DatasetSpec,
+    taught: Taught | None = None,
 ) -> dict[str, pl.DataFrame]:
     """Return the examples of each split, `records.SFT`, given its `records.DECOMPOSED`.
 
-    Wrong classes are drawn from all splits, traces of other questions from the same split. `shots`
-    are part of train, but for their own table.
+    Wrong classes are drawn from all splits, traces of other questions from the same split; `shots`
+    are part of train, but for their own table. A teacher's traces are those `taught`.
 
     Raises:
         TracekdError: if an answer is blank, or a test question is in another split too.
@@ -65,11 +72,17 @@ def build(
         golds = gold_steps(table)
         donors = Donors(gold_steps(tables["train"]) if split == "shots" else golds, params.seed)
         context = RegimeContext(
-            params.seed, params.corruption, classes, grammar, donors, params.wrong_facts
+            params.seed,
+            params.corruption,
+            classes,
+            grammar,
+            donors,
+            params.wrong_facts,
+            taught.traces if taught else {},
         )
         questions = table.iter_rows(named=True)
         rows = [
-            _example(question, gold, context, params, spec)
+            _example(question, gold, context, params, spec, taught)
             for question, gold in zip(questions, golds, strict=True)
         ]
         made[split] = pl.DataFrame(rows, schema=SFT)
@@ -83,11 +96,15 @@ def _example(
     context: RegimeContext,
     params: Params,
     spec: DatasetSpec,
+    taught: Taught | None,
 ) -> dict[str, Any]:
     shown = show(params.trace_mode, gold, context)
-    correct = Trace(gold.class_name, gold.fact_texts)
     # All items of a set; of alternatives the first.
     answers = question["answers"] if spec.answers == "all" else question["answers"][:1]
+    if taught and params.teacher.answer == "teacher" and not shown.note:
+        kind = regime(params.trace_mode).teacher
+        answers = taught.answers.get(str(kind), {}).get(gold.id) or answers
+    stated = shown.trace.facts if shown.trace.text is None else [shown.trace.text]
     try:
         completion = context.grammar.render(shown.trace, tuple(answers))
     except ValueError as error:
@@ -101,10 +118,10 @@ def _example(
         "regime": params.trace_mode,
         "shown_class": shown.trace.class_name,
         "shown_facts": shown.trace.facts,
-        "filler_for": context.grammar.render_trace(correct) if shown.trace.filler else None,
+        "filler_for": shown.filler_for and context.grammar.render_trace(shown.filler_for),
         "class_right": shown.class_right,
         "facts_right": shown.facts_right,
-        "states_answer": states_answer(shown.trace.facts, question["answers"], spec.answers),
+        "states_answer": states_answer(stated, question["answers"], spec.answers),
         "note": shown.note,
     }
 

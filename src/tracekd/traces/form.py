@@ -24,12 +24,14 @@ _ANSWER_PIECE = re.compile(r"(?:\\.|[^;])+|;", re.DOTALL)
 class Trace:
     """The steps shown before an answer; None means that a step is not shown.
 
-    `filler` is the number of "..." words in a trace without content, which has no other steps.
+    `filler` is the number of "..." words in a trace without content, `text` a trace in free text;
+    neither has other steps.
     """
 
     class_name: str | None = None
     facts: tuple[str, ...] | None = None
     filler: int = 0
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ class Reading:
 def escape(text: str) -> str:
     """Return a text on one line that cannot be taken for a tag of the grammar."""
     return _TAG.sub(r"\\<", one_line(text).replace("\\", "\\\\"))
+
+
+def escape_lines(text: str) -> str:
+    """Return a text of several lines that cannot be taken for a tag of the grammar."""
+    return _TAG.sub(r"\\<", "\n".join(text.strip().splitlines()).replace("\\", "\\\\"))
 
 
 def unescape(text: str) -> str:

@@ -9,13 +9,15 @@
     <answer>kitchen</answer>
 
 A step that is not shown has no line; without any step there is no think block. No fact at all reads
-"None of the facts answers the question.". Several answers are joined by "; ".
+"None of the facts answers the question.". Several answers are joined by "; ". Where free text is
+taught, a think block may contain any text instead of steps.
 
 What is rendered is read back as it was, and a text is *strict* only if rendering what was read from
 it gives that very text. All other texts are read leniently, if at all.
 """
 
 import re
+from dataclasses import replace
 
 from tracekd.text import FILLER, one_line
 from tracekd.traces.form import (
@@ -27,11 +29,12 @@ from tracekd.traces.form import (
     Reading,
     Trace,
     escape,
+    escape_lines,
     join_answers,
     split_answers,
     unescape,
 )
-from tracekd.traces.lenient import read_leniently
+from tracekd.traces.lenient import read_leniently, thought_of
 
 _STRICT = re.compile(
     r"(?:<think>\n(?P<trace>.*)\n</think>\n)?<answer>(?P<answer>[^\n]*)</answer>", re.DOTALL
@@ -41,13 +44,17 @@ _STRICT = re.compile(
 class Grammar:
     """The grammar of one dataset, whose entry words the class step."""
 
-    def __init__(self, class_sentence: str, *, untagged: bool = False) -> None:
+    def __init__(
+        self, class_sentence: str, *, untagged: bool = False, free_text: bool = False
+    ) -> None:
         """Take a sentence on one line with the slot `{class}`.
 
         With `untagged`, a text without tags is read whole as the answer: what a model wrote that
-        was never taught the tags.
+        was never taught the tags. With `free_text`, a think block that does not show steps is read
+        as a trace in free text.
         """
         self._class_sentence, self._untagged = class_sentence, untagged
+        self._free_text = free_text
         before, after = map(re.escape, class_sentence.split("{class}"))
         self._class_line = re.compile(f"{before}(.*){after}", re.DOTALL)
 
@@ -55,7 +62,7 @@ class Grammar:
         """Return the text of a trace and at least one answer.
 
         Raises:
-            ValueError: if there is no answer, a blank one, or a filler beside other steps.
+            ValueError: if there is no answer, a blank one, or filler or text beside other steps.
         """
         if not answers or not all(map(one_line, answers)):
             raise ValueError(f"a completion needs answers that are not blank, found {answers!r}")
@@ -65,10 +72,10 @@ class Grammar:
     def render_trace(self, trace: Trace) -> str:
         """Return the think block with its final line break, or "" for a trace without steps."""
         lines = []
-        if trace.filler:
+        if trace.filler or trace.text is not None:
             if trace.class_name is not None or trace.facts is not None:
-                raise ValueError("a filler trace shows no steps")
-            lines.append(" ".join([FILLER] * trace.filler))
+                raise ValueError("a trace of filler or free text shows no steps")
+            lines.append(" ".join([FILLER] * trace.filler) or escape_lines(trace.text or ""))
         if trace.class_name is not None:
             lines.append(self._class_sentence.replace("{class}", escape(trace.class_name)))
         if trace.facts is not None:
@@ -78,15 +85,18 @@ class Grammar:
 
     def read(self, text: str) -> Reading:
         """Read trace and answer from any text without special tokens; never raises."""
-        return self._read_strictly(text) or read_leniently(
-            text, self._class_sentence, untagged=self._untagged
-        )
+        if strict := self._read_strictly(text):
+            return strict
+        reading = read_leniently(text, self._class_sentence, untagged=self._untagged)
+        return replace(reading, trace=Trace(text=thought_of(text))) if self._free_text else reading
 
     def _read_strictly(self, text: str) -> Reading | None:
         match = _STRICT.fullmatch(text)
         if match is None:
             return None
         trace, answers = self._strict_trace(match["trace"]), split_answers(match["answer"])
+        if trace is None and self._free_text:
+            trace = Trace(text=unescape(match["trace"]))
         if trace is None or not all(map(one_line, answers)):
             return None
         same = self.render(trace, answers).text == text

@@ -74,6 +74,12 @@ def answer_start(text: str, *, untagged: bool = False) -> int:
     return _answer_part(text, untagged)[0]
 
 
+def thought_of(text: str) -> str | None:
+    """Return what precedes the answer part, unescaped and without tags; None if it is nothing."""
+    thought = text[: min(_answer_part(text, False)[0], _uncut(text))]
+    return unescape(_without_tags(_without_turn(thought))).strip() or None
+
+
 def is_cut_off(text: str) -> bool:
     """Return whether a text ends within a block that it opens, or within a tag."""
     tags = _tags(text)

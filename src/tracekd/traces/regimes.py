@@ -6,14 +6,14 @@ of the split too (see `Donors`). Whether a step shown is right is found by compa
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
 from typing import Literal
 
 from tracekd import randomness
-from tracekd.config import Params, WrongFacts
+from tracekd.config import Params, TraceKind, WrongFacts
 from tracekd.errors import TracekdError, nearest
 from tracekd.text import one_line, states_answer
 from tracekd.traces.form import Trace
@@ -26,6 +26,7 @@ NO_OTHER_FACT = "no other fact in the context"
 FEWER_OTHER_FACTS = "fewer wrong facts to choose from than gold ones"
 ANSWER_IN_ALL_OTHERS = "every other fact in the context names an answer"
 NO_OTHER_TRACE = "no other question with another trace"
+NO_TEACHER_TRACE = "no trace of a teacher was kept"
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,20 @@ class Donors:
         self._seed = seed
         self._circle = sorted(((self._place(gold), gold) for gold in questions), key=itemgetter(0))
 
-    def donor(self, gold: Gold) -> Gold | None:
-        """Return the next question whose correct trace differs; None if there is none."""
+    def donor(self, gold: Gold, fits: Callable[[Gold], bool] | None = None) -> Gold | None:
+        """Return the next question that fits; None if there is none.
+
+        By default those fit whose correct trace differs.
+        """
+
+        def differs(other: Gold) -> bool:
+            return not gold.same_steps(other)
+
+        wanted = fits or differs
         start = bisect_right(self._circle, self._place(gold), key=itemgetter(0))
         for step in range(len(self._circle)):
             _, other = self._circle[(start + step) % len(self._circle)]
-            if not gold.same_steps(other):
+            if wanted(other):
                 return other
         return None
 
@@ -82,7 +91,7 @@ class RegimeContext:
 
     `corruption` is the fraction of incorrect traces in the regime `mixed`, `classes` are all
     classes of the dataset, `donors` the questions of the same split. `wrong_facts` is as in
-    params.yaml.
+    params.yaml. `taught` are a teacher's traces, by kind and question.
     """
 
     seed: int
@@ -91,19 +100,25 @@ class RegimeContext:
     grammar: Grammar
     donors: Donors
     wrong_facts: WrongFacts = "without_answer"
+    taught: Mapping[str, Mapping[str, Trace]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Shown:
     """The trace that a regime shows, and whether its steps are right (None: not shown).
 
-    `note` is the reason if the trace is not what the regime promises.
+    `note` is the reason if the trace is not what the regime promises, `filler_for` the trace whose
+    length a filler gets.
     """
 
     trace: Trace
     class_right: bool | None
     facts_right: bool | None
     note: str | None
+    filler_for: Trace | None = None
+
+
+RegimeFunction = Callable[[Gold, RegimeContext], tuple[Trace, str | None]]
 
 
 def _none(_gold: Gold, _context: RegimeContext) -> tuple[Trace, str | None]:
@@ -151,10 +166,37 @@ def _filler(_gold: Gold, _context: RegimeContext) -> tuple[Trace, str | None]:
     return Trace(filler=1), None
 
 
+def _teacher_filler(gold: Gold, context: RegimeContext) -> tuple[Trace, str | None]:
+    trace, note = _teacher("trace")(gold, context)
+    return (trace, note) if note else _filler(gold, context)
+
+
 def _mixed(gold: Gold, context: RegimeContext) -> tuple[Trace, str | None]:
     """Doses are nested: a question corrupted at 0.2 is corrupted in the same way at 0.5."""
     corrupted = randomness.uniform(context.seed, "mixed", gold.id) < context.corruption
     return _incorrect(gold, context) if corrupted else _correct(gold, context)
+
+
+def _teacher(kind: TraceKind) -> RegimeFunction:
+    def taught(gold: Gold, context: RegimeContext) -> tuple[Trace, str | None]:
+        trace = context.taught.get(kind, {}).get(gold.id)
+        return (Trace(), NO_TEACHER_TRACE) if trace is None else (trace, None)
+
+    return taught
+
+
+def _teacher_shuffled(gold: Gold, context: RegimeContext) -> tuple[Trace, str | None]:
+    """Another question's, of the same class if one has a trace that was kept."""
+    traces = context.taught.get("trace", {})
+
+    def fits(other: Gold) -> bool:
+        return other.id != gold.id and other.id in traces
+
+    def alike(other: Gold) -> bool:
+        return fits(other) and other.class_name == gold.class_name
+
+    donor = context.donors.donor(gold, alike) or context.donors.donor(gold, fits)
+    return (Trace(), NO_TEACHER_TRACE) if donor is None else (traces[donor.id], None)
 
 
 def _another_class(gold: Gold, context: RegimeContext) -> tuple[str | None, str | None]:
@@ -188,10 +230,19 @@ def _other_facts(gold: Gold, context: RegimeContext) -> tuple[tuple[str, ...], s
 
 @dataclass(frozen=True)
 class Regime:
-    """The steps that a regime teaches, right or wrong, and what makes its trace and its note."""
+    """The steps that a regime teaches, right or wrong, and what makes its trace and its note.
+
+    Attributes:
+        teacher: the kind of a teacher's trace that it needs, if any.
+        like: makes the trace that a filler is as long as.
+        free_text: whether its traces are free text (`Trace.text`).
+    """
 
     steps: frozenset[Step]
-    trace: Callable[[Gold, RegimeContext], tuple[Trace, str | None]]
+    trace: RegimeFunction
+    teacher: TraceKind | None = None
+    like: RegimeFunction | None = None
+    free_text: bool = False
 
 
 _NOTHING: frozenset[Step] = frozenset()
@@ -206,8 +257,14 @@ REGIMES: dict[str, Regime] = {
     "wrong_class": Regime(_BOTH, _wrong_class),
     "wrong_facts": Regime(_BOTH, _wrong_facts),
     "shuffled": Regime(_BOTH, _shuffled),
-    "filler": Regime(_NOTHING, _filler),
+    "filler": Regime(_NOTHING, _filler, like=_correct),
     "mixed": Regime(_BOTH, _mixed),
+    "teacher": Regime(_NOTHING, _teacher("trace"), "trace", free_text=True),
+    "teacher_summary": Regime(_NOTHING, _teacher("summary"), "summary", free_text=True),
+    "teacher_explanation": Regime(_NOTHING, _teacher("explanation"), "explanation", free_text=True),
+    "teacher_shuffled": Regime(_NOTHING, _teacher_shuffled, "trace", free_text=True),
+    "teacher_steps": Regime(_BOTH, _teacher("steps"), "steps"),
+    "teacher_filler": Regime(_NOTHING, _teacher_filler, "trace", like=_teacher("trace")),
 }
 
 
@@ -229,10 +286,12 @@ def steps_shown(params: Params) -> frozenset[Step]:
 
 def show(name: str, gold: Gold, context: RegimeContext) -> Shown:
     """Return the trace that a regime shows before a question's answer."""
-    trace, note = regime(name).trace(gold, context)
+    chosen = regime(name)
+    trace, note = chosen.trace(gold, context)
     return Shown(
         trace=trace,
         class_right=None if trace.class_name is None else trace.class_name == gold.class_name,
         facts_right=None if trace.facts is None else set(trace.facts) == set(gold.fact_texts),
         note=note,
+        filler_for=chosen.like(gold, context)[0] if chosen.like and trace.filler else None,
     )

@@ -4,7 +4,7 @@ To add one, write NAME.py in this folder with `METRIC = AnswerMetric(...)`.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal, NamedTuple
@@ -59,6 +59,8 @@ class AnswerMetric:
         answers: whether a question's answers together make the answer, or are alternatives; the
             entry in datasets.yaml must agree.
         corrected: parts of a corrected metric beside the published one, its verdict first.
+        candidates: row of `records.QUESTIONS` -> what could be its answer, for verdicts on free
+            texts; by default the answers to all questions of its class.
     """
 
     parts: tuple[str, ...]
@@ -67,6 +69,7 @@ class AnswerMetric:
     main: tuple[str, ...] = ()
     answers: Literal["all", "any"] = "all"
     corrected: tuple[str, ...] = ()
+    candidates: Callable[[Mapping[str, Any]], Collection[str]] | None = None
 
     def __post_init__(self) -> None:
         """Refuse parts that could be taken for other columns of the table of scores."""

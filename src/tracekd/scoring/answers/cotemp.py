@@ -18,9 +18,11 @@ alphabetical order, where the release's order changes from run to run with Pytho
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Any
 
+from tracekd.datasets.dated_facts import parse_fact
 from tracekd.scoring.answers import AnswerMetric, Attempt, Verdict, overlap
 from tracekd.text import normalise
 
@@ -83,6 +85,14 @@ def _predicted(attempt: Attempt, side: int) -> list[str]:
     return _normalised(_named(attempt.text.lower(), attempt.question.lower(), candidates))
 
 
+def candidates(question: Mapping[str, Any]) -> set[str]:
+    """Return the ends of all facts with the relation that is asked for, such as all positions."""
+    facts = [parse_fact(text) for text in question["context"]]
+    side = 0 if _ASKS_FOR_SUBJECT in (question["subtype"] or "") else 2
+    asked = {fact.relation for fact in facts if fact[side] in question["answers"]}
+    return {str(fact[side]) for fact in facts if fact.relation in asked and fact.relation}
+
+
 def released_answer(text: str) -> str:
     """Return the part of a generation that the release takes for the answer, in lower case.
 
@@ -139,4 +149,5 @@ METRIC = AnswerMetric(
     judge=judge,
     main=("average", "f1"),
     corrected=("corrected", "names_more"),
+    candidates=candidates,
 )

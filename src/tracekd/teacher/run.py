@@ -1,0 +1,154 @@
+"""The stage `teach`: questions and a teacher -> its traces with verdicts, and a manifest."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from tracekd.config import DatasetSpec, Params, TeacherSpec
+from tracekd.datasets.splits import stratified_order
+from tracekd.errors import TracekdError
+from tracekd.files import atomic_file
+from tracekd.teacher.asking import Chain, chains, estimate
+from tracekd.teacher.cache import ReplyCache, reply_cache
+from tracekd.teacher.endpoint import Endpoint
+from tracekd.teacher.local import LocalTeacher
+from tracekd.teacher.prompts import general_slots
+from tracekd.teacher.published import read_traces
+from tracekd.teacher.replies import OK
+from tracekd.teacher.table import Draft, manifest, table_of
+from tracekd.traces.examples import classes_of
+from tracekd.traces.grammar import Grammar
+from tracekd.traces.taught import TEACHER
+
+#: In this order, so that a budget covers validation, then as much of train as it can.
+_ORDER = ("validation", "train", "test")
+
+
+class Task(NamedTuple):
+    """What to ask whom.
+
+    Attributes:
+        spec: the teacher's entry in teachers.yaml.
+        tables: `records.DECOMPOSED` by split; all questions are asked about.
+        params: `teacher` and `data_seed` are read.
+        dataset: the dataset's entry in datasets.yaml.
+        models: models.yaml, for a teacher that is a model.
+    """
+
+    spec: TeacherSpec
+    tables: Mapping[str, pl.DataFrame]
+    params: Params
+    dataset: DatasetSpec
+    models: Path
+
+    @property
+    def questions(self) -> list[dict[str, Any]]:
+        """The questions in order; the first of each split are stratified by class."""
+        rows: list[dict[str, Any]] = []
+        for split in _ORDER:
+            if (table := self.tables[split]).height:
+                rows += table[stratified_order(table, self.params.data_seed)].to_dicts()
+        return rows
+
+
+def teach(task: Task) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Return what the teacher writes, as a table `TEACHER`, and the manifest."""
+    spec, tables, params = task.spec, task.tables, task.params.teacher
+    if spec.name == "none":
+        return pl.DataFrame(schema=TEACHER), {"teacher": spec.name}
+    if spec.endpoint is None and spec.model is None:
+        drafts, read = read_traces(spec, task.questions, params.samples)
+        facts: dict[str, Any] = {"file": {"sha256": spec.sha256, **read}}
+    else:
+        with _asking(task) as (source, kept, plan):
+            drafts = asyncio.run(source.run(plan, kept))
+        facts = _facts(task, drafts)
+    traces = table_of(drafts, tables.values(), task.dataset, params.keep)
+    settings = {"teacher": spec.name, "samples": params.samples, "keep": params.keep}
+    return traces, {**settings, **facts, **manifest(traces, tables)}
+
+
+def estimated(task: Task) -> str:
+    """Return in a sentence what `teach` would ask for; nothing is asked.
+
+    Raises:
+        TracekdError: if this teacher is not asked for anything.
+    """
+    spec = task.spec
+    if spec.endpoint is None and spec.model is None:
+        raise TracekdError(f"teachers.yaml: {spec.name}: asks nobody; there is nothing to estimate")
+    with _asking(task) as (_, kept, plan):
+        return estimate(plan, kept.get)
+
+
+def messages(made: Mapping[str, Any]) -> list[str]:
+    """Return what a manifest says, in a few lines."""
+    lines = []
+    for kind, found in made.get("kinds", {}).items():
+        statuses = ", ".join(f"{status} {count}" for status, count in found["statuses"].items())
+        train = found["splits"]["train"]
+        lines.append(
+            f"{kind}: {found['replies']} ({statuses}); kept for {train['with_kept_trace']} of "
+            f"{train['questions']} training questions; contradict their answer: "
+            f"{found['quality'].get('contradictions', 0)}"
+        )
+    if made.get("not_asked"):
+        lines.append(f"budget used up: {made['not_asked']} questions were not asked about")
+    for fault, found in made.get("file", {}).get("not_used", {}).items():
+        lines.append(f"lines not used: {fault}: {found['count']} (first {found['first'][0]})")
+    return lines
+
+
+def export(traces: pl.DataFrame, path: Path) -> int:
+    """Write the usable traces as lines that a teacher with a `path` reads; return how many."""
+    usable = traces.filter(pl.col("text") != "", pl.col("status") == OK)
+    # Steps come with an answer of their own.
+    keys = "id", "sample", pl.col("kind") == "steps"
+    lines = []
+    for (key, *_), rows in usable.group_by(*keys, maintain_order=True):
+        texts = dict(rows.select("kind", "text").iter_rows())
+        line = {"id": key, **texts, "answer": rows["answer"][0]}
+        lines.append(json.dumps(line, ensure_ascii=False) + "\n")
+    with atomic_file(path) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
+    return len(lines)
+
+
+@contextmanager
+def _asking(task: Task) -> Iterator[tuple[Endpoint | LocalTeacher, ReplyCache, list[Chain]]]:
+    """Yield who is asked, the replies that are kept, and what is asked."""
+    spec, grammar = task.spec, Grammar(task.dataset.class_sentence)
+    slots = general_slots(grammar, classes_of(task.tables.values()))
+    plan = chains(spec, task.questions, task.params.teacher.samples, grammar, slots)
+    if spec.model is not None and task.params.teacher.samples > 1 and not spec.sampling.temperature:
+        raise TracekdError(
+            f"params.yaml: teacher.samples is {task.params.teacher.samples}, but teachers.yaml: "
+            f"{spec.name} has no sampling.temperature above 0, so all samples would be the same"
+        )
+    source = Endpoint(spec) if spec.model is None else LocalTeacher(spec, task.models)
+    with reply_cache(spec.asked_model, source.identity()) as kept:
+        yield source, kept, plan
+
+
+def _facts(task: Task, drafts: Sequence[Draft]) -> dict[str, Any]:
+    spec, replies = task.spec, [draft.reply for draft in drafts]
+    asked = len({draft.question["id"] for draft in drafts})
+    return {
+        "endpoint": None if spec.endpoint is None else spec.endpoint.base_url,
+        "model": spec.asked_model,
+        "models_reported": dict(sorted(Counter(reply.model for reply in replies).items())),
+        "system": spec.system,
+        "prompts": dict(spec.prompts),
+        "sampling": spec.sampling.model_dump(exclude_none=True),
+        "replies": len(replies),
+        "prompt_tokens": sum(reply.prompt_tokens for reply in replies),
+        "completion_tokens": sum(reply.completion_tokens for reply in replies),
+        "refusals": dict(Counter(reply.refused for reply in replies if reply.refused)),
+        "not_asked": sum(table.height for table in task.tables.values()) - asked,
+    }
