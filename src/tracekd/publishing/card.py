@@ -78,6 +78,7 @@ def model_card(
         numbers=summary(details, title, {}).strip(),
         system=run.params["prompt.system"],
         template=run.params["prompt.template"],
+        shots=run.params.get("prompt.shots"),
         tokens=run.params["infer.max_new_tokens"],
         settings=_lines(run.params),
         run_card=run_card["train"],
