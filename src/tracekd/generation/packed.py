@@ -145,7 +145,7 @@ def pack(model: "PreTrainedModel") -> PackedModel | None:
         others = ", ".join(sorted(set(types) - _LAYER_TYPES))
         reason = f"layers of type {others}" if others else _difference(plain, packed)
     except Exception as error:  # an unknown architecture may raise anything
-        reason = f"{type(error).__name__}: {error}"
+        reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
     if not reason:
         return packed
     print(
@@ -238,6 +238,8 @@ def _attend(
     for unknown in ("softcap", "s_aux"):
         if options.get(unknown) is not None:
             raise ValueError(f"{type(module).__name__} has {unknown}, which packing ignores")
+    if "packed" not in options:
+        raise ValueError(f"{type(module).__name__} is not told which row a token belongs to")
     layout: _Layout = options["packed"]
     keys, values = layout.cache.layer(module.layer_idx, key, value)
     keys[layout.slots, :, layout.positions] = key[0].transpose(0, 1)

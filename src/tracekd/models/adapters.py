@@ -132,10 +132,10 @@ def merge_adapter(base: "PreTrainedModel", folder: Path, spec: ModelSpec) -> "Pr
 
     remedy = f"{folder}: does not fit model {spec.name}; train again (dvc repro train)"
     try:
+        config = LoraConfig.from_pretrained(folder)
+        config.base_model_name_or_path = None  # PEFT warns where a machine keeps it elsewhere
         # The adapter in fp32: its product is added to the base weights and rounded once.
-        model = get_peft_model(
-            base, LoraConfig.from_pretrained(folder), autocast_adapter_dtype=True
-        )
+        model = get_peft_model(base, config, autocast_adapter_dtype=True)
     except ValueError as error:
         raise TracekdError(remedy) from error
     _load_weights(model, folder, remedy)
