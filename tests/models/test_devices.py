@@ -25,7 +25,7 @@ def unusable(monkeypatch):
     ("found", "said"),
     [
         ({}, "which torch, built for CUDA 13.0, cannot use"),
-        ({"built_for": None}, "torch is built without CUDA; install it with `python -m pip"),
+        ({"built_for": None}, "torch is built without CUDA; choose a build"),
         ({"usable": True}, None),
         ({"present": False, "built_for": None}, None),
         ({"visible": ""}, None),
@@ -36,7 +36,7 @@ def unusable(monkeypatch):
 def test_a_gpu_that_torch_cannot_use_has_a_reason_and_a_remedy(found, said) -> None:
     fault = gpu_fault(**UNUSABLE | found)
     assert (fault is None) == (said is None)
-    for part in (said, "--index-url https://download.pytorch.org/whl/cu126`", "TRACEKD_DEVICE=cpu"):
+    for part in (said, "https://pytorch.org/get-started/locally", "TRACEKD_DEVICE=cpu"):
         assert fault is None or part in fault
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import torch
 
 
-#: For drivers too old for the CUDA of PyPI's torch.
-_WHEELS = "https://download.pytorch.org/whl/cu126"
+#: Where its users choose a build of torch by their CUDA.
+_BUILDS = "https://pytorch.org/get-started/locally"
 _PACKAGES = ("torch", "transformers", "peft", "tokenizers", "accelerate")
 
 
@@ -130,16 +130,15 @@ def gpu_fault(
     """
     if usable or not present or visible in ("", "-1"):
         return None
-    install = "python -m pip install --force-reinstall torch --index-url " + _WHEELS
     if built_for is None:
         return (
-            "this machine has an NVIDIA GPU, but torch is built without CUDA; install it with "
-            f"`{install}`, or set TRACEKD_DEVICE=cpu"
+            "this machine has an NVIDIA GPU, but torch is built without CUDA; choose a build "
+            f"for your driver at {_BUILDS}, or set TRACEKD_DEVICE=cpu"
         )
     return (
         f"this machine has an NVIDIA GPU, which torch, built for CUDA {built_for}, cannot use; "
         "most often its driver is too old (CUDA 13 needs 580 or newer: see nvidia-smi): install a "
-        f"newer one, or torch for an older CUDA with `{install}`, or set TRACEKD_DEVICE=cpu"
+        f"newer one, or torch for an older CUDA ({_BUILDS}), or set TRACEKD_DEVICE=cpu"
     )
 
 
