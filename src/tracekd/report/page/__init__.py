@@ -1,25 +1,21 @@
-"""One file to look at experiments in: it needs no network and no server.
+"""One file to look at experiments in: overview, questions, differences.
 
-The template holds all text that is no data; style and script are in files of their own, and only
-these run: the page's content security policy names their hashes, and refuses every request. Data
-are compressed JSON in an element that no browser executes; the script shows them as text.
+The template holds all text that is no data. `questions`, `figures` and `prose` make the data, the
+scripts beside them show it.
 """
 
-import base64
-import gzip
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tracekd.files import atomic_file
 from tracekd.report.contents import Contents
 from tracekd.report.page import figures, prose, questions
+from tracekd.report.page.inline import BASE, ELEMENTS, FOLDER, packed, render
 from tracekd.report.summary import finding
 
-_FOLDER = Path(__file__).parent
 #: In the order in which they depend on each other.
-_SCRIPTS = ("elements.js", "charts.js", "data.js", "overview.js", "questions.js", "differences.js")
+_SCRIPTS = ("charts.js", "data.js", "overview.js", "questions.js", "differences.js", "main.js")
 
 
 def page(contents: Sequence[Contents], comparison: Mapping[str, Any] | None, title: str) -> str:
@@ -32,25 +28,24 @@ def page(contents: Sequence[Contents], comparison: Mapping[str, Any] | None, tit
             times and memory.
         title: of the page.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     index, texts = questions.collect(contents)
-    index |= _overview(contents, comparison)
-    style = _read("page.css")
-    script = "\n".join(map(_read, (*_SCRIPTS, "main.js")))
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined
-    )
-    return environment.get_template("page.html.j2").render(
+    return render(
+        FOLDER / "page.html.j2",
+        [BASE, FOLDER / "page.css"],
+        [ELEMENTS, *(FOLDER / name for name in _SCRIPTS)],
         title=title,
         many=comparison is not None,
-        style=style,
-        script=script,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-        index=_packed({"title": title, **index}),
-        texts=_packed(texts),
+        index=packed({"title": title, **index, **_overview(contents, comparison)}),
+        texts=packed(texts),
     )
+
+
+def write_page(
+    path: Path, contents: Sequence[Contents], comparison: Mapping[str, Any] | None, title: str
+) -> None:
+    """Write `page`, completely or not at all."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(page(contents, comparison, title), encoding="utf-8", newline="\n")
 
 
 def _overview(contents: Sequence[Contents], comparison: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -82,18 +77,3 @@ def _overview(contents: Sequence[Contents], comparison: Mapping[str, Any] | None
         "cards": prose.cards(contents, measured=bool(comparison)),
         **{name: comparison[name] for name in ("warnings", "differences") if name in comparison},
     }
-
-
-def _read(name: str) -> str:
-    return (_FOLDER / name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode()}"
-
-
-def _packed(content: Mapping[str, Any]) -> str:
-    """Return JSON, compressed and as letters; the same bytes for the same content."""
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()

@@ -53,7 +53,7 @@ function drawEstimates({ rows, series, differences }) {
       const given = series.length > 2 ? [] : [label(right + 52 * (place + 1), middle + 4,
         percent(value.mean), { class: "value", "text-anchor": "end" })];
       const tip = shape("title", {}, `${row.label}, ${series[place]}: ${withInterval(value)}`);
-      return [shape("g", { class: `c${place % 8}` }, bar, points,
+      return [shape("g", { class: `c${row.quiet ? 6 : place % 8}` }, bar, points,
         shape("circle", { cx: x(value.mean), cy: y, r: 4 }), given, tip)];
     });
     const limit = row.detectable === null || row.detectable === undefined ? [] : [shape("rect", {
@@ -120,7 +120,7 @@ function roundTicks(from, to, log) {
 
 /** Draw lines, with intervals where they are known. */
 function drawCurves({ series, log, x: across, y: upward }) {
-  const left = 52, right = WIDTH - 12, top = 12, bottom = 232;
+  const left = 52, right = WIDTH - 12, top = 26, bottom = 240;
   const numbers = (names) => series.flatMap((line) => names.flatMap((name) => line[name] ?? []))
     .filter((number) => number !== null && (!log || number > 0));
   const xs = series.flatMap((line) => line.x), ys = numbers(["y", "low", "high"]);
@@ -135,7 +135,7 @@ function drawCurves({ series, log, x: across, y: upward }) {
     ...roundTicks(x0, x1).map((tick) => label(x(tick), bottom + 16, String(tick),
       { class: "tick", "text-anchor": "middle" })),
     label(right, bottom + 32, across, { class: "tick", "text-anchor": "end" }),
-    label(2, top - 2, upward, { class: "tick" }),
+    label(2, 11, upward, { class: "tick" }),
   ];
   const drawn = series.map((line) => {
     const places = line.x.map((_, place) => place).filter((place) => line.y[place] !== null

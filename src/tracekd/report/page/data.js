@@ -1,13 +1,5 @@
 // The data of the page, what its address says, and which questions pass the filters.
 
-/** Return what an element holds: JSON, compressed, as letters. */
-async function unpack(id) {
-  const letters = atob(document.getElementById(id).textContent);
-  const bytes = Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).json();
-}
-
 /** What the page is about: see questions.py for its columns. */
 const data = {};
 

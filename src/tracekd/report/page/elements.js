@@ -89,3 +89,11 @@ function tableElement({ columns, rows }, caption) {
       element("tbody", {}, rows.map((row) =>
         element("tr", {}, row.map((value, i) => cell("td", value, i)))))));
 }
+
+/** Return what an element holds: JSON, compressed, as letters. */
+async function unpack(id) {
+  const letters = atob(document.getElementById(id).textContent);
+  const bytes = Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).json();
+}

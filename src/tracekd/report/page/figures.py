@@ -32,6 +32,7 @@ _MEASURES = {
     "facts_exact": ("facts, exact", "facts.exact"),
     "trace": ("trace exact match", "trace.accuracy"),
 }
+_WORDS = ("right", "wrong")
 _SIDES = ("p_answer_if_right", "p_answer_if_wrong")
 #: A loss curve has as many points, each the mean over this share of the steps.
 _POINTS, _SMOOTHING = 120, 0.08
@@ -78,7 +79,8 @@ def of_cell(cell: Details, details: Mapping[str, Details]) -> Iterator[Figure]:
     if floors := cell.get("floors"):
         best = max(floors, key=lambda name: floors[name]["answer"]["mean"])
         answer = floors[best]["answer"] | {"low": None, "high": None}
-        rows.insert(1, _row(f"no model: {best}", [answer, *[None] * (len(regimes) - 1)]))
+        none = [None] * (len(regimes) - 1)
+        rows.insert(1, _row(f"no model: {best}", [answer, *none]) | {"quiet": True})
     yield _estimates("How often is each step right?", names, rows, note)
     if linked := {label: one["link"] for label, one in regimes.items() if "link" in one}:
         yield {
@@ -95,9 +97,9 @@ def of_cell(cell: Details, details: Mapping[str, Details]) -> Iterator[Figure]:
             _row(name, [_difference(pair)], pair["n"]) | {"detectable": pair["detectable"]}
             for name, pair in pairs.items()
         ]
-        note = f"{_CROSSED} Grey: too small for this design to find with 80 % power."
         title = "How much do regimes change answer accuracy?"
-        yield _estimates(title, ["difference"], rows, note) | {"differences": True}
+        grey = f"{_CROSSED} Grey: too small for this design to find with 80 % power."
+        yield _estimates(title, ["difference"], rows, grey) | {"differences": True}
     if dose := cell["dose"]:
         yield _dose(dose["accuracy"]["doses"], regimes)
     groups = {name: None for one in regimes.values() for name in one["by_class"]}

@@ -80,7 +80,7 @@ def cards(contents: Sequence[Contents], *, measured: bool) -> dict[str, Any]:
     values |= {name: [find(one.card, path) for one in contents] for name, path in paths.items()}
     known = {name: found for name, found in values.items() if any(v is not None for v in found)}
     shared = [(name, found[0]) for name, found in known.items() if len(set(map(repr, found))) == 1]
-    columns = {"experiment": [one.name for one in contents]}
+    columns: dict[str, list[Any]] = {"experiment": [one.name for one in contents]}
     for name in ("answer", "trace"):
         shares = [find(one.details, f"{name}.accuracy") for one in contents]
         columns[f"{name}s right"] = [percent(share) for share in shares]
