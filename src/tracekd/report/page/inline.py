@@ -26,7 +26,9 @@ def render(template: Path, styles: Sequence[Path], scripts: Sequence[Path], **va
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    style, script = ("\n".join(p.read_text(encoding="utf-8") for p in of) for of in (styles, scripts))
+    style, script = (
+        "\n".join(p.read_text(encoding="utf-8") for p in of) for of in (styles, scripts)
+    )
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
