@@ -192,7 +192,8 @@ function standalone(picture) {
 function figureElement(figure) {
   const draw = { estimates: drawEstimates, mosaic: drawMosaics, curve: drawCurves }[figure.kind];
   const { shapes, height } = draw(figure);
-  const picture = shape("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img",
+  const picture = shape("svg", { viewBox: `0 0 ${WIDTH} ${height}`,
+    role: figure.kind === "mosaic" ? "group" : "img", // a picture has no links
     "aria-label": figure.title, class: "picture" }, shapes);
   const table = tableOf(figure);
   const file = figure.title.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");

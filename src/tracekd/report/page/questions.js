@@ -152,7 +152,10 @@ class QuestionsView {
             element("option", { value }, words))),
           groups.map(([key, [words, options]]) => this.radio(key, words, options))),
         element("div", { class: "above" }, this.total,
-          element("button", { type: "button", id: "reset", click: () => this.reset() }, "Reset")),
+          element("button", { type: "button", click: () => this.reset() }, "Reset"),
+          several ? dataText("p", `Marks: answer above, trace below; ${
+            [...byRegime(data.ordered).values()].map(([one]) => one.regime).join(", ")}`,
+          { class: "note" }) : null),
         this.list.node),
       this.detail);
   }
@@ -226,7 +229,10 @@ class QuestionsView {
       option.textContent = option.value ? `${option.value} (${sizes.get(option.value) ?? 0})`
         : `all classes (${others.length})`;
     }
-    for (const [key, select] of Object.entries(this.selects)) select.value = filters[key];
+    for (const [key, select] of Object.entries(this.selects)) {
+      select.value = filters[key];
+      if (select.selectedIndex < 0) select.value = ""; // a link to what is not here
+    }
     if (document.activeElement !== this.search) this.search.value = filters.s;
   }
 
@@ -240,7 +246,8 @@ class QuestionsView {
     const texts = await data.texts;
     if (this.shown === place + this.asked) return;
     this.shown = place + this.asked;
-    this.detail.replaceChildren(...questionDetail(place, texts, this.experiments));
+    this.detail.replaceChildren();
+    fill(this.detail, {}, questionDetail(place, texts, this.experiments));
   }
 }
 
@@ -289,7 +296,7 @@ function questionDetail(place, texts, experiments) {
       groups.map((group) => element("section", {},
         experiments.length > 1 ? dataText("h4", group[0].regime) : null,
         group.map((one) => studentCard(one, place, question, texts, gold))))),
-    probed.map((one) => probeTable(one, question, texts, gold, probed.length > 1)),
+    probed.map((one, number) => probeTable(one, question, texts, gold, !number)),
   ];
 }
 
@@ -345,7 +352,7 @@ function studentCard(one, place, question, texts, gold) {
 }
 
 /** Return the probes of a question: given this trace, that answer. */
-function probeTable(one, question, texts, gold, named) {
+function probeTable(one, question, texts, gold, open) {
   const probes = question.outputs[one.number].probes;
   const least = Math.min(-1, ...probes.map((probe) => probe.logprob ?? 0));
   const rows = probes.map((probe) => {
@@ -364,8 +371,8 @@ function probeTable(one, question, texts, gold, named) {
           shape("rect", { width: 80, height: 6, class: "band" }),
           shape("rect", { width, height: 6, class: "full answer" }))));
   });
-  const words = `Probes${named ? ` of ${one.regime}, seed ${one.seed}` : ""}`;
-  return element("section", { class: "probes" }, element("h3", {}, words),
+  const words = `Probes${one.seed === undefined ? "" : ` of ${one.regime}, seed ${one.seed}`}`;
+  return element("details", { class: "probes", open }, element("summary", {}, visible(words)),
     element("div", { class: "wide", tabindex: 0, role: "region", "aria-label": words },
       element("table", {}, element("thead", {}, element("tr", {},
         ["probe", "given this trace", "that answer", "log p of the gold answer"].map((head) =>
