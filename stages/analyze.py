@@ -47,7 +47,6 @@ def main() -> None:
         "everything, in a browser": "report.html",
         "main numbers": "metrics/metrics.json",
         "all numbers": "metrics/details.json",
-        "figures": "plots/overview.png, plots/probes/",
         "one row per question": "data/scores.parquet",
     }
     print(summary(found, title, places))

@@ -65,8 +65,8 @@ class LongList {
   }
 }
 
-/** Return a mark for each student, by regime: above whether the answer, below the trace is right. */
-function strip(place, experiments, values = null) {
+/** Return two marks for each student, by regime: is the answer right, and below it the trace? */
+function strip(place, experiments) {
   const wide = experiments.length > 24 ? 5 : 9;
   const full = { answer: "", trace: "" }, empty = { answer: "", trace: "" };
   let x = 0.5, before = null, right = 0, asked = 0;
@@ -84,7 +84,8 @@ function strip(place, experiments, values = null) {
     x += wide;
   }
   const words = `${right} of ${asked} right`;
-  return shape("svg", { class: "strip", width: x + 1, height: 18, role: "img", "aria-label": words },
+  const size = { width: x + 1, height: 18 };
+  return shape("svg", { ...size, class: "strip", role: "img", "aria-label": words },
     shape("title", {}, words),
     ["answer", "trace"].flatMap((name) => [shape("path", { d: full[name], class: `full ${name}` }),
       shape("path", { d: empty[name], class: `empty ${name}` })]));
