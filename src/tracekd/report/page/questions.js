@@ -283,7 +283,7 @@ function questionDetail(place, texts, experiments) {
     element("dl", { class: "about" },
       element("dt", {}, "answer"), dataText("dd", data.gold[place].join("; "), { class: "strong" }),
       element("dt", {}, "class"), dataText("dd", data.class[place]),
-      element("dt", {}, "question"), dataText("dd", data.id[place]),
+      element("dt", {}, "id"), dataText("dd", data.id[place]),
       question.leaks?.length ? [element("dt", {}, "training gives away"),
         dataText("dd", question.leaks.join(", ").replaceAll("_", " "))] : null),
     element("h3", {}, "Context"),
@@ -329,15 +329,15 @@ function studentCard(one, place, question, texts, gold) {
   if (one.class[place] !== "-") {
     add("class", sign(one.class[place] === "1"), dataText("span", one.named[place] ?? "none"));
   }
-  const kinds = output.marks.map(([, , fact]) =>
-    fact < 0 ? "none" : gold.has(question.context[fact]) ? "right" : "wrong");
-  const number = (kind) => kinds.filter((one) => one === kind).length;
-  if (one.trace[place] !== "-" || kinds.length) {
-    const found = new Set(output.marks.filter(([, , fact]) => fact >= 0)
-      .map(([, , fact]) => question.context[fact]));
-    const missed = [...gold].filter((string) => !found.has(string)).length;
-    add("facts", [[number("right"), "gold"], [number("wrong"), "other"],
-      [number("none"), "not in the context"], [missed, "missed"]]
+  const text = texts.strings[output.text], letters = Array.from(text);
+  // Different facts, and different texts that are none.
+  const found = new Set(output.marks.map(([start, length, fact]) =>
+    (fact < 0 ? letters.slice(start, start + length).join("") : question.context[fact])));
+  if (one.trace[place] !== "-" || found.size) {
+    const facts = [...found].filter((fact) => typeof fact === "number");
+    const right = facts.filter((fact) => gold.has(fact)).length;
+    add("facts", [[right, "gold"], [facts.length - right, "other"],
+      [found.size - facts.length, "not in the context"], [gold.size - right, "missed"]]
       .filter(([n]) => n).map(([n, words]) => `${n} ${words}`).join(", ") || "none");
   }
   const remarks = [output.form === "strict" ? null : `read: ${output.form}`,
@@ -348,7 +348,7 @@ function studentCard(one, place, question, texts, gold) {
     : element("h5", {}, `seed ${one.seed} `, dataText("span", one.name, { class: "quiet" }));
   return element("div", { class: `student ${one.answer[place] === "1" ? "right" : "wrong"}` },
     name, element("dl", { class: "steps" }, lines),
-    marked(texts.strings[output.text], output.marks, question, gold),
+    marked(text, output.marks, question, gold),
     remarks.length ? element("p", { class: "note" }, remarks.join(" · ")) : null);
 }
 
