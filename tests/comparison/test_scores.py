@@ -4,8 +4,8 @@ import pytest
 from repository import Repository, scores
 
 from tracekd import records
+from tracekd.comparison.cells import arrange
 from tracekd.comparison.experiments import collect
-from tracekd.comparison.grid import arrange
 from tracekd.comparison.locks import DosedRegime
 from tracekd.comparison.scores import find_tables, load_scores
 

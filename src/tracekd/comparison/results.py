@@ -7,12 +7,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from tracekd.comparison.cells import Cell, arrange, missing, not_paired
 from tracekd.comparison.claims import judge_all
 from tracekd.comparison.dose import dose_response
 from tracekd.comparison.effects import MARGIN, adjust, effect, pairs
 from tracekd.comparison.estimates import regime_figures
 from tracekd.comparison.experiments import Experiment, FoundExperiments, queue_states
-from tracekd.comparison.grid import Cell, arrange, missing, not_paired
 from tracekd.comparison.published import beside
 from tracekd.comparison.scores import (
     CellScores,
@@ -45,8 +45,8 @@ def compare(
     `margin` is the largest difference in accuracy that counts as none.
     """
     tables = find_tables(chosen, root, cache)
-    grid = arrange(one for one in chosen if one.run.scores in tables)
-    loaded = load_scores(grid, tables)
+    cells = arrange(one for one in chosen if one.run.scores in tables)
+    loaded = load_scores(cells, tables)
     results = evaluate(loaded.cells, baselines, margin)
     for cell, scores in loaded.cells.items():
         results[cell.label]["floors"] = _floors(scores, cache)
@@ -63,7 +63,7 @@ def compare(
         "results": results,
         "not_paired": not_paired(loaded.cells),
         "warnings": [*_warnings(loaded.cells, cache), *_vanishing(results)],
-        "missing": missing(grid),
+        "missing": missing(cells),
     }
     if paper:
         report["paper"] = {**beside(results), "claims": judge_all(results)}

@@ -10,8 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tracekd import records
+from tracekd.comparison.cells import Cell, Cells, RunKey
 from tracekd.comparison.experiments import Experiment
-from tracekd.comparison.grid import Cell, Grid, RunKey
 from tracekd.comparison.locks import SCORES, DosedRegime, Replicate
 from tracekd.errors import TracekdError
 
@@ -91,10 +91,10 @@ def find_tables(experiments: Iterable[Experiment], root: Path, cache: Path) -> d
     return found
 
 
-def load_scores(grid: Grid, tables: Mapping[str, Path]) -> LoadedScores:
+def load_scores(cells: Cells, tables: Mapping[str, Path]) -> LoadedScores:
     """Read the scores of the newest usable experiment of each key, given `find_tables`."""
     loaded = LoadedScores({}, {}, {})
-    for cell, runs in grid.items():
+    for cell, runs in cells.items():
         verdicts: dict[RunKey, pl.DataFrame] = {}
         used: list[Experiment] = []
         for key, candidates in runs.items():

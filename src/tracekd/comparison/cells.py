@@ -52,23 +52,23 @@ class RunKey(NamedTuple):
 
 
 #: Cell -> the experiments with each key, newest first.
-Grid = Mapping[Cell, Mapping[RunKey, list[Experiment]]]
+Cells = Mapping[Cell, Mapping[RunKey, list[Experiment]]]
 
 
-def arrange(experiments: Iterable[Experiment]) -> Grid:
+def arrange(experiments: Iterable[Experiment]) -> Cells:
     """Return the experiments by cell, then regime and replicate."""
     families: dict[tuple[str, str], list[Experiment]] = defaultdict(list)
     for one in experiments:
         families[one.run.dataset, one.run.model].append(one)
-    grid: dict[Cell, dict[RunKey, list[Experiment]]] = {}
+    cells: dict[Cell, dict[RunKey, list[Experiment]]] = {}
     for (dataset, model), family in sorted(families.items()):
         for rest, members in sorted(_comparable(family).items()):
             runs: dict[RunKey, list[Experiment]] = defaultdict(list)
             for one in sorted(members, key=lambda one: -one.time):
                 runs[RunKey(one.run.regime, one.run.replicate)].append(one)
             ordered = sorted(runs, key=lambda key: (key.regime.place, key.replicate))
-            grid[Cell(dataset, model, rest)] = {key: runs[key] for key in ordered}
-    return grid
+            cells[Cell(dataset, model, rest)] = {key: runs[key] for key in ordered}
+    return cells
 
 
 def not_paired(cells: Iterable[Cell]) -> list[str]:
@@ -86,13 +86,13 @@ def not_paired(cells: Iterable[Cell]) -> list[str]:
     return lines
 
 
-def missing(grid: Grid) -> list[str]:
+def missing(cells: Cells) -> list[str]:
     """Return what each cell lacks of all regimes and seeds: "small on worlds: correct seed 2"."""
-    keys = {key for runs in grid.values() for key in runs}
+    keys = {key for runs in cells.values() for key in runs}
     regimes = sorted({key.regime for key in keys}, key=lambda regime: regime.place)
     replicates = sorted({key.replicate for key in keys})
     lines = []
-    for cell, runs in grid.items():
+    for cell, runs in cells.items():
         lacking = {
             regime.label: [one.label for one in replicates if RunKey(regime, one) not in runs]
             for regime in regimes
