@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from tracekd.comparison.experiments import Experiment
-from tracekd.comparison.locks import DosedRegime, Replicate, canonical
+from tracekd.comparison.locks import QUESTIONS, DosedRegime, Replicate, canonical
 
 _AXES = ("model", "dataset", "trace_mode", "corruption", "seed", "sample_seed")
 #: None changes the scores: probes do not touch the predictions, trackers only look on, sample 0 is
@@ -103,24 +103,29 @@ def missing(cells: Cells) -> list[str]:
     return lines
 
 
-def _comparable(family: Collection[Experiment]) -> Mapping[Rest, list[Experiment]]:
-    """Group experiments by every parameter that differs between them, and by their questions."""
+def differing(experiments: Iterable[Experiment]) -> list[str]:
+    """Return the parameters that differ between experiments, but for regime, seeds and names."""
     values: dict[str, set[str]] = defaultdict(set)
-    for one in family:
+    for one in experiments:
         for name, value in one.run.params.items():
             if name not in _AXES and not _WITHOUT_EFFECT.fullmatch(name):
                 values[name].add(canonical(value))
-    differing = sorted(name for name, found in values.items() if len(found) > 1)
+    return sorted(name for name, found in values.items() if len(found) > 1)
+
+
+def _comparable(family: Collection[Experiment]) -> Mapping[Rest, list[Experiment]]:
+    """Group experiments by every parameter that differs between them, and by their questions."""
+    names = differing(family)
     groups: dict[Rest, list[Experiment]] = defaultdict(list)
     for one in family:
         params = one.run.params
-        rest = tuple((name, canonical(params[name])) for name in differing if name in params)
+        rest = tuple((name, canonical(params[name])) for name in names if name in params)
         groups[rest].append(one)
     # Questions can differ although no parameter does (code, raw data).
     split: dict[Rest, list[Experiment]] = defaultdict(list)
     for rest, members in groups.items():
-        several = len({one.run.questions for one in members}) > 1
+        several = len({one.run.files.get(QUESTIONS, "") for one in members}) > 1
         for one in members:
-            mark = (("questions", one.run.questions[:7]),) if several else ()
+            mark = (("questions", one.run.files.get(QUESTIONS, "")[:7]),) if several else ()
             split[rest + mark].append(one)
     return split
