@@ -52,5 +52,6 @@ def gather(root: Path, names: Sequence[str]) -> tuple[list[Contents], dict[str, 
             try:
                 contents += [contents_of(one, store)] if one.name in used else []
             except TracekdError as error:
-                compared["experiments"]["rejected"][one.name] = str(error)
+                reason = str(error).removeprefix(f"experiment {one.name}: ")
+                compared["experiments"]["rejected"][one.name] = reason
     return contents, {**compared, "undefined": undefined}
