@@ -1,0 +1,93 @@
+"""What runs the tasks of a grid: the interface of a launcher, and the choice of one.
+
+Every launcher runs one command for a task, in any folder, with the user's own environment:
+
+    PYTHON ROOT/stages/grid.py work FOLDER INDEX
+
+FOLDER is the submission's folder `.grid/<digest>`, on a file system that all machines share.
+Output goes to `log_path`, appended: a task that is started again goes on in the same log. The
+command ends with status 0 if its result is published, 1 if it failed. SIGUSR1 asks it to keep a
+checkpoint, to have itself started again (`requeue`) and to end; SIGTERM is the same without
+`requeue`.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
+
+from tracekd.grid.settings import GridSettings, Resources
+
+
+@dataclass(frozen=True)
+class GridTask:
+    """One experiment to run.
+
+    Attributes:
+        index: its number in the folder's tasks.json, the same in every submission of the grid.
+        name: of the experiment.
+    """
+
+    index: int
+    name: str
+    resources: Resources
+
+
+class TaskState(NamedTuple):
+    """What a launcher knows of a task.
+
+    Attributes:
+        phase: `gone` is a task that ended, however, or was never there.
+        note: the machine it runs on, or why it waits; may be empty.
+    """
+
+    phase: Literal["waiting", "running", "gone"]
+    note: str = ""
+
+
+class Launcher(Protocol):
+    """Runs tasks somewhere."""
+
+    def check(self, resources: Sequence[Resources]) -> None:
+        """Raise TracekdError if nothing could be run: before anything is submitted."""
+
+    def submit(
+        self, root: Path, folder: Path, tasks: Sequence[GridTask]
+    ) -> Mapping[str, list[int]]:
+        """Start tasks, in one job or several; return each job's name and the indices in it.
+
+        Does not wait for them.
+        """
+
+    def states(
+        self, folder: Path, jobs: Mapping[str, Sequence[GridTask]]
+    ) -> Mapping[int, TaskState]:
+        """Return the state of each task that is not gone, by index; `jobs` are those submitted."""
+
+    def cancel(self, folder: Path, job: str) -> None:
+        """End all tasks of a job, waiting or running, the latter with SIGTERM."""
+
+    def requeue(self) -> bool:
+        """Inside a task: have it started again; return whether the launcher can."""
+
+
+def make_launcher(settings: GridSettings) -> Launcher:
+    """Return the launcher that the settings name."""
+    if settings.launcher == "slurm":
+        from tracekd.grid.slurm import SlurmLauncher
+
+        return SlurmLauncher(settings.slurm)
+    from tracekd.grid.local import LocalLauncher
+
+    return LocalLauncher(settings.local)
+
+
+def work_command(root: Path, folder: Path, index: int | str) -> list[str]:
+    """Return the command that runs a task; a scheduler's variable may stand for the index."""
+    return [sys.executable, str(root / "stages/grid.py"), "work", str(folder), str(index)]
+
+
+def log_path(folder: Path, task: GridTask) -> Path:
+    """Return the file that a task's output is appended to."""
+    return folder / "logs" / f"{task.name}.log"
