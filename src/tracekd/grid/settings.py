@@ -8,8 +8,8 @@ from pydantic import Field
 from tracekd.config import Count, Settings, parse_settings
 from tracekd.config.reading import matching, read_yaml
 
-#: Options of a scheduler end up in a job script: no spaces, quotes or signs of a shell.
-Word = Annotated[str, matching(r"[A-Za-z0-9_][A-Za-z0-9_.,:/=@+-]*", "one plain word")]
+OneLine = Annotated[str, matching(r"\S(.*\S)?", "one line of text")]
+Option = Annotated[str, matching(r"[a-z]+(-[a-z]+)*", "the long name of an option, without dashes")]
 
 
 class Resources(Settings):
@@ -43,15 +43,15 @@ class SlurmOptions(Settings):
 
     Attributes:
         at_once: most tasks of a job array that run together; null: as many as there is room for.
-        template: the job script, relative to the project root.
-        extra: further options of sbatch, without dashes ("qos": "long").
+        template: the job script, relative to the project root; null: src/tracekd/grid/slurm.sh.
+        extra: further options of sbatch, without dashes ("qos": "long"); null: one without value.
     """
 
-    partition: Word | None = None
-    account: Word | None = None
+    partition: OneLine | None = None
+    account: OneLine | None = None
     at_once: Count | None = None
-    template: str = "slurm.sh"
-    extra: dict[Word, Word] = Field(default_factory=dict)
+    template: str | None = None
+    extra: dict[Option, OneLine | int | None] = Field(default_factory=dict)
 
 
 class GridSettings(Settings):
