@@ -12,7 +12,6 @@ import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -20,7 +19,7 @@ from tracekd.config.reading import parse_settings
 from tracekd.errors import TracekdError
 from tracekd.files import read_json, write_json
 from tracekd.grid.cells import GridCell
-from tracekd.grid.launchers import GridTask, Launcher, TaskState, make_launcher
+from tracekd.grid.launchers import GridTask, TaskState, make_launcher, work_command
 from tracekd.grid.settings import GridSettings, Resources
 from tracekd.progress import digest
 
@@ -96,11 +95,6 @@ class GridFolder:
         files = (root / ".grid").glob("*/tasks.json")
         return [cls.read(f.parent) for f in sorted(files, key=lambda f: -f.stat().st_mtime)]
 
-    @cached_property
-    def launcher(self) -> Launcher:
-        """What runs the tasks."""
-        return make_launcher(self.settings)
-
     def jobs(self) -> dict[str, list[GridTask]]:
         """Return the tasks of every job that was submitted."""
         file = self.path / "jobs.json"
@@ -111,15 +105,19 @@ class GridFolder:
         """Submit tasks; return what was done, for the reader."""
         for task in tasks:
             self._state(task).unlink(missing_ok=True)
+        if (launcher := make_launcher(self.settings)) is None:
+            indices = " ".join(str(task.index) for task in tasks)
+            command = " ".join(work_command(self.root, self.path))
+            return f"run this for each INDEX of {indices}:\n{command} INDEX"
         before = {job: [task.index for task in of_job] for job, of_job in self.jobs().items()}
-        jobs = self.launcher.submit(self.root, self.path, tasks)
+        jobs = launcher.submit(self.root, self.path, tasks)
         write_json(self.path / "jobs.json", before | dict(jobs))
         return f"{len(tasks)} experiments submitted (job {', '.join(jobs)}); folder {self.path}"
 
     def states(self) -> dict[str, TaskState]:
         """Return what the launcher knows, by the experiments' names."""
-        jobs = self.jobs()
-        states = self.launcher.states(self.path, jobs) if jobs else {}
+        launcher, jobs = make_launcher(self.settings), self.jobs()
+        states = launcher.states(self.path, jobs) if launcher and jobs else {}
         return {self.tasks[index].name: state for index, state in states.items()}
 
     def record(self, task: GridTask) -> TaskRecord | None:

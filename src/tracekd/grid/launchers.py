@@ -11,7 +11,7 @@ without `requeue`.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
@@ -73,15 +73,23 @@ class Launcher(Protocol):
         """Inside a task: have it started again; return whether the launcher can."""
 
 
-def make_launcher(settings: GridSettings) -> Launcher:
-    """Return the launcher that the settings name."""
+def make_launcher(settings: GridSettings) -> Launcher | None:
+    """Return the launcher that the settings name; None if the user starts tasks."""
     if settings.launcher == "slurm":
         from tracekd.grid.slurm import SlurmLauncher
 
         return SlurmLauncher(settings.slurm)
+    if settings.launcher == "none":
+        return None
     from tracekd.grid.local import LocalLauncher
 
     return LocalLauncher(settings.local)
+
+
+def check_launcher(settings: GridSettings, resources: Iterable[Resources]) -> None:
+    """Raise TracekdError if the launcher could not run tasks with these resources."""
+    if launcher := make_launcher(settings):
+        launcher.check(list(dict.fromkeys(resources)))
 
 
 def work_command(root: Path, folder: Path) -> list[str]:

@@ -11,7 +11,7 @@ from tracekd.comparison.experiments import find_cache
 from tracekd.errors import TracekdError
 from tracekd.files import read_json
 from tracekd.grid.folder import GridFolder, read_tail
-from tracekd.grid.launchers import GridTask, TaskState, log_path
+from tracekd.grid.launchers import GridTask, TaskState, check_launcher, log_path, make_launcher
 from tracekd.grid.repository import dvc, experiment_refs, git
 
 
@@ -56,6 +56,8 @@ def _status(
         return TaskStatus(task, "stopped", record.message)
     if record is not None and record.state == "failed":
         return TaskStatus(task, "failed", record.message, tail.lines)
+    if record is not None and not submitted:
+        return TaskStatus(task, "running", f"{record.host}, {tail.stage}, {tail.progress}")
     if submitted:
         how = known.note if known else "killed, cancelled, or its machine was lost"
         return TaskStatus(task, "failed", f"ended without a result: {how}", tail.lines)
@@ -80,7 +82,7 @@ def retry(folder: Path | None) -> str:
     again = [one.task for one in status(grid) if one.state not in ("done", "running", "waiting")]
     if not again:
         return "nothing to retry: every experiment is done or on its way"
-    grid.launcher.check(list({task.resources: None for task in again}))
+    check_launcher(grid.settings, (task.resources for task in again))
     return grid.launch(again)
 
 
@@ -89,7 +91,8 @@ def cancel(folder: Path | None) -> str:
     grid = _chosen(folder)
     count = sum(state.phase != "gone" for state in grid.states().values())
     for job in grid.jobs():
-        grid.launcher.cancel(grid.path, job)
+        if launcher := make_launcher(grid.settings):
+            launcher.cancel(grid.path, job)
     return f"{count} experiments cancelled; `retry` starts them again"
 
 

@@ -11,7 +11,7 @@ from tracekd.comparison.experiments import find_cache
 from tracekd.errors import TracekdError
 from tracekd.grid.cells import GridCell
 from tracekd.grid.folder import GridFolder
-from tracekd.grid.launchers import make_launcher
+from tracekd.grid.launchers import check_launcher
 from tracekd.grid.planning import plan
 from tracekd.grid.repository import dvc, git
 from tracekd.grid.settings import GridSettings
@@ -32,7 +32,7 @@ def submit(file: Path) -> str:
     if not missing:
         return "nothing to submit: every cell is there or on its way"
     _check_checkout(root)
-    make_launcher(settings).check(list({cell.resources: None for cell in missing}))
+    check_launcher(settings, (cell.resources for cell in missing))
     addresses = _remote_addresses(root, settings)
     grid = GridFolder.create(root, git(root, "rev-parse", "HEAD").strip(), settings, found.cells)
     _configure(grid, addresses)

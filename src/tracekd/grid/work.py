@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 from tracekd.errors import TracekdError
 from tracekd.grid.cells import set_values
 from tracekd.grid.folder import GridFolder
-from tracekd.grid.launchers import GridTask, log_path
+from tracekd.grid.launchers import GridTask, log_path, make_launcher
 from tracekd.grid.repository import dvc, experiment_refs, git, remote_url
 
 T = TypeVar("T")
@@ -54,8 +54,8 @@ def work(path: Path, index: int) -> int:
     except _StopRequested:
         asked = signal.Signals(worker.signal)
         grid.note(task, "stopped", f"by {asked.name}")
-        if asked == signal.SIGUSR1:
-            grid.launcher.requeue()
+        if asked == signal.SIGUSR1 and (launcher := make_launcher(grid.settings)):
+            launcher.requeue()
     except Timeout:
         print("error: another process is already running this task", file=sys.stderr)
         return 1
