@@ -1,63 +1,55 @@
 """grid: grid.yaml -> many experiments, on this machine or a cluster."""
 
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from _stage import run
 
-Grid = Annotated[Path, typer.Option(help="The description of the grid.")]
+Grid = Annotated[Path, typer.Option("--grid", help="The description of the grid.")]
 Folder = Annotated[Path | None, typer.Argument(help=".grid/DIGEST; default: submitted last.")]
+FILE = Path("grid.yaml")
 
 
-def plan(grid: Grid = Path("grid.yaml")) -> None:
+def plan(grid: Grid = FILE) -> None:
     """Print cells, which are there, and hours; writes nothing."""
-    from tracekd.grid import planning
-
-    print(planning.describe(planning.plan(Path.cwd(), grid)))
+    print(_grid("planning").describe(grid))
 
 
-def submit(grid: Grid = Path("grid.yaml")) -> None:
+def submit(grid: Grid = FILE) -> None:
     """Start the cells that are not there; writes .grid/DIGEST."""
-    from tracekd.grid import planning, submission
-
-    print(submission.submit(planning.plan(Path.cwd(), grid)))
+    print(_grid("submission").submit(grid))
 
 
 def work(folder: Path, index: int) -> None:
     """Run one task of .grid/DIGEST, as launchers do."""
-    from tracekd.grid import work as worker
-
-    raise typer.Exit(worker.work(folder, index))
+    raise typer.Exit(_grid("work").work(folder, index))
 
 
 def status(folder: Folder = None) -> None:
     """Print which tasks wait, run, are done or have failed."""
-    from tracekd.grid import results
-
-    print(results.describe(results.status(results.chosen(Path.cwd(), folder))))
+    print(_grid("results").describe(folder))
 
 
 def collect(folder: Folder = None) -> None:
     """Fetch the experiments that are done, and verify their data."""
-    from tracekd.grid import results
-
-    print(results.collect(results.chosen(Path.cwd(), folder)))
+    print(_grid("results").collect(folder))
 
 
 def retry(folder: Folder = None) -> None:
     """Start what failed, stopped or was cancelled."""
-    from tracekd.grid import results
-
-    print(results.retry(results.chosen(Path.cwd(), folder)))
+    print(_grid("results").retry(folder))
 
 
 def cancel(folder: Folder = None) -> None:
     """End what waits or runs; the latter keeps a checkpoint."""
-    from tracekd.grid import results
+    print(_grid("results").cancel(folder))
 
-    print(results.cancel(results.chosen(Path.cwd(), folder)))
+
+def _grid(module: str) -> Any:
+    return import_module(f"tracekd.grid.{module}")  # only now: --help answers at once
 
 
 if __name__ == "__main__":

@@ -3,17 +3,17 @@
 Nothing is started per cell: the refs are listed once, here and on the remote.
 """
 
-import json
-import statistics
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
 
 from tracekd.comparison.experiments import find_cache
 from tracekd.comparison.locks import Run, read_lock
 from tracekd.errors import TracekdError
+from tracekd.files import read_json
 from tracekd.grid.cells import GridCell, read_cells
 from tracekd.grid.folder import GridFolder
 from tracekd.grid.repository import experiment_refs, git
@@ -23,78 +23,72 @@ from tracekd.grid.settings import GridSettings, load_grid
 _CARDS = 3
 
 
-@dataclass(frozen=True)
-class GridPlan:
+class GridPlan(NamedTuple):
     """The cells of a grid by what is to be done for them.
 
     Attributes:
         there: names of the experiments on the remote or here.
-        in_flight: names of those that wait or run, of any submitted grid.
-        note: why the remote could not be asked; "" if it could.
+        on_way: names of those that wait or run, of any submitted grid.
+        unknown: why the remote could not be asked; "" if it could.
     """
 
     root: Path
     settings: GridSettings
     cells: Sequence[GridCell]
     there: Collection[str]
-    in_flight: Collection[str]
-    note: str
+    on_way: Collection[str]
+    unknown: str
 
     @property
     def missing(self) -> list[GridCell]:
         """The cells to run."""
-        known = {*self.there, *self.in_flight}
-        return [cell for cell in self.cells if cell.name not in known]
+        return [cell for cell in self.cells if cell.name not in {*self.there, *self.on_way}]
 
 
-def plan(root: Path, file: Path) -> GridPlan:
+def plan(file: Path) -> GridPlan:
     """Compare the cells of grid.yaml with what is there.
 
     Raises:
         TracekdError: if grid.yaml or one of its cells is wrong.
     """
-    settings = load_grid(file)
+    root, settings = Path.cwd(), load_grid(file)
     cells = read_cells(root, settings, str(file))
-    note, there = "", dict(experiment_refs(root))
+    unknown, there = "", experiment_refs(root)
     try:
         there |= experiment_refs(root, settings.git_remote)
     except TracekdError as error:
-        note = str(error)
-    in_flight = {name for grid in GridFolder.all(root) for name in grid.in_flight()}
-    return GridPlan(root, settings, cells, there, in_flight - there.keys(), note)
+        unknown = str(error)
+    states = chain.from_iterable(grid.states().items() for grid in GridFolder.all(root))
+    on_way = {name for name, state in states if state.phase != "gone"} - there.keys()
+    return GridPlan(root, settings, cells, there, on_way, unknown)
 
 
-def describe(found: GridPlan) -> str:
-    """Return a plan as text: a line for each cell, then counts and hours."""
-    marks = dict.fromkeys(found.in_flight, "on its way") | dict.fromkeys(found.there, "there")
-    lines = [f"{marks.get(cell.name, 'to run'):10}  {cell.name}" for cell in found.cells]
-    missing = found.missing
-    on_way = sum(cell.name in found.in_flight for cell in found.cells)
-    there = len(found.cells) - len(missing) - on_way
-    lines += [
-        f"{len(found.cells)} cells: {there} there, {on_way} on their way, {len(missing)} to run"
-    ]
-    if missing:
+def describe(file: Path) -> str:
+    """Return the plan of grid.yaml as text: a line for each cell, then counts and hours."""
+    found = plan(file)
+    marks = dict.fromkeys(found.on_way, "on its way") | dict.fromkeys(found.there, "there")
+    kinds = [marks.get(cell.name, "to run") for cell in found.cells]
+    lines = [f"{kind:10}  {cell.name}" for kind, cell in zip(kinds, found.cells, strict=True)]
+    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("there", "on its way", "to run"))
+    lines.append(f"{len(kinds)} cells: {counts}")
+    if missing := found.missing:
         lines.append(f"to run: {_estimate(found.root, missing)}")
-    if found.note:
-        lines.append(f"WARNING: experiments on the remote are unknown: {found.note}")
+    if found.unknown:
+        lines.append(f"WARNING: experiments on the remote are unknown: {found.unknown}")
     return "\n".join(lines)
 
 
 def _estimate(root: Path, missing: Iterable[GridCell]) -> str:
     """Return the hours that cells take one after the other, from run cards of like experiments."""
     seconds = run_seconds(root)
-    total, unknown = 0.0, 0
-    for cell in missing:
-        like = seconds.get((cell.params.model, cell.params.dataset)) or seconds.get(
-            (cell.params.model, "")
-        )
-        total += statistics.fmean(like) if like else 0
-        unknown += not like
-    if not total:
+    pairs = [(cell.params.model, cell.params.dataset) for cell in missing]
+    found = [seconds.get(pair) or seconds.get((pair[0], "")) for pair in pairs]
+    known = [fmean(like) for like in found if like]
+    if not known:
         return "hours unknown, since no experiment with these models has a run card here"
-    rest = f", and {unknown} cells of models without a run card here" if unknown else ""
-    return f"about {total / 3600:.1f} hours one after the other{rest}"
+    rest = len(found) - len(known)
+    more = f", and {rest} cells of models without a run card here" if rest else ""
+    return f"about {sum(known) / 3600:.1f} hours one after the other{more}"
 
 
 def run_seconds(root: Path) -> Mapping[tuple[str, str], Sequence[float]]:
@@ -108,23 +102,17 @@ def run_seconds(root: Path) -> Mapping[tuple[str, str], Sequence[float]]:
     for line in git(root, "for-each-ref", "--sort=-committerdate", form, "refs/exps").splitlines():
         commit, name = line.split(" ")
         kind = "-".join(name.split("-")[:2])
-        if len(chosen[kind]) < _CARDS:
-            chosen[kind].append(commit)
-    cache, found = find_cache(root), defaultdict(list)
+        chosen[kind] += [commit] if len(chosen[kind]) < _CARDS else []
+    cache = find_cache(root)
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
     for commit in ["HEAD", *chain.from_iterable(chosen.values())]:
         try:
             run = read_lock(git(root, "show", f"{commit}:./dvc.lock"))
         except TracekdError:  # no dvc.lock
             continue
-        if isinstance(run, Run) and (spent := _seconds(cache, run)) is not None:
+        card = cache / "files/md5" / run.card[:2] / run.card[2:] if isinstance(run, Run) else None
+        if isinstance(run, Run) and card is not None and card.is_file():
+            spent = sum(stage.get("seconds", 0.0) for stage in read_json(card).values())
             found[run.model, run.dataset].append(spent)
             found[run.model, ""].append(spent)
     return found
-
-
-def _seconds(cache: Path, run: Run) -> float | None:
-    card = cache / "files/md5" / run.card[:2] / run.card[2:]
-    if not run.card or not card.is_file():
-        return None
-    stages = json.loads(card.read_text(encoding="utf-8")).values()
-    return float(sum(stage.get("seconds", 0.0) for stage in stages))

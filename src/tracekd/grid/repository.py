@@ -1,10 +1,9 @@
-"""What a grid asks of git and DVC: commits, experiments' refs, remotes."""
+"""What a grid asks of git and DVC: commits, refs of experiments, hashes of code."""
 
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 from tracekd.config.reading import read_yaml
@@ -13,54 +12,37 @@ from tracekd.errors import TracekdError
 _EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/([^/]+)")
 
 
-def run(
-    folder: Path, *command: str, environment: dict[str, str] | None = None
-) -> "subprocess.CompletedProcess[str]":
-    """Run a command in a folder and return what it printed; it may fail."""
-    return subprocess.run(  # noqa: S603
+def git(folder: Path, *arguments: str) -> str:
+    """Return what a git command printed.
+
+    Raises:
+        TracekdError: with the line that says why, if it failed.
+    """
+    return _run(folder, {"GIT_TERMINAL_PROMPT": "0"}, "git", *arguments)
+
+
+def dvc(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> str:
+    """Return what a dvc command printed, as `git` does; variables of `environment` are added."""
+    return _run(folder, environment or {}, sys.executable, "-m", "dvc", *arguments)
+
+
+def _run(folder: Path, environment: dict[str, str], *command: str) -> str:
+    done = subprocess.run(  # noqa: S603
         command,
         cwd=folder,
-        env=environment,
+        env=os.environ | environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
         errors="replace",
         check=False,
     )
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """Return what a git command printed.
-
-    Raises:
-        TracekdError: with its last line, if it failed.
-    """
-    done = run(folder, "git", *arguments, environment=os.environ | {"GIT_TERMINAL_PROMPT": "0"})
-    return _printed(done, folder, f"git {arguments[0]}")
-
-
-def dvc(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> str:
-    """Return what a dvc command printed, as `git` does."""
-    done = run(folder, sys.executable, "-m", "dvc", *arguments, environment=environment)
-    return _printed(done, folder, f"dvc {arguments[0]}")
-
-
-def _printed(done: "subprocess.CompletedProcess[str]", folder: Path, what: str) -> str:
     if done.returncode:
         lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        reason = next((line for line in lines if re.match("(error|fatal|ERROR)", line)), None)
-        raise TracekdError(f"{folder}: {what}: {reason or ' '.join(lines[-1:])}")
+        fault = next((line for line in lines if re.match("error|fatal|ERROR", line)), None)
+        what = " ".join(command).removeprefix(f"{sys.executable} -m ")
+        raise TracekdError(f"{what:.60}: {fault or ' '.join(lines[-1:])}")
     return done.stdout
-
-
-def require_clean(root: Path) -> None:
-    """Raise unless what git tracks is as committed: tasks run the commit, not the files here."""
-    if changed := git(root, "status", "--porcelain", "--untracked-files=no").splitlines():
-        some = ", ".join(line[3:] for line in changed[:3])
-        raise TracekdError(
-            f"{len(changed)} files differ from the commit that tasks would run ({some}); commit "
-            "them (after dvc repro: git commit -a), or restore them (git checkout .)"
-        )
 
 
 def experiment_refs(root: Path, remote: str | None = None) -> dict[str, str]:
@@ -80,7 +62,7 @@ def experiment_refs(root: Path, remote: str | None = None) -> dict[str, str]:
 def code_hashes(root: Path) -> dict[str, str]:
     """Return git's hash of every file and folder that a stage of dvc.yaml depends on, as committed.
 
-    Outs of other stages are left out, and the settings files, whose entries count.
+    Outs of other stages are left out, and the settings files, of which entries count.
     """
     stages = read_yaml(root / "dvc.yaml")["stages"].values()
     settings = {"models.yaml", "datasets.yaml", "teachers.yaml", "params.yaml"}
@@ -90,10 +72,7 @@ def code_hashes(root: Path) -> dict[str, str]:
     return {path: entry.split(" ")[2] for entry, path in rows}
 
 
-def set_remote_urls(root: Path, clone: Path, remotes: Iterable[str]) -> None:
-    """Give a clone the git remotes of the checkout, which may be relative to it."""
-    for remote in remotes:
-        url = git(root, "remote", "get-url", remote).strip()
-        if (root / url).exists():
-            url = str((root / url).resolve())
-        git(clone, "remote", "set-url" if remote == "origin" else "add", remote, url)
+def remote_url(root: Path, remote: str) -> str:
+    """Return the address of a git remote, absolute if it is a folder."""
+    url = git(root, "remote", "get-url", remote).strip()
+    return str((root / url).resolve()) if (root / url).exists() else url

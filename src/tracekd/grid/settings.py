@@ -62,6 +62,7 @@ class GridSettings(Settings):
             list, every mapping makes its own combinations.
         exclude: leave out each cell that has all the values of one of these.
         resources: by key of models.yaml; `default` for models without their own.
+        launcher: what starts the tasks; `none`: you do, one by one.
         git_remote, dvc_remote: where experiments and their data go; null: DVC's default remote.
         scratch: folder for checkouts of running tasks; null: TMPDIR of the task.
         publish_minutes: how long a task tries again if a remote refuses its result.
@@ -70,7 +71,7 @@ class GridSettings(Settings):
     axes: dict[str, Any] | list[dict[str, Any]]
     exclude: list[dict[str, Any]] = Field(default_factory=list)
     resources: dict[str, Resources] = Field(default_factory=dict)
-    launcher: Literal["local", "slurm"] = "local"
+    launcher: Literal["local", "slurm", "none"] = "local"
     local: LocalOptions = LocalOptions()
     slurm: SlurmOptions = SlurmOptions()
     git_remote: str = "origin"

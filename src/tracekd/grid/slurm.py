@@ -85,7 +85,7 @@ class SlurmLauncher:
                     f"--output={logs}%A_%a.out",
                     *self._options_of(resources),
                 ]
-                command = work_command(root, folder, "")[:-1]
+                command = work_command(root, folder)
                 job = _sbatch([*options, str(self._template(root)), str(offset), *command])
                 jobs[job] = indices
         except (TracekdError, KeyboardInterrupt):

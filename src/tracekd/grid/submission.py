@@ -11,45 +11,49 @@ from tracekd.comparison.experiments import find_cache
 from tracekd.errors import TracekdError
 from tracekd.grid.cells import GridCell
 from tracekd.grid.folder import GridFolder
-from tracekd.grid.launchers import make_launcher
-from tracekd.grid.planning import GridPlan
-from tracekd.grid.repository import dvc, git, require_clean
+from tracekd.grid.launchers import check_launcher
+from tracekd.grid.planning import plan
+from tracekd.grid.repository import dvc, git
 from tracekd.grid.settings import GridSettings
-from tracekd.grid.work import make_checkout, task_environment
+from tracekd.grid.work import make_checkout, stage_environment
 from tracekd.progress import digest
 
-#: The stages that experiments on the same data share.
-_SHARED = "teach"
 
-
-def submit(found: GridPlan) -> str:
-    """Start the missing cells of a plan; return what was done, for the reader.
+def submit(file: Path) -> str:
+    """Start the missing cells of grid.yaml; return what was done, for the reader.
 
     Raises:
         TracekdError: before anything is started, if the tasks could not run or publish.
     """
-    if found.note:
-        raise TracekdError(found.note)
-    missing = found.missing
+    found = plan(file)
+    root, settings, missing = found.root, found.settings, found.missing
+    if found.unknown:
+        raise TracekdError(f"{found.unknown} (grid.yaml: git_remote; `git remote -v` lists some)")
     if not missing:
         return "nothing to submit: every cell is there or on its way"
-    root, settings = found.root, found.settings
-    require_clean(root)
-    if git(root, "rev-parse", "--is-shallow-repository").strip() == "true":
-        raise TracekdError("a shallow clone, in which DVC loses results; git fetch --unshallow")
-    make_launcher(settings).check(list({cell.resources: None for cell in missing}))
-    remotes = remote_addresses(root, settings)
-    commit = git(root, "rev-parse", "HEAD").strip()
-    grid = GridFolder.create(root, commit, settings, found.cells)
+    _check_checkout(root)
+    check_launcher(settings, (cell.resources for cell in missing))
+    addresses = _remote_addresses(root, settings)
+    grid = GridFolder.create(root, git(root, "rev-parse", "HEAD").strip(), settings, found.cells)
+    _configure(grid, addresses)
+    _prepare_data(grid, missing)
     names = {cell.name for cell in missing}
-    tasks = [task for task in grid.tasks if task.name in names]
-    configure(grid, remotes)
-    prepare_data(grid, missing)
-    jobs = ", ".join(grid.launch(tasks))
-    return f"{len(tasks)} experiments submitted ({jobs}); folder {grid.path}"
+    return grid.launch([task for task in grid.tasks if task.name in names])
 
 
-def remote_addresses(root: Path, settings: GridSettings) -> dict[str, str]:
+def _check_checkout(root: Path) -> None:
+    """Raise unless tasks, which run the commit, run what is here."""
+    if changed := git(root, "status", "--porcelain", "--untracked-files=no").splitlines():
+        some = ", ".join(line[3:] for line in changed[:3])
+        raise TracekdError(
+            f"{len(changed)} files differ from the commit that tasks would run ({some}); commit "
+            "them (git commit -a), or restore them (git checkout .)"
+        )
+    if git(root, "rev-parse", "--is-shallow-repository").strip() == "true":
+        raise TracekdError("a shallow clone, in which DVC loses results: git fetch --unshallow")
+
+
+def _remote_addresses(root: Path, settings: GridSettings) -> dict[str, str]:
     """Return the address of every DVC remote, absolute if it is a folder.
 
     Raises:
@@ -69,12 +73,11 @@ def remote_addresses(root: Path, settings: GridSettings) -> dict[str, str]:
     return remotes
 
 
-def configure(grid: GridFolder, remotes: Mapping[str, str]) -> None:
+def _configure(grid: GridFolder, remotes: Mapping[str, str]) -> None:
     """Write the local configuration of the tasks' checkouts: the user's own, with its cache."""
-    with tempfile.TemporaryDirectory(prefix="tracekd-") as name:
-        folder = Path(name)
-        git(folder, "clone", "--quiet", "--no-checkout", str(grid.root), "config")
-        clone = folder / "config"
+    with tempfile.TemporaryDirectory(prefix="tracekd-") as folder:
+        git(Path(folder), "clone", "--quiet", "--no-checkout", str(grid.root), "config")
+        clone = Path(folder, "config")
         git(clone, "checkout", "--quiet", grid.commit, "--", ".dvc")
         local = grid.root / ".dvc/config.local"
         if local.is_file():
@@ -83,22 +86,19 @@ def configure(grid: GridFolder, remotes: Mapping[str, str]) -> None:
         for remote, address in remotes.items():
             if "://" not in address:
                 dvc(clone, "remote", "modify", "--local", remote, "url", address)
+        (grid.path / "config.local").touch(mode=0o600)  # it may hold keys
         shutil.copyfile(clone / ".dvc/config.local", grid.path / "config.local")
-        (grid.path / "config.local").chmod(0o600)  # it may hold keys
 
 
-def prepare_data(grid: GridFolder, cells: Iterable[GridCell]) -> None:
+def _prepare_data(grid: GridFolder, cells: Iterable[GridCell]) -> None:
     """Run the stages up to `teach` once for all cells whose settings agree there."""
+    shared = {"dataset", "data_seed", "prepare", "decompose", "teacher"}
     kinds: dict[str, Mapping[str, Any]] = {}
     for cell in cells:
-        params = cell.params.model_dump(
-            mode="json", include={"dataset", "data_seed", "prepare", "decompose", "teacher"}
-        )
-        kinds.setdefault(digest(params), cell.values)
+        kinds.setdefault(digest(cell.params.model_dump(include=shared)), cell.values)
     for number, values in enumerate(kinds.values(), 1):
         print(f"data {number} of {len(kinds)}: prepare, decompose, teach", flush=True)
-        with tempfile.TemporaryDirectory(prefix="tracekd-") as name:
-            scratch = Path(name)
-            clone = scratch / "data" / "checkout"
+        with tempfile.TemporaryDirectory(prefix="tracekd-") as folder:
+            clone = Path(folder, "data/checkout")
             make_checkout(grid, clone, values)
-            dvc(clone, "repro", _SHARED, environment=task_environment(grid, scratch))
+            dvc(clone, "repro", "teach", environment=stage_environment(grid))

@@ -1,7 +1,7 @@
 """One task: its experiment in a checkout of its own, then data and ref published, in this order.
 
-A requeued task does again what is not published: stages that ended come from the shared cache, one
-that was stopped resumes from its checkpoint, since both lie with the user's own checkout.
+A task that is started again does what is not published yet: stages that ended come from the shared
+cache, one that was stopped resumes from its checkpoint; both lie with the user's own checkout.
 """
 
 import os
@@ -11,22 +11,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 from filelock import FileLock, Timeout
 from ruamel.yaml import YAML
 
 from tracekd.errors import TracekdError
+from tracekd.grid.cells import set_values
 from tracekd.grid.folder import GridFolder
-from tracekd.grid.launchers import GridTask, log_path
-from tracekd.grid.repository import dvc, experiment_refs, git, set_remote_urls
+from tracekd.grid.launchers import GridTask, log_path, make_launcher
+from tracekd.grid.repository import dvc, experiment_refs, git, remote_url
 
+T = TypeVar("T")
 _POLL = 0.2
-#: Between two attempts to publish, at most.
+#: Seconds between two attempts to publish, at most.
 _PAUSE = 30.0
 
 
@@ -51,20 +52,19 @@ def work(path: Path, index: int) -> int:
             worker.run()
             grid.note(task, "done")
     except _StopRequested:
-        grid.note(task, "stopped", f"by {worker.signal.name}" if worker.signal else "")
-        if worker.signal == signal.SIGUSR1:
-            grid.launcher.requeue()
-        return 0
+        asked = signal.Signals(worker.signal)
+        grid.note(task, "stopped", f"by {asked.name}")
+        if asked == signal.SIGUSR1 and (launcher := make_launcher(grid.settings)):
+            launcher.requeue()
     except Timeout:
         print("error: another process is already running this task", file=sys.stderr)
         return 1
-    except (TracekdError, OSError) as error:
+    except Exception as error:
+        grid.note(task, "failed", f"{error}")
+        if not isinstance(error, TracekdError | OSError):
+            raise
         print(f"error: {error}", file=sys.stderr)
-        grid.note(task, "failed", str(error))
         return 1
-    except BaseException as error:
-        grid.note(task, "failed", f"{type(error).__name__}: {error}")
-        raise
     return 0
 
 
@@ -72,97 +72,83 @@ class _Worker:
     """A task at work.
 
     Attributes:
-        signal: what asked it to stop; None if nothing did.
+        signal: the number of the signal that asked it to stop; 0 if none did.
     """
 
     def __init__(self, grid: GridFolder, task: GridTask) -> None:
+        self.signal = 0
         self._grid, self._task = grid, task
         scratch = Path(grid.settings.scratch or tempfile.gettempdir())
         # The next attempt on the same machine cleans up what a killed one left.
         self._scratch = scratch / f"tracekd-grid-{os.getuid()}" / f"{grid.path.name}-{task.index}"
-        self._clone = self._scratch / "checkout"
-        self.signal: signal.Signals | None = None
         for number in (signal.SIGUSR1, signal.SIGTERM):
             signal.signal(number, self._stop)
 
     def run(self) -> None:
         """Run the experiment and publish it, unless that was done before."""
-        remote, name = self._grid.settings.git_remote, self._task.name
-        print(f"\n== {time.strftime('%Y-%m-%d %H:%M:%S')} {name} on {os.uname().nodename}")
-        if name in self._retried("git ls-remote", lambda: experiment_refs(self._grid.root, remote)):
+        grid, name, remote = self._grid, self._task.name, self._grid.settings.git_remote
+        print(f"\n== {name} on {os.uname().nodename}, {time.strftime('%Y-%m-%d %H:%M:%S')}")
+        there = self._retried(lambda: experiment_refs(grid.root, remote))
+        if name in there:
             print(f"{name} is on {remote} already")
             return
+        clone = self._scratch / "checkout"
         try:
-            self._check()
-            make_checkout(self._grid, self._clone, self._grid.values[self._task.index])
-            self._experiment()
-            self._publish()
+            make_checkout(grid, clone, self._task.values)
+            self._experiment(clone)
+            # A ref on the remote means that its data is there, which DVC would push second.
+            where = ["--remote", grid.settings.dvc_remote] if grid.settings.dvc_remote else []
+            self._retried(lambda: dvc(clone, "push", *where))
+            ref = experiment_refs(clone)[name]
+            # As `dvc exp push` does, but with the user's own access to the remote, and with a
+            # status that says whether the ref has arrived.
+            self._retried(lambda: git(clone, "push", "--quiet", remote, f"{ref}:{ref}"))
         finally:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _experiment(self) -> None:
+    def _experiment(self, clone: Path) -> None:
         """Run the stages; a request to stop is passed on to the one that runs."""
-        command = [sys.executable, "-m", "dvc", "exp", "run", "--name", self._task.name]
-        cores = str(self._task.resources.cores)
-        environment = {"OMP_NUM_THREADS": cores} | task_environment(self._grid, self._scratch)
+        threads = {"OMP_NUM_THREADS": str(self._task.resources.cores)}
         process = subprocess.Popen(  # noqa: S603
-            command, cwd=self._clone, env=environment, stdin=subprocess.DEVNULL
+            [sys.executable, "-m", "dvc", "exp", "run", "--name", self._task.name],
+            cwd=clone,
+            env=threads | os.environ | stage_environment(self._grid),
+            stdin=subprocess.DEVNULL,
         )
         asked: set[int] = set()
-        while process.poll() is None or (self.signal and stages_in(self._clone)):
-            if self.signal is not None:
-                for stage in stages_in(self._clone):
-                    if stage.pid not in asked:
-                        asked.add(stage.pid)
-                        stage.terminate()
+        while process.poll() is None or (self.signal and _stages_in(clone)):
+            for stage in _stages_in(clone) if self.signal else ():
+                if stage.pid not in asked:
+                    asked.add(stage.pid)
+                    stage.terminate()
             time.sleep(_POLL)
         if process.returncode:
             self._check()
             raise TracekdError(f"dvc exp run ended with status {process.returncode}")
 
-    def _publish(self) -> None:
-        """Push the data, then the ref: a ref on the remote means that its data is there."""
-        settings = self._grid.settings
-        remote = ["--remote", settings.dvc_remote] if settings.dvc_remote else []
-        environment = task_environment(self._grid, self._scratch)
-        self._retried(
-            "dvc push", lambda: dvc(self._clone, "push", *remote, environment=environment)
-        )
-        ref = experiment_refs(self._clone)[self._task.name]
-
-        def push_ref() -> None:
-            # As `dvc exp push` does, but by git itself: with the user's own access to the remote,
-            # and an exit code that says whether the ref has arrived.
-            git(self._clone, "push", "--quiet", settings.git_remote, f"{ref}:{ref}")
-
-        self._retried("git push", push_ref)
-
-    def _retried(self, what: str, action: Any) -> Any:
+    def _retried(self, action: Callable[[], T]) -> T:
         """Return what the action returns; while it fails, try again for the time in grid.yaml."""
         deadline, pause = time.monotonic() + 60 * self._grid.settings.publish_minutes, 1.0
         while True:
+            self._check()
             try:
-                found = action()
+                return action()
             except TracekdError as error:
-                self._check()
                 if time.monotonic() + pause > deadline:
                     raise
-                print(f"{what} failed, is tried again in {pause:.0f} s: {error}", file=sys.stderr)
-                self._grid.note(self._task, "running", f"{what} is tried again: {error}")
-                wake = time.monotonic() + pause
-                while time.monotonic() < wake:
-                    self._check()
-                    time.sleep(_POLL)
-                pause = min(2 * pause, _PAUSE)
-            else:
-                return found
+                print(f"{error} (is tried again in {pause:.0f} s)", file=sys.stderr)
+                self._grid.note(self._task, "running", f"tries again: {error}")
+            wake = time.monotonic() + pause
+            while time.monotonic() < wake and not self.signal:
+                time.sleep(_POLL)
+            pause = min(2 * pause, _PAUSE)
 
     def _check(self) -> None:
-        if self.signal is not None:
+        if self.signal:
             raise _StopRequested
 
-    def _stop(self, number: int, _frame: FrameType | None) -> None:
-        self.signal = signal.Signals(number)
+    def _stop(self, number: int, _frame: object) -> None:
+        self.signal = number
 
 
 def make_checkout(grid: GridFolder, clone: Path, values: Mapping[str, Any]) -> None:
@@ -171,50 +157,39 @@ def make_checkout(grid: GridFolder, clone: Path, values: Mapping[str, Any]) -> N
     clone.parent.mkdir(parents=True)
     git(clone.parent, "clone", "--quiet", "--no-checkout", str(grid.root), clone.name)
     git(clone, "checkout", "--quiet", "--detach", grid.commit)
-    set_remote_urls(grid.root, clone, [grid.settings.git_remote])
+    git(clone, "remote", "remove", "origin")
+    remote = grid.settings.git_remote
+    git(clone, "remote", "add", remote, remote_url(grid.root, remote))
     shutil.copyfile(grid.path / "config.local", clone / ".dvc/config.local")
-    yaml = YAML()
-    yaml.preserve_quotes, yaml.width = True, 4096
-    file = clone / "params.yaml"
-    content = yaml.load(file)
-    for key, value in values.items():
-        *above, last = key.split(".")
-        place = content
-        for part in above:
-            place = place.setdefault(part, {})
-        place[last] = value
-    yaml.dump(content, file)
+    file, yaml = clone / "params.yaml", YAML()
+    yaml.dump(set_values(yaml.load(file), values), file)
 
 
-def task_environment(grid: GridFolder, scratch: Path) -> dict[str, str]:
-    """Return the environment of DVC in a task's checkout.
+def stage_environment(grid: GridFolder) -> dict[str, str]:
+    """Return what is added to the environment of stages in a task's checkout.
 
-    The stages take the user's own checkout for theirs (DVC_ROOT, which `dvc exp run --temp` sets
-    too): checkpoints and a teacher's replies are kept there, and relative paths start there.
+    They take the user's own checkout for theirs (DVC_ROOT, as in `dvc exp run --temp`): checkpoints
+    and a teacher's replies are kept there, and relative paths start there.
     """
-    commands = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    site = {"DVC_ROOT": str(grid.root), "DVC_SITE_CACHE_DIR": str(scratch / "site")}
-    return dict(os.environ) | site | {"PATH": commands}
+    commands = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    return {"DVC_ROOT": str(grid.root), "PATH": os.pathsep.join(commands)}
 
 
-def stages_in(clone: Path) -> list[psutil.Process]:
+def _stages_in(clone: Path) -> list[psutil.Process]:
     """Return the processes of stages that run in a checkout."""
-    found = []
-    for process in psutil.process_iter(["cwd", "cmdline"]):
-        words = process.info["cmdline"] or []
-        if process.info["cwd"] == str(clone.resolve()) and any(
-            w.startswith("stages/") for w in words
-        ):
-            found.append(process)
-    return found
+    return [
+        process
+        for process in psutil.process_iter(["cwd", "cmdline"])
+        if process.info["cwd"] == str(clone.resolve())
+        and any(word.startswith("stages/") for word in process.info["cmdline"] or ())
+    ]
 
 
 def _append_output(file: Path) -> None:
     """Append all output of this process and its children to a file."""
-    sys.stdout.flush()
-    sys.stderr.flush()
     target = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(target, 1)
-    os.dup2(target, 2)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(target, stream.fileno())
     os.close(target)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
