@@ -168,11 +168,11 @@ def make_checkout(grid: GridFolder, clone: Path, values: Mapping[str, Any]) -> N
 def stage_environment(grid: GridFolder) -> dict[str, str]:
     """Return what is added to the environment of stages in a task's checkout.
 
-    They take the user's own checkout for theirs (DVC_ROOT, as in `dvc exp run --temp`): checkpoints
-    and a teacher's replies are kept there, and relative paths start there.
+    They take the user's own checkout for theirs: checkpoints and a teacher's replies are kept
+    there, and relative paths start there.
     """
     commands = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    return {"DVC_ROOT": str(grid.root), "PATH": os.pathsep.join(commands)}
+    return {"TRACEKD_ROOT": str(grid.root), "PATH": os.pathsep.join(commands)}
 
 
 def _stages_in(clone: Path) -> list[psutil.Process]:
