@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import httpx2
 import pytest
 from toy import Toy, names, wait_for
 
@@ -148,6 +149,54 @@ def test_eight_tasks_push_at_once(project: Toy) -> None:
     assert len(project.refs()) == 8
     shutil.rmtree(project.path / ".dvc/cache")
     assert "8 of 8 experiments are here" in project.grid("collect").stdout
+
+
+@pytest.mark.slow
+def test_cancelled_tasks_keep_their_checkpoints_and_are_retried(project: Toy) -> None:
+    project.settings(axes={"seed": "0..1"}, local={"slots": 1})
+    (project.path / "hold").touch()
+    project.grid("submit")
+    wait_for(lambda: "step 2" in project.ran())
+    shown = project.grid("status").stdout
+    assert ", train, 2/4 [00:01<00:03]" in shown
+    assert "2 experiments: 1 running, 1 waiting" in shown
+    assert "2 experiments cancelled" in project.grid("cancel").stdout
+    wait_for(lambda: "1 stopped" in project.grid("status").stdout)
+    (project.path / "hold").unlink()
+    assert "2 experiments submitted" in project.grid("retry").stdout
+    wait_for(lambda: len(project.refs()) == 2)
+    assert project.ran().count("step 1") == 2, "one of each experiment: none was repeated"
+
+
+@pytest.mark.slow
+def test_results_go_to_object_storage(project: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    moto = pytest.importorskip("moto.server")
+    server = moto.ThreadedMotoServer(port=0)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        address = f"http://{host}:{port}"
+        for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(key, "test")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        httpx2.put(f"{address}/bucket").raise_for_status()
+        project.run("dvc", "remote", "modify", "store", "url", "s3://bucket/grid")
+        project.run("dvc", "remote", "modify", "store", "endpointurl", address)
+        project.settings(axes={"seed": "0"}, launcher="none")
+        project.grid("submit")
+        project.work(0)
+        shutil.rmtree(project.path / ".dvc/cache")
+        assert "1 of 1 experiments are here" in project.grid("collect").stdout
+    finally:
+        server.stop()
+
+
+def test_a_full_or_missing_scratch_is_the_state_of_a_task(submitted: Toy) -> None:
+    tasks = submitted.folder / "tasks.json"
+    tasks.write_text(tasks.read_text().replace('"scratch": null', '"scratch": "/dev/null"'))
+    assert submitted.work(0, check=False).returncode == 1
+    assert "failed    smollm2" in submitted.grid("status").stdout
+    assert "Not a directory: '/dev/null/" in submitted.grid("status").stdout
 
 
 @pytest.mark.parametrize(

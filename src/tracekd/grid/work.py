@@ -98,7 +98,8 @@ class _Worker:
             self._experiment(clone)
             # A ref on the remote means that its data is there, which DVC would push second.
             where = ["--remote", grid.settings.dvc_remote] if grid.settings.dvc_remote else []
-            self._retried(lambda: dvc(clone, "push", *where))
+            environment = stage_environment(grid, clone)
+            self._retried(lambda: dvc(clone, "push", *where, environment=environment))
             ref = experiment_refs(clone)[name]
             # As `dvc exp push` does, but with the user's own access to the remote, and with a
             # status that says whether the ref has arrived.
@@ -112,7 +113,7 @@ class _Worker:
         process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "dvc", "exp", "run", "--name", self._task.name],
             cwd=clone,
-            env=threads | os.environ | stage_environment(self._grid),
+            env=threads | os.environ | stage_environment(self._grid, clone),
             stdin=subprocess.DEVNULL,
         )
         asked: set[int] = set()
@@ -155,7 +156,9 @@ def make_checkout(grid: GridFolder, clone: Path, values: Mapping[str, Any]) -> N
     """Make a checkout of the grid's commit with these parameters, on the shared cache."""
     shutil.rmtree(clone.parent, ignore_errors=True)
     clone.parent.mkdir(parents=True)
-    git(clone.parent, "clone", "--quiet", "--no-checkout", str(grid.root), clone.name)
+    # --shared: no copy of the objects, which stay in the user's repository.
+    options = ("--quiet", "--shared", "--no-checkout")
+    git(clone.parent, "clone", *options, str(grid.root), clone.name)
     git(clone, "checkout", "--quiet", "--detach", grid.commit)
     git(clone, "remote", "remove", "origin")
     remote = grid.settings.git_remote
@@ -165,14 +168,18 @@ def make_checkout(grid: GridFolder, clone: Path, values: Mapping[str, Any]) -> N
     yaml.dump(set_values(yaml.load(file), values), file)
 
 
-def stage_environment(grid: GridFolder) -> dict[str, str]:
-    """Return what is added to the environment of stages in a task's checkout.
+def stage_environment(grid: GridFolder, clone: Path) -> dict[str, str]:
+    """Return what is added to the environment of DVC and its stages in a task's checkout.
 
-    They take the user's own checkout for theirs: checkpoints and a teacher's replies are kept
-    there, and relative paths start there.
+    Stages take the user's own checkout for theirs: checkpoints and a teacher's replies are kept
+    there, and relative paths start there. What DVC notes of a checkout goes with it.
     """
     commands = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    return {"TRACEKD_ROOT": str(grid.root), "PATH": os.pathsep.join(commands)}
+    return {
+        "TRACEKD_ROOT": str(grid.root),
+        "DVC_SITE_CACHE_DIR": str(clone.parent / "site"),
+        "PATH": os.pathsep.join(commands),
+    }
 
 
 def _stages_in(clone: Path) -> list[psutil.Process]:
