@@ -4,6 +4,7 @@ A task that is started again does what is not published yet: stages that ended c
 cache, one that was stopped resumes from its checkpoint; both lie with the user's own checkout.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from tracekd.grid.cells import set_values
 from tracekd.grid.folder import GridFolder
 from tracekd.grid.launchers import GridTask, log_path, make_launcher
 from tracekd.grid.repository import dvc, experiment_refs, git, remote_url
+from tracekd.progress import digest
 
 T = TypeVar("T")
 _POLL = 0.2
@@ -78,9 +80,9 @@ class _Worker:
     def __init__(self, grid: GridFolder, task: GridTask) -> None:
         self.signal = 0
         self._grid, self._task = grid, task
-        scratch = Path(grid.settings.scratch or tempfile.gettempdir())
-        # The next attempt on the same machine cleans up what a killed one left.
-        self._scratch = scratch / f"tracekd-grid-{os.getuid()}" / f"{grid.path.name}-{task.index}"
+        # The same for each attempt: the next on this machine cleans up what a killed one left.
+        name = f"tracekd-{digest([os.getuid(), str(grid.path), task.index])[:12]}"
+        self._scratch = Path(grid.settings.scratch or tempfile.gettempdir()) / name
         for number in (signal.SIGUSR1, signal.SIGTERM):
             signal.signal(number, self._stop)
 
@@ -121,7 +123,8 @@ class _Worker:
             for stage in _stages_in(clone) if self.signal else ():
                 if stage.pid not in asked:
                     asked.add(stage.pid)
-                    stage.terminate()
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        stage.terminate()
             time.sleep(_POLL)
         if process.returncode:
             self._check()
@@ -184,10 +187,11 @@ def stage_environment(grid: GridFolder, clone: Path) -> dict[str, str]:
 
 def _stages_in(clone: Path) -> list[psutil.Process]:
     """Return the processes of stages that run in a checkout."""
+    here = str(clone.resolve())
     return [
         process
         for process in psutil.process_iter(["cwd", "cmdline"])
-        if process.info["cwd"] == str(clone.resolve())
+        if process.info["cwd"] == here
         and any(word.startswith("stages/") for word in process.info["cmdline"] or ())
     ]
 
