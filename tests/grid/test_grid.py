@@ -182,7 +182,7 @@ def test_results_go_to_object_storage(project: Toy, monkeypatch: pytest.MonkeyPa
         httpx2.put(f"{address}/bucket").raise_for_status()
         project.run("dvc", "remote", "modify", "store", "url", "s3://bucket/grid")
         project.run("dvc", "remote", "modify", "store", "endpointurl", address)
-        project.settings(axes={"seed": "0"}, launcher="none")
+        project.settings(axes={"seed": 0}, launcher="none")
         project.grid("submit")
         project.work(0)
         shutil.rmtree(project.path / ".dvc/cache")
