@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -76,22 +76,26 @@ class SlurmCluster:
         lines = self("squeue", "-h", "-r", "-o", "%i %T").splitlines()
         return [(line.split()[0], line.split()[1]) for line in lines]
 
-    def wait_until(self, state: str, seconds: float = 20) -> list[str]:
-        """Wait until a task has a state; return the tasks that have it."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if found := [job for job, has in self.jobs() if has == state]:
-                return found
-            time.sleep(0.1)
-        raise TimeoutError(f"no job {state} after {seconds} s: {self.jobs()}")
+    def wait_until(self, state: str, seconds: float = 30) -> None:
+        """Wait until a job has a state."""
+        wait_for(lambda: any(has == state for _, has in self.jobs()), seconds)
 
     def wait_until_empty(self, seconds: float = 30) -> None:
         """Wait until every job has ended."""
-        end = time.monotonic() + seconds
-        while self.jobs():
-            if time.monotonic() > end:
-                raise TimeoutError(f"jobs after {seconds} s: {self.jobs()}")
-            time.sleep(0.1)
+        wait_for(lambda: not self.jobs(), seconds)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until a condition holds.
+
+    Raises:
+        TimeoutError: after so many seconds.
+    """
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"nothing happened in {seconds} s")
+        time.sleep(0.1)
 
 
 def require_slurm() -> None:
@@ -114,12 +118,12 @@ def slurm_cluster(kill_wait: int = 5) -> Iterator[SlurmCluster]:
         munge = {name: f"{folder}/munge.{name}" for name in ("socket", "key", "log", "pid", "seed")}
         files = [f"--{name}-file={munge[name]}" for name in ("key", "log", "pid", "seed")]
         _start(stack, cluster, "munged", "--foreground", "--force", "-S", munge["socket"], *files)
-        _wait_for_file(Path(munge["socket"]))
+        wait_for(Path(munge["socket"]).exists)
         _start(stack, cluster, "slurmctld", "-D", "-i")
         for node in NODES:
             _start(stack, cluster, "slurmd", "-D", "-N", node)
         stack.callback(_cancel_all, cluster)
-        _wait_for_nodes(cluster)
+        wait_for(lambda: _are_idle(cluster))
         yield cluster
 
 
@@ -161,24 +165,11 @@ def _stop(daemon: subprocess.Popen[bytes]) -> None:
         daemon.wait()
 
 
-def _wait_for_file(path: Path) -> None:
-    end = time.monotonic() + 10
-    while not path.exists():
-        if time.monotonic() > end:
-            raise TimeoutError(f"no {path.name} after 10 s")
-        time.sleep(0.05)
-
-
-def _wait_for_nodes(cluster: SlurmCluster) -> None:
+def _are_idle(cluster: SlurmCluster) -> bool:
+    """Return whether all nodes are ready; the controller may not answer yet."""
     command = ["sinfo", "-h", "-N", "-p", "main", "-o", "%T"]
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        done = subprocess.run(command, env=cluster.env(), capture_output=True, text=True)
-        if done.stdout.split() == ["idle"] * len(NODES):
-            return
-        time.sleep(0.1)
-    logs = [path.read_text() for path in sorted(cluster.conf.parent.glob("slurm*.out"))]
-    raise TimeoutError("SLURM is not ready after 30 s\n" + "\n".join(logs))
+    done = subprocess.run(command, env=cluster.env(), capture_output=True, text=True)
+    return done.stdout.split() == ["idle"] * len(NODES)
 
 
 def _cancel_all(cluster: SlurmCluster) -> None:

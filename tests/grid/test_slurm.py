@@ -3,12 +3,11 @@
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from slurm_cluster import SlurmCluster, slurm_cluster
+from slurm_cluster import SlurmCluster, slurm_cluster, wait_for
 
 from tracekd.errors import TracekdError
 from tracekd.grid.launchers import GridTask, TaskState
@@ -79,13 +78,6 @@ def tasks(*indices: int, resources: Resources = ONE_GPU) -> list[GridTask]:
 def events(root: Path, index: int) -> list[str]:
     path = root / f"grid/{index}.json"
     return [row["event"] for row in json.loads(path.read_text())] if path.exists() else []
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.1)
 
 
 @pytest.mark.slow

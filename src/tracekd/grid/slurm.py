@@ -104,12 +104,14 @@ class SlurmLauncher:
         """
         del folder
         first = {job: _offset(tasks[0].index) for job, tasks in jobs.items() if tasks}
-        states = {}
+        states: dict[int, TaskState] = {}
         columns = "--format=%F %K %T %R"
         for line in _slurm("squeue", "--me", "--array", "--noheader", "--states=all", columns):
             job, number, state, place = [*line.split(maxsplit=3), ""][:4]
             if job in first and number.isdigit():
-                states[first[job] + int(number)] = _task_state(state, place)
+                index, found = first[job] + int(number), _task_state(state, place)
+                if found.phase != "gone" or index not in states:  # another job may run it again
+                    states[index] = found
         return states
 
     def cancel(self, folder: Path, job: str) -> None:
