@@ -5,8 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
+import httpx2
 import pytest
 from toy import Toy, names, wait_for
 
@@ -30,7 +30,7 @@ def test_a_grid_runs_comes_back_and_is_not_run_twice(project: Toy) -> None:
     project.settings(axes=more)
     planned = project.grid("plan").stdout
     assert "6 cells: 4 there, 0 on its way, 2 to run\nto run: about 4.0 hours" in planned
-    assert list((project.path.parent / "scratch").glob("*/*")) == []
+    assert list((project.path.parent / "scratch").glob("tracekd-*")) == []
 
 
 def ref_of(project: Toy, name: str) -> str:
@@ -40,19 +40,11 @@ def ref_of(project: Toy, name: str) -> str:
 
 
 @pytest.fixture
-def submitted(project: Toy, monkeypatch: pytest.MonkeyPatch) -> Toy:
+def submitted(project: Toy) -> Toy:
     """A submitted grid whose tasks the test runs itself."""
-    launcher = "import os; os.execv('/bin/true', ['true'])\n"
-    module = project.path / "nothing/sitecustomize.py"
-    module.parent.mkdir()
-    # In place of the launcher's process, nothing runs.
-    module.write_text(f"import sys\nif 'tracekd.grid.local' in sys.orig_argv: {launcher}")
-    (project.path / ".git/info/exclude").write_text("nothing\n")
-    (project.path / "src").unlink()
-    (project.path / "src").mkdir()
-    (project.path / "src/tracekd").symlink_to(Path(__file__).resolve().parents[2] / "src/tracekd")
-    shutil.copyfile(module, project.path / "src/sitecustomize.py")
-    project.grid("submit")
+    axes = {"trace_mode": ["none", "correct"], "seed": "0..1"}
+    project.settings(axes=axes, launcher="none")
+    assert "run this for each INDEX of 0 1 2 3" in project.grid("submit").stdout
     return project
 
 
@@ -85,7 +77,7 @@ def test_a_task_killed_before_its_ref_was_pushed_publishes_what_the_cache_has(
     assert submitted.work(1, check=False).returncode == 1
     shown = submitted.grid("status").stdout
     assert "git push" in shown
-    assert "1 failed, 3" in shown
+    assert "1 failed" in shown
     hook.unlink()
     before = submitted.ran()
     submitted.work(1)
@@ -117,7 +109,7 @@ def test_a_failed_task_shows_the_end_of_its_log_and_is_retried(submitted: Toy) -
     assert "| no luck" in shown
     assert "dvc exp run ended with status" in shown
     (submitted.path / "broken").unlink()
-    assert "4 experiments submitted" in submitted.grid("retry").stdout
+    assert "run this for each INDEX of 0 1 2 3" in submitted.grid("retry").stdout
     submitted.work(2)
     assert "1 done" in submitted.grid("status").stdout
 
@@ -157,6 +149,54 @@ def test_eight_tasks_push_at_once(project: Toy) -> None:
     assert len(project.refs()) == 8
     shutil.rmtree(project.path / ".dvc/cache")
     assert "8 of 8 experiments are here" in project.grid("collect").stdout
+
+
+@pytest.mark.slow
+def test_cancelled_tasks_keep_their_checkpoints_and_are_retried(project: Toy) -> None:
+    project.settings(axes={"seed": "0..1"}, local={"slots": 1})
+    (project.path / "hold").touch()
+    project.grid("submit")
+    wait_for(lambda: "step 2" in project.ran())
+    shown = project.grid("status").stdout
+    assert ", train, 2/4 [00:01<00:03]" in shown
+    assert "2 experiments: 1 running, 1 waiting" in shown
+    assert "2 experiments cancelled" in project.grid("cancel").stdout
+    wait_for(lambda: "1 stopped" in project.grid("status").stdout)
+    (project.path / "hold").unlink()
+    assert "2 experiments submitted" in project.grid("retry").stdout
+    wait_for(lambda: len(project.refs()) == 2)
+    assert project.ran().count("step 1") == 2, "one of each experiment: none was repeated"
+
+
+@pytest.mark.slow
+def test_results_go_to_object_storage(project: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    moto = pytest.importorskip("moto.server")
+    server = moto.ThreadedMotoServer(port=0)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        address = f"http://{host}:{port}"
+        for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(key, "test")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        httpx2.put(f"{address}/bucket").raise_for_status()
+        project.run("dvc", "remote", "modify", "store", "url", "s3://bucket/grid")
+        project.run("dvc", "remote", "modify", "store", "endpointurl", address)
+        project.settings(axes={"seed": 0}, launcher="none")
+        project.grid("submit")
+        project.work(0)
+        shutil.rmtree(project.path / ".dvc/cache")
+        assert "1 of 1 experiments are here" in project.grid("collect").stdout
+    finally:
+        server.stop()
+
+
+def test_a_full_or_missing_scratch_is_the_state_of_a_task(submitted: Toy) -> None:
+    tasks = submitted.folder / "tasks.json"
+    tasks.write_text(tasks.read_text().replace('"scratch": null', '"scratch": "/dev/null"'))
+    assert submitted.work(0, check=False).returncode == 1
+    assert "failed    smollm2" in submitted.grid("status").stdout
+    assert "Not a directory: '/dev/null/" in submitted.grid("status").stdout
 
 
 @pytest.mark.parametrize(

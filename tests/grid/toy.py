@@ -34,7 +34,7 @@ STAGES = {
 SCRIPT = """
 import json, os, signal, sys, time
 from pathlib import Path
-root, name = Path(os.environ["DVC_ROOT"]), Path(sys.argv[0]).stem
+root, name = Path(os.environ["TRACEKD_ROOT"]), Path(sys.argv[0]).stem
 params, out = Path("params.yaml").read_text(), Path({out!r})
 deps = "".join(p.read_text() for d in {deps!r} for p in sorted(Path(d).iterdir()))
 with (root / "ran").open("a") as ran:
@@ -158,7 +158,7 @@ def toy(folder: Path) -> Toy:
     return project
 
 
-def wait_for(happened: Callable[[], Any], seconds: float = 120) -> None:
+def wait_for(happened: Callable[[], Any], seconds: float = 300) -> None:
     """Wait until something is true."""
     deadline = time.monotonic() + seconds
     while not happened():

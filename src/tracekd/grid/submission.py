@@ -76,7 +76,7 @@ def _remote_addresses(root: Path, settings: GridSettings) -> dict[str, str]:
 def _configure(grid: GridFolder, remotes: Mapping[str, str]) -> None:
     """Write the local configuration of the tasks' checkouts: the user's own, with its cache."""
     with tempfile.TemporaryDirectory(prefix="tracekd-") as folder:
-        git(Path(folder), "clone", "--quiet", "--no-checkout", str(grid.root), "config")
+        git(Path(folder), "clone", "--quiet", "--shared", "--no-checkout", str(grid.root), "config")
         clone = Path(folder, "config")
         git(clone, "checkout", "--quiet", grid.commit, "--", ".dvc")
         local = grid.root / ".dvc/config.local"
@@ -101,4 +101,4 @@ def _prepare_data(grid: GridFolder, cells: Iterable[GridCell]) -> None:
         with tempfile.TemporaryDirectory(prefix="tracekd-") as folder:
             clone = Path(folder, "data/checkout")
             make_checkout(grid, clone, values)
-            dvc(clone, "repro", "teach", environment=stage_environment(grid))
+            dvc(clone, "repro", "teach", environment=stage_environment(grid, clone))

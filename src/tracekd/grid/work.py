@@ -4,6 +4,7 @@ A task that is started again does what is not published yet: stages that ended c
 cache, one that was stopped resumes from its checkpoint; both lie with the user's own checkout.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -24,6 +25,7 @@ from tracekd.grid.cells import set_values
 from tracekd.grid.folder import GridFolder
 from tracekd.grid.launchers import GridTask, log_path, make_launcher
 from tracekd.grid.repository import dvc, experiment_refs, git, remote_url
+from tracekd.progress import digest
 
 T = TypeVar("T")
 _POLL = 0.2
@@ -78,9 +80,9 @@ class _Worker:
     def __init__(self, grid: GridFolder, task: GridTask) -> None:
         self.signal = 0
         self._grid, self._task = grid, task
-        scratch = Path(grid.settings.scratch or tempfile.gettempdir())
-        # The next attempt on the same machine cleans up what a killed one left.
-        self._scratch = scratch / f"tracekd-grid-{os.getuid()}" / f"{grid.path.name}-{task.index}"
+        # The same for each attempt: the next on this machine cleans up what a killed one left.
+        name = f"tracekd-{digest([os.getuid(), str(grid.path), task.index])[:12]}"
+        self._scratch = Path(grid.settings.scratch or tempfile.gettempdir()) / name
         for number in (signal.SIGUSR1, signal.SIGTERM):
             signal.signal(number, self._stop)
 
@@ -98,7 +100,8 @@ class _Worker:
             self._experiment(clone)
             # A ref on the remote means that its data is there, which DVC would push second.
             where = ["--remote", grid.settings.dvc_remote] if grid.settings.dvc_remote else []
-            self._retried(lambda: dvc(clone, "push", *where))
+            environment = stage_environment(grid, clone)
+            self._retried(lambda: dvc(clone, "push", *where, environment=environment))
             ref = experiment_refs(clone)[name]
             # As `dvc exp push` does, but with the user's own access to the remote, and with a
             # status that says whether the ref has arrived.
@@ -112,7 +115,7 @@ class _Worker:
         process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "dvc", "exp", "run", "--name", self._task.name],
             cwd=clone,
-            env=threads | os.environ | stage_environment(self._grid),
+            env=threads | os.environ | stage_environment(self._grid, clone),
             stdin=subprocess.DEVNULL,
         )
         asked: set[int] = set()
@@ -120,7 +123,8 @@ class _Worker:
             for stage in _stages_in(clone) if self.signal else ():
                 if stage.pid not in asked:
                     asked.add(stage.pid)
-                    stage.terminate()
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        stage.terminate()
             time.sleep(_POLL)
         if process.returncode:
             self._check()
@@ -155,7 +159,9 @@ def make_checkout(grid: GridFolder, clone: Path, values: Mapping[str, Any]) -> N
     """Make a checkout of the grid's commit with these parameters, on the shared cache."""
     shutil.rmtree(clone.parent, ignore_errors=True)
     clone.parent.mkdir(parents=True)
-    git(clone.parent, "clone", "--quiet", "--no-checkout", str(grid.root), clone.name)
+    # --shared: no copy of the objects, which stay in the user's repository.
+    options = ("--quiet", "--shared", "--no-checkout")
+    git(clone.parent, "clone", *options, str(grid.root), clone.name)
     git(clone, "checkout", "--quiet", "--detach", grid.commit)
     git(clone, "remote", "remove", "origin")
     remote = grid.settings.git_remote
@@ -165,22 +171,27 @@ def make_checkout(grid: GridFolder, clone: Path, values: Mapping[str, Any]) -> N
     yaml.dump(set_values(yaml.load(file), values), file)
 
 
-def stage_environment(grid: GridFolder) -> dict[str, str]:
-    """Return what is added to the environment of stages in a task's checkout.
+def stage_environment(grid: GridFolder, clone: Path) -> dict[str, str]:
+    """Return what is added to the environment of DVC and its stages in a task's checkout.
 
-    They take the user's own checkout for theirs (DVC_ROOT, as in `dvc exp run --temp`): checkpoints
-    and a teacher's replies are kept there, and relative paths start there.
+    Stages take the user's own checkout for theirs: checkpoints and a teacher's replies are kept
+    there, and relative paths start there. What DVC notes of a checkout goes with it.
     """
     commands = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    return {"DVC_ROOT": str(grid.root), "PATH": os.pathsep.join(commands)}
+    return {
+        "TRACEKD_ROOT": str(grid.root),
+        "DVC_SITE_CACHE_DIR": str(clone.parent / "site"),
+        "PATH": os.pathsep.join(commands),
+    }
 
 
 def _stages_in(clone: Path) -> list[psutil.Process]:
     """Return the processes of stages that run in a checkout."""
+    here = str(clone.resolve())
     return [
         process
         for process in psutil.process_iter(["cwd", "cmdline"])
-        if process.info["cwd"] == str(clone.resolve())
+        if process.info["cwd"] == here
         and any(word.startswith("stages/") for word in process.info["cmdline"] or ())
     ]
 
