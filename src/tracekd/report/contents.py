@@ -1,0 +1,58 @@
+"""What a page shows of one experiment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The outs of one experiment, as its stages wrote them.
+
+    Attributes:
+        name: DVC's name of the experiment, "workspace" or "commit 1a2b3c4"; how links address it.
+        params: dotted key -> value, e.g. {"trace_mode": "correct", "train.method": "lora"}.
+        details: content of metrics/details.json.
+        card: content of metrics/run.json: times, memory and machine of each stage.
+        losses: see `losses_of`; no rows if there was no training.
+        questions: `records.DECOMPOSED`, the test questions.
+        scores: `records.SCORES` and the parts of the answer metric.
+        predictions: `records.PREDICTIONS`, sample 0 alone.
+        probes: `records.PROBES`; no rows if probes are off.
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    details: Mapping[str, Any]
+    card: Mapping[str, Any]
+    losses: pl.DataFrame
+    questions: pl.DataFrame
+    scores: pl.DataFrame
+    predictions: pl.DataFrame
+    probes: pl.DataFrame
+
+
+def losses_of(files: Mapping[str, Path]) -> pl.DataFrame:
+    """Return the losses that training logged, by step.
+
+    Args:
+        files: path relative to plots/train -> the file, in the workspace or in DVC's cache.
+
+    Returns:
+        `step`, `train`, `train_trace`, `train_answer` and the same of `validation`, in nats per
+        token; null where nothing was logged.
+    """
+    table = pl.DataFrame(schema={"step": pl.Int64})
+    for split, part in product(("train", "validation"), ("", "_trace", "_answer")):
+        log = pl.DataFrame(schema={"step": pl.Int64, f"loss{part}": pl.Float64})
+        if path := files.get(f"plots/metrics/{split}/loss{part}.tsv"):
+            log = pl.read_csv(path, separator="\t").select(
+                pl.col("step"), pl.col(f"loss{part}").cast(pl.Float64)
+            )
+        log = log.rename({f"loss{part}": f"{split}{part}"})
+        table = table.join(log, on="step", how="full", coalesce=True)
+    return table.sort("step")
