@@ -12,6 +12,7 @@ import yaml
 from tracekd import records
 from tracekd.comparison.experiments import Experiment
 from tracekd.comparison.locks import read_lock
+from tracekd.comparison.store import Store
 
 PARAMS = {
     "model": "small",
@@ -90,6 +91,10 @@ class Repository:
     @property
     def cache(self):
         return self.path / ".dvc" / "cache"
+
+    @property
+    def store(self):
+        return Store(self.path, self.cache)
 
     def experiment(self, name, table, **options):
         """Add a successful experiment; `card` and `details` are contents, `table` may be an MD5."""

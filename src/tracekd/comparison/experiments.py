@@ -4,10 +4,11 @@ DVC keeps each successful experiment as a commit under refs/exps/<commit it star
 queued and failed ones have other refs. Each commit holds the dvc.lock of its run.
 """
 
+import io
 import re
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from tracekd.comparison.locks import Run, read_lock
 from tracekd.errors import TracekdError, nearest
 
 _LOCK = "dvc.lock"
+_WORKSPACE, _COMMIT = "workspace", "commit "
 _EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/([^/]+)")
 
 
@@ -24,11 +26,18 @@ class Experiment(NamedTuple):
     Attributes:
         name: what DVC calls it; "commit 1a2b3c4" or "workspace" for a run of `dvc repro`.
         time: when it was made (Unix time).
+        commit: of the run; "" for that in the workspace.
     """
 
     name: str
     time: int
     run: Run
+    commit: str = ""
+
+    @property
+    def is_experiment(self) -> bool:
+        """Whether DVC keeps it as an experiment."""
+        return bool(self.commit) and not self.name.startswith(_COMMIT)
 
 
 class FoundExperiments(NamedTuple):
@@ -36,6 +45,14 @@ class FoundExperiments(NamedTuple):
 
     experiments: list[Experiment]
     rejected: dict[str, str]
+
+
+class _Place(NamedTuple):
+    """Where the dvc.lock of a run may be."""
+
+    name: str
+    time: int
+    commit: str
 
 
 def collect(root: Path, *, all_commits: bool = False) -> FoundExperiments:
@@ -46,44 +63,60 @@ def collect(root: Path, *, all_commits: bool = False) -> FoundExperiments:
     Raises:
         TracekdError: if `root` is not in a git repository that has a commit.
     """
-    experiments: list[Experiment] = []
-    rejected: dict[str, str] = {}
+    found = FoundExperiments([], {})
     seen: set[str] = set()
-    for name, time, text, is_experiment in _locks(root, all_commits):
+    places = _places(root, all_commits)
+    for place, text in zip(places, read_all(root, places, _LOCK), strict=True):
         # A run stays in dvc.lock when DVC keeps it as an experiment, and over later commits.
-        if not is_experiment and (text in seen or not text):
+        is_copy = place.name == _WORKSPACE or place.name.startswith(_COMMIT)
+        if is_copy and (text in seen or not text):
             continue
         seen.add(text)
         run = read_lock(text) if text else f"has no {_LOCK}"
         if isinstance(run, str):
-            rejected[name] = run
+            found.rejected[place.name] = run
         else:
-            experiments.append(Experiment(name, time, run))
-    return FoundExperiments(sorted(experiments, key=lambda one: (-one.time, one.name)), rejected)
+            found.experiments.append(Experiment(place.name, place.time, run, place.commit))
+    found.experiments.sort(key=lambda one: (-one.time, one.name))
+    return found
 
 
 def find_experiment(root: Path, name: str) -> Experiment:
-    """Return the run with the name that DVC gives it; "workspace" is the one in dvc.lock.
+    """Return the run with the name that DVC gives it, of two the newer; see `Experiment`.
 
     Raises:
         TracekdError: if there is none, or its parts do not belong together.
     """
-    lock, found = root / _LOCK, FoundExperiments([], {})
-    if name != "workspace":
-        found = collect(root)
-    elif lock.is_file():
-        run = read_lock(lock.read_text(encoding="utf-8"))
-        if not isinstance(run, str):
-            return Experiment(name, int(lock.stat().st_mtime), run)
-        found.rejected[name] = run
-    else:
-        found.rejected[name] = f"has no {_LOCK}: nothing was run; run `dvc repro`"
-    if name in found.rejected:
-        raise TracekdError(f"experiment {name}: {found.rejected[name]}")
-    known = {one.name: one for one in reversed(found.experiments)}  # of two, the newer
-    if name not in known:
+    places = _places(root, all_commits=True)
+    named = [place for place in places if place.name == name]
+    if not named and name == _WORKSPACE:
+        raise TracekdError(f"experiment {name}: has no {_LOCK}: nothing was run; run `dvc repro`")
+    if not named:
+        known = {place.name for place in places}
         raise TracekdError(f"no successful experiment {name!r}; {nearest(name, known)}")
-    return known[name]
+    place = max(named, key=lambda place: place.time)
+    (text,) = read_all(root, [place], _LOCK)
+    run = read_lock(text) if text else f"has no {_LOCK}"
+    if isinstance(run, str):
+        raise TracekdError(f"experiment {name}: {run}")
+    return Experiment(place.name, place.time, run, place.commit)
+
+
+def read_all(root: Path, places: Sequence[_Place | Experiment], path: str) -> list[str]:
+    """Return the text of a file of the project in each commit, or "" where there is none."""
+    commits = [place.commit for place in places if place.commit]
+    asked = "".join(f"{commit}:./{path}\n" for commit in commits).encode()
+    replies = io.BytesIO(_git(root, "cat-file", "--batch", stdin=asked))
+    committed = {}
+    for commit in commits:
+        # "<object> blob <size>" and the content with a newline, or "<what was asked> missing".
+        header = replies.readline().split()
+        size = -1 if header[-1] == b"missing" else int(header[-1])
+        committed[commit] = replies.read(size + 1)[:size] if size >= 0 else b""
+    file = root / path
+    here = file.read_bytes() if file.is_file() else b""
+    found = (committed[place.commit] if place.commit else here for place in places)
+    return [text.decode("utf-8", errors="replace") for text in found]
 
 
 def choose(
@@ -159,38 +192,43 @@ def queue_states(root: Path, known: Collection[str]) -> dict[str, Any]:
     }
 
 
-def _locks(root: Path, all_commits: bool) -> Iterator[tuple[str, int, str, bool]]:
-    """Yield name, time and dvc.lock of each run, and whether it is an experiment."""
+def _places(root: Path, all_commits: bool) -> list[_Place]:
     form = "--format=%(objectname) %(committerdate:unix) %(refname)"
-    for line in _git(root, "for-each-ref", form, "refs/exps").splitlines():
+    places = []
+    for line in _git(root, "for-each-ref", form, "refs/exps").decode().splitlines():
         commit, time, ref = line.split(" ")
         if match := _EXPERIMENT.fullmatch(ref):
-            yield match[1], int(time), _lock_of(root, commit), True
+            places.append(_Place(match[1], int(time), commit))
     scope = "--full-history" if all_commits else "--max-count=1"
-    for line in _git(root, "log", scope, "--format=%H %ct", "HEAD", "--", _LOCK).splitlines():
+    log = _git(root, "log", scope, "--format=%H %ct", "HEAD", "--", _LOCK)
+    for line in log.decode().splitlines():
         commit, time = line.split(" ")
-        yield f"commit {commit[:7]}", int(time), _lock_of(root, commit), False
-    lock = root / _LOCK
-    if lock.is_file():
-        yield "workspace", int(lock.stat().st_mtime), lock.read_text(encoding="utf-8"), False
+        places.append(_Place(f"{_COMMIT}{commit[:7]}", int(time), commit))
+    if (lock := root / _LOCK).is_file():
+        places.append(_Place(_WORKSPACE, int(lock.stat().st_mtime), ""))
+    return places
 
 
-def _lock_of(root: Path, commit: str) -> str:
-    return _run(root, "git", "show", f"{commit}:./{_LOCK}").stdout
-
-
-def _git(root: Path, *arguments: str) -> str:
-    done = _run(root, "git", *arguments)
+def _git(root: Path, *arguments: str, stdin: bytes = b"") -> bytes:
+    done = subprocess.run(  # noqa: S603
+        ["git", *arguments],  # noqa: S607
+        cwd=root,
+        input=stdin,
+        capture_output=True,
+        check=False,
+    )
     if done.returncode:
-        raise TracekdError(f"{root}: git {arguments[0]}: {done.stderr.strip()}")
+        reason = done.stderr.decode(errors="replace").strip()
+        raise TracekdError(f"{root}: git {arguments[0]}: {reason}")
     return done.stdout
 
 
 def _dvc(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return _run(root, sys.executable, "-m", "dvc", *arguments)
-
-
-def _run(root: Path, *command: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(  # noqa: S603
-        command, cwd=root, capture_output=True, encoding="utf-8", errors="replace", check=False
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=root,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     )

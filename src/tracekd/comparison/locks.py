@@ -6,6 +6,7 @@ The lock counts, not params.yaml, which may have been edited since.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
@@ -14,9 +15,8 @@ from ruamel.yaml.error import YAMLError
 from tracekd.traces.regimes import REGIMES
 
 SCORES = "data/scores.parquet"
-_CARD, _DETAILS = "metrics/run.json", "metrics/details.json"
-_STUDENT = "models/student"
-_QUESTIONS = "data/decomposed/test.parquet"
+CARD, DETAILS = "metrics/run.json", "metrics/details.json"
+QUESTIONS = "data/decomposed/test.parquet"
 _CODE = ("src/", "stages/")
 _NEEDED = ("model", "dataset", "trace_mode", "seed", "data_seed")
 #: The regimes that `corruption` is the dose of.
@@ -68,17 +68,14 @@ class Replicate(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """What made a table of scores.
+    """What made a table of scores, and what else was made beside it.
 
     Attributes:
         params: every parameter in params.yaml, flat ("train.epochs"), and in the chosen entries of
             the other settings files ("datasets.yaml:babi.reader").
-        scores: MD5 of the table of scores.
-        questions: MD5 of the test questions with their gold steps; "" if none is recorded.
         code: path -> MD5 of each file or folder of code.
-        card: MD5 of the run card of all stages; "" if there is none.
-        details: MD5 of details.json; "" if there is none.
-        student: MD5 of the folder of the student.
+        files: path -> MD5 of everything else that stages read or wrote; that of a folder ends in
+            ".dir".
         entries: the chosen entries of each other settings file ("models.yaml"), as they were.
     """
 
@@ -87,15 +84,12 @@ class Run:
     regime: DosedRegime
     replicate: Replicate
     params: Mapping[str, Any]
-    scores: str
-    questions: str
     code: Mapping[str, str]
-    card: str
-    details: str
-    student: str
+    files: Mapping[str, str]
     entries: Mapping[str, Mapping[str, Any]]
 
 
+@lru_cache(maxsize=1024)  # a lock takes longer to read than all tables of its experiment
 def read_lock(text: str) -> Run | str:
     """Return the run that a dvc.lock describes, or why its scores cannot be trusted.
 
@@ -150,12 +144,8 @@ def _read(stages: Mapping[str, Any]) -> Run | str:
         regime=DosedRegime(mode, params.get("corruption") if mode in _DOSED else None),
         replicate=Replicate(seed, seed if sample is None else int(sample)),
         params=params,
-        scores=outs[SCORES],
-        questions=deps.get(_QUESTIONS, ""),
         code={path: md5 for path, md5 in deps.items() if path.startswith(_CODE)},
-        card=outs.get(_CARD, ""),
-        details=outs.get(_DETAILS, ""),
-        student=outs.get(_STUDENT, ""),
+        files=outs | {path: md5 for path, md5 in deps.items() if not path.startswith(_CODE)},
         entries=entries,
     )
 
