@@ -1,8 +1,8 @@
 """Ratings -> agreement, means by trace type, and a mixed model, for each item by itself.
 
 Raters are a sample, and so are questions. Intervals of means are clustered by both (Cameron,
-Gelbach and Miller, J. Business and Economic Statistics 29, 2011), with Student's t. By chance this
-two-way variance can be too small, even negative: of it and both one-way variances the widest counts.
+Gelbach and Miller, J. Business and Economic Statistics 29, 2011), with Student's t. By chance the
+two-way variance can be too small, even negative: of it and both one-way ones, the widest counts.
 
 The mixed model has random intercepts of raters and of questions, crossed, by REML. It assumes that
 types differ equally for all raters and on all questions; the clustered differences do not.
@@ -71,7 +71,9 @@ def _figures(rows: pl.DataFrame, types: Sequence[str]) -> Tree:
         figures[name] = {"n": rated.size, **mean}
         if place:
             figures[name]["difference"] = _defined(modelled[place - 1], _DIVERGED)
-            figures[name]["clustered"] = _defined(bounds[len(known) + place - 1], _FEW)
+            apart = {"mean": figures[name]["mean"] - figures[known[0]]["mean"]}
+            bound = _defined(bounds[len(known) + place - 1], _FEW)
+            figures[name]["clustered"] = {**apart, **bound}
     return {"alpha": alpha(rows), "types": figures, "variance": _defined(variance, _DIVERGED)}
 
 

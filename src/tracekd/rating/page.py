@@ -25,8 +25,7 @@ def write_rating_page(root: Path) -> str:
         TracekdError: if there is another page's key, without which its exports are lost.
     """
     settings = load_rating(root / "rating.yaml")
-    questions, traces = _read(root, settings.types)
-    page, key = make_plan(settings, questions, traces)
+    page, key = make_plan(settings, *_read(root, settings.types))
     checksum = key["checksum"]
     if (root / KEY).exists() and read_json(root / KEY)["checksum"] != checksum:
         raise TracekdError(
@@ -49,8 +48,8 @@ def write_rating_page(root: Path) -> str:
     )
 
 
-def _read(root: Path, types: list[str]) -> tuple[pl.DataFrame, dict[str, Traces]]:
-    """Return test questions, and their traces by regime, made as build-sft makes those taught."""
+def _read(root: Path, types: list[str]) -> tuple[str, pl.DataFrame, dict[str, Traces]]:
+    """Return dataset, test questions and, by regime, traces made as build-sft makes taught ones."""
     params = config.load_params(root / "params.yaml")
     spec = config.load_dataset(root / "datasets.yaml", params.dataset)
     tables = {
@@ -71,4 +70,4 @@ def _read(root: Path, types: list[str]) -> tuple[pl.DataFrame, dict[str, Traces]
             for key, text in texts
             if (trace := thought_of(text))
         }
-    return tables["test"], traces
+    return params.dataset, tables["test"], traces

@@ -43,12 +43,13 @@ def assign(raters: int, sets: int, questions: int, types: int) -> list[list[tupl
 
 
 def make_plan(
-    settings: RatingSettings, questions: pl.DataFrame, traces: Mapping[str, Traces]
+    settings: RatingSettings, dataset: str, questions: pl.DataFrame, traces: Mapping[str, Traces]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what the page contains, and the key; both have the `checksum` of the whole plan.
 
     Args:
         settings: content of rating.yaml.
+        dataset: that the questions are from.
         questions: `records.DECOMPOSED`; those are chosen from that have a trace of every type.
         traces: by type.
 
@@ -81,6 +82,7 @@ def make_plan(
         "slots": slots,
     }
     key = {
+        "dataset": dataset,
         "settings": settings.model_dump(),
         "traces": {one: [chosen[place]["id"], types[n]] for (place, n), one in of_pair.items()},
         "checks": checks,
