@@ -32,11 +32,17 @@ def simulate(key, raters, seed=0, means=MEANS, spread=(0.4, 0.2)):
                 question, kind = key["traces"][trace]
                 place = settings["types"].index(kind)
                 for item in items:
-                    expected = means.get(item, means[""])[place] + of_rater[item] + of_question[question]
+                    expected = (
+                        means.get(item, means[""])[place] + of_rater[item] + of_question[question]
+                    )
                     value = int(np.floor(expected + rng.uniform()))
                     values[item] = min(max(value, 1), settings["points"])
-            ratings[trace] = {"values": values, "comment": "", "seconds": round(rng.uniform(9, 40), 1)}
-        rater = f"{seed:08x}{slot:08x}"
+            ratings[trace] = {
+                "values": values,
+                "comment": "",
+                "seconds": round(rng.uniform(9, 40), 1),
+            }
+        rater = f"r{seed:04}{slot:04}"
         exports.append({"plan": key["checksum"], "slot": slot, "rater": rater, "ratings": ratings})
     return exports
 

@@ -105,8 +105,6 @@ def _choose(
             f"a trace of every type ({counts}); lower it, or raise params.yaml: prepare.test"
         )
     rows = fit[stratified_order(fit, settings.seed)[:needed]].to_dicts()
-    return [
-        row
-        for first in range(settings.sets)
-        for row in randomness.shuffled(rows[first :: settings.sets], settings.seed, "set", first)
-    ]
+    firsts = range(0, needed, settings.questions)
+    sets = [rows[first : first + settings.questions] for first in firsts]
+    return [row for one in sets for row in randomness.shuffled(one, settings.seed, "rating", "set")]

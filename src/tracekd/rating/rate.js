@@ -101,7 +101,7 @@ function exportRatings() {
   save();
   const { slot, rater, ratings } = study;
   const content = { plan: plan.checksum, slot, rater, ratings };
-  download(`ratings-${slot}-${rater.slice(0, 6)}.json`, "application/json",
+  download(`ratings-${slot}-${rater.slice(0, 7)}.json`, "application/json",
     `${JSON.stringify(content, null, 1)}\n`);
 }
 
@@ -110,7 +110,7 @@ function enter(event) {
   event.preventDefault();
   const slot = byId("slot").valueAsNumber;
   const random = crypto.getRandomValues(new Uint8Array(8));
-  const rater = Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const rater = `r${Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
   study = kept(slot) ?? { slot, rater, place: 0, ratings: {} };
   save();
   showTrace();
