@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 
 from tracekd.traces.regimes import REGIMES
 
+PREDICTIONS, PROBES = "data/predictions.parquet", "data/probes.parquet"
 SCORES = "data/scores.parquet"
 CARD, DETAILS = "metrics/run.json", "metrics/details.json"
 QUESTIONS = "data/decomposed/test.parquet"
@@ -131,7 +132,7 @@ def _read(stages: Mapping[str, Any]) -> Run | str:
         for file, content in stage.get("params", {}).items():
             if file != "params.yaml":
                 entries[file] = content
-            for param, value in _leaves(content, "" if file == "params.yaml" else f"{file}:"):
+            for param, value in leaves(content, "" if file == "params.yaml" else f"{file}:"):
                 if canonical(params.setdefault(param, value)) != canonical(value):
                     other = params[param]
                     return f"stage {name} was run with {param}={value}, another with {other}"
@@ -150,9 +151,10 @@ def _read(stages: Mapping[str, Any]) -> Run | str:
     )
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted key and the value of everything in a tree that is not a tree itself."""
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
+            yield from leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value

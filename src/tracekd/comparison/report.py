@@ -65,6 +65,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         "Page's test over seeds that it falls from dose to dose), and of the association, the "
         "difference between answers given a right and a wrong trace (interval over questions)."
         f"\n\n{doses}",
+        _selected(results),
         _listed("Not compared", report["not_paired"]),
         _listed("Warnings", report["warnings"]),
         _listed("Missing", report["missing"]),
@@ -128,6 +129,28 @@ def _table(results: Mapping[str, Any], columns: Columns, *parts: str, needed: st
     ]
     named = {"regimes": "regime", "paired": "regimes", "dose": "change in"}[parts[0]]
     return table(["dataset", "model", named, *columns], rows) if rows else ""
+
+
+def _selected(results: Mapping[str, Any]) -> str:
+    rows = []
+    for cell in results.values():
+        for kind, found in (cell["selection"] or {}).items():
+            classes = " / ".join(f"{name} {points(part)}" for name, part in found["train"].items())
+            rows += [
+                [cell["dataset"], _model(cell), kind, classes, regime]
+                + [with_interval(part) for part in parts.values()]
+                for regime, parts in found["test"].items()
+            ]
+    lost = [label for label, cell in results.items() if cell["selection"] is None]
+    absent = f"Unknown, since the traces are not on this machine: {'; '.join(lost)}."
+    header = ["dataset", "model", "traces", "kept, %", "regime", "with trace", "without trace"]
+    parts = [table(header, rows)] * bool(rows) + [absent] * bool(lost)
+    title = (
+        "## What the teacher's traces selected\n\nShare of training questions with a kept trace, "
+        "in all and by class; answer accuracy, in percent, on the test questions with and without "
+        "one.\n\n"
+    )
+    return title + "\n\n".join(parts) if parts else ""
 
 
 def _model(cell: Mapping[str, Any]) -> str:

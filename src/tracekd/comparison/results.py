@@ -8,12 +8,13 @@ from typing import Any
 from tracekd.comparison.cells import Cell, arrange, missing, not_paired
 from tracekd.comparison.claims import judge_all
 from tracekd.comparison.dose import dose_response
-from tracekd.comparison.effects import MARGIN, adjust, effect, pairs
+from tracekd.comparison.effects import MARGIN, adjust, between_experiments, effect, pairs
 from tracekd.comparison.estimates import regime_figures
 from tracekd.comparison.experiments import Experiment, FoundExperiments, queue_states
 from tracekd.comparison.locks import CARD, DETAILS, SCORES
 from tracekd.comparison.published import beside
 from tracekd.comparison.scores import CellScores, RegimeScores, load_scores
+from tracekd.comparison.selection import selection
 from tracekd.comparison.store import Store
 from tracekd.statistics.values import Tree, settle
 
@@ -31,11 +32,13 @@ def compare(
     *,
     margin: float = MARGIN,
     paper: bool = False,
+    every_pair: bool = False,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the content of compare.json, and why each null in it is undefined (path -> reason).
 
-    Every regime is compared with the baselines; with `paper`, also with the published numbers.
-    `margin` is the largest difference in accuracy that counts as none.
+    Every regime is compared with the baselines; with `paper`, also with the published numbers; with
+    `every_pair`, every two regimes and every two experiments are (`differences`). `margin` is the
+    largest difference in accuracy that counts as none.
     """
     here: list[Experiment] = []
     absent: list[Experiment] = []
@@ -46,6 +49,7 @@ def compare(
     results = evaluate(loaded.cells, baselines, margin)
     for cell, scores in loaded.cells.items():
         results[cell.label]["floors"] = _floors(scores, store)
+        results[cell.label]["selection"] = selection(cell, scores, store)
     report: dict[str, Any] = {
         "experiments": {
             "found": len(found.experiments) + len(found.rejected),
@@ -65,6 +69,11 @@ def compare(
     }
     if paper:
         report["paper"] = {**beside(results), "claims": judge_all(results)}
+    if every_pair:
+        report["differences"] = {
+            "regimes": paired_effects(loaded.cells, None, margin),
+            "experiments": between_experiments(loaded.cells.values()),
+        }
     return settle(report)
 
 
@@ -72,7 +81,8 @@ def evaluate(
     cells: Mapping[Cell, CellScores], baselines: Sequence[str], margin: float = MARGIN
 ) -> dict[str, dict[str, Any]]:
     """Return the figures of each cell by regime, and its paired comparisons."""
-    results: dict[str, dict[str, Any]] = {
+    paired = paired_effects(cells, baselines, margin)
+    return {
         cell.label: {
             "model": cell.model,
             "dataset": cell.dataset,
@@ -81,27 +91,45 @@ def evaluate(
                 regime.label: {
                     "regime": regime.regime,
                     **({} if regime.corruption is None else {"corruption": regime.corruption}),
+                    "experiments": {
+                        used.run.replicate.label: used.name
+                        for used in scores.used
+                        if used.run.regime == regime
+                    },
                     **regime_figures(one, scores.classes, f"{cell.label}/{regime.label}"),
                 }
                 for regime, one in scores.regimes.items()
             },
-            "paired": {
-                f"{second.label} - {first.label}": _effect(
-                    scores.regimes[first],
-                    scores.regimes[second],
-                    f"{cell.label}/{first.label}/{second.label}",
-                    margin,
-                )
-                for first, second in pairs(scores.regimes, baselines)
-            },
+            "paired": paired[cell.label],
             "dose": dose_response(scores.regimes),
         }
         for cell, scores in cells.items()
     }
-    effects = [found for cell in results.values() for found in cell["paired"].values()]
+
+
+def paired_effects(
+    cells: Mapping[Cell, CellScores], baselines: Sequence[str] | None, margin: float = MARGIN
+) -> dict[str, dict[str, Any]]:
+    """Return the effects of each cell, one family of tests: of regimes against the baselines.
+
+    Without baselines, of every two regimes.
+    """
+    found = {
+        cell.label: {
+            f"{second.label} - {first.label}": _effect(
+                scores.regimes[first],
+                scores.regimes[second],
+                f"{cell.label}/{first.label}/{second.label}",
+                margin,
+            )
+            for first, second in pairs(scores.regimes, baselines)
+        }
+        for cell, scores in cells.items()
+    }
+    effects = [one for cell in found.values() for one in cell.values()]
     adjust(effects)
-    adjust([found["corrected"] for found in effects if "corrected" in found])
-    return results
+    adjust([one["corrected"] for one in effects if "corrected" in one])
+    return found
 
 
 def _effect(first: RegimeScores, second: RegimeScores, key: str, margin: float) -> dict[str, Any]:
@@ -130,8 +158,8 @@ def _warnings(cells: Mapping[Cell, CellScores], store: Store) -> Iterator[str]:
         if len(by_teacher) > 1 and not scores.used[0].run.params.get("teacher.match"):
             yield (
                 f"{cell.label}: regimes with a teacher's traces were taught only questions for "
-                "which one was kept, the others were not: a difference may be one of questions; "
-                "run all with teacher.match=true"
+                "which one was kept, the others were not: a difference may be one of questions "
+                "(see what was selected); run all with teacher.match=true"
             )
         code = _values(pair for one in scores.used for pair in one.run.code.items())
         if paths := sorted(code):
