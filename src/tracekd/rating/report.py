@@ -1,4 +1,4 @@
-"""Ratings beside the accuracy of students: ratings.json, ratings.md, ratings.csv and a figure."""
+"""Ratings beside the accuracy of students: tables and a figure."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,49 +15,26 @@ from tracekd.comparison.store import find_store
 from tracekd.files import atomic_file, write_json
 from tracekd.rating.analysis import analyse
 from tracekd.rating.exports import NOTES
-from tracekd.report.style import ANSWER, NONE, QUIET, TRACE, picture, write_csv
-from tracekd.statistics.values import Tree, settle
+from tracekd.report.style import picture, write_csv
+from tracekd.statistics.values import settle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Of cells in the figure, and what the caption calls them.
-_COLORS = {"blue": ANSWER, "orange": TRACE, "grey": QUIET}
-#: Panels beside each other.
-_ACROSS = 3
 _MEANS = """## Means by trace type
 
 Mean rating from 1 to {points} with its 95 % interval, clustered by rater and by question. alpha:
 Krippendorff's, of ordinal ratings of the same trace."""
-_DIFFERENCES = """## Differences from {first}
+_DIFFERENCES = """## Differences from {types[0]}
 
 By a mixed model with raters and questions as random effects, with p; clustered: the difference of
 the means, clustered by rater and by question, which does not assume that types differ equally for
 all raters and on all questions. The last three columns are the model's variances."""
 _ACCURACY = """## Ratings and accuracy
 
-Accuracy in percent, with its 95 % interval, of students trained on traces of each type, beside the
+Accuracy in percent, with its 95 % interval, of students trained on traces of a type, beside the
 mean ratings of such traces."""
-
-
-def accuracies(
-    root: Path, dataset: str, types: list[str]
-) -> tuple[dict[str, Tree], dict[str, str]]:
-    """Return accuracy by cell (see `comparison.cells`) and type, and experiments not used."""
-    fitting = [
-        one
-        for one in collect(root).experiments
-        if one.run.dataset == dataset and one.run.regime.label in types
-    ]
-    loaded = load_scores(arrange(fitting), find_store(root))
-    found = {
-        cell.label: {
-            regime.label: estimate(one.measures["answer"], f"{cell.label}/{regime.label}/answer")
-            for regime, one in scores.regimes.items()
-        }
-        for cell, scores in loaded.cells.items()
-    }
-    return found, loaded.unusable
+_ACROSS = 3  # panels of the figure
 
 
 def write(
@@ -66,20 +43,38 @@ def write(
     notes: Mapping[str, Mapping[str, str]],
     key: Mapping[str, Any],
 ) -> str:
-    """Write everything; return the text of ratings.md, given what `read_exports` returns."""
+    """Write ratings.{json,md,csv,png} into metrics and plots; return the text of ratings.md.
+
+    Args:
+        root: folder of the project, whose experiments have the students.
+        ratings: what `read_exports` returns,
+        notes: and what it says of files.
+        key: of the page.
+    """
     settings = key["settings"]
-    students, unusable = accuracies(root, key["dataset"], settings["types"])
-    items = [item["name"] for item in settings["items"]]
+    fitting = [
+        one
+        for one in collect(root).experiments
+        if one.run.dataset == key["dataset"] and one.run.regime.label in settings["types"]
+    ]
+    loaded = load_scores(arrange(fitting), find_store(root))
     report, undefined = settle(
         {
             "plan": key["checksum"],
-            "dataset": key["dataset"],
             "raters": ratings["rater"].n_unique(),
             "traces": ratings.select("rater", "trace").n_unique(),
             "files": notes,
-            "experiments_not_used": unusable,
-            "items": analyse(ratings, items, settings["types"]),
-            "accuracy": students,
+            "experiments_not_used": loaded.unusable,
+            "items": analyse(
+                ratings, [one["name"] for one in settings["items"]], settings["types"]
+            ),
+            "accuracy": {
+                cell.label: {
+                    regime.label: estimate(one.measures["answer"], f"{cell.label}/{regime.label}")
+                    for regime, one in scores.regimes.items()
+                }
+                for cell, scores in loaded.cells.items()
+            },
         }
     )
     text = to_markdown(report, settings)
@@ -98,65 +93,67 @@ def to_markdown(report: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     for note, files in report["files"].items():
         named = "\n".join(f"- {name}: {found}" for name, found in files.items())
         lines.append(f"{len(files)} {note} ({NOTES[note]}):\n\n{named}")
-    rows = [
+    means = [
         [name, *(_rating(one["types"][kind]) for kind in types), number(one["alpha"], ".2f")]
         for name, one in items.items()
     ]
-    lines += [_MEANS.format(points=settings["points"]), table(["item", *types, "alpha"], rows)]
-    rows = []
-    for name, one in items.items():
-        variances = [number(value, ".2f") for value in one["variance"].values()]
-        for kind in types[1:]:
-            if found := one["types"][kind].get("difference"):
-                plain = _rating(one["types"][kind]["clustered"])
-                shown = [_rating(found), p_value(found["p_value"]), plain]
-                rows.append([name, kind, *shown, *variances])
-    header = ["item", "type", "difference", "p", "clustered", "raters", "questions", "rest"]
-    lines += [_DIFFERENCES.format(first=types[0]), table(header, rows)]
-    rows = [
-        [cell, kind, with_interval(students[kind]), *means]
-        for cell, students in report["accuracy"].items()
-        for kind in types
-        if kind in students
-        for means in [[number(one["types"][kind].get("mean"), ".2f") for one in items.values()]]
+    differences = [
+        [name, kind, _rating(found), p_value(found["p_value"]), _rating(of["clustered"])]
+        + [number(value, ".2f") for value in one["variance"].values()]
+        for name, one in items.items()
+        for kind, of in one["types"].items()
+        if (found := of.get("difference"))
     ]
-    none = "No student of this repository was trained on traces of these types."
-    lines += [_ACCURACY, table(["students", "type", "accuracy", *items], rows) if rows else none]
-    for name, why in report["experiments_not_used"].items():
-        lines.append(f"Not used: {name}: {why}")
+    students = [
+        [cell, kind, with_interval(found)]
+        + [number(one["types"][kind].get("mean"), ".2f") for one in items.values()]
+        for cell, of_types in report["accuracy"].items()
+        for kind, found in of_types.items()
+    ]
+    tested = ["difference", "p", "clustered", "raters", "questions", "rest"]
+    for text, header, rows in (
+        (_MEANS, ["item", *types, "alpha"], means),
+        (_DIFFERENCES, ["item", "type", *tested], differences),
+        (_ACCURACY, ["students", "type", "accuracy", *items], students),
+    ):
+        lines += [text.format(**settings), table(header, rows) if rows else "There are none."]
+    lines += [f"Not used: {name}: {why}" for name, why in report["experiments_not_used"].items()]
     return "\n\n".join(lines) + "\n"
 
 
 def draw(path: Path, report: Mapping[str, Any], points: int) -> None:
     """Draw accuracy against mean rating: a panel for each item, a colour for each cell."""
-    items, cells = report["items"], report["accuracy"]
+    items = report["items"]
     lines = -(-len(items) // _ACROSS)
     title = "Do traces that people rate higher make better students?"
-    caption = "; ".join(f"{name}: {cell}" for name, cell in zip(_COLORS, cells, strict=False))
-    with picture(path, title, (10, 1.2 + 3 * lines), f"95 % intervals. {caption}") as figure:
-        panels = figure.subplots(lines, _ACROSS, squeeze=False).flat
+    with picture(path, title, (10, 1.2 + 3 * lines), "95 % intervals") as figure:
+        panels = list(figure.subplots(lines, _ACROSS, squeeze=False).flat)
         for axes in panels[len(items) :]:
             axes.set_axis_off()
         for axes, (name, one) in zip(panels, items.items(), strict=False):
             axes.set(title=name, xlim=(1, points), ylim=(0, 100), xlabel="mean rating")
             axes.set_ylabel("accuracy, %")
-            for color, students in zip(_COLORS.values(), cells.values(), strict=False):
+            for place, (cell, students) in enumerate(report["accuracy"].items()):
+                axes.plot([], [], "o", color=f"C{place}", label=cell)
                 for kind, found in students.items():
-                    _draw_type(axes, one["types"][kind], found, color, kind)
+                    if one["types"][kind]["n"]:
+                        _mark(axes, one["types"][kind], found, f"C{place}", kind)
+        if report["accuracy"]:
+            panels[0].legend(frameon=False, fontsize="small")
 
 
-def _draw_type(axes: "Axes", rated: Tree, found: Tree, color: str, label: str) -> None:
-    if not rated["n"]:
-        return
-    at = rated["mean"], 100 * found["mean"]
-    axes.plot(*at, "o", color=color)
-    axes.annotate(label, at, xytext=(5, 5), textcoords="offset points", fontsize="small")
+def _mark(
+    axes: "Axes", rated: Mapping[str, Any], found: Mapping[str, Any], color: str, label: str
+) -> None:
+    x, y = rated["mean"], 100 * found["mean"]
+    axes.plot(x, y, "o", color=color)
+    axes.annotate(label, (x, y), xytext=(5, 5), textcoords="offset points", fontsize="small")
+    axes.plot([x, x], [100 * found["low"], 100 * found["high"]], color=color, alpha=0.55)
     if rated["low"] is not None:
-        axes.plot([rated["low"], rated["high"]], [at[1]] * 2, color=color, alpha=0.55)
-    axes.plot([at[0]] * 2, [100 * found["low"], 100 * found["high"]], color=color, alpha=0.55)
+        axes.plot([rated["low"], rated["high"]], [y, y], color=color, alpha=0.55)
 
 
 def _rating(found: Mapping[str, Any]) -> str:
-    """Return "3.41 (3.20 to 3.62)"."""
-    shown = [number(found.get(name), ".2f") for name in ("mean", "low", "high")]
-    return shown[0] if NONE in shown else "{} ({} to {})".format(*shown)
+    """Return "3.41 (3.20 to 3.62)", or of an undefined interval the mean alone."""
+    mean, low, high = (number(found.get(name), ".2f") for name in ("mean", "low", "high"))
+    return mean if found.get("low") is None else f"{mean} ({low} to {high})"
