@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tracekd.probes.plans import CUTS, PROBES
+from tracekd.probing.plans import CUTS, PROBES
 from tracekd.report.style import (
     ANSWER,
     QUIET,

@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from tracekd.probes.plans import CUTS
+from tracekd.probing.plans import CUTS
 from tracekd.report.probes import NAMES, table
 from tracekd.report.style import find
 

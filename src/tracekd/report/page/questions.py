@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tracekd.config import DatasetSpec
-from tracekd.probes.verdicts import judge_probes
+from tracekd.probing.verdicts import judge_probes
 from tracekd.report.contents import Contents
 from tracekd.text import normalise, one_line
 from tracekd.traces.form import escape

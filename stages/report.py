@@ -1,0 +1,42 @@
+"""report: many experiments -> a page in which every question can be seen across them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from _stage import run
+
+
+def main(
+    experiment: Annotated[
+        list[str] | None,
+        typer.Argument(help="DVC experiments; by default all that compare.py uses."),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Write this file.")] = Path(
+        "report_all.html"
+    ),
+) -> None:
+    """Write a page over many experiments: regimes compared, and every question in each of them.
+
+    Reads the experiments from DVC's cache, and checks nothing out. The page is one file, which
+    opens from disk without a network. That of the last run alone is report.html.
+    """
+    from tracekd.comparison.pages import gather
+    from tracekd.errors import TracekdError
+    from tracekd.report.page import write_page
+
+    contents, comparison = gather(Path(), experiment or ())
+    missing = comparison["experiments"]["rejected"]
+    missing |= dict.fromkeys(comparison["experiments"]["scores_absent"], "no scores here: dvc pull")
+    if not contents:
+        first = next(iter(missing.items()), ("", "nothing was run"))
+        raise TracekdError(f"no experiment is complete on this machine: {': '.join(first)}")
+    write_page(out, contents, comparison, f"{len(contents)} experiments")
+    print(f"Wrote {out}: {len(contents)} experiments")
+    for name, reason in missing.items():
+        print(f"WARNING: left out {name}: {reason}")
+
+
+if __name__ == "__main__":
+    run(main)
