@@ -16,12 +16,23 @@ def main(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Write this file.")] = Path(
         "report_all.html"
     ),
+    rate: Annotated[
+        bool, typer.Option("--rate", help="Write rate.html instead: raters judge traces on it.")
+    ] = False,
 ) -> None:
     """Write a page over many experiments: regimes compared, and every question in each of them.
 
     Reads the experiments from DVC's cache, and checks nothing out. The page is one file, which
     opens from disk without a network. That of the last run alone is report.html.
+
+    With --rate, reads rating.yaml, and params.yaml and data of the workspace. Writes rate.html, a
+    page on which raters judge traces, and metrics/rating_key.json for stages/ratings.py.
     """
+    if rate:
+        from tracekd.rating.page import write_rating_page
+
+        print(write_rating_page(Path()))
+        return
     from tracekd.comparison.pages import gather
     from tracekd.errors import TracekdError
     from tracekd.report.page import write_page
