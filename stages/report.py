@@ -14,7 +14,7 @@ def main(
         typer.Argument(help="DVC experiments; by default all that compare.py uses."),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Write this file.")] = Path(
-        "experiments.html"
+        "report_all.html"
     ),
     rate: Annotated[
         bool, typer.Option("--rate", help="Write rate.html instead: raters judge traces on it.")

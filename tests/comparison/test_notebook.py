@@ -94,10 +94,10 @@ def test_two_groups_are_compared_as_compare_does(root):
 @pytest.mark.parametrize(
     ("first", "fault"),
     [
-        ([], "is empty"),
-        (["none-0", "correct-1"], "not seeds of one setting: trace_mode"),
-        (["none-0", "none-0"], "two have seed 0"),
-        (["other"], "8 questions|6 questions are not in both"),
+        ([], "not the seeds of one setting: it is empty"),
+        (["none-0", "correct-1"], "not the seeds of one setting: regime"),
+        (["none-0", "none-0"], "not the seeds of one setting: a seed is there twice"),
+        (["other"], "6 questions are not in both"),
     ],
 )
 def test_a_group_that_is_no_group_is_an_error(root, first, fault):

@@ -1,78 +1,55 @@
 """What keeping a teacher's traces selected, in compare's numbers and text."""
 
-import polars as pl
-import pytest
-from repository import Repository, questions, scores
+import json
+
+from repository import GONE, Repository, scores
 
 from tracekd.comparison import report
 from tracekd.comparison.effects import BASELINES
 from tracekd.comparison.experiments import collect
 from tracekd.comparison.results import compare
-from tracekd.records import DECOMPOSED
-from tracekd.traces.taught import TEACHER
 
-#: Kept: three of four training questions of class a, none of b; the first two of four test ones.
-KEPT = [("train", 0), ("train", 1), ("train", 2), ("test", 0), ("test", 1)]
-ANSWERS = {"correct": [True, False, False, False], "teacher": [True, True, False, True]}
+CLASSES = {"a": (4, 3), "b": (2, 0)}
+#: Regime -> accuracy on test questions with and without a kept trace, for each seed.
+ACCURACIES = {"correct": [(0.5, 0.0), (1.0, 0.5)], "teacher": [(1.0, None)]}
 
 
-def traces(kind, kept):
-    shared = {"sample": 0, "status": "ok", "text": "x", "answer": "out", "finish_reason": ""}
-    rows = [
-        {"id": f"worlds/{split}/{at:04}", "kind": kind, "kept": (split, at) in kept, **shared}
-        for split, sizes in (("train", 6), ("test", 4))
-        for at in range(sizes)
-    ]
-    table = pl.DataFrame(rows, schema=dict(TEACHER))
-    return table.with_columns(prompt_tokens=0, completion_tokens=0).cast(dict(TEACHER))
-
-
-def compared(path, *, match, here=True):
+def compared(path, folder=None):
+    """Compare runs with a teacher; `folder` is the MD5 of its outs where they are not here."""
     repository = Repository(path)
-    folder = path / "teacher"
-    folder.mkdir()
-    both = pl.concat([traces("trace", KEPT), traces("summary", KEPT[1:])])
-    both.write_parquet(folder / "traces.parquet")
-    files = {
-        "data/teacher": repository.keep_folder(folder) if here else f"{'0' * 32}.dir",
-        "data/decomposed/train.parquet": repository.keep(questions("aaaabb", "train"), DECOMPOSED),
+    counts = {
+        name: {"questions": n, "with_kept_trace": kept} for name, (n, kept) in CLASSES.items()
     }
-    for regime, answers in ANSWERS.items():
-        chosen = {"trace_mode": regime, "teacher": {"name": "r1", "match": match}, "files": files}
-        repository.experiment(regime, scores(answers), **chosen)
+    train = {"questions": 6, "with_kept_trace": 3, "classes": counts}
+    manifest = path / "teacher/manifest.json"
+    manifest.parent.mkdir()
+    manifest.write_text(json.dumps({"kinds": {"trace": {"splits": {"train": train}}}}))
+    files = {"data/teacher": folder or repository.keep_folder(manifest.parent)}
+    for regime, seeds in ACCURACIES.items():
+        for seed, (kept, other) in enumerate(seeds):
+            found = {"accuracy_with_trace": kept, "accuracy_without_trace": other}
+            options = {"trace_mode": regime, "seed": seed, "details": {"selection": found}}
+            chosen = {"teacher": {"name": "r1", "match": False}, "files": files}
+            repository.experiment(f"{regime}-{seed}", scores([True, False]), **options, **chosen)
     found = collect(repository.save().path)
     content, undefined = compare(repository.store, found, found.experiments, BASELINES)
-    (cell,) = content["results"].values()
-    return cell["selection"], report.to_markdown(content), content["warnings"], undefined
+    return content["results"]["small on worlds"], report.to_markdown(content), undefined
 
 
 def test_kept_shares_and_accuracies_of_what_was_left_out_are_reported(tmp_path):
-    found, text, warnings, _ = compared(tmp_path, match=False)
-    assert list(found) == ["trace"]  # the kind that the regime `teacher` needs
-    assert found["trace"]["train"] == {"all": 0.5, "a": 0.75, "b": 0}
-    means = {
-        regime: [part["mean"] for part in parts.values()]
-        for regime, parts in found["trace"]["test"].items()
-    }
-    assert means == {"correct": [0.5, 0], "teacher": [1, 0.5]}
-    assert "| trace  | all 50.0 / a 75.0 / b 0.0 | correct | 50.0 (" in text
-    assert len(warnings) == 1
-
-
-def test_with_matched_sets_a_question_needs_a_trace_of_each_kind(tmp_path):
-    found, text, warnings, _ = compared(tmp_path, match=True)
-    assert list(found) == ["summary, trace"]
-    assert found["summary, trace"]["train"] == {
-        "all": pytest.approx(1 / 3, rel=1e-5),
-        "a": 0.5,
-        "b": 0,
-    }
-    assert "What the teacher's traces selected" in text
-    assert warnings == []
+    cell, text, undefined = compared(tmp_path)
+    assert cell["kept"] == {"trace": {"all": 0.5, "a": 0.75, "b": 0}}
+    found = {name: one["selection"] for name, one in cell["regimes"].items()}
+    assert found["correct"] == {"with_trace": {"mean": 0.75}, "without_trace": {"mean": 0.25}}
+    assert found["teacher"] == {"with_trace": {"mean": 1}, "without_trace": None}
+    assert "- small on worlds, trace: all 50.0, a 75.0, b 0.0\n" in text
+    assert "| worlds  | small | correct | 75.0       | 25.0 " in text
+    path = "results.small on worlds.regimes.teacher.selection.without_trace"
+    assert undefined[path] == "no such test question"
 
 
 def test_traces_that_are_not_here_are_said_to_be_unknown(tmp_path):
-    found, text, _, undefined = compared(tmp_path, match=False, here=False)
-    assert found is None
-    assert "Unknown, since the traces are not on this machine: small on worlds." in text
-    assert "data/teacher is not in DVC's cache" in undefined["results.small on worlds.selection"]
+    cell, text, undefined = compared(tmp_path, f"{GONE}.dir")
+    assert cell["kept"] is None
+    assert "- small on worlds: unknown; data/teacher is not on this machine" in text
+    assert "fetch it with `dvc exp pull" in undefined["results.small on worlds.kept"]

@@ -82,13 +82,8 @@ def effect(
 def between_experiments(cells: Iterable[CellScores]) -> dict[str, dict[str, Any]]:
     """Return "B - A" -> the difference in answer accuracy of every two experiments.
 
-    Over questions alone: they are two trained models, not two regimes. Experiments without the
-    same questions are not compared.
-
-    Returns:
-        `first` and `second`: their names; `low` and `high`: the interval over questions;
-        `first_only` and `second_only`: the questions that this one alone answers right;
-        `p_value`: of McNemar's exact test.
+    They are two trained models, not two regimes: the interval is over questions alone, and the
+    p-value that of McNemar's exact test. Experiments with different questions are not compared.
     """
     answers = []
     for scores in cells:
@@ -101,14 +96,8 @@ def between_experiments(cells: Iterable[CellScores]) -> dict[str, dict[str, Any]
         if ids.equals(other_ids):
             rng = bootstrap.generator("compare", first, second)
             low, high = change_interval(after - before, rng)
-            found[f"{second} - {first}"] = {
-                "first": first,
-                "second": second,
-                "n": len(ids),
-                "low": low,
-                "high": high,
-                **_one_seed(before, after),
-            }
+            named = {"first": first, "second": second, "n": len(ids), "low": low, "high": high}
+            found[f"{second} - {first}"] = {**named, **_one_seed(before, after)}
     return found
 
 

@@ -4,11 +4,10 @@ DVC keeps each successful experiment as a commit under refs/exps/<commit it star
 queued and failed ones have other refs. Each commit holds the dvc.lock of its run.
 """
 
-import io
 import re
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,25 +33,12 @@ class Experiment(NamedTuple):
     run: Run
     commit: str = ""
 
-    @property
-    def is_experiment(self) -> bool:
-        """Whether DVC keeps it as an experiment."""
-        return bool(self.commit) and not self.name.startswith(_COMMIT)
-
 
 class FoundExperiments(NamedTuple):
     """What is in the repository, newest first; and name -> reason for what cannot be used."""
 
     experiments: list[Experiment]
     rejected: dict[str, str]
-
-
-class _Place(NamedTuple):
-    """Where the dvc.lock of a run may be."""
-
-    name: str
-    time: int
-    commit: str
 
 
 def collect(root: Path, *, all_commits: bool = False) -> FoundExperiments:
@@ -65,18 +51,17 @@ def collect(root: Path, *, all_commits: bool = False) -> FoundExperiments:
     """
     found = FoundExperiments([], {})
     seen: set[str] = set()
-    places = _places(root, all_commits)
-    for place, text in zip(places, read_all(root, places, _LOCK), strict=True):
+    for name, time, commit in _places(root, all_commits):
+        text = read_text(root, commit, _LOCK)
         # A run stays in dvc.lock when DVC keeps it as an experiment, and over later commits.
-        is_copy = place.name == _WORKSPACE or place.name.startswith(_COMMIT)
-        if is_copy and (text in seen or not text):
+        if name.startswith((_WORKSPACE, _COMMIT)) and (text in seen or not text):
             continue
         seen.add(text)
-        run = read_lock(text) if text else f"has no {_LOCK}"
+        run = _read(text)
         if isinstance(run, str):
-            found.rejected[place.name] = run
+            found.rejected[name] = run
         else:
-            found.experiments.append(Experiment(place.name, place.time, run, place.commit))
+            found.experiments.append(Experiment(name, time, run, commit))
     found.experiments.sort(key=lambda one: (-one.time, one.name))
     return found
 
@@ -87,36 +72,23 @@ def find_experiment(root: Path, name: str) -> Experiment:
     Raises:
         TracekdError: if there is none, or its parts do not belong together.
     """
-    places = _places(root, all_commits=True)
-    named = [place for place in places if place.name == name]
-    if not named and name == _WORKSPACE:
-        raise TracekdError(f"experiment {name}: has no {_LOCK}: nothing was run; run `dvc repro`")
-    if not named:
-        known = {place.name for place in places}
-        raise TracekdError(f"no successful experiment {name!r}; {nearest(name, known)}")
-    place = max(named, key=lambda place: place.time)
-    (text,) = read_all(root, [place], _LOCK)
-    run = read_lock(text) if text else f"has no {_LOCK}"
+    places = sorted(_places(root, all_commits=True), key=lambda place: place[1])
+    named = {one: (time, commit) for one, time, commit in places}
+    if name not in named and name != _WORKSPACE:
+        raise TracekdError(f"no successful experiment {name!r}; {nearest(name, named)}")
+    time, commit = named.get(name, (0, ""))
+    run = _read(read_text(root, commit, _LOCK))
     if isinstance(run, str):
         raise TracekdError(f"experiment {name}: {run}")
-    return Experiment(place.name, place.time, run, place.commit)
+    return Experiment(name, time, run, commit)
 
 
-def read_all(root: Path, places: Sequence[_Place | Experiment], path: str) -> list[str]:
-    """Return the text of a file of the project in each commit, or "" where there is none."""
-    commits = [place.commit for place in places if place.commit]
-    asked = "".join(f"{commit}:./{path}\n" for commit in commits).encode()
-    replies = io.BytesIO(_git(root, "cat-file", "--batch", stdin=asked))
-    committed = {}
-    for commit in commits:
-        # "<object> blob <size>" and the content with a newline, or "<what was asked> missing".
-        header = replies.readline().split()
-        size = -1 if header[-1] == b"missing" else int(header[-1])
-        committed[commit] = replies.read(size + 1)[:size] if size >= 0 else b""
+def read_text(root: Path, commit: str, path: str) -> str:
+    """Return a file of the project in a commit, or in the workspace; "" where there is none."""
+    if commit:
+        return _run(root, "git", "show", f"{commit}:./{path}").stdout
     file = root / path
-    here = file.read_bytes() if file.is_file() else b""
-    found = (committed[place.commit] if place.commit else here for place in places)
-    return [text.decode("utf-8", errors="replace") for text in found]
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
 
 
 def choose(
@@ -192,43 +164,37 @@ def queue_states(root: Path, known: Collection[str]) -> dict[str, Any]:
     }
 
 
-def _places(root: Path, all_commits: bool) -> list[_Place]:
+def _read(text: str) -> Run | str:
+    return read_lock(text) if text else f"has no {_LOCK}: nothing was run; run `dvc repro`"
+
+
+def _places(root: Path, all_commits: bool) -> Iterator[tuple[str, int, str]]:
+    """Yield name, time and commit of what has the dvc.lock of a run."""
     form = "--format=%(objectname) %(committerdate:unix) %(refname)"
-    places = []
-    for line in _git(root, "for-each-ref", form, "refs/exps").decode().splitlines():
+    for line in _git(root, "for-each-ref", form, "refs/exps").splitlines():
         commit, time, ref = line.split(" ")
         if match := _EXPERIMENT.fullmatch(ref):
-            places.append(_Place(match[1], int(time), commit))
+            yield match[1], int(time), commit
     scope = "--full-history" if all_commits else "--max-count=1"
-    log = _git(root, "log", scope, "--format=%H %ct", "HEAD", "--", _LOCK)
-    for line in log.decode().splitlines():
+    for line in _git(root, "log", scope, "--format=%H %ct", "HEAD", "--", _LOCK).splitlines():
         commit, time = line.split(" ")
-        places.append(_Place(f"{_COMMIT}{commit[:7]}", int(time), commit))
+        yield f"{_COMMIT}{commit[:7]}", int(time), commit
     if (lock := root / _LOCK).is_file():
-        places.append(_Place(_WORKSPACE, int(lock.stat().st_mtime), ""))
-    return places
+        yield _WORKSPACE, int(lock.stat().st_mtime), ""
 
 
-def _git(root: Path, *arguments: str, stdin: bytes = b"") -> bytes:
-    done = subprocess.run(  # noqa: S603
-        ["git", *arguments],  # noqa: S607
-        cwd=root,
-        input=stdin,
-        capture_output=True,
-        check=False,
-    )
+def _git(root: Path, *arguments: str) -> str:
+    done = _run(root, "git", *arguments)
     if done.returncode:
-        reason = done.stderr.decode(errors="replace").strip()
-        raise TracekdError(f"{root}: git {arguments[0]}: {reason}")
+        raise TracekdError(f"{root}: git {arguments[0]}: {done.stderr.strip()}")
     return done.stdout
 
 
 def _dvc(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return _run(root, sys.executable, "-m", "dvc", *arguments)
+
+
+def _run(root: Path, *command: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "dvc", *arguments],
-        cwd=root,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
+        command, cwd=root, capture_output=True, encoding="utf-8", errors="replace", check=False
     )

@@ -17,24 +17,20 @@ import polars as pl
 from tracekd import records
 from tracekd.comparison.cells import differing
 from tracekd.comparison.effects import MARGIN, adjust, effect
-from tracekd.comparison.experiments import collect, find_experiment, read_all
+from tracekd.comparison.experiments import collect, find_experiment, read_text
 from tracekd.comparison.locks import PREDICTIONS, PROBES, SCORES, Replicate, canonical, leaves
-from tracekd.comparison.scores import MEASURES, read_scores, stack
+from tracekd.comparison.scores import RegimeScores, read_scores, stack
 from tracekd.comparison.store import Store, find_store
 from tracekd.errors import TracekdError
-from tracekd.statistics.values import Undefined, settle
+from tracekd.statistics.values import settle
 
 Root = str | Path
 
 
-def experiments(root: Root = ".", *, all_commits: bool = False) -> pl.DataFrame:
-    """Return one row for each successful run, the newest first: what compare.py reads.
+def experiments(root: Root = ".") -> pl.DataFrame:
+    """Return one row for each run that compare.py reads, the newest first.
 
     Runs that cannot be used are named in a warning, with the reason.
-
-    Args:
-        root: see the module.
-        all_commits: include the runs of earlier commits.
 
     Returns:
         `name`, `time` (UTC), each key of params.yaml as `train.epochs` (as JSON where values are
@@ -42,42 +38,36 @@ def experiments(root: Root = ".", *, all_commits: bool = False) -> pl.DataFrame:
         (shares from 0 to 1). Null where a run has no such key or number.
     """
     project = _project(root)
-    found = collect(project, all_commits=all_commits)
+    found = collect(project)
     for name, reason in found.rejected.items():
         warnings.warn(f"experiment {name} cannot be used: {reason}", stacklevel=2)
     rows = []
-    metrics = read_all(project, found.experiments, "metrics/metrics.json")
-    for one, text in zip(found.experiments, metrics, strict=True):
+    for one in found.experiments:
+        text = read_text(project, one.commit, "metrics/metrics.json")
         made = datetime.fromtimestamp(one.time, UTC)
         params = {name: value for name, value in one.run.params.items() if ":" not in name}
         numbers = dict(leaves(json.loads(text))) if text else {}
         rows.append({"name": one.name, "time": made, **params, **numbers})
-    names = dict.fromkeys(name for row in rows for name in row)
+    names = dict.fromkeys(["name", "time", *(name for row in rows for name in row)])
     return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
 
 
 def scores(name: str, root: Root = ".") -> pl.DataFrame:
-    """Return an experiment's verdicts, `records.SCORES` and the parts of the answer metric.
+    """Return an experiment's verdicts: `records.SCORES` and the parts of the answer metric.
 
-    One row for each test question. Raises TracekdError, with the command that fetches it, if the
-    table is not in DVC's cache.
+    Raises:
+        TracekdError: if it is not in DVC's cache, with the command that fetches it.
     """
     return _table(name, root, SCORES, records.SCORES)
 
 
 def predictions(name: str, root: Root = ".") -> pl.DataFrame:
-    """Return an experiment's predictions, `records.PREDICTIONS`; see `scores`.
-
-    One row for each test question and sample.
-    """
+    """Return an experiment's outputs by question and sample: `records.PREDICTIONS`; as `scores`."""
     return _table(name, root, PREDICTIONS, records.PREDICTIONS)
 
 
 def probes(name: str, root: Root = ".") -> pl.DataFrame:
-    """Return an experiment's answers given other traces, `records.PROBES`; see `scores`.
-
-    One row for each question and probe; none if probes were off.
-    """
+    """Return an experiment's answers by question and probe, `records.PROBES`; see `scores`."""
     return _table(name, root, PROBES, records.PROBES)
 
 
@@ -90,68 +80,55 @@ def paired(
 ) -> pl.DataFrame:
     """Compare two groups of experiments on the same questions, as compare.py compares regimes.
 
-    The experiments of a group differ in `seed` and `sample_seed` alone; the two groups may differ
-    in anything. Seeds that both have are compared. p-values are adjusted for no other comparison.
+    The experiments of a group differ in seeds alone; the groups may differ in anything. The seeds
+    that both have are compared. p-values are not adjusted for other comparisons.
 
     Args:
         first: names of experiments, or one name: the baseline.
-        second: the same of the group compared with it.
+        second: names of those compared with it.
         root: see the module.
         margin: the largest difference that counts as none.
 
     Returns:
-        One row for each measure of both: `measure`, `seeds` (compared), `n` (questions);
-        `difference`, second - first, of the means, shares from -1 to 1; `low` and `high`, its 95 %
-        interval over seeds and questions, and `p_value`; `verdict`, see `effects.adjust`; the
-        intervals `over_questions_low`, `..._high` (these trained models) and `over_seeds_low`,
-        `..._high` (these questions); `detectable`, the least difference that this design finds with
-        80 % power; `undefined`: why there is no interval, else null.
+        One row for each measure of both: `seeds` compared, `n` questions; `difference`, second -
+        first, of shares from 0 to 1; its 95 % interval over seeds and questions, `low` and `high`,
+        and `p_value`; `verdict`, see `effects.adjust`; `over_questions_...` (the interval for these
+        trained models), `over_seeds_...` (for these questions); `detectable`, with 80 % power;
+        `undefined`: why there is no interval, else null.
 
     Raises:
         TracekdError: if a group is empty or mixed, or the questions of the two are not the same.
     """
     store = _store(_project(root))
-    sides = [_group(one, store) for one in (first, second)]
-    (before, ids), (after, other_ids) = ((stack(tables), ids) for tables, ids in sides)
+    (before, ids), (after, other_ids) = (_group(names, store) for names in (first, second))
     if not ids.equals(other_ids):
         other = len(set(ids) ^ set(other_ids))
         raise TracekdError(f"{other} questions are not in both {first} and {second}")
     rows = []
-    for measure in [
-        name for name in MEASURES if name in before.measures and name in after.measures
-    ]:
+    for measure in (name for name in before.measures if name in after.measures):
         found = effect(before, after, f"{first}/{second}/{measure}", margin, measure)
         adjust([found])
-        low = found["low"]
-        reason = low.reason if isinstance(low, Undefined) else None
-        row = {"measure": measure, "seeds": found["seeds"], "n": found["n"]}
-        row |= {name: found[name] for name in ("difference", "low", "high", "p_value", "verdict")}
+        names = ("seeds", "n", "difference", "low", "high", "p_value", "verdict", "detectable")
+        row = {"measure": measure, **{name: found[name] for name in names}}
         for over in ("over_questions", "over_seeds"):
             row |= {f"{over}_{end}": found[over][end] for end in ("low", "high")}
-        rows.append(settle(row | {"detectable": found["detectable"]})[0] | {"undefined": reason})
+        settled, reasons = settle(row)
+        rows.append({**settled, "undefined": reasons.get("low")})
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def _group(
-    names: str | Sequence[str], store: Store
-) -> tuple[dict[Replicate, pl.DataFrame], pl.Series]:
+def _group(names: str | Sequence[str], store: Store) -> tuple[RegimeScores, pl.Series]:
+    """Return the verdicts of seeds of one setting, and the ids of their questions."""
     chosen = [names] if isinstance(names, str) else list(names)
-    if not chosen:
-        raise TracekdError("a group of experiments to compare is empty")
     group = [find_experiment(store.root, name) for name in chosen]
-    mixed = differing(group)
-    if len({one.run.regime for one in group}) > 1:
-        mixed = ["trace_mode or corruption", *mixed]
-    if mixed:
-        raise TracekdError(
-            f"{', '.join(chosen)}: not seeds of one setting: {', '.join(mixed)} differ"
-        )
+    mixed = ["regime"] * (len({one.run.regime for one in group}) > 1) + differing(group)
     tables: dict[Replicate, pl.DataFrame] = {}
     for one in group:
-        if one.run.replicate in tables:
-            raise TracekdError(f"{', '.join(chosen)}: two have seed {one.run.replicate.label}")
         tables[one.run.replicate] = read_scores(one, store, next(iter(tables.values()), None))
-    return tables, next(iter(tables.values()))["id"]
+    if mixed or not tables or len(tables) < len(group):
+        why = ", ".join(mixed) or ("a seed is there twice" if tables else "it is empty")
+        raise TracekdError(f"{chosen}: not the seeds of one setting: {why}")
+    return stack(tables), next(iter(tables.values()))["id"]
 
 
 def _table(name: str, root: Root, path: str, schema: records.Schema) -> pl.DataFrame:

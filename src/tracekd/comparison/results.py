@@ -14,7 +14,7 @@ from tracekd.comparison.experiments import Experiment, FoundExperiments, queue_s
 from tracekd.comparison.locks import CARD, DETAILS, SCORES
 from tracekd.comparison.published import beside
 from tracekd.comparison.scores import CellScores, RegimeScores, load_scores
-from tracekd.comparison.selection import selection
+from tracekd.comparison.selection import by_selection, kept_shares
 from tracekd.comparison.store import Store
 from tracekd.statistics.values import Tree, settle
 
@@ -40,26 +40,26 @@ def compare(
     `every_pair`, every two regimes and every two experiments are (`differences`). `margin` is the
     largest difference in accuracy that counts as none.
     """
-    here: list[Experiment] = []
-    absent: list[Experiment] = []
-    for one in chosen:
-        (here if store.find(one, SCORES) else absent).append(one)
-    cells = arrange(here)
+    cells = arrange(one for one in chosen if store.find(one, SCORES))
     loaded = load_scores(cells, store)
     results = evaluate(loaded.cells, baselines, margin)
     for cell, scores in loaded.cells.items():
         results[cell.label]["floors"] = _floors(scores, store)
-        results[cell.label]["selection"] = selection(cell, scores, store)
+        results[cell.label]["kept"] = kept_shares(scores.used[0], store)
+        for regime in scores.regimes:
+            group = [one for one in scores.used if one.run.regime == regime]
+            figures = results[cell.label]["regimes"][regime.label]
+            figures["experiments"] = {one.run.replicate.label: one.name for one in group}
+            if accuracies := by_selection(group, store):
+                figures["selection"] = accuracies
     report: dict[str, Any] = {
         "experiments": {
             "found": len(found.experiments) + len(found.rejected),
             "used": sum(len(scores.used) for scores in loaded.cells.values()),
             "superseded": loaded.superseded,
             "rejected": {**found.rejected, **loaded.unusable},
-            "scores_absent": [one.name for one in absent],
-            **queue_states(
-                store.root, {one.name for one in found.experiments} | found.rejected.keys()
-            ),
+            "scores_absent": [one.name for one in chosen if not store.find(one, SCORES)],
+            **queue_states(store.root, {*(one.name for one in found.experiments), *found.rejected}),
         },
         "margin": margin,
         "results": results,
@@ -91,11 +91,6 @@ def evaluate(
                 regime.label: {
                     "regime": regime.regime,
                     **({} if regime.corruption is None else {"corruption": regime.corruption}),
-                    "experiments": {
-                        used.run.replicate.label: used.name
-                        for used in scores.used
-                        if used.run.regime == regime
-                    },
                     **regime_figures(one, scores.classes, f"{cell.label}/{regime.label}"),
                 }
                 for regime, one in scores.regimes.items()

@@ -4,69 +4,50 @@ Regimes with a teacher's traces are taught only questions for which one was kept
 are follows their difficulty; with `teacher.match`, all regimes are taught the same ones.
 """
 
-from typing import Any
+from collections.abc import Iterable
+from statistics import fmean
 
-import polars as pl
-
-from tracekd import records
-from tracekd.comparison.cells import Cell
-from tracekd.comparison.estimates import estimate
-from tracekd.comparison.scores import CellScores
+from tracekd.comparison.experiments import Experiment
+from tracekd.comparison.locks import DETAILS
 from tracekd.comparison.store import Store
 from tracekd.errors import TracekdError
-from tracekd.statistics.values import Tree, Undefined
-from tracekd.traces.regimes import REGIMES
-from tracekd.traces.taught import TEACHER
-
-_TRAIN, _TEACHER = "data/decomposed/train.parquet", "data/teacher"
+from tracekd.files import read_json
+from tracekd.statistics.values import Tree, Undefined, ratio
 
 
-def selection(cell: Cell, scores: CellScores, store: Store) -> Tree | Undefined:
-    """Return what was selected in a cell, by kind of trace; nothing without a teacher.
-
-    With `teacher.match` all kinds are one: a question then needs a trace of each.
+def kept_shares(one: Experiment, store: Store) -> Tree | Undefined:
+    """Return the shares of training questions with a kept trace; none without a teacher.
 
     Returns:
-        kind -> `train`: the share of training questions with a kept trace, over `all` and by
-        class; `test`: label of a regime -> the estimates of its accuracy on the test questions
-        `with_trace` and `without_trace`. Undefined if the traces are not on this machine.
+        kind of trace -> share by class, and over `all`. Undefined if the teacher's manifest is not
+        on this machine.
     """
-    one = scores.used[0]  # the teacher is the same in a cell
     if one.run.params.get("teacher.name", "none") == "none":
         return {}
     try:
-        traces = records.read(store.folder(one, _TEACHER)["traces.parquet"], TEACHER)
-        train = store.table(one, _TRAIN, records.DECOMPOSED)
+        manifest = read_json(store.folder(one, "data/teacher")["manifest.json"])
     except TracekdError as error:
         return Undefined(str(error))
-    kept = traces.filter("kept").group_by("kind")
-    kinds = {str(kind): set(rows["id"]) for (kind,), rows in kept}
-    if one.run.params.get("teacher.match"):
-        kinds = {", ".join(sorted(kinds)): set.intersection(*kinds.values())} if kinds else {}
-    else:
-        needed = {REGIMES[label.regime].teacher for label in scores.regimes}
-        kinds = {kind: kinds.get(str(kind), set()) for kind in sorted(filter(None, needed))}
-    return {
-        kind: {"train": _kept(ids, train), "test": _accuracies(ids, scores, f"{cell.label}/{kind}")}
-        for kind, ids in kinds.items()
-    }
-
-
-def _kept(ids: set[str], questions: pl.DataFrame) -> dict[str, float]:
-    rows = questions.select("question_class", kept=pl.col("id").is_in(list(ids)))
-    classes = sorted(rows.group_by("question_class").agg(pl.col("kept").mean()).iter_rows())
-    return {"all": rows["kept"].mean(), **dict(classes)}
-
-
-def _accuracies(ids: set[str], scores: CellScores, key: str) -> dict[str, Any]:
-    chosen = scores.ids.is_in(list(ids)).to_numpy()
-    parts = {"with_trace": chosen, "without_trace": ~chosen}
-    return {
-        regime.label: {
-            name: estimate(one.measures["answer"][:, part], f"{key}/{regime.label}/{name}")
-            if part.any()
-            else Undefined("no such test question")
-            for name, part in parts.items()
+    shares = {}
+    for kind, found in manifest["kinds"].items():
+        train = found["splits"]["train"]
+        shares[kind] = {
+            name: ratio(part["with_kept_trace"], part["questions"], "no such question")
+            for name, part in {"all": train, **train["classes"]}.items()
         }
-        for regime, one in scores.regimes.items()
-    }
+    return shares
+
+
+def by_selection(group: Iterable[Experiment], store: Store) -> Tree:
+    """Return the mean accuracy of experiments on test questions with and without a kept trace.
+
+    See `scoring.quality.selection`. Empty without traces of test questions.
+    """
+    found = [store.json(one, DETAILS).get("selection") for one in group]
+    means: dict[str, Tree | Undefined] = {}
+    for part in ("with_trace", "without_trace") if any(found) else ():
+        known = [
+            one[f"accuracy_{part}"] for one in found if one and one[f"accuracy_{part}"] is not None
+        ]
+        means[part] = {"mean": fmean(known)} if known else Undefined("no such test question")
+    return means

@@ -1,27 +1,22 @@
 """The files of experiments, read from DVC's cache without a checkout."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
+from polars import DataFrame
 
 from tracekd import records
 from tracekd.comparison.experiments import Experiment, find_cache
 from tracekd.errors import TracekdError
 from tracekd.files import read_json
+from tracekd.records import Schema
 
 
 @dataclass(frozen=True)
 class Store:
-    """Where the files of experiments are.
-
-    Attributes:
-        root: folder of the DVC project.
-        cache: folder of its cache.
-    """
+    """Where the files of experiments are: the folder of a DVC project, and that of its cache."""
 
     root: Path
     cache: Path
@@ -34,8 +29,7 @@ class Store:
         md5, here = one.run.files.get(path, ""), self.root / path
         if (cached := self._cached(md5)).is_file():
             return cached
-        same = here.is_file() and _md5(here) == md5
-        return here if same else None
+        return here if here.is_file() and _md5(here) == md5 else None
 
     def file(self, one: Experiment, path: str) -> Path:
         """Return where a file of an experiment is.
@@ -56,16 +50,13 @@ class Store:
             raise _absent(one, path)
         return files
 
-    def table(
-        self, one: Experiment, path: str, schema: records.Schema, *, extra: bool = False
-    ) -> pl.DataFrame:
+    def table(self, one: Experiment, path: str, schema: Schema, extra: bool = False) -> DataFrame:
         """Return a table of an experiment; see `file` and `records.read`."""
         return records.read(self.file(one, path), schema, extra=extra)
 
     def json(self, one: Experiment, path: str) -> dict[str, Any]:
         """Return the content of a file, or nothing if it is not on this machine."""
-        found = self.find(one, path)
-        content: dict[str, Any] = json.loads(found.read_bytes()) if found else {}
+        content: dict[str, Any] = read_json(found) if (found := self.find(one, path)) else {}
         return content
 
     def _cached(self, md5: str) -> Path:
@@ -87,7 +78,7 @@ def _absent(one: Experiment, path: str) -> TracekdError:
     pull = f"`dvc exp pull REMOTE {one.name}`, REMOTE being the git remote that has it"
     if one.name == "workspace":
         pull = "`dvc pull`"
-    elif not one.is_experiment:
+    elif one.name.startswith("commit "):
         pull = "`dvc fetch --all-commits`"
     return TracekdError(
         f"experiment {one.name}: {path} is not in DVC's cache on this machine; fetch it with {pull}"

@@ -1,12 +1,15 @@
 """What a page shows of one experiment."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+
+from tracekd.config import DatasetSpec, Params
+from tracekd.files import read_json
 
 
 @dataclass(frozen=True)
@@ -56,3 +59,42 @@ def losses_of(files: Mapping[str, Path]) -> pl.DataFrame:
         log = log.rename({f"loss{part}": f"{split}{part}"})
         table = table.join(log, on="step", how="full", coalesce=True)
     return table.sort("step")
+
+
+def of_workspace(
+    name: str,
+    settings: Params,
+    spec: DatasetSpec,
+    tables: Mapping[str, pl.DataFrame],
+    scores: pl.DataFrame,
+    details: Mapping[str, Any],
+) -> Contents:
+    """Return the contents of the experiment that analyze has just scored.
+
+    `tables` are those of `details.scores_and_details`; card and log are read from metrics/ and
+    plots/train.
+    """
+    entry = spec.model_dump(include={"reader", "answer_metric", "answers", "class_sentence"})
+    params = dict(_leaves(settings.model_dump()))
+    params |= {f"datasets.yaml:{spec.name}.{key}": value for key, value in entry.items()}
+    log = Path("plots/train")
+    logs = {path.relative_to(log).as_posix(): path for path in log.rglob("*.tsv")}
+    return Contents(
+        name=name,
+        params=params,
+        details=details,
+        card=read_json(Path("metrics/run.json")),
+        losses=losses_of(logs),
+        questions=tables["questions"],
+        scores=scores,
+        predictions=tables["predictions"].filter(sample=0),
+        probes=tables["probes"],
+    )
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

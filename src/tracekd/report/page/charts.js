@@ -68,11 +68,11 @@ function drawEstimates({ rows, series, differences }) {
 
 /** Draw the 2x2 of trace and answer of each row, its cells as large as their counts. */
 function drawMosaics({ rows }) {
-  const across = Math.min(rows.length, 4), gap = 36;
+  const across = Math.min(rows.length, 4), gap = 36, named = rows.length > 1;
   const wide = Math.min(300, (WIDTH - gap * (across - 1)) / across), high = 150;
   const shapes = rows.flatMap((row, number) => {
     const left = (number % across) * (wide + gap) + 1;
-    const top = Math.floor(number / across) * (high + 90) + (rows.length > 1 ? 44 : 26);
+    const top = Math.floor(number / across) * (high + 90) + (named ? 44 : 26);
     const [a, b, c, d] = row.counts;
     const split = ((a + b) / (a + b + c + d)) * (wide - 3);
     const column = (right, wrong, start, width, trace, given) => {
@@ -94,12 +94,12 @@ function drawMosaics({ rows }) {
       ];
     };
     return [
-      rows.length > 1 ? label(left, top - 28, short(row.label, 22), { class: "strong" }) : null,
+      named ? label(left, top - 28, short(row.label, 22), { class: "strong" }) : null,
       ...column(a, b, left, split, "right", row.given[0]),
       ...column(c, d, left + split + 3, wide - 3 - split, "wrong", row.given[1]),
     ];
   });
-  return { shapes, height: Math.ceil(rows.length / across) * (high + 90) - (rows.length > 1 ? 6 : 26) };
+  return { shapes, height: Math.ceil(rows.length / across) * (high + 90) - (named ? 6 : 26) };
 }
 
 /** Return round numbers that divide a range. */
@@ -127,8 +127,9 @@ function drawCurves({ series, log, x: across, y: upward }) {
   const [x0, x1] = [Math.min(...xs), Math.max(...xs)];
   const [y0, y1] = [log ? Math.min(...ys) : Math.min(0, ...ys), Math.max(...ys)];
   const scale = log ? Math.log10 : (number) => number;
+  const part = (at) => (scale(at) - scale(y0)) / (scale(y1) - scale(y0) || 1);
   const x = (at) => left + ((at - x0) / (x1 - x0 || 1)) * (right - left);
-  const y = (at) => bottom - ((scale(at) - scale(y0)) / (scale(y1) - scale(y0) || 1)) * (bottom - top);
+  const y = (at) => bottom - part(at) * (bottom - top);
   const frame = [
     ...roundTicks(y0, y1, log).flatMap((tick) => [rule(left, y(tick), right, y(tick)),
       label(left - 8, y(tick) + 4, String(tick), { class: "tick", "text-anchor": "end" })]),
@@ -141,7 +142,8 @@ function drawCurves({ series, log, x: across, y: upward }) {
     const places = line.x.map((_, place) => place).filter((place) => line.y[place] !== null
       && (!log || line.y[place] > 0));
     const dots = line.marks || line.low;
-    const path = places.map((place) => `${x(line.x[place]).toFixed(1)},${y(line.y[place]).toFixed(1)}`);
+    const path = places.map((place) => [x(line.x[place]), y(line.y[place])]
+      .map((number) => number.toFixed(1)));
     return shape("g", { class: `c${line.colour % 8}` },
       line.marks ? null : shape("path", { d: `M${path.join("L")}`, class: "curve" }),
       dots ? places.map((place) => shape("circle",
@@ -192,7 +194,8 @@ function standalone(picture) {
 function figureElement(figure) {
   const draw = { estimates: drawEstimates, mosaic: drawMosaics, curve: drawCurves }[figure.kind];
   const { shapes, height } = draw(figure);
-  const picture = shape("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img",
+  const picture = shape("svg", { viewBox: `0 0 ${WIDTH} ${height}`,
+    role: figure.kind === "mosaic" ? "group" : "img", // a picture has no links
     "aria-label": figure.title, class: "picture" }, shapes);
   const table = tableOf(figure);
   const file = figure.title.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");

@@ -24,10 +24,11 @@ function regimeKey(one) {
   return `${one.cell ?? ""}|${one.regime}`;
 }
 
-/** Return the experiments that a value of the filter `i` stands for; all if it is empty. */
+/** Return the experiments that a value of the filter `i` stands for; all if it is none of them. */
 function inScope(value) {
-  if (!value) return data.ordered;
-  return data.ordered.filter((one) => [one.cell, regimeKey(one), one.name].includes(value));
+  const found = data.ordered.filter((one) =>
+    [one.cell, regimeKey(one), one.name].includes(value));
+  return found.length ? found : data.ordered;
 }
 
 /** Return the experiments by regime, in order. */

@@ -23,8 +23,8 @@ function difference(first, second) {
   const other = known[`${first.name} - ${second.name}`];
   if (!other) return null;
   const minus = (x) => (x === null || x === undefined ? x : -x);
-  const turned = (part) => part
-    && { ...part, low: minus(part.high), high: minus(part.low), difference: minus(part.difference) };
+  const turned = (part) => part && { ...part, low: minus(part.high), high: minus(part.low),
+    difference: minus(part.difference) };
   return { ...turned(other), over_questions: turned(other.over_questions),
     over_seeds: turned(other.over_seeds), first_only: other.second_only,
     second_only: other.first_only, by_seed: other.by_seed && Object.fromEntries(
@@ -43,7 +43,8 @@ class DifferencesView {
   constructor() {
     this.choices = comparable();
     const options = () => ["regimes", "experiments"].flatMap((kind) => data.cells.map((cell) => {
-      const of = [...this.choices].filter(([, one]) => one.kind === kind && (one.cell ?? "") === cell);
+      const of = [...this.choices].filter(([, one]) =>
+        one.kind === kind && (one.cell ?? "") === cell);
       const label = `${kind === "regimes" ? "Regimes" : "Experiments"}${cell ? `: ${cell}` : ""}`;
       return of.length ? element("optgroup", { label },
         of.map(([value, { name }]) => element("option", { value }, visible(name)))) : null;
@@ -63,7 +64,8 @@ class DifferencesView {
 
   remark(place) {
     const changes = this.changes.get(place);
-    return this.pairs.length > 1 ? `${Math.abs(changes)} of ${count(this.pairs.length, "seed")}` : "";
+    const seeds = this.pairs.length;
+    return seeds > 1 ? `${Math.abs(changes)} of ${count(seeds, "seed")}` : "";
   }
 
   update(now) {
@@ -109,7 +111,8 @@ class DifferencesView {
     if (!regimes) rows[0].label = "questions";
     const by = (experiments) => data.classes.map((name) => {
       const places = data.class.flatMap((one, place) => (one === name ? [place] : []));
-      const shares = places.map((place) => shareRight(place, experiments)).filter((s) => s !== null);
+      const shares = places.map((place) => shareRight(place, experiments))
+        .filter((share) => share !== null);
       return shares.length ? { mean: shares.reduce((a, b) => a + b, 0) / shares.length } : null;
     });
     const [before, after] = [first, second].map((one) => by(one.students));
@@ -117,9 +120,9 @@ class DifferencesView {
       const places = [...this.changes].filter(([, change]) => change * side > 0)
         .sort(([, a], [, b]) => side * (b - a)).map(([place]) => place);
       this.lists[number].set(places, -1);
-      return element("section", {}, element("h3", {},
-        `${second.name} is ${number ? "less" : "more"} often right: ${count(places.length, "question")}`),
-      this.lists[number].node);
+      const words = `${second.name} is ${number ? "less" : "more"} often right: ${
+        count(places.length, "question")}`;
+      return element("section", {}, element("h3", {}, visible(words)), this.lists[number].node);
     });
     const p = regimes ? "" : " (McNemar)";
     return [

@@ -76,12 +76,18 @@ function csv({ columns, rows }) {
   return [columns, ...rows].map((row) => row.map(field).join(",")).join("\r\n") + "\r\n";
 }
 
+/** Return a value as text. */
+function shown(value) {
+  if (value === null || value === undefined || value === "") return NONE;
+  return typeof value === "number" && Math.abs(value) >= 1e4 ? value.toLocaleString("en")
+    : String(value);
+}
+
 /** Return a table; what is a number, or percent, is at the right. */
 function tableElement({ columns, rows }, caption) {
   const numeric = columns.map((_, place) =>
     rows.every((row) => row[place] === null || /^[-−–<]? ?[\d.,]*( ?%)?$/.test(row[place])));
-  const cell = (name, value, place) => dataText(
-    name, value === null || value === undefined ? NONE : String(value),
+  const cell = (name, value, place) => dataText(name, shown(value),
     { class: numeric[place] ? "number" : null, scope: name === "th" ? "col" : null });
   return element("div", { class: "wide", tabindex: 0, role: "region", "aria-label": caption },
     element("table", {},

@@ -26,6 +26,6 @@ function overview() {
         click: () => download("run-cards.csv", "text/csv", csv({ columns, rows })) }, "CSV"))]
       : null,
     element("dl", { class: "shared" }, shared.map(([name, value]) => element("div", {},
-      dataText("dt", name), dataText("dd", String(value))))),
+      dataText("dt", name), dataText("dd", shown(value))))),
   ];
 }

@@ -65,8 +65,8 @@ class LongList {
   }
 }
 
-/** Return a mark for each student, by regime: above whether the answer, below the trace is right. */
-function strip(place, experiments, values = null) {
+/** Return two marks for each student, by regime: is the answer right, and below it the trace? */
+function strip(place, experiments) {
   const wide = experiments.length > 24 ? 5 : 9;
   const full = { answer: "", trace: "" }, empty = { answer: "", trace: "" };
   let x = 0.5, before = null, right = 0, asked = 0;
@@ -84,7 +84,8 @@ function strip(place, experiments, values = null) {
     x += wide;
   }
   const words = `${right} of ${asked} right`;
-  return shape("svg", { class: "strip", width: x + 1, height: 18, role: "img", "aria-label": words },
+  const size = { width: x + 1, height: 18 };
+  return shape("svg", { ...size, class: "strip", role: "img", "aria-label": words },
     shape("title", {}, words),
     ["answer", "trace"].flatMap((name) => [shape("path", { d: full[name], class: `full ${name}` }),
       shape("path", { d: empty[name], class: `empty ${name}` })]));
@@ -152,7 +153,10 @@ class QuestionsView {
             element("option", { value }, words))),
           groups.map(([key, [words, options]]) => this.radio(key, words, options))),
         element("div", { class: "above" }, this.total,
-          element("button", { type: "button", id: "reset", click: () => this.reset() }, "Reset")),
+          element("button", { type: "button", click: () => this.reset() }, "Reset"),
+          several ? dataText("p", `Marks: answer above, trace below; ${
+            [...byRegime(data.ordered).values()].map(([one]) => one.regime).join(", ")}`,
+          { class: "note" }) : null),
         this.list.node),
       this.detail);
   }
@@ -226,7 +230,10 @@ class QuestionsView {
       option.textContent = option.value ? `${option.value} (${sizes.get(option.value) ?? 0})`
         : `all classes (${others.length})`;
     }
-    for (const [key, select] of Object.entries(this.selects)) select.value = filters[key];
+    for (const [key, select] of Object.entries(this.selects)) {
+      select.value = filters[key];
+      if (select.selectedIndex < 0) select.value = ""; // a link to what is not here
+    }
     if (document.activeElement !== this.search) this.search.value = filters.s;
   }
 
@@ -240,7 +247,8 @@ class QuestionsView {
     const texts = await data.texts;
     if (this.shown === place + this.asked) return;
     this.shown = place + this.asked;
-    this.detail.replaceChildren(...questionDetail(place, texts, this.experiments));
+    this.detail.replaceChildren();
+    fill(this.detail, {}, questionDetail(place, texts, this.experiments));
   }
 }
 
@@ -275,7 +283,7 @@ function questionDetail(place, texts, experiments) {
     element("dl", { class: "about" },
       element("dt", {}, "answer"), dataText("dd", data.gold[place].join("; "), { class: "strong" }),
       element("dt", {}, "class"), dataText("dd", data.class[place]),
-      element("dt", {}, "question"), dataText("dd", data.id[place]),
+      element("dt", {}, "id"), dataText("dd", data.id[place]),
       question.leaks?.length ? [element("dt", {}, "training gives away"),
         dataText("dd", question.leaks.join(", ").replaceAll("_", " "))] : null),
     element("h3", {}, "Context"),
@@ -289,7 +297,7 @@ function questionDetail(place, texts, experiments) {
       groups.map((group) => element("section", {},
         experiments.length > 1 ? dataText("h4", group[0].regime) : null,
         group.map((one) => studentCard(one, place, question, texts, gold))))),
-    probed.map((one) => probeTable(one, question, texts, gold, probed.length > 1)),
+    probed.map((one, number) => probeTable(one, question, texts, gold, !number)),
   ];
 }
 
@@ -321,15 +329,15 @@ function studentCard(one, place, question, texts, gold) {
   if (one.class[place] !== "-") {
     add("class", sign(one.class[place] === "1"), dataText("span", one.named[place] ?? "none"));
   }
-  const kinds = output.marks.map(([, , fact]) =>
-    fact < 0 ? "none" : gold.has(question.context[fact]) ? "right" : "wrong");
-  const number = (kind) => kinds.filter((one) => one === kind).length;
-  if (one.trace[place] !== "-" || kinds.length) {
-    const found = new Set(output.marks.filter(([, , fact]) => fact >= 0)
-      .map(([, , fact]) => question.context[fact]));
-    const missed = [...gold].filter((string) => !found.has(string)).length;
-    add("facts", [[number("right"), "gold"], [number("wrong"), "other"],
-      [number("none"), "not in the context"], [missed, "missed"]]
+  const text = texts.strings[output.text], letters = Array.from(text);
+  // Different facts, and different texts that are none.
+  const found = new Set(output.marks.map(([start, length, fact]) =>
+    (fact < 0 ? letters.slice(start, start + length).join("") : question.context[fact])));
+  if (one.trace[place] !== "-" || found.size) {
+    const facts = [...found].filter((fact) => typeof fact === "number");
+    const right = facts.filter((fact) => gold.has(fact)).length;
+    add("facts", [[right, "gold"], [facts.length - right, "other"],
+      [found.size - facts.length, "not in the context"], [gold.size - right, "missed"]]
       .filter(([n]) => n).map(([n, words]) => `${n} ${words}`).join(", ") || "none");
   }
   const remarks = [output.form === "strict" ? null : `read: ${output.form}`,
@@ -340,12 +348,12 @@ function studentCard(one, place, question, texts, gold) {
     : element("h5", {}, `seed ${one.seed} `, dataText("span", one.name, { class: "quiet" }));
   return element("div", { class: `student ${one.answer[place] === "1" ? "right" : "wrong"}` },
     name, element("dl", { class: "steps" }, lines),
-    marked(texts.strings[output.text], output.marks, question, gold),
+    marked(text, output.marks, question, gold),
     remarks.length ? element("p", { class: "note" }, remarks.join(" · ")) : null);
 }
 
 /** Return the probes of a question: given this trace, that answer. */
-function probeTable(one, question, texts, gold, named) {
+function probeTable(one, question, texts, gold, open) {
   const probes = question.outputs[one.number].probes;
   const least = Math.min(-1, ...probes.map((probe) => probe.logprob ?? 0));
   const rows = probes.map((probe) => {
@@ -364,8 +372,8 @@ function probeTable(one, question, texts, gold, named) {
           shape("rect", { width: 80, height: 6, class: "band" }),
           shape("rect", { width, height: 6, class: "full answer" }))));
   });
-  const words = `Probes${named ? ` of ${one.regime}, seed ${one.seed}` : ""}`;
-  return element("section", { class: "probes" }, element("h3", {}, words),
+  const words = `Probes${one.seed === undefined ? "" : ` of ${one.regime}, seed ${one.seed}`}`;
+  return element("details", { class: "probes", open }, element("summary", {}, visible(words)),
     element("div", { class: "wide", tabindex: 0, role: "region", "aria-label": words },
       element("table", {}, element("thead", {}, element("tr", {},
         ["probe", "given this trace", "that answer", "log p of the gold answer"].map((head) =>
