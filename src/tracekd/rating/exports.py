@@ -27,7 +27,7 @@ RATINGS = {
 NOTES = {
     "unreadable": "not used",
     "foreign": "from another page, not used",
-    "duplicated": "not used: another file of the rater has as many ratings",
+    "duplicated": "not used: another file of the rater has as many ratings, or more",
     "inattentive": "failed attention checks, not used",
     "same slot": "used, as is the other rater of the slot",
     "incomplete": "used: the traces rated on every item",
@@ -67,7 +67,7 @@ def read_exports(
         TracekdError: if there is no rating that counts.
     """
     notes: dict[str, dict[str, str]] = {note: {} for note in NOTES}
-    read: list[tuple[str, RatingExport, list[str]]] = []
+    read: list[tuple[str, RatingExport, dict[str, TraceRating]]] = []
     for path in map(str, paths):
         try:
             one = _read(path)
@@ -82,7 +82,7 @@ def read_exports(
     rows: list[dict[str, Any]] = []
     for path, one, rated in sorted(read, key=lambda file: -len(file[2])):
         asked, checks = key["slots"][one.slot - 1], key["checks"].items()
-        failed = [c for c, value in checks if c in rated and not _all(one.ratings[c], value)]
+        failed = [c for c, v in checks if c in rated and {*rated[c].values.values()} != {v}]
         if of_rater.setdefault(one.rater, path) != path:
             notes["duplicated"][path] = f"the rater of {of_rater[one.rater]}"
         elif failed:
@@ -107,7 +107,7 @@ def _read(path: str) -> RatingExport:
     return parse_settings(RatingExport, content, "not an export")
 
 
-def _rated(one: RatingExport, key: Mapping[str, Any]) -> list[str]:
+def _rated(one: RatingExport, key: Mapping[str, Any]) -> dict[str, TraceRating]:
     """Return the traces that are rated on every item, if the page can have written all ratings."""
     slots, settings = key["slots"], key["settings"]
     if not 1 <= one.slot <= len(slots):
@@ -117,18 +117,15 @@ def _rated(one: RatingExport, key: Mapping[str, Any]) -> list[str]:
         known = trace in slots[one.slot - 1] and rating.values.keys() <= items
         if not known or not all(value in scale for value in rating.values.values()):
             raise TracekdError(f"slot {one.slot} cannot rate {trace} {rating.values}")
-    return [trace for trace, rating in one.ratings.items() if rating.values.keys() == items]
+    return {name: one for name, one in one.ratings.items() if one.values.keys() == items}
 
 
-def _all(rating: TraceRating, value: int) -> bool:
-    return set(rating.values.values()) == {value}
-
-
-def _rows(one: RatingExport, rated: list[str], key: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for trace in rated:
-        if trace in key["traces"]:
-            question, kind = key["traces"][trace]
-            row = {"rater": one.rater, "slot": one.slot, "trace": trace, "question": question}
-            said = one.ratings[trace].model_dump(include={"seconds", "comment"})
-            for item, value in one.ratings[trace].values.items():
-                yield {**row, "type": kind, "item": item, "value": value, **said}
+def _rows(
+    one: RatingExport, rated: Mapping[str, TraceRating], key: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    for trace in filter(key["traces"].get, rated):
+        question, kind = key["traces"][trace]
+        row = {"rater": one.rater, "slot": one.slot, "trace": trace, "question": question}
+        row |= {"type": kind, **rated[trace].model_dump(include={"seconds", "comment"})}
+        for item, value in rated[trace].values.items():
+            yield {**row, "item": item, "value": value}
