@@ -110,7 +110,8 @@ def run_seconds(root: Path) -> Mapping[tuple[str, str], Sequence[float]]:
             run = read_lock(git(root, "show", f"{commit}:./dvc.lock"))
         except TracekdError:  # no dvc.lock
             continue
-        if isinstance(run, Run) and (card := store.json(Experiment("", 0, run), CARD)):
+        card = store.json(Experiment(commit, 0, run), CARD) if isinstance(run, Run) else {}
+        if isinstance(run, Run) and card:
             spent = sum(stage.get("seconds", 0.0) for stage in card.values())
             found[run.model, run.dataset].append(spent)
             found[run.model, ""].append(spent)

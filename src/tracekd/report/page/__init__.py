@@ -64,6 +64,8 @@ def _overview(contents: Sequence[Contents], comparison: Mapping[str, Any] | None
         groups = {}
         for regime, found in cell["regimes"].items():
             for seed, name in found["experiments"].items():
+                if name not in labels:  # a part of it is not on this machine
+                    continue
                 groups[name] = regime
                 labels[name] |= {"cell": title, "regime": regime, "seed": seed}
         drawn = [*figures.of_cell(cell, details)]

@@ -69,8 +69,10 @@ class DifferencesView {
   }
 
   update(now) {
-    const keys = [...this.choices.keys()];
-    const [x, y] = [now.x ?? keys[0], now.y ?? keys[1]];
+    // At first two regimes, or else two experiments.
+    const keys = [...this.choices.keys()], kind = (key) => this.choices.get(key)?.kind;
+    const start = keys.findIndex((key, place) => kind(key) === kind(keys[place + 1]));
+    const [x, y] = [now.x ?? keys[start] ?? keys[0], now.y ?? keys[start + 1] ?? keys[0]];
     const [first, second] = [this.choices.get(x), this.choices.get(y)];
     this.x.value = x;
     this.y.value = y;

@@ -207,7 +207,7 @@ def _bounds(row: Details, name: str) -> Figure:
 def _over_seeds(one: Details, measure: str, details: Mapping[str, Details]) -> Figure | None:
     if measure not in one:
         return None
-    names = one["experiments"].values() if details else ()
+    names = [name for name in one.get("experiments", {}).values() if name in details]
     return {**one[measure], "points": [find(details[n], _MEASURES[measure][1]) for n in names]}
 
 
