@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -179,15 +180,16 @@ def test_what_cannot_be_published_is_explained_and_leaves_nothing(run, tmp_path)
     (note / "training.json").write_text('{"method": "none"}')
     entry, out = spec(), tmp_path / "out"
     repository, one, _ = run(entry)
-    untuned = one._replace(run=one.run.__class__(**{
-        **one.run.__dict__, "student": repository.keep_folder(note),
-    }))  # fmt: skip
-    gone = one._replace(run=one.run.__class__(**{**one.run.__dict__, "details": "0" * 32}))
+    other = {**one.run.files, "models/student": repository.keep_folder(note)}
+    untuned = one._replace(run=replace(one.run, files=other))
+    gone = one._replace(
+        run=replace(one.run, files={**one.run.files, "metrics/details.json": "0" * 32})
+    )
     for tried, message in (
         (one, "model small is not on the Hugging Face hub, so .* add --merge"),
         (untuned, r"mine trained no model \(train.method\)"),
         (gone, "not in DVC's cache on this machine; fetch it with `dvc exp pull REMOTE mine`"),
-        (gone._replace(name="workspace"), "fetch them with `dvc pull`"),
+        (gone._replace(name="workspace"), "fetch it with `dvc pull`"),
     ):
         with pytest.raises(TracekdError, match=message):
             publish(tried, repository.store, out, "out", merge=False)

@@ -114,7 +114,7 @@ def comparison(contents):
     classes = contents[0].scores["question_class"].to_numpy().astype(str)
     scores = {of: RegimeScores(tuple(runs), matrices(runs)) for of, runs in regimes.items()}
     cell = Cell("babi", "small")
-    results = evaluate({cell: CellScores(classes, scores, [])}, BASELINES)
+    results = evaluate({cell: CellScores(contents[0].scores["id"], classes, scores, [])}, BASELINES)
     for of, runs in regimes.items():
         names = {key.label: one.name for key, one in runs.items()}
         results[cell.label]["regimes"][of.label]["experiments"] = names
