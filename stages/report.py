@@ -43,8 +43,9 @@ def main(
     if not contents:
         first = next(iter(missing.items()), ("", "nothing was run"))
         raise TracekdError(f"no experiment is complete on this machine: {': '.join(first)}")
-    write_page(out, contents, comparison, f"{len(contents)} experiments")
-    print(f"Wrote {out}: {len(contents)} experiments")
+    title = contents[0].name if len(contents) == 1 else f"{len(contents)} experiments"
+    write_page(out, contents, comparison, title)
+    print(f"Wrote {out}: {title}")
     for name, reason in missing.items():
         print(f"WARNING: left out {name}: {reason}")
 

@@ -85,7 +85,9 @@ def test_two_groups_are_compared_as_compare_does(root):
     assert answer["low"] < 0.25 < answer["high"]
     assert (answer["verdict"], answer["undefined"]) == ("undecided", None)
     assert (trace["difference"], trace["p_value"]) == (0, None)
-    one = tracekd.paired("none-0", "correct-0", root).row(0, named=True)
+    fewer = tracekd.paired("none-0", "correct-0", root)
+    assert fewer.schema == found.schema
+    one = fewer.row(0, named=True)
     assert (one["difference"], one["low"]) == (0.125, None)
     assert one["over_questions_low"] < one["over_questions_high"]
     assert "fewer than 3 support no claim" in one["undefined"]

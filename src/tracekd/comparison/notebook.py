@@ -114,7 +114,10 @@ def paired(
             row |= {f"{over}_{end}": found[over][end] for end in ("low", "high")}
         settled, reasons = settle(row)
         rows.append({**settled, "undefined": reasons.get("low")})
-    return pl.DataFrame(rows, infer_schema_length=None)
+    schema: dict[str, Any] = dict.fromkeys(rows[0], pl.Float64)
+    schema |= dict.fromkeys(("measure", "verdict", "undefined"), pl.String)
+    schema |= {"seeds": pl.List(pl.String), "n": pl.Int64}
+    return pl.DataFrame(rows, schema)
 
 
 def _group(names: str | Sequence[str], store: Store) -> tuple[RegimeScores, pl.Series]:
