@@ -12,8 +12,7 @@ from playwright.sync_api import sync_playwright
 #: Name -> address within the page, colour scheme, keys to press.
 VIEWS = {
     "overview": ("#v=overview", "light", []),
-    "question": ("#v=questions&t=wrong&a=wrong&c=two-supporting-facts", "light", ["j"]),
-    "dark": ("#v=questions&t=right&a=right", "dark", ["j"]),
+    "question": ("#v=questions&t=wrong&a=wrong&c=two-supporting-facts", "dark", ["j"]),
 }
 
 
