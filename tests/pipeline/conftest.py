@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from checkout import ROOT, STAGES, Project, checkout, stages_run
+from checkout import OTHER, ROOT, STAGES, Project, checkout, stages_run
 
 #: Writes the files that each stage's process imported, beside this file.
 TRACER = """
@@ -48,8 +48,5 @@ def baseline(project: Project, imports: Path) -> Project:
 
 @pytest.fixture(scope="session")
 def incorrect(baseline: Project) -> list[str]:
-    """The stages run by the experiment `incorrect`, another regime, beside the checkout."""
-    return stages_run(baseline.dvc("exp", "run", "--temp", "-n", "incorrect", "-S", OTHER))
-
-
-OTHER = "trace_mode=incorrect"
+    """The stages run by the experiment `incorrect` beside the checkout."""
+    return stages_run(baseline.dvc("exp", "run", "--temp", "-n", "incorrect", *OTHER))
