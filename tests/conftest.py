@@ -25,6 +25,14 @@ def set_threads() -> Iterator[Callable[[int], None]]:
 
 
 @pytest.fixture
+def model_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep tiny models in one temporary folder for all tests, and ask no hub."""
+    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path_factory.getbasetemp() / "model-cache"))
+    # PEFT would ask the hub whether the adapter's folder, taken for a repository, has a tokenizer.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture
 def uncommon() -> Callable[[str], Any]:
     """Make a small model whose attention is not that of Llama: `gemma2` or `gpt_oss`."""
     from transformers import AutoConfig, AutoModelForCausalLM

@@ -12,21 +12,21 @@ from hub_server import REPO, REVISION, TOKEN, serve
 from huggingface_hub import ModelCard
 from peft import AutoPeftModelForCausalLM
 from repository import Repository, scores
-from training_runs import PARAMS, spec
+from training_runs import PARAMS, exact, spec
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tracekd.comparison.experiments import find_experiment
 from tracekd.config import HubModel, ModelSpec
 from tracekd.errors import TracekdError
 from tracekd.models.adapters import add_adapter
-from tracekd.models.devices import Device
 from tracekd.models.loading import load_base, load_encoder, load_student, save_student
 from tracekd.models.sources import locate
 from tracekd.publishing.folder import publish
 from tracekd.publishing.upload import require_token, upload
 
 STAGE = Path(__file__).resolve().parents[2] / "stages/publish.py"
-EXACT = Device(torch.device("cpu"), torch.float32)
+pytestmark = pytest.mark.usefixtures("model_cache")
+EXACT = exact()
 IDS = torch.arange(20)[None]
 SOURCE = {"repo": REPO, "revision": REVISION}
 PROMPT = {"system": "Answer.", "template": "{context}\nQ: {question}"}
@@ -43,12 +43,6 @@ DETAILS = {
     "answer": {"accuracy": 0.5},
     "intervals": {"answer": {"accuracy": {"low": 0.25, "high": 0.75}}},
 }
-
-
-@pytest.fixture(autouse=True)
-def cache(monkeypatch, tmp_path_factory):
-    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path_factory.getbasetemp() / "model-cache"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
 def student_of(entry, folder):

@@ -3,8 +3,8 @@ from training_runs import Workshop
 
 
 @pytest.fixture(autouse=True)
-def cache(monkeypatch, tmp_path_factory):
-    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path_factory.getbasetemp() / "model-cache"))
+def cache(model_cache):
+    """Keep tiny models for all tests."""
 
 
 @pytest.fixture(scope="session", autouse=True)
