@@ -14,13 +14,14 @@ settings.register_profile("tracekd", deadline=None)
 settings.load_profile("tracekd")
 
 
-@pytest.fixture
-def set_threads() -> Iterator[Callable[[int], None]]:
-    """Set torch's number of threads for the rest of a test."""
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: for tiny models a second one only waits for the first."""
     import torch
 
     before = torch.get_num_threads()
-    yield torch.set_num_threads
+    torch.set_num_threads(1)
+    yield
     torch.set_num_threads(before)
 
 
