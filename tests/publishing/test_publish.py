@@ -1,10 +1,6 @@
 """A run in DVC's cache, published to a folder and to a hub on loopback."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -24,7 +20,6 @@ from tracekd.models.sources import locate
 from tracekd.publishing.folder import publish
 from tracekd.publishing.upload import require_token, upload
 
-STAGE = Path(__file__).resolve().parents[2] / "stages/publish.py"
 pytestmark = pytest.mark.usefixtures("model_cache")
 EXACT = exact()
 IDS = torch.arange(20)[None]
@@ -142,14 +137,9 @@ def test_an_adapter_is_uploaded_and_loads_by_auto_classes_with_its_prompt(
 
 def test_merged_weights_are_the_students_and_need_no_peft(run, tmp_path) -> None:
     entry = spec()
-    repository, _, student = run(entry)
-    command = [sys.executable, str(STAGE), "mine", "--to", "out/mine", "--merge"]
-    done = subprocess.run(
-        command, cwd=repository.path, capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": "", "HF_HUB_OFFLINE": "1"},
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (0, "mine: student in out/mine\n"), done.stderr
-    folder = repository.path / "out/mine"
+    repository, one, student = run(entry)
+    folder = tmp_path / "out"
+    publish(one, repository.cache, folder, "mine", merge=True)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
     assert model.dtype == torch.float32
     expected = load_student(entry, student, EXACT)
