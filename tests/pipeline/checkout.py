@@ -1,5 +1,11 @@
-"""A copy of this project, with a tiny model and few questions, for real `dvc` commands."""
+"""A copy of this project, with a tiny model and few questions, for real `dvc` commands.
 
+    python tests/pipeline/checkout.py FOLDER [EXPERIMENT]
+
+makes one in a folder and runs it.
+"""
+
+import json
 import multiprocessing
 import os
 import re
@@ -34,6 +40,17 @@ TINY = {
 }
 #: The settings of the experiment `incorrect`: another regime, without probes.
 OTHER = ("-S", "trace_mode=incorrect", "-S", "probes.enabled=false")
+#: Writes the files that each stage's process imported, beside this file.
+TRACER = """
+import atexit, json, os, pathlib, sys
+def write():
+    script = pathlib.Path(getattr(sys, "argv", [""])[0])
+    if script.parent.name == "stages":
+        files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+        note = pathlib.Path(__file__).with_name(f"{script.name}-{os.getpid()}.json")
+        note.write_text(json.dumps([file for file in files if file]))
+atexit.register(write)
+"""
 STAGES = ["prepare", "decompose", "teach", "build-sft", "train", "infer", "probe", "analyze"]
 
 
@@ -149,3 +166,26 @@ def checkout(target: Path) -> Project:
     project.run("git", "init", "-q")
     project.commit("Small project")
     return project
+
+
+def shared_runs(folder: Path, names: list[str]) -> dict[str, list[str]]:
+    """Run the pipeline in a checkout in `folder`, then the experiments `names`; return the stages.
+
+    What the stages of the first run imported is listed in `folder/imports`.
+    """
+    project = checkout(folder / "project")
+    (folder / "imports").mkdir()
+    (folder / "imports/sitecustomize.py").write_text(TRACER)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder / "imports"), prepend=os.pathsep)
+        stages = {"repro": stages_run(project.dvc("repro"))}
+    project.commit("First run")
+    for name in names:
+        stages[name] = stages_run(project.dvc("exp", "run", "--temp", "-n", name, *OTHER))
+    return stages
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    found = shared_runs(target, sys.argv[2:])
+    (target / "stages.json").write_text(json.dumps(found))
