@@ -38,10 +38,11 @@ def _check_checkout(root: Path) -> None:
         )
 
 
-def run(command: Callable[..., Any]) -> None:
-    """Run a Typer command; an error that the user can fix ends in one line and exit code 1.
+def run(*commands: Callable[..., Any], about: str | None = None) -> None:
+    """Run a Typer command, or the one of several that is named first on the command line.
 
-    Any other exception is a bug and keeps its traceback.
+    An error that the user can fix ends in one line and exit code 1. Any other exception is a bug
+    and keeps its traceback.
     """
     from tracekd.errors import TracekdError
 
@@ -51,9 +52,13 @@ def run(command: Callable[..., Any]) -> None:
     if root := os.environ.get("DVC_ROOT"):  # DVC runs the stage
         _check_checkout(Path(root))
     app = typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+        help=about,
     )
-    app.command()(command)
+    for command in commands:
+        app.command()(command)
     try:
         app()
     except TracekdError as error:

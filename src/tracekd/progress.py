@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +23,9 @@ from typing import Any
 from tracekd.config import project_root
 from tracekd.errors import TracekdError
 from tracekd.files import combined_hash, hash_files
+
+#: Seconds.
+_SAME_REQUEST = 10.0
 
 
 class Stopped(SystemExit):
@@ -109,7 +113,8 @@ def progress_bar(total: int, title: str, unit: str, done: int = 0) -> Any:
 class StopRequest:
     """Records SIGTERM and Ctrl-C in a `with` block; a second one stops the process at once.
 
-    Only the main thread can be asked; elsewhere nothing is recorded.
+    SIGTERM soon after another is the same request: schedulers send it to all processes of a job,
+    of which one may pass it on. Only the main thread can be asked; elsewhere nothing is recorded.
 
     Attributes:
         signal: the first that arrived, or None.
@@ -135,6 +140,7 @@ class StopRequest:
             raise Stopped(128 + self.signal)
 
     def _record(self, number: int, _frame: FrameType | None) -> None:
-        if self.signal is not None:
+        if self.signal is None:
+            self.signal, self._since = signal.Signals(number), time.monotonic()
+        elif number != signal.SIGTERM or time.monotonic() - self._since > _SAME_REQUEST:
             raise Stopped(128 + number)
-        self.signal = signal.Signals(number)

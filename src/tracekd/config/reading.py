@@ -141,11 +141,11 @@ def write_entry(path: Path, name: str, values: Mapping[str, Any]) -> None:
 
 
 def project_root() -> Path:
-    """Return the user's own checkout, also in queue and `--temp` runs.
+    """Return the user's own checkout, also in queue and `--temp` runs and in tasks of a grid.
 
-    DVC runs those in another checkout, without untracked files, and sets DVC_ROOT.
+    Those run in another checkout, without untracked files; DVC sets DVC_ROOT, a task TRACEKD_ROOT.
     """
-    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+    return Path(os.environ.get("TRACEKD_ROOT") or os.environ.get("DVC_ROOT", ".")).resolve()
 
 
 def cache_folder() -> Path:

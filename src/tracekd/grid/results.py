@@ -1,0 +1,162 @@
+"""How far a submitted grid is, and its results: from launcher, tasks' records and remote."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+
+from tracekd.comparison.experiments import find_cache
+from tracekd.errors import TracekdError
+from tracekd.files import read_json
+from tracekd.grid.folder import GridFolder, read_tail
+from tracekd.grid.launchers import GridTask, TaskState, check_launcher, log_path, make_launcher
+from tracekd.grid.repository import dvc, experiment_refs, git
+
+
+class TaskStatus(NamedTuple):
+    """Where a task is: `done`, `running`, `waiting`, `stopped`, `failed` or `not submitted`.
+
+    Attributes:
+        note: stage and progress, or what went wrong.
+        log: its last lines, if it failed.
+    """
+
+    task: GridTask
+    state: str
+    note: str = ""
+    log: Sequence[str] = ()
+
+
+def status(grid: GridFolder) -> list[TaskStatus]:
+    """Return the state of every task of a grid."""
+    there = experiment_refs(grid.root, grid.settings.git_remote)
+    known = grid.states()
+    submitted = {task.name for tasks in grid.jobs().values() for task in tasks}
+    return [
+        TaskStatus(task, "done")
+        if task.name in there
+        else _status(grid, task, known.get(task.name), task.name in submitted)
+        for task in grid.tasks
+    ]
+
+
+def _status(
+    grid: GridFolder, task: GridTask, known: TaskState | None, submitted: bool
+) -> TaskStatus:
+    """Return the state of a task without a result."""
+    tail, record = read_tail(log_path(grid.path, task)), grid.record(task)
+    if known is not None and known.phase != "gone":
+        notes = [known.note]
+        if known.phase == "running":
+            notes += [tail.stage, tail.progress, record.message if record else ""]
+        return TaskStatus(task, known.phase, ", ".join(filter(None, notes)))
+    if record is not None and record.state == "stopped":
+        return TaskStatus(task, "stopped", record.message)
+    if record is not None and record.state == "failed":
+        return TaskStatus(task, "failed", record.message, tail.lines)
+    if record is not None and not submitted:
+        return TaskStatus(task, "running", f"{record.host}, {tail.stage}, {tail.progress}")
+    if submitted:
+        how = known.note if known else "killed, cancelled, or its machine was lost"
+        return TaskStatus(task, "failed", f"ended without a result: {how}", tail.lines)
+    return TaskStatus(task, "not submitted")
+
+
+def describe(folder: Path | None) -> str:
+    """Return a grid's states as text: a line for each task that is not done, then counts."""
+    lines, counts = [], Counter[str]()
+    for one in status(_chosen(folder)):
+        counts[one.state] += 1
+        if one.state != "done":
+            lines.append(f"{one.state:8}  {one.task.name}  {one.note}".rstrip())
+            lines += [f"          | {line}" for line in one.log]
+    total = ", ".join(f"{count} {state}" for state, count in counts.items())
+    return "\n".join([*lines, f"{counts.total()} experiments: {total}"])
+
+
+def retry(folder: Path | None) -> str:
+    """Start what is neither done nor on its way; return what was started, for the reader."""
+    grid = _chosen(folder)
+    again = [one.task for one in status(grid) if one.state not in ("done", "running", "waiting")]
+    if not again:
+        return "nothing to retry: every experiment is done or on its way"
+    check_launcher(grid.settings, (task.resources for task in again))
+    return grid.launch(again)
+
+
+def cancel(folder: Path | None) -> str:
+    """End all tasks that wait or run, the latter with a checkpoint; return their number as text."""
+    grid = _chosen(folder)
+    count = sum(state.phase != "gone" for state in grid.states().values())
+    for job in grid.jobs():
+        if launcher := make_launcher(grid.settings):
+            launcher.cancel(grid.path, job)
+    return f"{count} experiments cancelled; `retry` starts them again"
+
+
+def collect(folder: Path | None) -> str:
+    """Fetch the experiments of a grid that are done, with their data; return a report.
+
+    DVC itself says "No experiments to pull" of a ref that is there, with or without its data.
+
+    Raises:
+        TracekdError: naming the experiments of which an out, as dvc.lock lists it, is not in the
+            cache afterwards, or not as large as listed.
+    """
+    grid = _chosen(folder)
+    root, remote = grid.root, grid.settings.git_remote
+    there, cache = experiment_refs(root, remote), find_cache(root)
+    refs = {task.name: there[task.name] for task in grid.tasks if task.name in there}
+    if refs:
+        git(root, "fetch", "--quiet", remote, *(f"{ref}:{ref}" for ref in refs.values()))
+    faults = {name for name, ref in refs.items() if _missing_outs(root, cache, ref)}
+    reasons = []
+    if faults:
+        where = ["--remote", grid.settings.dvc_remote] if grid.settings.dvc_remote else []
+        try:
+            dvc(root, "exp", "pull", *where, remote, *sorted(faults))
+        except TracekdError as error:
+            reasons.append(str(error))
+        for name in sorted(faults):
+            if missing := _missing_outs(root, cache, refs[name]):
+                reasons.append(f"{name}: its data is missing: {', '.join(missing)}")
+            else:
+                faults.remove(name)
+    report = f"{len(refs) - len(faults)} of {len(grid.tasks)} experiments are here, data verified"
+    if faults:
+        raise TracekdError("\n".join([report, *reasons]))
+    return report
+
+
+def _missing_outs(root: Path, cache: Path, ref: str) -> list[str]:
+    """Return the outs of an experiment that are not whole in the cache, by its dvc.lock."""
+    lock = YAML(typ="safe").load(git(root, "show", f"{ref}:./dvc.lock"))
+    outs = [out for stage in lock["stages"].values() for out in stage.get("outs", ())]
+    kept = [out for out in outs if out["path"] != "metrics/metrics.json"]  # that is in git
+    return [out["path"] for out in kept if not _is_whole(cache, out)]
+
+
+def _is_whole(cache: Path, out: Mapping[str, Any]) -> bool:
+    """Return whether the cache has all files of an out, together as large as it was."""
+    file = _object(cache, out["md5"])
+    if not file.is_file():
+        return False
+    folder = out["md5"].endswith(".dir")
+    parts = [_object(cache, part["md5"]) for part in read_json(file)] if folder else [file]
+    return sum(part.stat().st_size if part.is_file() else -1 for part in parts) == int(out["size"])
+
+
+def _object(cache: Path, md5: str) -> Path:
+    return cache / "files/md5" / md5[:2] / md5[2:]
+
+
+def _chosen(folder: Path | None) -> GridFolder:
+    """Return the grid of a folder, or the one submitted last."""
+    if folder is not None:
+        return GridFolder.read(folder)
+    grids = GridFolder.all(Path.cwd())
+    if not grids:
+        raise TracekdError("no grid was submitted here; run `python stages/grid.py submit`")
+    return grids[0]
