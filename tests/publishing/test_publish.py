@@ -1,6 +1,7 @@
 """A run in DVC's cache, published to a folder and to a hub on loopback."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -139,7 +140,7 @@ def test_merged_weights_are_the_students_and_need_no_peft(run, tmp_path) -> None
     entry = spec()
     repository, one, student = run(entry)
     folder = tmp_path / "out"
-    publish(one, repository.cache, folder, "mine", merge=True)
+    publish(one, repository.store, folder, "mine", merge=True)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
     assert model.dtype == torch.float32
     expected = load_student(entry, student, EXACT)
@@ -163,15 +164,18 @@ def test_what_cannot_be_published_is_explained_and_leaves_nothing(run, tmp_path)
     (note / "training.json").write_text('{"method": "none"}')
     entry, out = spec(), tmp_path / "out"
     repository, one, _ = run(entry)
-    untuned = one._replace(run=one.run.__class__(**{
-        **one.run.__dict__, "student": repository.keep_folder(note),
-    }))  # fmt: skip
-    gone = one._replace(run=one.run.__class__(**{**one.run.__dict__, "details": "0" * 32}))
+    untuned, gone = (
+        one._replace(run=replace(one.run, files={**one.run.files, path: md5}))
+        for path, md5 in (
+            ("models/student", repository.keep_folder(note)),
+            ("metrics/details.json", "0" * 32),
+        )
+    )
     for tried, message in (
         (one, "model small is not on the Hugging Face hub, so .* add --merge"),
         (untuned, r"mine trained no model \(train.method\)"),
         (gone, "not in DVC's cache on this machine; fetch it with `dvc exp pull REMOTE mine`"),
-        (gone._replace(name="workspace"), "fetch them with `dvc pull`"),
+        (gone._replace(name="workspace"), "fetch it with `dvc pull`"),
     ):
         with pytest.raises(TracekdError, match=message):
             publish(tried, repository.store, out, "out", merge=False)
