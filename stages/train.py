@@ -27,8 +27,6 @@ def main(
     from tracekd.errors import TracekdError
     from tracekd.models import sources
     from tracekd.models.runcard import RunCard
-    from tracekd.training.processes import launch, process_count
-    from tracekd.training.run import train
 
     models, settings = Path("models.yaml"), Path("params.yaml")
     if path and not pin:
@@ -39,6 +37,9 @@ def main(
     if pin:
         print(f"{pin}: sha256 {sources.pin(pin, models, path or None)} written to {models}")
         return
+    from tracekd.training.processes import launch, process_count
+    from tracekd.training.run import train
+
     card = RunCard()
     params = config.load_params(settings)
     rows = {

@@ -15,14 +15,23 @@ settings.register_profile("tracekd", deadline=None)
 settings.load_profile("tracekd")
 
 
-@pytest.fixture
-def set_threads() -> Iterator[Callable[[int], None]]:
-    """Set torch's number of threads for the rest of a test."""
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: for tiny models a second one only waits for the first."""
     import torch
 
     before = torch.get_num_threads()
-    yield torch.set_num_threads
+    torch.set_num_threads(1)
+    yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def model_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep tiny models in one temporary folder for all tests, and ask no hub."""
+    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path_factory.getbasetemp() / "model-cache"))
+    # PEFT would ask the hub whether the adapter's folder, taken for a repository, has a tokenizer.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
 @pytest.fixture

@@ -50,10 +50,15 @@ def test_a_bug_keeps_its_traceback(tmp_path: Path) -> None:
 )
 def test_what_dvc_cannot_do_in_a_folder_is_said_before_a_run(tmp_path, folder, warning) -> None:
     root = tmp_path / folder
-    (root / ".git").mkdir(parents=True)
+    root.mkdir()
     said = stage(root, "user", DVC_ROOT=str(root)).stderr
     assert said.count("warning: ") == (warning is not None)
     assert (warning or "") in said
+
+
+def test_a_run_beside_a_shallow_clone_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "clone"
+    (root / ".git").mkdir(parents=True)
     (root / ".git/shallow").touch()
     in_it, beside = (stage(cwd, "user", DVC_ROOT=str(root)).stderr for cwd in (root, tmp_path))
     assert "warning: a shallow clone: `dvc exp run --queue`" in in_it

@@ -26,7 +26,7 @@ def questions(fact, answer):
 
 
 ENDS = st.sampled_from(["\n", "\r\n"])
-quickly = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quickly = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def rows(loaded):

@@ -21,12 +21,12 @@ KINDS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread(set_threads):
-    set_threads(1)
+@pytest.fixture(scope="module", autouse=True)
+def threads(one_thread):
+    """Each module computes in one thread."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny():
     """Return a function that makes the same small random model of a kind each time."""
 

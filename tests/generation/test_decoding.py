@@ -36,7 +36,7 @@ def backend(model, stops=NEVER, examples=()):
     return backend_module("transformers").make(student)
 
 
-@pytest.fixture(params=["llama", "qwen3", "sliding window"])
+@pytest.fixture(scope="module", params=["llama", "qwen3", "sliding window"])
 def case(request, tiny):
     expected = alone(tiny(request.param))
     assert len({tuple(answer) for answer in expected}) == len(PROMPTS)

@@ -1,10 +1,10 @@
 import json
-from pathlib import Path
 
 import pytest
 import torch
+from training_runs import changed, exact, spec
 
-from tracekd.config import AdapterSource, HubModel, LoraParams, ModelSpec, TrainParams, load_model
+from tracekd.config import AdapterSource, HubModel, ModelSpec
 from tracekd.errors import TracekdError
 from tracekd.models import sources
 from tracekd.models.adapters import add_adapter, locate_start, save_adapter
@@ -12,36 +12,25 @@ from tracekd.models.devices import Device
 from tracekd.models.loading import load_base
 from tracekd.models.sources import pin_start
 
-ROOT = Path(__file__).resolve().parents[2]
-LORA = LoraParams(rank=4, alpha=8, dropout=0)
-PARAMS = TrainParams(epochs=1, batch_size=2, learning_rate=1e-3, warmup=0, lora=LORA)
+pytestmark = pytest.mark.usefixtures("model_cache")
+PARAMS = changed(dropout=0)
+EXACT = exact()
 IDS = torch.arange(20)[None]
 
 
-@pytest.fixture(scope="module")
-def exact():
-    return Device(torch.device("cpu"), torch.float32)
-
-
 @pytest.fixture(autouse=True)
-def cache(monkeypatch, tmp_path_factory, tmp_path):
-    folder = tmp_path_factory.getbasetemp() / "model-cache"
-    monkeypatch.setenv("TRACEKD_CACHE", str(folder))
+def project(monkeypatch, tmp_path):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
 
 
-def spec(name="tiny_llama"):
-    return load_model(ROOT / "models.yaml", name)
-
-
 def params(start=None, **lora):
-    return PARAMS.model_copy(update={"start": start, "lora": LORA.model_copy(update=lora)})
+    return PARAMS.model_copy(update={"start": start, "lora": PARAMS.lora.model_copy(update=lora)})
 
 
 @pytest.fixture
-def start(exact, tmp_path):
+def start(tmp_path):
     """The folder and the source of an adapter on two kinds of modules, with known weights."""
-    model = add_adapter(load_base(spec(), exact), params(targets=["q_proj", "v_proj"]), seed=7)
+    model = add_adapter(load_base(spec(), EXACT), params(targets=["q_proj", "v_proj"]), seed=7)
     for key, weight in model.named_parameters():
         if "lora_B" in key:
             torch.nn.init.ones_(weight)
@@ -65,8 +54,8 @@ def change(folder, **values):
     return AdapterSource(path="start", sha256=pin_start(folder.parent / "params.yaml", "start"))
 
 
-def test_adapter_covers_all_linear_layers_but_the_head_and_changes_nothing_yet(exact):
-    base = load_base(spec(), exact)
+def test_adapter_covers_all_linear_layers_but_the_head_and_changes_nothing_yet():
+    base = load_base(spec(), EXACT)
     before = base(input_ids=IDS).logits
     model = add_adapter(base, PARAMS, seed=1)
     adapted = {name.rsplit(".", 1)[-1] for name in model.targeted_module_names}
@@ -84,9 +73,9 @@ def test_adapter_is_in_fp32_on_a_base_in_bf16_and_drawn_from_the_seed():
     assert not any(torch.equal(made[0][key], made[2][key]) for key in drawn)
 
 
-def test_the_options_of_the_settings_are_those_of_the_adapter(exact):
+def test_the_options_of_the_settings_are_those_of_the_adapter():
     chosen = params(rank=9, alpha=6, dropout=0.25, targets=["q_proj"], rslora=True, dora=True)
-    model = add_adapter(load_base(spec(), exact), chosen, seed=1)
+    model = add_adapter(load_base(spec(), EXACT), chosen, seed=1)
     assert len(model.targeted_module_names) == 2
     layer = model.get_submodule(f"base_model.model.{model.targeted_module_names[0]}")
     assert layer.scaling["default"] == 6 / 9**0.5  # alpha / sqrt(rank)
@@ -104,9 +93,9 @@ def test_the_options_of_the_settings_are_those_of_the_adapter(exact):
         ({"targets": ["embed_tokens"]}, "not possible here: Model has `tie_word_embeddings"),
     ],
 )
-def test_what_cannot_be_adapted_is_named(exact, lora, message):
+def test_what_cannot_be_adapted_is_named(lora, message):
     with pytest.raises(TracekdError, match=message):
-        add_adapter(load_base(spec(), exact), params(**lora), seed=1)
+        add_adapter(load_base(spec(), EXACT), params(**lora), seed=1)
 
 
 @pytest.mark.parametrize(
@@ -116,23 +105,23 @@ def test_what_cannot_be_adapted_is_named(exact, lora, message):
         ({"path": "weights/mine", "sha256": "0" * 64}, "weights/mine", None),
     ],
 )
-def test_adapter_names_its_base_as_models_yaml_does(exact, tmp_path, source, base, revision):
-    model = add_adapter(load_base(spec(), exact), PARAMS, seed=1)
+def test_adapter_names_its_base_as_models_yaml_does(tmp_path, source, base, revision):
+    model = add_adapter(load_base(spec(), EXACT), PARAMS, seed=1)
     entry = ModelSpec.model_validate({"name": "mine", "max_length": 64, **source})
     save_adapter(model, tmp_path, entry)
     config = json.loads((tmp_path / "adapter_config.json").read_text())
     assert (config["base_model_name_or_path"], config["revision"]) == (base, revision)
 
 
-def test_training_continues_from_a_pinned_adapter_with_the_dropout_of_the_settings(exact, start):
+def test_training_continues_from_a_pinned_adapter_with_the_dropout_of_the_settings(start):
     folder, source = start
     chosen = params(source, targets=["v_proj", "q_proj"], dropout=0.5)
     assert locate_start(spec(), chosen) == folder
-    model = add_adapter(load_base(spec(), exact), chosen, 1, folder)
+    model = add_adapter(load_base(spec(), EXACT), chosen, 1, folder)
     weights = {key: weight for key, weight in model.named_parameters() if weight.requires_grad}
     assert len(weights) == 8
     assert all((weight == 1).all() for key, weight in weights.items() if "lora_B" in key)
-    other = add_adapter(load_base(spec(), exact), chosen, 7).state_dict()
+    other = add_adapter(load_base(spec(), EXACT), chosen, 7).state_dict()
     assert all(torch.equal(weights[key], other[key]) for key in weights if "lora_A" in key)
     assert model.peft_config["default"].lora_dropout == 0.5
     assert locate_start(spec(), PARAMS) is None
@@ -150,17 +139,17 @@ def test_an_adapter_on_the_hub_is_fetched_at_its_commit_without_other_files(star
         locate_start(spec(), params(AdapterSource(**hub)))
 
 
-def test_an_adapter_with_other_options_is_refused_with_those_to_set(exact, start):
+def test_an_adapter_with_other_options_is_refused_with_those_to_set(start):
     folder, source = start
     wrong = params(source, rank=8, dora=True)
     remedy = r"set train\.lora\.rank: 4, train\.lora\.dora: false"
     with pytest.raises(TracekdError, match=remedy):
         locate_start(spec(), wrong)
     with pytest.raises(TracekdError, match=r"set train\.lora\.targets: \[q_proj, v_proj\]"):
-        add_adapter(load_base(spec(), exact), params(source), 1, folder)
+        add_adapter(load_base(spec(), EXACT), params(source), 1, folder)
 
 
-def test_an_adapter_of_another_model_or_kind_is_refused(exact, start):
+def test_an_adapter_of_another_model_or_kind_is_refused(start):
     folder, source = start
     other = r"is an adapter of models/base/tiny_llama, not of model tiny_qwen3 \(models/base/tiny"
     with pytest.raises(TracekdError, match=other):
@@ -176,7 +165,7 @@ def test_an_adapter_of_another_model_or_kind_is_refused(exact, start):
     wide = spec().model_copy(update={"random": spec().random.model_copy(update={"config": config})})
     chosen = params(source, targets=["q_proj", "v_proj"])
     with pytest.raises(TracekdError, match="start does not fit the model"):
-        add_adapter(load_base(wide, exact), chosen, 1, folder)
+        add_adapter(load_base(wide, EXACT), chosen, 1, folder)
 
 
 def test_an_adapter_that_changed_or_is_absent_is_refused(start):

@@ -1,41 +1,22 @@
 import json
-from pathlib import Path
 
 import pytest
 import torch
 from peft import AutoPeftModelForCausalLM, PeftModel
+from training_runs import changed, exact, spec
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
-from tracekd.config import LoraParams, TrainParams, load_model
 from tracekd.errors import TracekdError
 from tracekd.models import loading
 from tracekd.models.adapters import add_adapter
 from tracekd.models.devices import Device
 from tracekd.models.loading import load_base, load_student, require_packages, save_student
 
-ROOT = Path(__file__).resolve().parents[2]
-PARAMS = TrainParams(
-    epochs=1,
-    batch_size=2,
-    learning_rate=1e-3,
-    warmup=0,
-    lora=LoraParams(rank=4, alpha=8, dropout=0),
-)
+pytestmark = pytest.mark.usefixtures("model_cache")
+PARAMS = changed(dropout=0)
+EXACT = exact()
 IDS = torch.arange(20)[None]
 HALF = Device(torch.device("cpu"), torch.bfloat16)
-
-
-@pytest.fixture(scope="module")
-def exact():
-    return Device(torch.device("cpu"), torch.float32)
-
-
-@pytest.fixture(autouse=True)
-def cache(monkeypatch, tmp_path_factory):
-    folder = tmp_path_factory.getbasetemp() / "model-cache"
-    monkeypatch.setenv("TRACEKD_CACHE", str(folder))
-    # PEFT would ask the hub whether the adapter's folder, taken for a repository, has a tokenizer.
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
 @pytest.fixture
@@ -44,10 +25,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "student").mkdir()
     return tmp_path / "student"
-
-
-def spec(name="tiny_llama"):
-    return load_model(ROOT / "models.yaml", name)
 
 
 def trained(method, device, name="tiny_llama", **lora):
@@ -77,9 +54,9 @@ def save(model, folder, method, device, name="tiny_llama"):
 
 @pytest.mark.parametrize("lora", [{}, {"rslora": True, "dora": True, "targets": ["q_proj"]}])
 @pytest.mark.parametrize("name", ["tiny_llama", "tiny_qwen3"])
-def test_a_lora_student_loads_by_peft_and_merges_to_the_same(name, lora, exact, folder):
-    model = trained("lora", exact, name, **lora)
-    save(model, folder, "lora", exact, name)
+def test_a_lora_student_loads_by_peft_and_merges_to_the_same(name, lora, folder):
+    model = trained("lora", EXACT, name, **lora)
+    save(model, folder, "lora", EXACT, name)
     files = {"adapter_config.json", "adapter_model.safetensors", "training.json"}
     assert {path.name for path in folder.iterdir()} == files
     config = json.loads((folder / "adapter_config.json").read_text())
@@ -87,15 +64,15 @@ def test_a_lora_student_loads_by_peft_and_merges_to_the_same(name, lora, exact, 
     expected = model(input_ids=IDS).logits
     loaded = AutoPeftModelForCausalLM.from_pretrained("student", dtype=torch.float32)
     torch.testing.assert_close(loaded(input_ids=IDS).logits, expected)
-    student = load_student(spec(name), folder, exact)
+    student = load_student(spec(name), folder, EXACT)
     torch.testing.assert_close(student(input_ids=IDS).logits, expected, atol=1e-5, rtol=1e-4)
 
 
-def test_a_qlora_student_is_that_of_its_4_bit_base_and_has_no_4_bit_layers(exact, folder):
-    model = trained("qlora", exact)
+def test_a_qlora_student_is_that_of_its_4_bit_base_and_has_no_4_bit_layers(folder):
+    model = trained("qlora", EXACT)
     expected = model(input_ids=IDS).logits
-    save(model, folder, "qlora", exact)
-    student = load_student(spec(), folder, exact)
+    save(model, folder, "qlora", EXACT)
+    student = load_student(spec(), folder, EXACT)
     torch.testing.assert_close(student(input_ids=IDS).logits, expected, atol=1e-5, rtol=1e-4)
     assert {w.dtype for w in student.parameters()} == {torch.float32}
     student.save_pretrained(folder / "merged")  # what is published, and what vLLM reads
@@ -122,9 +99,9 @@ def test_qlora_computes_in_the_devices_format_and_quantises_all_but_the_ends(dty
     assert base.lm_head.weight.dtype == base.model.norm.weight.dtype == dtype
 
 
-def test_a_validation_does_not_change_the_gradients_of_qlora(exact):
+def test_a_validation_does_not_change_the_gradients_of_qlora():
     def gradients(validated):
-        model = trained("qlora", exact)
+        model = trained("qlora", EXACT)
         if validated:
             with torch.no_grad():
                 model(input_ids=IDS)
@@ -154,50 +131,50 @@ def test_a_fully_trained_student_is_a_model_in_the_devices_format(dtype, folder)
     assert AutoTokenizer.from_pretrained(folder).chat_template
 
 
-def test_the_untuned_student_is_the_base_model(exact, folder):
+def test_the_untuned_student_is_the_base_model(folder):
     (folder / "training.json").write_text('{"method": "none"}')
-    student = load_student(spec(), folder, exact)
+    student = load_student(spec(), folder, EXACT)
     assert not isinstance(student, PeftModel)
-    expected = load_base(spec(), exact)(input_ids=IDS).logits
+    expected = load_base(spec(), EXACT)(input_ids=IDS).logits
     assert torch.equal(student(input_ids=IDS).logits, expected)
 
 
-def test_a_student_that_is_absent_or_of_another_model_is_refused(exact, folder):
+def test_a_student_that_is_absent_or_of_another_model_is_refused(folder):
     llama = spec()
     for change in ({"hidden_size": 32, "head_dim": 8}, {"num_hidden_layers": 3}):
         random = llama.random.model_copy(update={"config": {**llama.random.config, **change}})
         other = llama.model_copy(update={"random": random})
-        model = add_adapter(load_base(other, exact), PARAMS, seed=1)
-        save_student(model, folder, other, exact)
+        model = add_adapter(load_base(other, EXACT), PARAMS, seed=1)
+        save_student(model, folder, other, EXACT)
         (folder / "training.json").write_text('{"method": "lora"}')
         with pytest.raises(TracekdError, match="does not fit model tiny_llama"):
-            load_student(llama, folder, exact)
+            load_student(llama, folder, EXACT)
     for note in ("{}", '{"method": "full"}'):
         (folder / "adapter_model.safetensors").unlink(missing_ok=True)
         (folder / "training.json").write_text(note)
         with pytest.raises(TracekdError, match="contains no student; run the train stage"):
-            load_student(llama, folder, exact)
+            load_student(llama, folder, EXACT)
     with pytest.raises(TracekdError, match="contains no student; run the train stage"):
-        load_student(llama, folder / "none", exact)
+        load_student(llama, folder / "none", EXACT)
 
 
-def test_a_quantised_base_without_its_package_is_one_sentence(exact, monkeypatch, tmp_path):
+def test_a_quantised_base_without_its_package_is_one_sentence(monkeypatch, tmp_path):
     pytest.importorskip("bitsandbytes")
     quantised = tmp_path / "quantised"
-    load_base(spec(), exact, "qlora").save_pretrained(quantised)
+    load_base(spec(), EXACT, "qlora").save_pretrained(quantised)
     monkeypatch.setattr(loading, "locate", lambda _: quantised)
     with pytest.raises(TracekdError, match="its weights are quantised, and train"):
-        load_base(spec(), exact, "full")
+        load_base(spec(), EXACT, "full")
     (tmp_path / "student").mkdir()
     (tmp_path / "student/training.json").write_text('{"method": "none"}')
-    student = load_student(spec(), tmp_path / "student", exact)
+    student = load_student(spec(), tmp_path / "student", EXACT)
     assert {weight.dtype for weight in student.parameters()} == {torch.float32}
 
     monkeypatch.setattr(
         "transformers.quantizers.quantizer_bnb_4bit.is_bitsandbytes_available", bool
     )
     with pytest.raises(TracekdError, match=r"models\.yaml: tiny_llama: .*pip install -U bitsand"):
-        load_base(spec(), exact)
+        load_base(spec(), EXACT)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     require_packages(PARAMS)
     with pytest.raises(TracekdError, match=r"qlora needs bitsandbytes: .*\.\[qlora\]"):

@@ -12,6 +12,7 @@ from tracekd.files import combined_hash, sha256_file
 from tracekd.models import sources
 from tracekd.models.sources import locate, pin
 
+pytestmark = pytest.mark.usefixtures("model_cache")
 ROOT = Path(__file__).resolve().parents[2]
 REVISION = "0" * 40
 ENTRIES = f"""# models
@@ -22,12 +23,6 @@ m:  # mine
 own:
   max_length: 64
 """
-
-
-@pytest.fixture(autouse=True)
-def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.getbasetemp() / "model-cache"
-    monkeypatch.setenv("TRACEKD_CACHE", str(folder))
 
 
 @pytest.fixture

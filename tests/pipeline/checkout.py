@@ -1,12 +1,22 @@
-"""A copy of this project, with a tiny model and few questions, for real `dvc` commands."""
+"""A copy of this project, with a tiny model and few questions, for real `dvc` commands.
 
+    python tests/pipeline/checkout.py FOLDER [EXPERIMENT]
+
+makes one in a folder and runs it.
+"""
+
+import json
+import multiprocessing
 import os
 import re
 import resource
+import runpy
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +35,22 @@ TINY = {
     "sample_size": 22,
     "prepare": {"train": 33, "validation": 11, "test": 22},
     "train": {"epochs": 1, "batch_size": 8, "evaluations": 1, "compile": "never"},
-    "infer": {"backend": "auto", "batch_size": 32, "max_new_tokens": 12},
+    "infer": {"backend": "auto", "batch_size": 4, "max_new_tokens": 12},
     "probes": {"enabled": True, "limit": 5},
 }
+#: The settings of the experiment `incorrect`: another regime, without probes.
+OTHER = ("-S", "trace_mode=incorrect", "-S", "probes.enabled=false")
+#: Writes the files that each stage's process imported, beside this file.
+TRACER = """
+import atexit, json, os, pathlib, sys
+def write():
+    script = pathlib.Path(getattr(sys, "argv", [""])[0])
+    if script.parent.name == "stages":
+        files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+        note = pathlib.Path(__file__).with_name(f"{script.name}-{os.getpid()}.json")
+        note.write_text(json.dumps([file for file in files if file]))
+atexit.register(write)
+"""
 STAGES = ["prepare", "decompose", "teach", "build-sft", "train", "infer", "probe", "analyze"]
 
 
@@ -51,6 +74,23 @@ class Project:
             pytest.fail(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
         return done
 
+    def run_warm(self, stage: str, *arguments: str, flushes: int | None = None) -> tuple[int, str]:
+        """Run a stage in a process that has imported torch already; return its status and output.
+
+        With `flushes` it is killed when it has flushed files to disk so many times: a step's
+        checkpoint, a batch's answers.
+        """
+        started = multiprocessing.get_context("forkserver")
+        started.set_forkserver_preload(["torch", "transformers", "peft"])
+        out = self.path / ".git/printed"
+        command = [f"stages/{stage}.py", *arguments]
+        given = (self.path, environment(), command, out, flushes)
+        process = started.Process(target=_run_script, args=given)
+        process.start()
+        process.join()
+        assert process.exitcode is not None
+        return process.exitcode, out.read_text()
+
     def dvc(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run("dvc", *arguments, check=check)
 
@@ -69,6 +109,28 @@ def environment() -> dict[str, str]:
         for key in ("NAME", "EMAIL")
     }
     return kept | author | {"PATH": f"{commands}{os.pathsep}{kept['PATH']}", "COLUMNS": "200"}
+
+
+def _run_script(
+    folder: Path, variables: dict[str, str], command: list[str], out: Path, flushes: int | None
+) -> None:
+    """Be a process that runs a script as `python COMMAND` does in a folder."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(variables)
+    sys.argv = command
+    sys.path.insert(0, str(Path(command[0]).resolve().parent))
+    flush, calls = os.fsync, []
+
+    def fsync(file: int) -> None:
+        calls.append(file)
+        if len(calls) == flushes:
+            os.kill(os.getpid(), signal.SIGKILL)
+        flush(file)
+
+    os.fsync = fsync
+    with out.open("w") as printed, redirect_stdout(printed):
+        runpy.run_path(command[0], run_name="__main__")
 
 
 def children_seconds() -> float:
@@ -104,3 +166,26 @@ def checkout(target: Path) -> Project:
     project.run("git", "init", "-q")
     project.commit("Small project")
     return project
+
+
+def shared_runs(folder: Path, names: list[str]) -> dict[str, list[str]]:
+    """Run the pipeline in a checkout in `folder`, then the experiments `names`; return the stages.
+
+    What the stages of the first run imported is listed in `folder/imports`.
+    """
+    project = checkout(folder / "project")
+    (folder / "imports").mkdir()
+    (folder / "imports/sitecustomize.py").write_text(TRACER)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder / "imports"), prepend=os.pathsep)
+        stages = {"repro": stages_run(project.dvc("repro"))}
+    project.commit("First run")
+    for name in names:
+        stages[name] = stages_run(project.dvc("exp", "run", "--temp", "-n", name, *OTHER))
+    return stages
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    found = shared_runs(target, sys.argv[2:])
+    (target / "stages.json").write_text(json.dumps(found))

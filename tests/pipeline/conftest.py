@@ -1,55 +1,90 @@
-"""One small checkout of the project for all tests that run DVC in it, and the runs they share."""
+"""One small checkout of the project for all tests that run DVC in it, and the runs they share.
 
+The runs take a minute or two, in processes of their own; they begin before the first test of any
+folder and proceed beside the others.
+"""
+
+import json
 import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
-from checkout import ROOT, STAGES, Project, checkout, stages_run
+from checkout import ROOT, STAGES, Project, checkout, environment
 
-#: Writes the files that each stage's process imported, beside this file.
-TRACER = """
-import atexit, json, os, pathlib, sys
-def write():
-    script = pathlib.Path(getattr(sys, "argv", [""])[0])
-    if script.parent.name == "stages":
-        files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
-        note = pathlib.Path(__file__).with_name(f"{script.name}-{os.getpid()}.json")
-        note.write_text(json.dumps([file for file in files if file]))
-atexit.register(write)
-"""
+#: The process of the shared runs, and the folder that they are in.
+RUNS = pytest.StashKey[tuple["subprocess.Popen[bytes]", Path]]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin the runs that the chosen tests share."""
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if (
+        "baseline" not in wanted
+        or session.config.option.collectonly
+        or not (ROOT / ".git").exists()
+    ):
+        return
+    folder = Path(tempfile.mkdtemp(prefix="tracekd-tests-"))
+    command = [sys.executable, str(ROOT / "tests/pipeline/checkout.py"), str(folder)]
+    command += ["incorrect"] * ("incorrect" in wanted)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, env=environment(), stdout=log, stderr=log, start_new_session=True
+        )
+    session.config.stash[RUNS] = process, folder
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what still runs, and delete it."""
+    if RUNS in config.stash:
+        process, folder = config.stash[RUNS]
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def runs(pytestconfig: pytest.Config) -> dict[str, Any]:
+    """The folder of the shared runs, and which stages each of them ran."""
+    if RUNS not in pytestconfig.stash:
+        pytest.skip("needs the project as a git checkout")
+    process, folder = pytestconfig.stash[RUNS]
+    if process.wait():
+        pytest.fail((folder / "log").read_text())
+    return {"folder": folder, **json.loads((folder / "stages.json").read_text())}
+
+
+@pytest.fixture(scope="session")
+def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """One checkout for all tests that leave its files as they found them."""
+    if RUNS in request.config.stash:
+        return Project(request.getfixturevalue("runs")["folder"] / "project")
     if not (ROOT / ".git").exists():
         pytest.skip("needs the project as a git checkout")
     return checkout(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture(scope="session")
-def imports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def imports(runs: dict[str, Any]) -> Path:
     """The folder that lists what the stages of the first run imported."""
-    folder = tmp_path_factory.mktemp("imports")
-    (folder / "sitecustomize.py").write_text(TRACER)
-    return folder
+    return Path(runs["folder"], "imports")
 
 
 @pytest.fixture(scope="session")
-def baseline(project: Project, imports: Path) -> Project:
+def baseline(runs: dict[str, Any], project: Project) -> Project:
     """The project after its first `dvc repro`, with probes, committed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(imports), prepend=os.pathsep)
-        done = project.dvc("repro")
-    assert stages_run(done) == STAGES
-    project.commit("First run")
+    assert runs["repro"] == STAGES
     return project
 
 
 @pytest.fixture(scope="session")
-def incorrect(baseline: Project) -> list[str]:
-    """The stages run by the experiment `incorrect`, another regime, beside the checkout."""
-    return stages_run(baseline.dvc("exp", "run", "--temp", "-n", "incorrect", "-S", OTHER))
-
-
-OTHER = "trace_mode=incorrect"
+def incorrect(runs: dict[str, Any]) -> list[str]:
+    """The stages run by the experiment `incorrect` beside the checkout."""
+    return list(runs["incorrect"])

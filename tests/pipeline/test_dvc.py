@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from checkout import STAGES, Project, children_seconds, stages_run
+from checkout import OTHER, ROOT, STAGES, Project, children_seconds, stages_run
 
 METRICS = "metrics/metrics.json"
 
@@ -56,31 +56,24 @@ def test_a_fresh_clone_comes_to_the_same_bytes(baseline: Project, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "first"),
+    ("param", "first"),
     [
-        ("data_seed: 7", "data_seed: 8", "prepare"),
-        ("trace_mode: correct", "trace_mode: incorrect", "build-sft"),
-        ("sample_seed: null", "sample_seed: 1", "build-sft"),
-        ("keep: answer_right", "keep: all", "teach"),
-        ("match: false", "match: true", "build-sft"),
-        ("wrong_facts: without_answer", "wrong_facts: any", "build-sft"),
-        ("model: tiny_llama", "model: tiny_qwen3", "train"),
-        ("backend: auto", "backend: transformers", "infer"),
-        ("limit: 5", "limit: 4", "probe"),
+        ("data_seed", "prepare"),
+        ("trace_mode", "build-sft"),
+        ("sample_seed", "build-sft"),
+        ("teacher.keep", "teach"),
+        ("teacher.match", "build-sft"),
+        ("wrong_facts", "build-sft"),
+        ("model", "train"),
+        ("infer.backend", "infer"),
+        ("probes.limit", "probe"),
     ],
 )
-def test_a_param_concerns_the_stages_from_its_own_onward(
-    baseline: Project, old: str, new: str, first: str
-) -> None:
-    params = baseline.path / "params.yaml"
-    before = params.read_text()
-    assert before.count(old) == 1
-    params.write_text(before.replace(old, new))
-    try:
-        stale = json.loads(baseline.dvc("status", "--json").stdout)
-    finally:
-        params.write_text(before)
-    assert min(map(STAGES.index, stale)) == STAGES.index(first)
+def test_a_param_concerns_the_stages_from_its_own_onward(param: str, first: str) -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    group = param.partition(".")[0]
+    reading = [name for name in STAGES if {param, group} & {*map(str, stages[name]["params"])}]
+    assert reading[0] == first
 
 
 def test_an_edit_of_a_figure_reruns_only_analyze(baseline: Project) -> None:
@@ -98,7 +91,7 @@ def test_another_regime_runs_build_sft_onward_and_going_back_runs_nothing(
 ) -> None:
     assert incorrect == STAGES[3:]
     before, outs_before = (baseline.path / METRICS).read_bytes(), outs(baseline)
-    there = baseline.dvc("exp", "run", "-S", "trace_mode=incorrect")
+    there = baseline.dvc("exp", "run", *OTHER)
     assert stages_run(there) == [], "what ran beside the checkout comes from the cache"
     changed = {path for path, value in outs(baseline).items() if value != outs_before[path]}
     assert {"data/sft", "models/student"} <= changed
@@ -122,21 +115,11 @@ def test_metrics_diff_compares_two_regimes_on_one_screen(
     assert all("diff" in change for change in both)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ("trace_mode=corect", "unknown regime 'corect'; did you mean correct"),
-        ("infer.backend=vlm", "infer.backend: must be the name of a module"),
-        ("dataset='\"$(touch x)\"'", "dataset"),
-    ],
-)
-def test_a_wrong_param_is_one_clear_error_and_changes_nothing(
-    baseline: Project, change: str, message: str
-) -> None:
-    done = baseline.dvc("exp", "run", "-S", change, check=False)
+def test_a_wrong_param_is_one_clear_error_and_changes_nothing(baseline: Project) -> None:
+    done = baseline.dvc("exp", "run", "-S", "dataset='\"$(touch x)\"'", check=False)
     try:
         assert done.returncode != 0
-        assert message in done.stdout + done.stderr
+        assert "dataset" in done.stdout + done.stderr
         assert not (baseline.path / "x").exists()
     finally:
         (baseline.path / "params.yaml").unlink()  # git may mistake DVC's version for its own
@@ -152,12 +135,12 @@ def test_doing_nothing_takes_hardly_longer_than_bare_dvc(baseline: Project, tmp_
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": steps}))
     bare.dvc("repro", "-q")
     ours, theirs = [], []
-    for _ in range(3):
+    for _ in range(2):
         for project, times in ((baseline, ours), (bare, theirs)):
             before = children_seconds()
             assert stages_run(project.dvc("repro")) == []
             times.append(children_seconds() - before)
-    # A ratio, since a busy machine slows down both; the least of three, since noise only adds.
+    # A ratio, since a busy machine slows down both; the lesser of two, since noise only adds.
     assert min(ours) < 1.8 * min(theirs), (ours, theirs)
 
 

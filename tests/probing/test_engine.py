@@ -12,6 +12,7 @@ SIZES |= {"num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range
 TRACES = ([50], [51, 52, 53, 54, 50], [55, 50], [56, 56, 57, 56, 56, 57, 50])
 PROMPTS = [[1, 2, *range(10, 10 + length), 3] for length in (30, 4, 60, 9, 15)]
 NEVER = frozenset({89})
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def model(kind="llama", **settings):
@@ -25,16 +26,6 @@ MODELS = {
     "qwen3": lambda: model("qwen3", head_dim=16),
     "no packed decoding": lambda: model("bloom", n_layer=2, n_head=4),
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread(set_threads):
-    set_threads(1)
-
-
-@pytest.fixture
-def partial(tmp_path):
-    return tmp_path / "replies.jsonl"
 
 
 def alone(student, stops, request):
@@ -59,9 +50,8 @@ def every_request(student, stops):
     return requests
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 64])
 @pytest.mark.parametrize("kind", MODELS)
-def test_replies_are_those_of_each_row_alone_from_scratch(kind, batch_size, partial):
+def test_replies_are_those_of_each_row_alone_from_scratch(kind, tmp_path):
     student = MODELS[kind]()
     # A stop token that some answers contain, so that rows end at different times.
     stops = NEVER | {alone(student, NEVER, ProbeRequest(2, TRACES[0], [], 9))[0][4]}
@@ -69,13 +59,15 @@ def test_replies_are_those_of_each_row_alone_from_scratch(kind, batch_size, part
     expected = [alone(student, stops, request) for request in requests]
     assert len({tuple(ids) for ids, _ in expected}) > 5
     assert any(ids[-1] in stops for ids, _ in expected)
-    replies = ProbeEngine(MODELS[kind](), stops, batch_size).answer(PROMPTS, requests, partial)
-    for reply, (ids, logprob) in zip(replies, expected, strict=True):
-        assert reply.ids == ids
-        assert reply.gold_logprob == pytest.approx(logprob, abs=1e-4)
+    for size in (1, 3, 64):
+        engine = ProbeEngine(MODELS[kind](), stops, size)
+        replies = engine.answer(PROMPTS, requests, tmp_path / f"{size}.jsonl")
+        for reply, (ids, logprob) in zip(replies, expected, strict=True):
+            assert reply.ids == ids
+            assert reply.gold_logprob == pytest.approx(logprob, abs=1e-4)
 
 
-def test_each_prompt_is_read_once_and_a_right_answer_takes_one_pass(partial):
+def test_each_prompt_is_read_once_and_a_right_answer_takes_one_pass(tmp_path):
     requests = []
     for number in range(len(PROMPTS)):
         greedy, _ = alone(model(), NEVER, ProbeRequest(number, TRACES[0], [], 6))
@@ -86,9 +78,9 @@ def test_each_prompt_is_read_once_and_a_right_answer_takes_one_pass(partial):
     student.register_forward_pre_hook(
         lambda _, __, kwargs: widths.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
     )
-    engine.answer(PROMPTS, requests, partial)
+    engine.answer(PROMPTS, requests, tmp_path / "a.jsonl")
     shared = 6  # tokens that all prompts begin with
     rests = sum(len(prompt) - shared for prompt in PROMPTS)
     given = sum(len(request.forced) + len(request.gold) for request in requests)
     assert widths == [(1, shared), (1, rests), (1, given)]
-    assert engine.answer([], [], partial) == []
+    assert engine.answer([], [], tmp_path / "b.jsonl") == []

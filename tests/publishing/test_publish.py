@@ -1,11 +1,7 @@
 """A run in DVC's cache, published to a folder and to a hub on loopback."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,21 +9,20 @@ from hub_server import REPO, REVISION, TOKEN, serve
 from huggingface_hub import ModelCard
 from peft import AutoPeftModelForCausalLM
 from repository import Repository, scores
-from training_runs import PARAMS, spec
+from training_runs import PARAMS, exact, spec
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tracekd.comparison.experiments import find_experiment
 from tracekd.config import HubModel, ModelSpec
 from tracekd.errors import TracekdError
 from tracekd.models.adapters import add_adapter
-from tracekd.models.devices import Device
 from tracekd.models.loading import load_base, load_encoder, load_student, save_student
 from tracekd.models.sources import locate
 from tracekd.publishing.folder import publish
 from tracekd.publishing.upload import require_token, upload
 
-STAGE = Path(__file__).resolve().parents[2] / "stages/publish.py"
-EXACT = Device(torch.device("cpu"), torch.float32)
+pytestmark = pytest.mark.usefixtures("model_cache")
+EXACT = exact()
 IDS = torch.arange(20)[None]
 SOURCE = {"repo": REPO, "revision": REVISION}
 PROMPT = {"system": "Answer.", "template": "{context}\nQ: {question}"}
@@ -44,12 +39,6 @@ DETAILS = {
     "answer": {"accuracy": 0.5},
     "intervals": {"answer": {"accuracy": {"low": 0.25, "high": 0.75}}},
 }
-
-
-@pytest.fixture(autouse=True)
-def cache(monkeypatch, tmp_path_factory):
-    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path_factory.getbasetemp() / "model-cache"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
 def student_of(entry, folder):
@@ -149,14 +138,9 @@ def test_an_adapter_is_uploaded_and_loads_by_auto_classes_with_its_prompt(
 
 def test_merged_weights_are_the_students_and_need_no_peft(run, tmp_path) -> None:
     entry = spec()
-    repository, _, student = run(entry)
-    command = [sys.executable, str(STAGE), "mine", "--to", "out/mine", "--merge"]
-    done = subprocess.run(
-        command, cwd=repository.path, capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": "", "HF_HUB_OFFLINE": "1"},
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (0, "mine: student in out/mine\n"), done.stderr
-    folder = repository.path / "out/mine"
+    repository, one, student = run(entry)
+    folder = tmp_path / "out"
+    publish(one, repository.store, folder, "mine", merge=True)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
     assert model.dtype == torch.float32
     expected = load_student(entry, student, EXACT)
@@ -180,10 +164,12 @@ def test_what_cannot_be_published_is_explained_and_leaves_nothing(run, tmp_path)
     (note / "training.json").write_text('{"method": "none"}')
     entry, out = spec(), tmp_path / "out"
     repository, one, _ = run(entry)
-    other = {**one.run.files, "models/student": repository.keep_folder(note)}
-    untuned = one._replace(run=replace(one.run, files=other))
-    gone = one._replace(
-        run=replace(one.run, files={**one.run.files, "metrics/details.json": "0" * 32})
+    untuned, gone = (
+        one._replace(run=replace(one.run, files={**one.run.files, path: md5}))
+        for path, md5 in (
+            ("models/student", repository.keep_folder(note)),
+            ("metrics/details.json", "0" * 32),
+        )
     )
     for tried, message in (
         (one, "model small is not on the Hugging Face hub, so .* add --merge"),

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,17 +45,14 @@ class Server:
 
     Attributes:
         asked: the body of every request, as JSON -> how often it came in.
-        answered: the same of those that got a reply.
         busiest: most requests in work at the same time.
-        first, last: when the first request came in and the last one was worked off.
     """
 
     def __init__(self) -> None:
         self.reply: Callable[[Message], Message] = reasoned
         self.fault: Callable[[Message, int], Any] = lambda _body, _number: None
-        self.seconds = self.first = self.last = 0.0
+        self.seconds = 0.0
         self.asked: Counter[str] = Counter()
-        self.answered: Counter[str] = Counter()
         self.keys: set[str] = set()
         self.busiest = self._working = self._number = 0
         self.url = ""
@@ -79,13 +75,11 @@ class Server:
     async def _answer(self, body: Message, writer: asyncio.StreamWriter) -> bool:
         name, number = json.dumps(body, sort_keys=True), self._number
         self._number += 1
-        self.first = self.first or time.perf_counter()
         self.asked[name] += 1
         self._working += 1
         self.busiest = max(self.busiest, self._working)
         await asyncio.sleep(self.seconds)
         self._working -= 1
-        self.last = time.perf_counter()
         status, extra, text = 200, "", json.dumps(self.reply(body))
         fault = self.fault(body, number)
         if fault == "hang":
@@ -101,8 +95,6 @@ class Server:
             text = json.dumps({**completion(""), "choices": []})
         elif fault is not None:
             status, extra, text = fault
-        if fault is None:
-            self.answered[name] += 1
         data = text.encode()
         writer.write(
             f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n{extra}"

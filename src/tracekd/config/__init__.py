@@ -30,6 +30,7 @@ from tracekd.config.params import (
 )
 from tracekd.config.pins import HubModel
 from tracekd.config.reading import (
+    DISTINCT,
     Settings,
     cache_folder,
     module_names,
@@ -40,6 +41,7 @@ from tracekd.config.reading import (
 from tracekd.config.teachers import KINDS, TeacherSpec, TraceKind, load_teacher
 
 __all__ = [
+    "DISTINCT",
     "KINDS",
     "AdapterSource",
     "Count",

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from tracekd.config.params import Count, Key, Seed
 from tracekd.config.pins import HUB_NAME, GitHash, HubModel, Repo, Revision, Sha256
-from tracekd.config.reading import Settings, matching, module_in, parse_settings, read_yaml
+from tracekd.config.reading import S, Settings, matching, module_in, parse_settings, read_yaml
 from tracekd.errors import TracekdError, nearest
 
 #: Arguments of pip, which would take a leading dash for an option.
@@ -150,25 +150,23 @@ class ModelSpec(Settings):
 
 def load_dataset(path: Path, name: str, named_by: str = "params.yaml: dataset") -> DatasetSpec:
     """Read one entry of datasets.yaml; error messages cite `named_by` as what asks for it."""
-    return parse_settings(DatasetSpec, entry_of(path, name, named_by), f"{path}: {name}")
+    return load_entry(DatasetSpec, path, name, named_by)
 
 
 def load_model(
     path: Path, name: str, named_by: str = "params.yaml: model", folder: str | None = None
 ) -> ModelSpec:
     """Read one entry of models.yaml as `load_dataset` does; `folder` replaces its `path`."""
-    entry = entry_of(path, name, named_by)
-    if folder is not None:
-        entry["path"] = folder
-    return parse_settings(ModelSpec, entry, f"{path}: {name}")
+    return load_entry(ModelSpec, path, name, named_by, folder)
 
 
-def entry_of(path: Path, name: str, named_by: str) -> dict[str, Any]:
-    """Return one entry of a settings file, with its `name`."""
+def load_entry(kind: type[S], path: Path, name: str, named_by: str, folder: str | None = None) -> S:
+    """Read one entry of a settings file as `kind`, which has a `name`."""
     entries = read_yaml(path)
     if not isinstance(entries, dict) or not isinstance(entries.get(name), dict):
         known = map(str, entries) if isinstance(entries, dict) else ()
         raise TracekdError(
             f"{named_by}: {path} has no entry {name!r} with settings; {nearest(name, known)}"
         )
-    return {**entries[name], "name": name}
+    changes = {"name": name} if folder is None else {"name": name, "path": folder}
+    return parse_settings(kind, entries[name] | changes, f"{path}: {name}")

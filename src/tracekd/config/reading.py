@@ -29,6 +29,16 @@ class Settings(BaseModel):
 S = TypeVar("S", bound=Settings)
 
 
+def _distinct(items: list[Any]) -> list[Any]:
+    if len(set(items)) < len(items):
+        raise ValueError("has a duplicate; remove it")
+    return items
+
+
+#: A validator for lists without duplicates.
+DISTINCT = AfterValidator(_distinct)
+
+
 def matching(pattern: str, words: str) -> AfterValidator:
     """Return a validator for text of a pattern; its message states in words what is right."""
 

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from tracekd.config.entries import entry_of
+from tracekd.config.entries import load_entry
 from tracekd.config.params import Count, Key, Seed
 from tracekd.config.pins import Sha256
-from tracekd.config.reading import Settings, matching, parse_settings
+from tracekd.config.reading import Settings, matching
 
 #: What a teacher can be asked for.
 TraceKind = Literal["trace", "summary", "explanation", "steps"]
@@ -135,7 +135,4 @@ def load_teacher(
     path: Path, name: str, named_by: str = "params.yaml: teacher.name", folder: str | None = None
 ) -> TeacherSpec:
     """Read one entry of teachers.yaml as `load_model` does; `folder` replaces its `path`."""
-    entry = entry_of(path, name, named_by)
-    if folder is not None:
-        entry["path"] = folder
-    return parse_settings(TeacherSpec, entry, f"{path}: {name}")
+    return load_entry(TeacherSpec, path, name, named_by, folder)

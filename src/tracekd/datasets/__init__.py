@@ -1,7 +1,7 @@
 """Datasets: one module per upstream format in `readers`, and what a reader takes and returns.
 
-A reader turns raw records into rows of `tracekd.records.QUESTIONS`. It is a `FileReader`, which may
-also be a `HubReader`, or a `Simulator`. To add one, add a module to `readers`.
+A reader turns raw records into rows of `tracekd.records.QUESTIONS`. It is a `FileReader`, or makes
+its questions: `simulate(options, wanted) -> Loaded`. To add one, add a module to `readers`.
 """
 
 import importlib
@@ -14,7 +14,6 @@ from typing import Any, Protocol, Self
 import polars as pl
 
 from tracekd import records
-from tracekd.config import HubDataset
 from tracekd.datasets.keys import keys
 from tracekd.errors import TracekdError
 
@@ -124,29 +123,18 @@ class Loaded:
 
 
 class FileReader(Protocol):
-    """A reader of files in the upstream format."""
+    """A reader of files in the upstream format; it may have two more functions.
+
+    `read_hub(hub, options) -> Loaded` reads the same from a repository of the Hugging Face hub, at
+    its pinned revision. `entities(question)` returns what a row is about, for
+    `prepare.split: by_entity`.
+    """
 
     def raw_files(self, folder: Path, options: dict[str, Any]) -> list[Path]:
         """Return the files of a folder whose bytes decide what `read` returns."""
 
     def read(self, folder: Path, options: dict[str, Any]) -> Loaded:
         """Return all questions of the folder."""
-
-    # Optional: entities(question) returns what a row is about, for `prepare.split: by_entity`.
-
-
-class HubReader(FileReader, Protocol):
-    """A reader whose dataset is on the Hugging Face hub as well."""
-
-    def read_hub(self, hub: HubDataset, options: dict[str, Any]) -> Loaded:
-        """Return all questions of the repository at its pinned revision."""
-
-
-class Simulator(Protocol):
-    """A reader without files: it makes its questions."""
-
-    def simulate(self, options: dict[str, Any], wanted: Wanted) -> Loaded:
-        """Return as many questions as wanted."""
 
 
 def reader(name: str) -> Any:

@@ -1,6 +1,7 @@
 """Checks of single fields of a raw record; a fault rejects the record and names the field."""
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -54,6 +55,21 @@ def context(value: Any, field: str) -> list[str]:
     if any(map(is_blank, facts)):
         raise RejectedError(f"{field} contains a blank text")
     return facts
+
+
+def whole_number(value: Any, field: str) -> int:
+    """Return an integer, which a boolean is not."""
+    if type(value) is not int:
+        raise RejectedError(f"{field} is not a whole number")
+    return value
+
+
+def without_duplicates(answers: list[str], notes: Counter[str]) -> list[str]:
+    """Return each answer once, in order; count in `notes` if that repaired the record."""
+    unique = list(dict.fromkeys(answers))
+    if len(unique) < len(answers):
+        notes["a duplicate answer in a record was removed"] += 1
+    return unique
 
 
 def is_blank(value: str) -> bool:

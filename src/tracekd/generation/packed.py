@@ -22,14 +22,13 @@ import torch
 from tracekd.generation.plain import difference, row_logits
 from tracekd.models.devices import free_memory
 from tracekd.models.sources import quiet_transformers
+from tracekd.models.trial import other_layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 #: The name under which transformers knows `_attend`.
 _ATTENTION = "tracekd_packed"
-#: What `_attend` computes, in the words of a configuration's `layer_types`.
-_LAYER_TYPES = {"full_attention", "sliding_attention"}
 #: Rows to try a model on, of tokens that every vocabulary has, and how many the first pass reads.
 _TRIAL = ((5, 1, 4, 2, 3, 5, 2), (3, 1, 2))
 _FIRST_PASS = (4, 1)
@@ -141,9 +140,7 @@ def pack(model: "PreTrainedModel") -> PackedModel | None:
     try:
         plain = torch.cat([row_logits(model, row) for row in _TRIAL])
         packed = PackedModel(model)
-        types = getattr(model.config.get_text_config(), "layer_types", None) or ()
-        others = ", ".join(sorted(set(types) - _LAYER_TYPES))
-        reason = f"layers of type {others}" if others else _difference(plain, packed)
+        reason = other_layers(model) or _difference(plain, packed)
     except Exception as error:  # an unknown architecture may raise anything
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
     if not reason:

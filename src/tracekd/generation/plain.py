@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from tracekd.generation.sampling import GREEDY, Sampler
+from tracekd.models.trial import logit_difference
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -136,9 +137,7 @@ def _forced(choose: Choice, width: int) -> Callable[..., torch.Tensor]:
 
 def difference(found: torch.Tensor, expected: torch.Tensor, dtype: torch.dtype) -> float:
     """Return by how much logits differ, relative to their spread; 0 if rounding explains it."""
-    found, expected = (part.cpu().double() for part in (found, expected))
-    spread = expected - expected.mean(dim=-1, keepdim=True)  # a constant changes no prediction
-    relative = float((found - expected).norm() / spread.norm())
+    relative = logit_difference(found, expected)
     return 0.0 if relative <= _TOLERANCE.get(dtype, 1e-6) else relative
 
 

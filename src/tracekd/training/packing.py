@@ -17,6 +17,7 @@ from torch.nn.attention.varlen import varlen_attn
 from tracekd.models.devices import Device
 from tracekd.models.encoding import Encoded
 from tracekd.models.sources import quiet_transformers
+from tracekd.models.trial import logit_difference, other_layers
 from tracekd.training.losses import supervised_logits
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 #: The name under which transformers knows `_attend`.
 _ATTENTION = "tracekd_varlen"
-#: What `_attend` computes, in the words of a configuration's `layer_types`.
-_LAYER_TYPES = {"full_attention", "sliding_attention"}
 #: Options of attention that `_attend` follows, or that change nothing in it. Any other, such as
 #: `softcap` or `s_aux` (sinks), would be ignored.
 _OPTIONS = {"scaling", "sliding_window", "is_causal", "position_ids", "use_cache"}
@@ -66,28 +65,22 @@ def try_packing(model: "PreTrainedModel", device: Device) -> str:
     from transformers import AttentionInterface
 
     AttentionInterface.register(_ATTENTION, _attend)
-    types = getattr(model.config.get_text_config(), "layer_types", None) or ()
-    if others := sorted(set(types) - _LAYER_TYPES):
-        return f"layers of type {', '.join(others)}"
+    if reason := other_layers(model):
+        return reason
     try:
         with torch.no_grad(), torch.compiler.set_stance("force_eager"):
             model.eval()
             padded, _, _ = supervised_logits(model, _TRIAL, device)
             model.set_attn_implementation(_ATTENTION)
             packed, _, _ = supervised_logits(model, _TRIAL, device, packed=True)
-        reason = _difference(padded.double(), packed.double(), device)
+        found = logit_difference(packed, padded)
+        close = found <= _TOLERANCE[device.dtype]
+        reason = "" if close else f"logits of a packed batch differ by {found:.1%}"
     except Exception as error:  # an unknown architecture may raise anything
         reason = f"{type(error).__name__}: {error}"
     if reason:
         model.set_attn_implementation(None)  # the model's default
     return reason
-
-
-def _difference(padded: torch.Tensor, packed: torch.Tensor, device: Device) -> str:
-    spread = padded - padded.mean(dim=-1, keepdim=True)  # a constant changes no prediction
-    difference = float((packed - padded).norm() / spread.norm())
-    close = difference <= _TOLERANCE[device.dtype]
-    return "" if close else f"logits of a packed batch differ by {difference:.1%}"
 
 
 def _attend(

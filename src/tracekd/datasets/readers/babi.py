@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from tracekd.config import HubDataset, Settings, parse_settings
+from tracekd.config import DISTINCT, HubDataset, Settings, parse_settings
 from tracekd.datasets import Loaded, Rejection, most_frequent, rawfiles, sources
 from tracekd.datasets.fields import RejectedError, is_blank
 from tracekd.datasets.rawfiles import text_lines
@@ -53,7 +53,7 @@ class BabiOptions(Settings):
     """
 
     variant: Literal["en", "en-10k"] = "en"
-    tasks: list[Annotated[int, Field(ge=1, le=20)]] = Field(
+    tasks: Annotated[list[Annotated[int, Field(ge=1, le=20)]], DISTINCT] = Field(
         default=[1, 2, 4, 7, 8, 12, 14, 15, 16, 17, 18], min_length=1
     )
 
@@ -125,10 +125,7 @@ def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
 
 
 def _options(options: dict[str, Any]) -> BabiOptions:
-    chosen = parse_settings(BabiOptions, options, _OPTIONS)
-    if len(set(chosen.tasks)) < len(chosen.tasks):
-        raise TracekdError(f"{_OPTIONS}: tasks: {chosen.tasks} has a duplicate; remove it")
-    return chosen
+    return parse_settings(BabiOptions, options, _OPTIONS)
 
 
 def _variant_folder(folder: Path, variant: str) -> Path:

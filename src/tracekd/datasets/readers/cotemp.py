@@ -9,11 +9,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from tracekd.config import HubDataset, Settings, parse_settings
+from tracekd.config import DISTINCT, HubDataset, Settings, parse_settings
 from tracekd.datasets import Loaded, Rejection, fields, most_frequent, rawfiles, sources
 from tracekd.datasets.dated_facts import parse_fact
 from tracekd.datasets.fields import RejectedError
@@ -33,7 +33,7 @@ class CotempOptions(Settings):
         classes: temporal relations to read.
     """
 
-    classes: list[_Class] = Field(default=list(CLASSES), min_length=1)
+    classes: Annotated[list[_Class], DISTINCT] = Field(default=list(CLASSES), min_length=1)
 
 
 def raw_files(folder: Path, options: dict[str, Any]) -> list[Path]:
@@ -71,7 +71,8 @@ def read(folder: Path, options: dict[str, Any]) -> Loaded:
 
 def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
     """Read the same files from the hub."""
-    folder = sources.hub_folder(hub, [f"{name}.json" for name in _options(options).classes])
+    classes = parse_settings(CotempOptions, options, _OPTIONS).classes
+    folder = sources.hub_folder(hub, [f"{name}.json" for name in classes])
     return read(folder, options)
 
 
@@ -99,16 +100,9 @@ def published_test_rows(count: int) -> list[int]:
     return sorted(int(row) for row in chosen)
 
 
-def _options(options: dict[str, Any]) -> CotempOptions:
-    chosen = parse_settings(CotempOptions, options, _OPTIONS)
-    if len(set(chosen.classes)) < len(chosen.classes):
-        raise TracekdError(f"{_OPTIONS}: classes: {chosen.classes} has a duplicate; remove it")
-    return chosen
-
-
 def _class_files(folder: Path, options: dict[str, Any]) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for name in _options(options).classes:
+    for name in parse_settings(CotempOptions, options, _OPTIONS).classes:
         files = [p for p in rawfiles.files(folder, "*.json") if p.name.split(".")[0] == name]
         if not files:
             raise TracekdError(
@@ -146,12 +140,10 @@ def _class_rows(
 
 
 def _index(value: Any, seen: set[int]) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise RejectedError("index is not a whole number")
-    if value in seen:
+    if fields.whole_number(value, "index") in seen:
         raise RejectedError("index is a duplicate within the file")
     seen.add(value)
-    return value
+    return int(value)
 
 
 def _question(record: Mapping[str, Any], notes: Counter[str]) -> dict[str, Any]:
@@ -162,13 +154,10 @@ def _question(record: Mapping[str, Any], notes: Counter[str]) -> dict[str, Any]:
     if not _TRIPLE_ELEMENT.fullmatch(element):
         # By any other the official metric would look at the wrong side of the facts.
         raise RejectedError("triple_element is not of the form S1_R2_O2")
-    unique = list(dict.fromkeys(answers))
-    if len(unique) < len(answers):
-        notes["a duplicate answer in a record was removed"] += 1
     return {
         "question": fields.text(record["question"], "question"),
         "context": fields.context(record["facts"], "facts"),
-        "answers": unique,
+        "answers": fields.without_duplicates(answers, notes),
         "subtype": element,
         "gold_facts": None,
     }

@@ -120,9 +120,7 @@ def question(split: str, source: str, raw: Any, notes: Counter[str]) -> dict[str
     }
     if row["question_class"] not in QUERY_TYPES:
         raise RejectedError(f"query_type is none of {', '.join(sorted(QUERY_TYPES))}")
-    key = record["query_id"]
-    if not isinstance(key, int) or isinstance(key, bool):
-        raise RejectedError("query_id is not a whole number")
+    key = fields.whole_number(record["query_id"], "query_id")
     return {"id": f"marco/{split}/{key}", **row}
 
 
@@ -147,10 +145,7 @@ def _answers(value: Any, notes: Counter[str]) -> list[str]:
         return [UNANSWERABLE]
     if len(found) < len(given):
         notes[f"{UNANSWERABLE!r} beside other answers was left out"] += 1
-    unique = list(dict.fromkeys(found))
-    if len(unique) < len(found):
-        notes["a duplicate answer in a record was removed"] += 1
-    return unique
+    return fields.without_duplicates(found, notes)
 
 
 def _records(path: Path, chosen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
