@@ -121,7 +121,8 @@ class SlurmLauncher:
 
     def requeue(self) -> bool:
         """Inside a task: put it in the queue again, after which SLURM ends it."""
-        array, number = (os.environ.get(f"SLURM_ARRAY_{key}_ID") for key in ("JOB", "TASK"))
+        array = os.environ.get("SLURM_ARRAY_JOB_ID", "")
+        number = os.environ.get("SLURM_ARRAY_TASK_ID", "")
         try:
             _slurm("scontrol", "requeue", f"{array}_{number}")
         except TracekdError as error:  # an administrator may have switched it off
