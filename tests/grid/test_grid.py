@@ -8,6 +8,7 @@ import sys
 
 import httpx2
 import pytest
+from checkout import children_seconds
 from toy import Toy, names, wait_for
 
 
@@ -220,9 +221,20 @@ def test_more_than_this_machine_has_is_refused(project: Toy) -> None:
     assert "too few for one experiment" in project.grid("submit", check=False).stderr
 
 
-def test_plan_of_500_cells_is_quick(project: Toy) -> None:
-    from checkout import children_seconds
+@pytest.mark.slow
+def test_a_task_takes_few_seconds_more_than_its_stages(
+    submitted: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = []
+    for run in (lambda: submitted.work(0), lambda: submitted.run("dvc", "repro", "--force")):
+        before = children_seconds()
+        monkeypatch.setenv("TRACEKD_ROOT", str(submitted.path))
+        run()
+        times.append(children_seconds() - before)
+    assert times[0] - times[1] < 10, "processor seconds, which a busy machine does not lengthen"
 
+
+def test_plan_of_500_cells_is_quick(project: Toy) -> None:
     project.settings(axes={"seed": "0..249", "trace_mode": ["none", "correct"]})
     before = children_seconds()
     planned = project.grid("plan").stdout
