@@ -8,8 +8,8 @@ import polars as pl
 from tables import BABI, completion, prediction, predictions, question, questions
 
 from tracekd import randomness, records
-from tracekd.comparison.effects import BASELINES, effect
 from tracekd.comparison.cells import Cell
+from tracekd.comparison.effects import BASELINES, effect
 from tracekd.comparison.locks import DosedRegime, Replicate
 from tracekd.comparison.results import evaluate
 from tracekd.comparison.scores import MEASURES, CellScores, RegimeScores
