@@ -23,15 +23,17 @@ SOURCES = {
 }
 #: The environment variables that the source reads or sets; none holds a secret.
 ENVIRONMENT = {
-    *("DVC_ROOT", "TRACEKD_CACHE", "TRACEKD_CHECKPOINT_SECONDS", "TRACEKD_DTYPE"),
+    *("DVC_ROOT", "TRACEKD_ROOT", "TRACEKD_CACHE", "TRACEKD_CHECKPOINT_SECONDS", "TRACEKD_DTYPE"),
     *("TRACEKD_PROCESSES", "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
     *("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED", "OMP_NUM_THREADS"),
     *("TRACEKD_DEVICE", "TRACEKD_ROOT", "CUDA_VISIBLE_DEVICES", "DVC_EXP_NAME"),
     *("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"),
     *("XDG_CACHE_HOME", "HF_HUB_OFFLINE", "TORCHINDUCTOR_CACHE_DIR", "CXX", "GOMP_SPINCOUNT"),
 }
-#: Modules that import others by a name from a settings file, which `config` has checked.
+#: Modules that import others by a name from a settings file, which `config` has checked; or, in
+#: grid.py, by a name that is written there.
 IMPORT_BY_NAME = {
+    "stages/grid.py",
     "src/tracekd/datasets/__init__.py",
     "src/tracekd/scoring/answers/__init__.py",
     "src/tracekd/generation/backends/__init__.py",

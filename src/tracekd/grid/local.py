@@ -39,7 +39,7 @@ class LocalLauncher:
     ) -> Mapping[str, list[int]]:
         """See `Launcher`."""
         indices = [task.index for task in tasks]
-        source = os.pathsep.join([str(root / "src"), *filter(None, [os.getenv("PYTHONPATH")])])
+        source = os.pathsep.join([str(root / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
         with (folder / "logs/local.out").open("ab") as out:
             started = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-m", __name__, str(folder), *map(str, indices)],

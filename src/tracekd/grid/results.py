@@ -1,7 +1,8 @@
 """How far a submitted grid is, and its results: from launcher, tasks' records and remote."""
 
+import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from tracekd.files import read_json
 from tracekd.grid.folder import GridFolder, read_tail
 from tracekd.grid.launchers import GridTask, TaskState, check_launcher, log_path, make_launcher
 from tracekd.grid.repository import dvc, experiment_refs, git
+from tracekd.grid.work import make_checkout, stage_environment
 
 
 class TaskStatus(NamedTuple):
@@ -99,8 +101,6 @@ def cancel(folder: Path | None) -> str:
 def collect(folder: Path | None) -> str:
     """Fetch the experiments of a grid that are done, with their data; return a report.
 
-    DVC itself says "No experiments to pull" of a ref that is there, with or without its data.
-
     Raises:
         TracekdError: naming the experiments of which an out, as dvc.lock lists it, is not in the
             cache afterwards, or not as large as listed.
@@ -111,23 +111,38 @@ def collect(folder: Path | None) -> str:
     refs = {task.name: there[task.name] for task in grid.tasks if task.name in there}
     if refs:
         git(root, "fetch", "--quiet", remote, *(f"{ref}:{ref}" for ref in refs.values()))
-    faults = {name for name, ref in refs.items() if _missing_outs(root, cache, ref)}
-    reasons = []
-    if faults:
-        where = ["--remote", grid.settings.dvc_remote] if grid.settings.dvc_remote else []
-        try:
-            dvc(root, "exp", "pull", *where, remote, *sorted(faults))
-        except TracekdError as error:
-            reasons.append(str(error))
-        for name in sorted(faults):
-            if missing := _missing_outs(root, cache, refs[name]):
-                reasons.append(f"{name}: its data is missing: {', '.join(missing)}")
-            else:
-                faults.remove(name)
+    lacking = {name: ref for name, ref in refs.items() if _missing_outs(root, cache, ref)}
+    reasons = _fetch(grid, lacking.values())
+    faults = {name: _missing_outs(root, cache, ref) for name, ref in lacking.items()}
+    faults = {name: missing for name, missing in faults.items() if missing}
+    reasons += [f"{name}: its data is missing: {', '.join(outs)}" for name, outs in faults.items()]
     report = f"{len(refs) - len(faults)} of {len(grid.tasks)} experiments are here, data verified"
     if faults:
         raise TracekdError("\n".join([report, *reasons]))
     return report
+
+
+def _fetch(grid: GridFolder, refs: Collection[str]) -> list[str]:
+    """Fetch the data of experiments into the cache; return what went wrong.
+
+    In a checkout of each: `dvc exp pull` says "No experiments to pull" of a ref that is there, with
+    or without its data, and looks for a remote whose address is relative in the wrong place.
+    """
+    faults: list[str] = []
+    if not refs:
+        return faults
+    where = ["--remote", grid.settings.dvc_remote] if grid.settings.dvc_remote else []
+    with tempfile.TemporaryDirectory(prefix="tracekd-") as folder:
+        clone = Path(folder, "data/checkout")
+        make_checkout(grid, clone, {})
+        for ref in refs:
+            commit = git(grid.root, "rev-parse", ref).strip()
+            git(clone, "checkout", "--quiet", "--force", commit)
+            try:
+                dvc(clone, "fetch", *where, environment=stage_environment(grid, clone))
+            except TracekdError as error:
+                faults.append(str(error))
+    return faults
 
 
 def _missing_outs(root: Path, cache: Path, ref: str) -> list[str]:
