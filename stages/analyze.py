@@ -9,14 +9,14 @@ def main() -> None:
     """Score each step and each answer against its own question, and measure their association.
 
     Reads data/decomposed/{train,test}.parquet, data/teacher, data/predictions.parquet,
-    data/probes.parquet and the log in plots/train. Writes data/scores.parquet, plots/ and
-    metrics/{metrics,details,run}.json.
-    Params: model, dataset, trace_mode, corruption, seed, prompt.shots, train.method.
+    data/probes.parquet and the log in plots/train. Writes data/scores.parquet, plots/, report.html
+    and metrics/{metrics,details,run}.json.
+    Params: all of params.yaml, which report.html lists.
     """
     from tracekd import config, records
     from tracekd.files import write_json
     from tracekd.models import runcard
-    from tracekd.report import details, figures
+    from tracekd.report import contents, details, figures, page
     from tracekd.report import probes as probe_figures
     from tracekd.report.summary import summary, title_of
     from tracekd.scoring.headline import headline
@@ -41,10 +41,12 @@ def main() -> None:
     title = title_of(settings)
     figures.write_all(plots, scores, found, title, plots / "train")
     probe_figures.write_all(plots / "probes", found, title)
+    own = contents.of_workspace(title, settings, spec, tables, scores, found)
+    page.write_page(Path("report.html"), [own], None, title)
     places = {
+        "everything, in a browser": "report.html",
         "main numbers": "metrics/metrics.json",
         "all numbers": "metrics/details.json",
-        "figures": "plots/overview.png, plots/probes/",
         "one row per question": "data/scores.parquet",
     }
     print(summary(found, title, places))

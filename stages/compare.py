@@ -40,14 +40,14 @@ def main(
     from tracekd.comparison import experiments, figures, report
     from tracekd.comparison.effects import BASELINES
     from tracekd.comparison.results import compare
+    from tracekd.comparison.store import find_store
 
     root = Path()
     found = experiments.collect(root, all_commits=all_commits)
     chosen = experiments.choose(found.experiments, model or (), dataset or (), regime or ())
     experiments.check_names("--baseline", baseline or (), experiments.regime_names(chosen))
-    cache = experiments.find_cache(root)
     compared, undefined = compare(
-        root, cache, found, chosen, baseline or BASELINES, margin=margin / 100, paper=paper
+        find_store(root), found, chosen, baseline or BASELINES, margin=margin / 100, paper=paper
     )
     print(report.write(Path("metrics"), compared, undefined, plan and plan / 100))
     drawn = figures.write_all(Path("plots"), compared["results"])

@@ -1,8 +1,7 @@
 """grid: grid.yaml -> many experiments, on this machine or a cluster."""
 
-from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,41 +14,51 @@ FILE = Path("grid.yaml")
 
 def plan(grid: Grid = FILE) -> None:
     """Print cells, which are there, and hours; writes nothing."""
-    print(_grid("planning").describe(grid))
+    from tracekd.grid import planning
+
+    print(planning.describe(grid))
 
 
 def submit(grid: Grid = FILE) -> None:
     """Start the cells that are not there; writes .grid/DIGEST."""
-    print(_grid("submission").submit(grid))
+    from tracekd.grid import submission
+
+    print(submission.submit(grid))
 
 
 def work(folder: Path, index: int) -> None:
     """Run one task of .grid/DIGEST, as launchers do."""
-    raise typer.Exit(_grid("work").work(folder, index))
+    from tracekd.grid import work as module
+
+    raise typer.Exit(module.work(folder, index))
 
 
 def status(folder: Folder = None) -> None:
     """Print which tasks wait, run, are done or have failed."""
-    print(_grid("results").describe(folder))
+    from tracekd.grid import results
+
+    print(results.describe(folder))
 
 
 def collect(folder: Folder = None) -> None:
     """Fetch the experiments that are done, and verify their data."""
-    print(_grid("results").collect(folder))
+    from tracekd.grid import results
+
+    print(results.collect(folder))
 
 
 def retry(folder: Folder = None) -> None:
     """Start what failed, stopped or was cancelled."""
-    print(_grid("results").retry(folder))
+    from tracekd.grid import results
+
+    print(results.retry(folder))
 
 
 def cancel(folder: Folder = None) -> None:
     """End what waits or runs; the latter keeps a checkpoint."""
-    print(_grid("results").cancel(folder))
+    from tracekd.grid import results
 
-
-def _grid(module: str) -> Any:
-    return import_module(f"tracekd.grid.{module}")  # only now: --help answers at once
+    print(results.cancel(folder))
 
 
 if __name__ == "__main__":

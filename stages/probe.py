@@ -27,7 +27,7 @@ def main() -> None:
     facts: dict[str, Any] = {}
     out = Path("data/probes.parquet")
     if settings.probes.enabled:
-        from tracekd.probes.asking import probe
+        from tracekd.probing.asking import probe
         from tracekd.traces.grammar import Grammar
 
         dataset = config.load_dataset(Path("datasets.yaml"), settings.dataset)

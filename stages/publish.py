@@ -30,7 +30,8 @@ def main(
     """
     from tempfile import TemporaryDirectory
 
-    from tracekd.comparison.experiments import find_cache, find_experiment
+    from tracekd.comparison.experiments import find_experiment
+    from tracekd.comparison.store import find_store
     from tracekd.errors import TracekdError
     from tracekd.publishing.folder import publish
     from tracekd.publishing.upload import require_token, upload
@@ -45,7 +46,7 @@ def main(
     one = find_experiment(root, experiment)
     with TemporaryDirectory(prefix="tracekd-") as scratch:
         folder = Path(to) if to else Path(scratch, "student")
-        publish(one, find_cache(root), folder, repo or folder.name, merge=merge)
+        publish(one, find_store(root), folder, repo or folder.name, merge=merge)
         if to:
             print(f"{one.name}: student in {folder}")
         if repo:

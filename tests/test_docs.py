@@ -7,18 +7,19 @@ from pathlib import Path
 
 import pytest
 import yaml
+from repository import Repository, predictions, scores
 
-from tracekd import config
+from tracekd import config, records
 from tracekd.datasets import sources
 from tracekd.models import sources as model_sources
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTENDING = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
 
 
-def example(mark: str) -> str:
-    """Return the code block after a comment in docs/extending.md."""
-    found = re.search(rf"<!-- {re.escape(mark)} -->\n```\w+\n(.*?)\n```", EXTENDING, re.DOTALL)
+def example(mark: str, page: str = "extending.md") -> str:
+    """Return the code block after a comment in a page of the docs."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    found = re.search(rf"<!-- {re.escape(mark)} -->\n```\w+\n(.*?)\n```", text, re.DOTALL)
     assert found is not None, mark
     return found[1] + "\n"
 
@@ -97,6 +98,26 @@ def test_a_metric_or_backend_is_one_file(tmp_path: Path, mark: str, folder: str,
     known, right = done.stdout.splitlines()
     assert name in known
     assert right == "True"
+
+
+def test_the_notebook_of_the_guide_runs(tmp_path: Path) -> None:
+    made = Repository(tmp_path)
+    texts = made.keep(predictions(["a student wrote this"] * 4), records.PREDICTIONS)
+    for seed in range(3):
+        for regime, right in (("none", [True] * 4), ("correct", [False, True, False, seed > 1])):
+            chosen = {"trace_mode": regime, "model": "smollm2", "dataset": "babi_sim", "seed": seed}
+            files = {"data/predictions.parquet": texts}
+            made.experiment(f"{regime}-{seed}", scores(right, right), **chosen, files=files)
+    done = subprocess.run(
+        [sys.executable, "-c", example("notebook", "analysis.md")],
+        cwd=made.save().path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "a student wrote this" in done.stdout
+    assert "-0.666667" in done.stdout  # eight of twelve answers, lost
 
 
 def test_links_of_the_docs_lead_somewhere() -> None:

@@ -121,7 +121,7 @@ PREDICTIONS = Schema(
 
 #: probe -> analyze: the student's answer given a trace that is put in front of it; one row per
 #: question and probe, none if probes are off.
-#:   id, probe          the question, and a name in `tracekd.probes.plans.PROBES`
+#:   id, probe          the question, and a name in `tracekd.probing.plans.PROBES`
 #:   trace              the trace given; the tag that opens the answer follows it
 #:   text               the answer part: that tag, and the student's output after it
 #:   finish_reason      as in PREDICTIONS, or "not_applicable": not run, `note` says why

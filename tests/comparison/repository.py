@@ -12,6 +12,7 @@ import yaml
 from tracekd import records
 from tracekd.comparison.experiments import Experiment
 from tracekd.comparison.locks import read_lock
+from tracekd.comparison.store import Store
 
 PARAMS = {
     "model": "small",
@@ -39,6 +40,24 @@ def scores(answers, traces=None, classes=None):
     return pl.DataFrame(rows, schema=dict(records.SCORES))
 
 
+def predictions(texts):
+    """A table of predictions with these texts."""
+    shared = {"sample": 0, "finish_reason": "stop", "prompt_tokens": 9, "completion_tokens": 5}
+    rows = [{"id": f"worlds/test/{at:04}", "text": text, **shared} for at, text in enumerate(texts)]
+    return pl.DataFrame(rows, schema=dict(records.PREDICTIONS))
+
+
+def questions(classes, split="test"):
+    """A table of questions of these classes."""
+    texts = {"question": "Where is Al?", "context": ["Al went out.", "Di ate."], "answers": ["out"]}
+    shared = {**texts, "gold_facts": [0], "source": "worlds:1", "answer_in_facts": True}
+    rows = [
+        {"id": f"worlds/{split}/{at:04}", "question_class": name, **shared}
+        for at, name in enumerate(classes)
+    ]
+    return pl.DataFrame(rows, schema=dict(records.DECOMPOSED))
+
+
 def lock(
     scores_md5=GONE,
     *,
@@ -48,15 +67,20 @@ def lock(
     details="",
     student="student",
     entry=None,
+    files=None,
     **params,
 ):
-    """A dvc.lock of a whole run with these parameters, and entries of other settings files."""
+    """A dvc.lock of a whole run with these parameters, and entries of other settings files.
+
+    `files` are further ones, path -> MD5.
+    """
     params = {**PARAMS, **params}
     student = {"path": "models/student", "md5": student}
     asked = {"path": "data/decomposed/test.parquet", "md5": questions}
     outs = [{"path": "data/scores.parquet", "md5": scores_md5}]
     outs += [{"path": "metrics/run.json", "md5": card}] if card else []
     outs += [{"path": "metrics/details.json", "md5": details}] if details else []
+    outs += [{"path": path, "md5": md5} for path, md5 in (files or {}).items()]
     shared = {name: params[name] for name in ("model", "seed")}
     train = {
         "deps": [{"path": "stages/train.py", "md5": code}],
@@ -91,12 +115,18 @@ class Repository:
     def cache(self):
         return self.path / ".dvc" / "cache"
 
-    def experiment(self, name, table, **options):
+    @property
+    def store(self):
+        return Store(self.path, self.cache)
+
+    def experiment(self, name, table, metrics=None, **options):
         """Add a successful experiment; `card` and `details` are contents, `table` may be an MD5."""
         for file in {"card", "details"} & options.keys():
             options[file] = self._put(json.dumps(options[file]).encode())
         md5 = table if isinstance(table, str) else self.keep(table)
         self.add(f"ab/{'0' * 38}/{name}", lock(md5, **options))
+        if metrics:
+            self._add_file("metrics/metrics.json", json.dumps(metrics))
 
     def add(self, experiment_ref, text):
         """Add a commit with this dvc.lock under refs/exps."""
@@ -111,10 +141,10 @@ class Repository:
         self._stream.clear()
         return self
 
-    def keep(self, table):
+    def keep(self, table, schema=records.SCORES):
         """Put a table into the cache; return its MD5."""
         scratch = self.path / "scratch.parquet"
-        records.write(table, scratch, records.SCORES, extra=True)
+        records.write(table, scratch, schema, extra=True)
         content = scratch.read_bytes()
         scratch.unlink()
         return self._put(content)
@@ -143,4 +173,8 @@ class Repository:
         self._time += 60
         who = f"committer T <t@example.org> {self._time} +0000"
         self._stream.append(f"commit {ref}\n{who}\ndata 4\nmade\n")
+        self._add_file(name, content)
+
+    def _add_file(self, name, content):
+        """Add a file to the last commit."""
         self._stream.append(f"M 100644 inline {name}\ndata {len(content.encode())}\n{content}\n")

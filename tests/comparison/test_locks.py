@@ -4,7 +4,7 @@ import pytest
 import yaml
 from repository import lock
 
-from tracekd.comparison.locks import Run, canonical, read_lock
+from tracekd.comparison.locks import CARD, QUESTIONS, SCORES, Run, canonical, read_lock
 
 
 def changed(change):
@@ -17,7 +17,8 @@ def changed(change):
 def test_a_lock_gives_parameters_scores_questions_and_code():
     entry = {"models.yaml": {"small": {"options": {"hops": 2}}}}
     run = read_lock(lock("abc", seed=3, questions="def", entry=entry))
-    assert (run.scores, run.questions, run.card) == ("abc", "def", "")
+    assert (run.files[SCORES], run.files[QUESTIONS]) == ("abc", "def")
+    assert CARD not in run.files
     found = (run.model, run.dataset, run.regime, run.replicate)
     assert found == ("small", "worlds", ("correct", None), (3, 3))
     assert run.params["train.epochs"] == 2

@@ -24,7 +24,7 @@ Compared = namedtuple("Compared", "found undefined text")
 
 def compared(repository, **options):
     found = collect(repository.path)
-    given = (repository.path, repository.cache, found, found.experiments)
+    given = (repository.store, found, found.experiments)
     content, undefined = compare(*given, **{"baselines": BASELINES, **options})
     return Compared(content, undefined, report.to_markdown(content))
 

@@ -4,10 +4,10 @@ import pytest
 from repository import Repository, scores
 
 from tracekd import records
+from tracekd.comparison.cells import arrange
 from tracekd.comparison.experiments import collect
-from tracekd.comparison.grid import arrange
-from tracekd.comparison.locks import DosedRegime
-from tracekd.comparison.scores import find_tables, load_scores
+from tracekd.comparison.locks import SCORES, DosedRegime
+from tracekd.comparison.scores import load_scores
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def repository(tmp_path):
 
 def loaded(repository):
     found = collect(repository.save().path).experiments
-    return load_scores(arrange(found), find_tables(found, repository.path, repository.cache))
+    return load_scores(arrange(found), repository.store)
 
 
 def test_verdicts_are_seeds_by_questions_in_the_order_of_ids(repository):
@@ -64,11 +64,11 @@ def test_scores_in_the_workspace_need_not_be_in_the_cache(repository):
     table = scores([True, False])
     repository.commit(table)
     (cached,) = [path for path in repository.cache.rglob("*") if path.is_file()]
-    found = collect(repository.save().path).experiments
-    (md5,) = find_tables(found, repository.path, repository.cache)
-    file = repository.path / "data/scores.parquet"
+    (one,) = collect(repository.save().path).experiments
+    file = repository.path / SCORES
+    assert repository.store.find(one, SCORES) == cached
     records.write(table, file, records.SCORES)
     cached.unlink()
-    assert find_tables(found, repository.path, repository.cache) == {md5: file}
+    assert repository.store.find(one, SCORES) == file
     records.write(scores([True]), file, records.SCORES)
-    assert md5 not in find_tables(found, repository.path, repository.cache)
+    assert repository.store.find(one, SCORES) is None

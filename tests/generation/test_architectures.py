@@ -9,7 +9,7 @@ from tracekd.generation.backends import Student, backend_module
 from tracekd.generation.decoding import PackedDecoder
 from tracekd.generation.plain import PlainDecoder, row_logits
 from tracekd.models.devices import Device
-from tracekd.probes.engine import ProbeEngine, ProbeRequest
+from tracekd.probing.engine import ProbeEngine, ProbeRequest
 
 PROMPTS = [[7, 8, 9, *range(20, 34), 5], [7, 8, 9, 4], [7, 8, 9, 21, 22]]
 LIMIT, NEVER = 6, frozenset({99})

@@ -117,7 +117,7 @@ def test_an_adapter_is_uploaded_and_loads_by_auto_classes_with_its_prompt(
         )  # fmt: skip
         repository, one, student = run(entry)
         folder = tmp_path / "out"
-        publish(one, repository.cache, folder, "me/mine", merge=False)
+        publish(one, repository.store, folder, "me/mine", merge=False)
         model = AutoPeftModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
         expected = load_student(entry, student, EXACT)
         torch.testing.assert_close(
@@ -168,7 +168,7 @@ def test_merged_weights_are_the_students_and_need_no_peft(run, tmp_path) -> None
 def test_a_student_of_all_weights_is_copied(run, tmp_path) -> None:
     entry = spec()
     repository, one, student = run(entry, locate(entry))
-    publish(one, repository.cache, tmp_path / "out", "out", merge=True)
+    publish(one, repository.store, tmp_path / "out", "out", merge=True)
     copied = (tmp_path / "out/model.safetensors").read_bytes()
     assert copied == (student / "model.safetensors").read_bytes()
 
@@ -186,14 +186,14 @@ def test_what_cannot_be_published_is_explained_and_leaves_nothing(run, tmp_path)
     for tried, message in (
         (one, "model small is not on the Hugging Face hub, so .* add --merge"),
         (untuned, r"mine trained no model \(train.method\)"),
-        (gone, "not in DVC's cache on this machine; fetch them with `dvc exp pull REMOTE mine`"),
+        (gone, "not in DVC's cache on this machine; fetch it with `dvc exp pull REMOTE mine`"),
         (gone._replace(name="workspace"), "fetch them with `dvc pull`"),
     ):
         with pytest.raises(TracekdError, match=message):
-            publish(tried, repository.cache, out, "out", merge=False)
+            publish(tried, repository.store, out, "out", merge=False)
         assert not out.exists()
     with pytest.raises(TracekdError, match=r"--to: .*note is not empty; choose another"):
-        publish(one, repository.cache, note, "out", merge=True)
+        publish(one, repository.store, note, "out", merge=True)
     for name, message in (
         ("mime", "no successful experiment 'mime'; did you mean mine"),
         ("workspace", r"experiment workspace: has no dvc.lock: nothing was run; run `dvc repro`"),

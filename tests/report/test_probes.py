@@ -1,7 +1,7 @@
 import polars as pl
 
-from tracekd.probes.effects import effects_of_traces
-from tracekd.probes.verdicts import VERDICTS
+from tracekd.probing.effects import effects_of_traces
+from tracekd.probing.verdicts import VERDICTS
 from tracekd.report import probes as figure
 from tracekd.statistics.values import settle
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 
 from tracekd.comparison.locks import DosedRegime
-from tracekd.comparison.scores import Matrix, RegimeScores
+from tracekd.comparison.scores import CellScores, Matrix, RegimeScores
 from tracekd.statistics import bootstrap, paired
 from tracekd.statistics.association import count
 from tracekd.statistics.crossed import crossed, detectable, interval_and_p
@@ -22,10 +22,12 @@ MARGIN = 0.05
 
 
 def pairs(
-    regimes: Iterable[DosedRegime], baselines: Sequence[str]
+    regimes: Iterable[DosedRegime], baselines: Sequence[str] | None
 ) -> list[tuple[DosedRegime, DosedRegime]]:
-    """Return (baseline, regime) for every comparison, each pair once."""
+    """Return (baseline, regime) for every comparison, each pair once; all without baselines."""
     ordered = list(regimes)
+    if baselines is None:
+        return list(combinations(ordered, 2))
     found: dict[frozenset[DosedRegime], tuple[DosedRegime, DosedRegime]] = {}
     for name, baseline, other in product(baselines, ordered, ordered):
         if name in (baseline.regime, baseline.label) and other != baseline:
@@ -75,6 +77,28 @@ def effect(
             one.label: _one_seed(before[row], after[row]) for row, one in enumerate(shared)
         },
     }
+
+
+def between_experiments(cells: Iterable[CellScores]) -> dict[str, dict[str, Any]]:
+    """Return "B - A" -> the difference in answer accuracy of every two experiments.
+
+    They are two trained models, not two regimes: the interval is over questions alone, and the
+    p-value that of McNemar's exact test. Experiments with different questions are not compared.
+    """
+    answers = []
+    for scores in cells:
+        for one in scores.used:
+            verdicts = scores.regimes[one.run.regime]
+            (row,) = verdicts.rows("answer", [one.run.replicate])
+            answers.append((one.name, scores.ids, row))
+    found: dict[str, dict[str, Any]] = {}
+    for (first, ids, before), (second, other_ids, after) in combinations(answers, 2):
+        if ids.equals(other_ids):
+            rng = bootstrap.generator("compare", first, second)
+            low, high = change_interval(after - before, rng)
+            named = {"first": first, "second": second, "n": len(ids), "low": low, "high": high}
+            found[f"{second} - {first}"] = {**named, **_one_seed(before, after)}
+    return found
 
 
 def adjust(effects: Sequence[dict[str, Any]]) -> None:

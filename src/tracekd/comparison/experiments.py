@@ -15,6 +15,7 @@ from tracekd.comparison.locks import Run, read_lock
 from tracekd.errors import TracekdError, nearest
 
 _LOCK = "dvc.lock"
+_WORKSPACE, _COMMIT = "workspace", "commit "
 _EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/([^/]+)")
 
 
@@ -24,11 +25,13 @@ class Experiment(NamedTuple):
     Attributes:
         name: what DVC calls it; "commit 1a2b3c4" or "workspace" for a run of `dvc repro`.
         time: when it was made (Unix time).
+        commit: of the run; "" for that in the workspace.
     """
 
     name: str
     time: int
     run: Run
+    commit: str = ""
 
 
 class FoundExperiments(NamedTuple):
@@ -46,44 +49,46 @@ def collect(root: Path, *, all_commits: bool = False) -> FoundExperiments:
     Raises:
         TracekdError: if `root` is not in a git repository that has a commit.
     """
-    experiments: list[Experiment] = []
-    rejected: dict[str, str] = {}
+    found = FoundExperiments([], {})
     seen: set[str] = set()
-    for name, time, text, is_experiment in _locks(root, all_commits):
+    for name, time, commit in _places(root, all_commits):
+        text = read_text(root, commit, _LOCK)
         # A run stays in dvc.lock when DVC keeps it as an experiment, and over later commits.
-        if not is_experiment and (text in seen or not text):
+        if name.startswith((_WORKSPACE, _COMMIT)) and (text in seen or not text):
             continue
         seen.add(text)
-        run = read_lock(text) if text else f"has no {_LOCK}"
+        run = _read(text)
         if isinstance(run, str):
-            rejected[name] = run
+            found.rejected[name] = run
         else:
-            experiments.append(Experiment(name, time, run))
-    return FoundExperiments(sorted(experiments, key=lambda one: (-one.time, one.name)), rejected)
+            found.experiments.append(Experiment(name, time, run, commit))
+    found.experiments.sort(key=lambda one: (-one.time, one.name))
+    return found
 
 
 def find_experiment(root: Path, name: str) -> Experiment:
-    """Return the run with the name that DVC gives it; "workspace" is the one in dvc.lock.
+    """Return the run with the name that DVC gives it, of two the newer; see `Experiment`.
 
     Raises:
         TracekdError: if there is none, or its parts do not belong together.
     """
-    lock, found = root / _LOCK, FoundExperiments([], {})
-    if name != "workspace":
-        found = collect(root)
-    elif lock.is_file():
-        run = read_lock(lock.read_text(encoding="utf-8"))
-        if not isinstance(run, str):
-            return Experiment(name, int(lock.stat().st_mtime), run)
-        found.rejected[name] = run
-    else:
-        found.rejected[name] = f"has no {_LOCK}: nothing was run; run `dvc repro`"
-    if name in found.rejected:
-        raise TracekdError(f"experiment {name}: {found.rejected[name]}")
-    known = {one.name: one for one in reversed(found.experiments)}  # of two, the newer
-    if name not in known:
-        raise TracekdError(f"no successful experiment {name!r}; {nearest(name, known)}")
-    return known[name]
+    places = sorted(_places(root, all_commits=True), key=lambda place: place[1])
+    named = {one: (time, commit) for one, time, commit in places}
+    if name not in named and name != _WORKSPACE:
+        raise TracekdError(f"no successful experiment {name!r}; {nearest(name, named)}")
+    time, commit = named.get(name, (0, ""))
+    run = _read(read_text(root, commit, _LOCK))
+    if isinstance(run, str):
+        raise TracekdError(f"experiment {name}: {run}")
+    return Experiment(name, time, run, commit)
+
+
+def read_text(root: Path, commit: str, path: str) -> str:
+    """Return a file of the project in a commit, or in the workspace; "" where there is none."""
+    if commit:
+        return _run(root, "git", "show", f"{commit}:./{path}").stdout
+    file = root / path
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
 
 
 def choose(
@@ -159,24 +164,23 @@ def queue_states(root: Path, known: Collection[str]) -> dict[str, Any]:
     }
 
 
-def _locks(root: Path, all_commits: bool) -> Iterator[tuple[str, int, str, bool]]:
-    """Yield name, time and dvc.lock of each run, and whether it is an experiment."""
+def _read(text: str) -> Run | str:
+    return read_lock(text) if text else f"has no {_LOCK}: nothing was run; run `dvc repro`"
+
+
+def _places(root: Path, all_commits: bool) -> Iterator[tuple[str, int, str]]:
+    """Yield name, time and commit of what has the dvc.lock of a run."""
     form = "--format=%(objectname) %(committerdate:unix) %(refname)"
     for line in _git(root, "for-each-ref", form, "refs/exps").splitlines():
         commit, time, ref = line.split(" ")
         if match := _EXPERIMENT.fullmatch(ref):
-            yield match[1], int(time), _lock_of(root, commit), True
+            yield match[1], int(time), commit
     scope = "--full-history" if all_commits else "--max-count=1"
     for line in _git(root, "log", scope, "--format=%H %ct", "HEAD", "--", _LOCK).splitlines():
         commit, time = line.split(" ")
-        yield f"commit {commit[:7]}", int(time), _lock_of(root, commit), False
-    lock = root / _LOCK
-    if lock.is_file():
-        yield "workspace", int(lock.stat().st_mtime), lock.read_text(encoding="utf-8"), False
-
-
-def _lock_of(root: Path, commit: str) -> str:
-    return _run(root, "git", "show", f"{commit}:./{_LOCK}").stdout
+        yield f"{_COMMIT}{commit[:7]}", int(time), commit
+    if (lock := root / _LOCK).is_file():
+        yield _WORKSPACE, int(lock.stat().st_mtime), ""
 
 
 def _git(root: Path, *arguments: str) -> str:

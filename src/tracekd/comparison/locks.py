@@ -6,6 +6,7 @@ The lock counts, not params.yaml, which may have been edited since.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
@@ -13,10 +14,10 @@ from ruamel.yaml.error import YAMLError
 
 from tracekd.traces.regimes import REGIMES
 
+PREDICTIONS, PROBES = "data/predictions.parquet", "data/probes.parquet"
 SCORES = "data/scores.parquet"
-_CARD, _DETAILS = "metrics/run.json", "metrics/details.json"
-_STUDENT = "models/student"
-_QUESTIONS = "data/decomposed/test.parquet"
+CARD, DETAILS = "metrics/run.json", "metrics/details.json"
+QUESTIONS = "data/decomposed/test.parquet"
 _CODE = ("src/", "stages/")
 _NEEDED = ("model", "dataset", "trace_mode", "seed", "data_seed")
 #: The regimes that `corruption` is the dose of.
@@ -68,17 +69,14 @@ class Replicate(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """What made a table of scores.
+    """What made a table of scores, and what else was made beside it.
 
     Attributes:
         params: every parameter in params.yaml, flat ("train.epochs"), and in the chosen entries of
             the other settings files ("datasets.yaml:babi.reader").
-        scores: MD5 of the table of scores.
-        questions: MD5 of the test questions with their gold steps; "" if none is recorded.
         code: path -> MD5 of each file or folder of code.
-        card: MD5 of the run card of all stages; "" if there is none.
-        details: MD5 of details.json; "" if there is none.
-        student: MD5 of the folder of the student.
+        files: path -> MD5 of everything else that stages read or wrote; that of a folder ends in
+            ".dir".
         entries: the chosen entries of each other settings file ("models.yaml"), as they were.
     """
 
@@ -87,15 +85,12 @@ class Run:
     regime: DosedRegime
     replicate: Replicate
     params: Mapping[str, Any]
-    scores: str
-    questions: str
     code: Mapping[str, str]
-    card: str
-    details: str
-    student: str
+    files: Mapping[str, str]
     entries: Mapping[str, Mapping[str, Any]]
 
 
+@lru_cache(maxsize=1024)  # a lock takes longer to read than all tables of its experiment
 def read_lock(text: str) -> Run | str:
     """Return the run that a dvc.lock describes, or why its scores cannot be trusted.
 
@@ -137,7 +132,7 @@ def _read(stages: Mapping[str, Any]) -> Run | str:
         for file, content in stage.get("params", {}).items():
             if file != "params.yaml":
                 entries[file] = content
-            for param, value in _leaves(content, "" if file == "params.yaml" else f"{file}:"):
+            for param, value in leaves(content, "" if file == "params.yaml" else f"{file}:"):
                 if canonical(params.setdefault(param, value)) != canonical(value):
                     other = params[param]
                     return f"stage {name} was run with {param}={value}, another with {other}"
@@ -150,19 +145,16 @@ def _read(stages: Mapping[str, Any]) -> Run | str:
         regime=DosedRegime(mode, params.get("corruption") if mode in _DOSED else None),
         replicate=Replicate(seed, seed if sample is None else int(sample)),
         params=params,
-        scores=outs[SCORES],
-        questions=deps.get(_QUESTIONS, ""),
         code={path: md5 for path, md5 in deps.items() if path.startswith(_CODE)},
-        card=outs.get(_CARD, ""),
-        details=outs.get(_DETAILS, ""),
-        student=outs.get(_STUDENT, ""),
+        files=outs | {path: md5 for path, md5 in deps.items() if not path.startswith(_CODE)},
         entries=entries,
     )
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted key and the value of everything in a tree that is not a tree itself."""
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
+            yield from leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value

@@ -40,6 +40,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
     associations = _table(results, _ASSOCIATIONS, "regimes", needed="link")
     paired = _table(results, _PAIRED, "paired")
     doses = _table(results, _DOSES, "dose")
+    selected = _table(results, _SELECTED, "regimes", needed="selection")
     sections = [
         _experiments(report["experiments"]),
         regimes
@@ -65,6 +66,10 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         "Page's test over seeds that it falls from dose to dose), and of the association, the "
         "difference between answers given a right and a wrong trace (interval over questions)."
         f"\n\n{doses}",
+        _listed("Training questions with a kept trace of the teacher, %", _kept(results)),
+        selected
+        and "## Accuracy by the teacher's selection\n\nAnswers right, in percent, on the test "
+        f"questions with and without a kept trace of the teacher: means over seeds.\n\n{selected}",
         _listed("Not compared", report["not_paired"]),
         _listed("Warnings", report["warnings"]),
         _listed("Missing", report["missing"]),
@@ -130,6 +135,17 @@ def _table(results: Mapping[str, Any], columns: Columns, *parts: str, needed: st
     return table(["dataset", "model", named, *columns], rows) if rows else ""
 
 
+def _kept(results: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for label, cell in results.items():
+        if cell["kept"] is None:
+            lines.append(f"{label}: unknown; data/teacher is not on this machine")
+        for kind, shares in (cell["kept"] or {}).items():
+            by_class = ", ".join(f"{name} {points(share)}" for name, share in shares.items())
+            lines.append(f"{label}, {kind}: {by_class}")
+    return lines
+
+
 def _model(cell: Mapping[str, Any]) -> str:
     rest = ", ".join(f"{name} {value}" for name, value in cell["params"].items())
     return f"{cell['model']} ({rest})" if rest else str(cell["model"])
@@ -170,6 +186,10 @@ _ASSOCIATIONS: Columns = {
     "chi-square by seed": lambda figures: " / ".join(
         number(seed["chi_square"], ".1f") for seed in figures["link"]["by_seed"].values()
     ),
+}
+_SELECTED: Columns = {
+    "with trace": lambda figures: with_interval(figures["selection"]["with_trace"]),
+    "without trace": lambda figures: with_interval(figures["selection"]["without_trace"]),
 }
 _PAIRED: Columns = {
     "seeds": lambda pair: ", ".join(pair["seeds"]) or "none shared",

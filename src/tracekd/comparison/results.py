@@ -1,26 +1,21 @@
 """All experiments -> the content of compare.json."""
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from tracekd.comparison.cells import Cell, arrange, missing, not_paired
 from tracekd.comparison.claims import judge_all
 from tracekd.comparison.dose import dose_response
-from tracekd.comparison.effects import MARGIN, adjust, effect, pairs
+from tracekd.comparison.effects import MARGIN, adjust, between_experiments, effect, pairs
 from tracekd.comparison.estimates import regime_figures
 from tracekd.comparison.experiments import Experiment, FoundExperiments, queue_states
-from tracekd.comparison.grid import Cell, arrange, missing, not_paired
+from tracekd.comparison.locks import CARD, DETAILS, SCORES
 from tracekd.comparison.published import beside
-from tracekd.comparison.scores import (
-    CellScores,
-    RegimeScores,
-    cached_file,
-    find_tables,
-    load_scores,
-)
+from tracekd.comparison.scores import CellScores, RegimeScores, load_scores
+from tracekd.comparison.selection import by_selection, kept_shares
+from tracekd.comparison.store import Store
 from tracekd.statistics.values import Tree, settle
 
 _SHOWN = 5
@@ -30,43 +25,55 @@ _FACTS = {"infer": ("backend",), "machine": ("device", "device_name", "dtype")}
 
 
 def compare(
-    root: Path,
-    cache: Path,
+    store: Store,
     found: FoundExperiments,
     chosen: Collection[Experiment],
     baselines: Sequence[str],
     *,
     margin: float = MARGIN,
     paper: bool = False,
+    every_pair: bool = False,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the content of compare.json, and why each null in it is undefined (path -> reason).
 
-    Every regime is compared with the baselines; with `paper`, also with the published numbers.
-    `margin` is the largest difference in accuracy that counts as none.
+    Every regime is compared with the baselines; with `paper`, also with the published numbers; with
+    `every_pair`, every two regimes and every two experiments are (`differences`). `margin` is the
+    largest difference in accuracy that counts as none.
     """
-    tables = find_tables(chosen, root, cache)
-    grid = arrange(one for one in chosen if one.run.scores in tables)
-    loaded = load_scores(grid, tables)
+    cells = arrange(one for one in chosen if store.find(one, SCORES))
+    loaded = load_scores(cells, store)
     results = evaluate(loaded.cells, baselines, margin)
     for cell, scores in loaded.cells.items():
-        results[cell.label]["floors"] = _floors(scores, cache)
+        results[cell.label]["floors"] = _floors(scores, store)
+        results[cell.label]["kept"] = kept_shares(scores.used[0], store)
+        for regime in scores.regimes:
+            group = [one for one in scores.used if one.run.regime == regime]
+            figures = results[cell.label]["regimes"][regime.label]
+            figures["experiments"] = {one.run.replicate.label: one.name for one in group}
+            if accuracies := by_selection(group, store):
+                figures["selection"] = accuracies
     report: dict[str, Any] = {
         "experiments": {
             "found": len(found.experiments) + len(found.rejected),
             "used": sum(len(scores.used) for scores in loaded.cells.values()),
             "superseded": loaded.superseded,
             "rejected": {**found.rejected, **loaded.unusable},
-            "scores_absent": [one.name for one in chosen if one.run.scores not in tables],
-            **queue_states(root, {one.name for one in found.experiments} | found.rejected.keys()),
+            "scores_absent": [one.name for one in chosen if not store.find(one, SCORES)],
+            **queue_states(store.root, {*(one.name for one in found.experiments), *found.rejected}),
         },
         "margin": margin,
         "results": results,
         "not_paired": not_paired(loaded.cells),
-        "warnings": [*_warnings(loaded.cells, cache), *_vanishing(results)],
-        "missing": missing(grid),
+        "warnings": [*_warnings(loaded.cells, store), *_vanishing(results)],
+        "missing": missing(cells),
     }
     if paper:
         report["paper"] = {**beside(results), "claims": judge_all(results)}
+    if every_pair:
+        report["differences"] = {
+            "regimes": paired_effects(loaded.cells, None, margin),
+            "experiments": between_experiments(loaded.cells.values()),
+        }
     return settle(report)
 
 
@@ -74,7 +81,8 @@ def evaluate(
     cells: Mapping[Cell, CellScores], baselines: Sequence[str], margin: float = MARGIN
 ) -> dict[str, dict[str, Any]]:
     """Return the figures of each cell by regime, and its paired comparisons."""
-    results: dict[str, dict[str, Any]] = {
+    paired = paired_effects(cells, baselines, margin)
+    return {
         cell.label: {
             "model": cell.model,
             "dataset": cell.dataset,
@@ -87,23 +95,36 @@ def evaluate(
                 }
                 for regime, one in scores.regimes.items()
             },
-            "paired": {
-                f"{second.label} - {first.label}": _effect(
-                    scores.regimes[first],
-                    scores.regimes[second],
-                    f"{cell.label}/{first.label}/{second.label}",
-                    margin,
-                )
-                for first, second in pairs(scores.regimes, baselines)
-            },
+            "paired": paired[cell.label],
             "dose": dose_response(scores.regimes),
         }
         for cell, scores in cells.items()
     }
-    effects = [found for cell in results.values() for found in cell["paired"].values()]
+
+
+def paired_effects(
+    cells: Mapping[Cell, CellScores], baselines: Sequence[str] | None, margin: float = MARGIN
+) -> dict[str, dict[str, Any]]:
+    """Return the effects of each cell, one family of tests: of regimes against the baselines.
+
+    Without baselines, of every two regimes.
+    """
+    found = {
+        cell.label: {
+            f"{second.label} - {first.label}": _effect(
+                scores.regimes[first],
+                scores.regimes[second],
+                f"{cell.label}/{first.label}/{second.label}",
+                margin,
+            )
+            for first, second in pairs(scores.regimes, baselines)
+        }
+        for cell, scores in cells.items()
+    }
+    effects = [one for cell in found.values() for one in cell.values()]
     adjust(effects)
-    adjust([found["corrected"] for found in effects if "corrected" in found])
-    return results
+    adjust([one["corrected"] for one in effects if "corrected" in one])
+    return found
 
 
 def _effect(first: RegimeScores, second: RegimeScores, key: str, margin: float) -> dict[str, Any]:
@@ -114,7 +135,7 @@ def _effect(first: RegimeScores, second: RegimeScores, key: str, margin: float) 
     return found
 
 
-def _warnings(cells: Mapping[Cell, CellScores], cache: Path) -> Iterator[str]:
+def _warnings(cells: Mapping[Cell, CellScores], store: Store) -> Iterator[str]:
     """Yield what else differs between the experiments of a cell: code, device, dtype, backend.
 
     And which accuracies are optimistic, since settings were chosen on these questions; and whether
@@ -132,15 +153,14 @@ def _warnings(cells: Mapping[Cell, CellScores], cache: Path) -> Iterator[str]:
         if len(by_teacher) > 1 and not scores.used[0].run.params.get("teacher.match"):
             yield (
                 f"{cell.label}: regimes with a teacher's traces were taught only questions for "
-                "which one was kept, the others were not: a difference may be one of questions; "
-                "run all with teacher.match=true"
+                "which one was kept, the others were not: a difference may be one of questions "
+                "(see what was selected); run all with teacher.match=true"
             )
         code = _values(pair for one in scores.used for pair in one.run.code.items())
         if paths := sorted(code):
             more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
             yield f"{cell.label}: different versions of {', '.join(paths[:_SHOWN])}{more}"
-        cards = {one.run.card for one in scores.used if one.run.card}
-        facts = _values(fact for card in cards for fact in _facts(cached_file(cache, card)))
+        facts = _values(fact for one in scores.used for fact in _facts(store.json(one, CARD)))
         if parts := [f"{name} {' / '.join(sorted(seen))}" for name, seen in facts.items()]:
             yield f"{cell.label}: different machines: {'; '.join(parts)}"
 
@@ -154,22 +174,16 @@ def _vanishing(results: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{label}: {name}: different as published, {other} by the corrected metric"
 
 
-def _floors(scores: CellScores, cache: Path) -> dict[str, Tree]:
+def _floors(scores: CellScores, store: Store) -> dict[str, Tree]:
     """Return the mean accuracy of each floor over experiments, as figures of a regime are."""
     found: dict[str, list[float]] = defaultdict(list)
     for one in scores.used:
-        for name, share in _json(cached_file(cache, one.run.details)).get("floors", {}).items():
+        for name, share in store.json(one, DETAILS).get("floors", {}).items():
             found[name].append(share)
     return {
         name: {"seeds": [], "n": len(scores.classes), "answer": {"mean": fmean(shares)}}
         for name, shares in found.items()
     }
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """Return the content of a file, or nothing if it is not on this machine."""
-    content: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
-    return content
 
 
 def _values(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
@@ -180,10 +194,9 @@ def _values(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
     return {name: seen for name, seen in found.items() if len(seen) > 1}
 
 
-def _facts(card: Path) -> Iterator[tuple[str, str]]:
-    stages = _json(card)
+def _facts(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for stage in ("train", "infer"):
-        made_from = stages.get(stage, {}).get("made_from", {})
+        made_from = card.get(stage, {}).get("made_from", {})
         for section, names in _FACTS.items():
             facts = made_from.get(section, {})
             yield from ((f"{stage} {name}", str(facts[name])) for name in names if name in facts)

@@ -1,8 +1,6 @@
-"""The verdicts of experiments on each question, read from DVC's cache or the workspace."""
+"""The verdicts of experiments on each question."""
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +8,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tracekd import records
+from tracekd.comparison.cells import Cell, Cells, RunKey
 from tracekd.comparison.experiments import Experiment
-from tracekd.comparison.grid import Cell, Grid, RunKey
 from tracekd.comparison.locks import SCORES, DosedRegime, Replicate
+from tracekd.comparison.store import Store
 from tracekd.errors import TracekdError
 
 Matrix = NDArray[np.float64]
@@ -49,10 +48,12 @@ class CellScores(NamedTuple):
     """The verdicts of all regimes of a cell on the same questions.
 
     Attributes:
-        classes: (questions,) the class of each question; questions in the order of their ids.
+        ids: (questions,) in order; all else is in this order.
+        classes: (questions,) the class of each question.
         used: the experiments whose verdicts these are.
     """
 
+    ids: pl.Series
     classes: NDArray[np.str_]
     regimes: Mapping[DosedRegime, RegimeScores]
     used: Sequence[Experiment]
@@ -71,30 +72,10 @@ class LoadedScores(NamedTuple):
     unusable: dict[str, str]
 
 
-def cached_file(cache: Path, md5: str) -> Path:
-    """Return the path of the file with this MD5 in DVC's cache."""
-    return cache / "files" / "md5" / md5[:2] / md5[2:]
-
-
-def find_tables(experiments: Iterable[Experiment], root: Path, cache: Path) -> dict[str, Path]:
-    """Return MD5 -> path of the experiments' tables of scores that are on this machine.
-
-    The table in the workspace need not be in the cache (`dvc repro --no-commit`).
-    """
-    found = {}
-    if (root / SCORES).is_file():
-        content = (root / SCORES).read_bytes()
-        found[hashlib.md5(content, usedforsecurity=False).hexdigest()] = root / SCORES
-    for md5 in {one.run.scores for one in experiments}:
-        if (path := cached_file(cache, md5)).is_file():
-            found[md5] = path
-    return found
-
-
-def load_scores(grid: Grid, tables: Mapping[str, Path]) -> LoadedScores:
-    """Read the scores of the newest usable experiment of each key, given `find_tables`."""
+def load_scores(cells: Cells, store: Store) -> LoadedScores:
+    """Read the scores of the newest usable experiment of each key."""
     loaded = LoadedScores({}, {}, {})
-    for cell, runs in grid.items():
+    for cell, runs in cells.items():
         verdicts: dict[RunKey, pl.DataFrame] = {}
         used: list[Experiment] = []
         for key, candidates in runs.items():
@@ -103,20 +84,30 @@ def load_scores(grid: Grid, tables: Mapping[str, Path]) -> LoadedScores:
                     loaded.superseded[one.name] = used[-1].name
                     continue
                 try:
-                    table = _read(tables[one.run.scores], next(iter(verdicts.values()), None))
+                    table = read_scores(one, store, next(iter(verdicts.values()), None))
                 except TracekdError as error:
                     loaded.unusable[one.name] = str(error)
                 else:
                     verdicts[key] = table
                     used.append(one)
         if verdicts:
-            classes = next(iter(verdicts.values()))["question_class"].to_numpy().astype(str)
-            loaded.cells[cell] = CellScores(classes, _stack(verdicts), used)
+            first = next(iter(verdicts.values()))
+            classes = first["question_class"].to_numpy().astype(str)
+            by_regime: dict[DosedRegime, dict[Replicate, pl.DataFrame]] = {}
+            for (regime, replicate), table in verdicts.items():
+                by_regime.setdefault(regime, {})[replicate] = table
+            regimes = {regime: stack(tables) for regime, tables in by_regime.items()}
+            loaded.cells[cell] = CellScores(first["id"], classes, regimes, used)
     return loaded
 
 
-def _read(path: Path, first: pl.DataFrame | None) -> pl.DataFrame:
-    table = records.read(path, records.SCORES, extra=True).sort("id")
+def read_scores(one: Experiment, store: Store, first: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Return the table of scores of an experiment in the order of ids.
+
+    Raises:
+        TracekdError: if it is absent or empty, or has other questions than the `first` table.
+    """
+    table = store.table(one, SCORES, records.SCORES, extra=True).sort("id")
     if not table.height:
         raise TracekdError("its table of scores has no rows")
     if first is not None and not table["id"].equals(first["id"]):
@@ -125,14 +116,11 @@ def _read(path: Path, first: pl.DataFrame | None) -> pl.DataFrame:
     return table
 
 
-def _stack(tables: Mapping[RunKey, pl.DataFrame]) -> dict[DosedRegime, RegimeScores]:
-    regimes = {}
-    for regime in dict.fromkeys(key.regime for key in tables):
-        runs = {key.replicate: table for key, table in tables.items() if key.regime == regime}
-        measures = {
-            measure: np.stack([run[column].cast(pl.Float64).to_numpy() for run in runs.values()])
-            for measure, column in MEASURES.items()
-            if all(column in run and not run[column].null_count() for run in runs.values())
-        }
-        regimes[regime] = RegimeScores(tuple(runs), measures)
-    return regimes
+def stack(runs: Mapping[Replicate, pl.DataFrame]) -> RegimeScores:
+    """Return the verdicts of one regime, given the table of scores of each replicate."""
+    measures = {
+        measure: np.stack([run[column].cast(pl.Float64).to_numpy() for run in runs.values()])
+        for measure, column in MEASURES.items()
+        if all(column in run and not run[column].null_count() for run in runs.values())
+    }
+    return RegimeScores(tuple(runs), measures)

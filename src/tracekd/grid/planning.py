@@ -10,10 +10,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-from tracekd.comparison.experiments import find_cache
-from tracekd.comparison.locks import Run, read_lock
+from tracekd.comparison.experiments import Experiment
+from tracekd.comparison.locks import CARD, Run, read_lock
+from tracekd.comparison.store import find_store
 from tracekd.errors import TracekdError
-from tracekd.files import read_json
 from tracekd.grid.cells import GridCell, read_cells
 from tracekd.grid.folder import GridFolder
 from tracekd.grid.repository import experiment_refs, git
@@ -103,16 +103,16 @@ def run_seconds(root: Path) -> Mapping[tuple[str, str], Sequence[float]]:
         commit, name = line.split(" ")
         kind = "-".join(name.split("-")[:2])
         chosen[kind] += [commit] if len(chosen[kind]) < _CARDS else []
-    cache = find_cache(root)
+    store = find_store(root)
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
     for commit in ["HEAD", *chain.from_iterable(chosen.values())]:
         try:
             run = read_lock(git(root, "show", f"{commit}:./dvc.lock"))
         except TracekdError:  # no dvc.lock
             continue
-        card = cache / "files/md5" / run.card[:2] / run.card[2:] if isinstance(run, Run) else None
-        if isinstance(run, Run) and card is not None and card.is_file():
-            spent = sum(stage.get("seconds", 0.0) for stage in read_json(card).values())
+        card = store.json(Experiment(commit, 0, run), CARD) if isinstance(run, Run) else {}
+        if isinstance(run, Run) and card:
+            spent = sum(stage.get("seconds", 0.0) for stage in card.values())
             found[run.model, run.dataset].append(spent)
             found[run.model, ""].append(spent)
     return found

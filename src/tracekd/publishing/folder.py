@@ -7,7 +7,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from tracekd.comparison.experiments import Experiment
-from tracekd.comparison.scores import cached_file
+from tracekd.comparison.locks import CARD, DETAILS
+from tracekd.comparison.store import Store
 from tracekd.config import DatasetSpec, ModelSpec, Settings, parse_settings
 from tracekd.errors import TracekdError
 from tracekd.files import atomic_directory, read_json, write_json
@@ -24,12 +25,12 @@ _PATHS = ("path", "_name_or_path")
 
 
 @quiet_transformers()
-def publish(one: Experiment, cache: Path, folder: Path, name: str, *, merge: bool) -> None:
+def publish(one: Experiment, store: Store, folder: Path, name: str, *, merge: bool) -> None:
     """Write what is to be published of a run into a new folder.
 
     Args:
         one: the run.
-        cache: DVC's, which has the student.
+        store: which has its student.
         folder: where to write.
         name: what the model card calls it: a repository of the hub, or the folder.
         merge: write the base model with the adapter merged in, not the adapter.
@@ -42,11 +43,11 @@ def publish(one: Experiment, cache: Path, folder: Path, name: str, *, merge: boo
         raise TracekdError(f"--to: {folder} is not empty; choose another folder")
     spec = _entry(one, ModelSpec, "models.yaml", one.run.model)
     dataset = _entry(one, DatasetSpec, "datasets.yaml", one.run.dataset)
-    run_card = _read(_cached(one, cache, one.run.card)[""])
-    details = read_json(_cached(one, cache, one.run.details)[""])
+    run_card = _read(store.file(one, CARD))
+    details = read_json(store.file(one, DETAILS))
     with TemporaryDirectory(prefix="tracekd-") as scratch, atomic_directory(folder) as target:
         student = Path(scratch, "student")
-        for file, source in _cached(one, cache, one.run.student).items():
+        for file, source in store.folder(one, "models/student").items():
             (student / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, student / file)
         adapter = (student / _ADAPTER).is_file()
@@ -80,22 +81,6 @@ def publish(one: Experiment, cache: Path, folder: Path, name: str, *, merge: boo
 def _entry(one: Experiment, kind: type[S], file: str, name: str) -> S:
     entry = one.run.entries.get(file, {}).get(name, {})
     return parse_settings(kind, {**entry, "name": name}, f"{one.name}: {file}: {name}")
-
-
-def _cached(one: Experiment, cache: Path, md5: str) -> dict[str, Path]:
-    """Return the cached files of an out by their names in it; that of a single file is ""."""
-    cached = cached_file(cache, md5)
-    files = {"": cached}
-    if md5.endswith(".dir") and cached.is_file():
-        files = {e["relpath"]: cached_file(cache, e["md5"]) for e in read_json(cached)}
-    if not all(path.is_file() for path in files.values()):
-        pull = "`dvc pull`"
-        if one.name != "workspace":
-            pull = f"`dvc exp pull REMOTE {one.name}`, REMOTE being the git remote that has it"
-        raise TracekdError(
-            f"{one.name}: its files are not in DVC's cache on this machine; fetch them with {pull}"
-        )
-    return files
 
 
 def _dtype(run_card: dict[str, Any]) -> Any:

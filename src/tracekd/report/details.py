@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from tracekd.config import DatasetSpec, Params
-from tracekd.probes import verdicts
+from tracekd.probing import verdicts
 from tracekd.scoring import metrics, quality, samples, table
 from tracekd.scoring.floors import floors
 from tracekd.traces.regimes import regime, steps_shown

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from tracekd.report.contents import losses_of
 from tracekd.report.style import (
     ANSWER,
     QUIET,
@@ -50,16 +51,10 @@ def write_all(
 
 def read_losses(train_log: Path) -> pl.DataFrame | None:
     """Return training losses by step and part from DVCLive's log; None if there is no log."""
-    parts = {"trace": pl.Float64, "answer": pl.Float64}
-    tables = [pl.DataFrame(schema={"step": pl.Int64, **parts})]
-    for part in parts:
-        log = train_log / "plots/metrics/train" / f"loss_{part}.tsv"
-        if log.is_file():
-            losses = pl.col(f"loss_{part}").cast(pl.Float64).alias(part)
-            tables.append(pl.read_csv(log, separator="\t").select("step", losses))
-    if len(tables) == 1:
-        return None
-    return pl.concat(tables, how="diagonal").group_by("step").max().sort("step")
+    logs = {path.relative_to(train_log).as_posix(): path for path in train_log.rglob("*.tsv")}
+    losses = losses_of(logs).select("step", trace="train_trace", answer="train_answer")
+    known = losses.filter(pl.any_horizontal(pl.col("trace", "answer").is_not_null()))
+    return None if known.is_empty() else known
 
 
 def confusion(scores: pl.DataFrame) -> pl.DataFrame:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tracekd.probes.plans import CUTS, PROBES
+from tracekd.probing.plans import CUTS, PROBES
 from tracekd.report.style import (
     ANSWER,
     QUIET,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Section = Mapping[str, Any]
 
 #: Probe -> its name in the picture: traces of others first, then variants of the student's own.
-_NAMES = {
+NAMES = {
     "gold": "correct trace",
     "incorrect": "incorrect trace",
     "shuffled": "another question's trace",
@@ -89,7 +89,7 @@ def table(section: Section | None) -> pl.DataFrame:
 def _draw_accuracy(axes: "Axes", rows: pl.DataFrame) -> None:
     axes.set_title("How often is the answer right?")
     found = {row["probe"]: row for row in rows.iter_rows(named=True)}
-    shown = [name for name in _NAMES if name in found]
+    shown = [name for name in NAMES if name in found]
     for place, name in enumerate(shown):
         color = ANSWER if name in _GIVEN else TRACE
         share, low, high = (
@@ -100,7 +100,7 @@ def _draw_accuracy(axes: "Axes", rows: pl.DataFrame) -> None:
         axes.annotate(
             f"{share:.0f} %", (share, place), (0, 6), textcoords="offset points", ha="center"
         )
-    axes.set_yticks(range(len(shown)), [f"{_NAMES[name]} ({found[name]['n']})" for name in shown])
+    axes.set_yticks(range(len(shown)), [f"{NAMES[name]} ({found[name]['n']})" for name in shown])
     axes.set_ylim(len(shown) - 0.4, -0.8)
     axes.set_xlim(-7, 107)
     axes.set_xlabel("% of answers, given the trace")

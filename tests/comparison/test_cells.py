@@ -2,7 +2,7 @@
 
 from repository import experiment
 
-from tracekd.comparison.grid import Cell, arrange, missing, not_paired
+from tracekd.comparison.cells import Cell, arrange, missing, not_paired
 
 
 def keys(experiments):
@@ -39,31 +39,31 @@ def test_a_replicate_is_a_seed_and_a_training_sample():
 
 
 def test_experiments_with_the_same_key_are_newest_first():
-    grid = arrange([experiment("older", time=1), experiment("newer", time=2)])
-    (same,) = grid[Cell("worlds", "small")].values()
+    cells = arrange([experiment("older", time=1), experiment("newer", time=2)])
+    (same,) = cells[Cell("worlds", "small")].values()
     assert [one.name for one in same] == ["newer", "older"]
 
 
 def test_every_other_parameter_that_differs_makes_another_cell():
     other = experiment("b", train={"epochs": 3})
-    grid = arrange([experiment("a"), other, experiment("c", data_seed=1, questions="other")])
-    assert [cell.rest for cell in grid] == [
+    cells = arrange([experiment("a"), other, experiment("c", data_seed=1, questions="other")])
+    assert [cell.rest for cell in cells] == [
         (("data_seed", data_seed), ("train.epochs", epochs))
         for data_seed, epochs in (("0", "2"), ("0", "3"), ("1", "2"))
     ]
-    assert not_paired(grid) == [
+    assert not_paired(cells) == [
         "small on worlds: data_seed is 0 / 1, so the test questions differ",
         "small on worlds: train.epochs is 2 / 3, so more than regime and seed differ",
     ]
 
 
 def test_the_hash_of_a_path_makes_a_cell_but_not_the_path_itself():
-    grid = arrange(
+    cells = arrange(
         experiment("x", entry={"models.yaml": {"small": {"path": path, "sha256": hash_}}})
         for path, hash_ in [("/a", "12"), ("/b", "12"), ("/a", "34")]
     )
     rest = [("models.yaml:small.sha256", f'"{hash_}"') for hash_ in ("12", "34")]
-    assert [cell.rest for cell in grid] == [(each,) for each in rest]
+    assert [cell.rest for cell in cells] == [(each,) for each in rest]
 
 
 def test_other_questions_under_the_same_parameters_make_another_cell():

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from tracekd.generation.plain import PlainDecoder
-from tracekd.probes.engine import ProbeEngine, ProbeRequest
+from tracekd.probing.engine import ProbeEngine, ProbeRequest
 
 SIZES = {"vocab_size": 90, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
 SIZES |= {"num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.5}

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from tracekd.probes.effects import (
+from tracekd.probing.effects import (
     early_answering,
     effect,
     effects_of_traces,
@@ -11,8 +11,8 @@ from tracekd.probes.effects import (
     own_repeats_prediction,
     reasons,
 )
-from tracekd.probes.plans import CUTS
-from tracekd.probes.verdicts import VERDICTS
+from tracekd.probing.plans import CUTS
+from tracekd.probing.verdicts import VERDICTS
 from tracekd.statistics.values import Undefined, settle
 
 #: Wilson's interval.

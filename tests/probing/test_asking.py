@@ -16,10 +16,10 @@ from tracekd.config import InferParams, ModelSpec, ProbeParams, load_params
 from tracekd.models.devices import Device
 from tracekd.models.encoding import ChatEncoder
 from tracekd.models.tiny import tiny_tokenizer
-from tracekd.probes import asking, engine
-from tracekd.probes.asking import TOO_LONG, ask_plans, probe
-from tracekd.probes.engine import ProbeReply
-from tracekd.probes.plans import Probe
+from tracekd.probing import asking, engine
+from tracekd.probing.asking import TOO_LONG, ask_plans, probe
+from tracekd.probing.engine import ProbeReply
+from tracekd.probing.plans import Probe
 from tracekd.progress import Stopped
 from tracekd.traces.grammar import Grammar
 

@@ -7,8 +7,8 @@ import polars as pl
 
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
-from tracekd.probes.effects import effects_of_traces, reasons
-from tracekd.probes.plans import own_trace
+from tracekd.probing.effects import effects_of_traces, reasons
+from tracekd.probing.plans import own_trace
 from tracekd.scoring.answers import judge, metric_of
 from tracekd.scoring.table import name_ids
 from tracekd.statistics.values import settle

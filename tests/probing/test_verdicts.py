@@ -6,7 +6,7 @@ from tables import BABI, completion, prediction, predictions, question, question
 
 from tracekd import records
 from tracekd.errors import TracekdError
-from tracekd.probes.verdicts import judge_probes, report
+from tracekd.probing.verdicts import judge_probes, report
 
 
 def probe(key, name, text, trace="", **changes):

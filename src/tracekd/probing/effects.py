@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tracekd.probes.plans import CUTS
+from tracekd.probing.plans import CUTS
 from tracekd.statistics import bootstrap
 from tracekd.statistics.intervals import share_interval
 from tracekd.statistics.paired import change_interval

@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from tracekd.comparison.experiments import Experiment
-from tracekd.comparison.locks import DosedRegime, Replicate, canonical
+from tracekd.comparison.locks import QUESTIONS, DosedRegime, Replicate, canonical
 
 _AXES = ("model", "dataset", "trace_mode", "corruption", "seed", "sample_seed")
 #: None changes the scores: probes do not touch the predictions, trackers only look on, sample 0 is
@@ -52,23 +52,23 @@ class RunKey(NamedTuple):
 
 
 #: Cell -> the experiments with each key, newest first.
-Grid = Mapping[Cell, Mapping[RunKey, list[Experiment]]]
+Cells = Mapping[Cell, Mapping[RunKey, list[Experiment]]]
 
 
-def arrange(experiments: Iterable[Experiment]) -> Grid:
+def arrange(experiments: Iterable[Experiment]) -> Cells:
     """Return the experiments by cell, then regime and replicate."""
     families: dict[tuple[str, str], list[Experiment]] = defaultdict(list)
     for one in experiments:
         families[one.run.dataset, one.run.model].append(one)
-    grid: dict[Cell, dict[RunKey, list[Experiment]]] = {}
+    cells: dict[Cell, dict[RunKey, list[Experiment]]] = {}
     for (dataset, model), family in sorted(families.items()):
         for rest, members in sorted(_comparable(family).items()):
             runs: dict[RunKey, list[Experiment]] = defaultdict(list)
             for one in sorted(members, key=lambda one: -one.time):
                 runs[RunKey(one.run.regime, one.run.replicate)].append(one)
             ordered = sorted(runs, key=lambda key: (key.regime.place, key.replicate))
-            grid[Cell(dataset, model, rest)] = {key: runs[key] for key in ordered}
-    return grid
+            cells[Cell(dataset, model, rest)] = {key: runs[key] for key in ordered}
+    return cells
 
 
 def not_paired(cells: Iterable[Cell]) -> list[str]:
@@ -86,13 +86,13 @@ def not_paired(cells: Iterable[Cell]) -> list[str]:
     return lines
 
 
-def missing(grid: Grid) -> list[str]:
+def missing(cells: Cells) -> list[str]:
     """Return what each cell lacks of all regimes and seeds: "small on worlds: correct seed 2"."""
-    keys = {key for runs in grid.values() for key in runs}
+    keys = {key for runs in cells.values() for key in runs}
     regimes = sorted({key.regime for key in keys}, key=lambda regime: regime.place)
     replicates = sorted({key.replicate for key in keys})
     lines = []
-    for cell, runs in grid.items():
+    for cell, runs in cells.items():
         lacking = {
             regime.label: [one.label for one in replicates if RunKey(regime, one) not in runs]
             for regime in regimes
@@ -103,24 +103,29 @@ def missing(grid: Grid) -> list[str]:
     return lines
 
 
-def _comparable(family: Collection[Experiment]) -> Mapping[Rest, list[Experiment]]:
-    """Group experiments by every parameter that differs between them, and by their questions."""
+def differing(experiments: Iterable[Experiment]) -> list[str]:
+    """Return the parameters that differ between experiments, but for regime, seeds and names."""
     values: dict[str, set[str]] = defaultdict(set)
-    for one in family:
+    for one in experiments:
         for name, value in one.run.params.items():
             if name not in _AXES and not _WITHOUT_EFFECT.fullmatch(name):
                 values[name].add(canonical(value))
-    differing = sorted(name for name, found in values.items() if len(found) > 1)
+    return sorted(name for name, found in values.items() if len(found) > 1)
+
+
+def _comparable(family: Collection[Experiment]) -> Mapping[Rest, list[Experiment]]:
+    """Group experiments by every parameter that differs between them, and by their questions."""
+    names = differing(family)
     groups: dict[Rest, list[Experiment]] = defaultdict(list)
     for one in family:
         params = one.run.params
-        rest = tuple((name, canonical(params[name])) for name in differing if name in params)
+        rest = tuple((name, canonical(params[name])) for name in names if name in params)
         groups[rest].append(one)
     # Questions can differ although no parameter does (code, raw data).
     split: dict[Rest, list[Experiment]] = defaultdict(list)
     for rest, members in groups.items():
-        several = len({one.run.questions for one in members}) > 1
+        several = len({one.run.files.get(QUESTIONS, "") for one in members}) > 1
         for one in members:
-            mark = (("questions", one.run.questions[:7]),) if several else ()
+            mark = (("questions", one.run.files.get(QUESTIONS, "")[:7]),) if several else ()
             split[rest + mark].append(one)
     return split

@@ -14,8 +14,8 @@ from tracekd.models.devices import choose_device
 from tracekd.models.encoding import ChatEncoder
 from tracekd.models.loading import load_encoder, load_student
 from tracekd.models.sources import locate
-from tracekd.probes.engine import ProbeEngine, ProbeReply, ProbeRequest
-from tracekd.probes.plans import ANSWER_TAG, Probe, choose, plan
+from tracekd.probing.engine import ProbeEngine, ProbeReply, ProbeRequest
+from tracekd.probing.plans import ANSWER_TAG, Probe, choose, plan
 from tracekd.progress import digest, progress_folder
 from tracekd.traces.examples import classes_of, gold_steps
 from tracekd.traces.grammar import Grammar

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracekd.probes.plans import (
+from tracekd.probing.plans import (
     CUTS,
     EMPTY,
     NO_ANSWER_PART,

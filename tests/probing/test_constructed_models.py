@@ -15,9 +15,9 @@ from tracekd import records
 from tracekd.config import DatasetSpec, PromptParams, load_params
 from tracekd.models.encoding import ChatEncoder
 from tracekd.models.tiny import tiny_tokenizer
-from tracekd.probes.asking import ask_plans, plan_probes
-from tracekd.probes.engine import ProbeEngine
-from tracekd.probes.verdicts import report
+from tracekd.probing.asking import ask_plans, plan_probes
+from tracekd.probing.engine import ProbeEngine
+from tracekd.probing.verdicts import report
 from tracekd.traces.examples import build
 from tracekd.traces.grammar import Grammar
 

@@ -1,0 +1,100 @@
+"""What a page shows of one experiment."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tracekd.config import DatasetSpec, Params
+from tracekd.files import read_json
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The outs of one experiment, as its stages wrote them.
+
+    Attributes:
+        name: DVC's name of the experiment, "workspace" or "commit 1a2b3c4"; how links address it.
+        params: dotted key -> value, e.g. {"trace_mode": "correct", "train.method": "lora"}.
+        details: content of metrics/details.json.
+        card: content of metrics/run.json: times, memory and machine of each stage.
+        losses: see `losses_of`; no rows if there was no training.
+        questions: `records.DECOMPOSED`, the test questions.
+        scores: `records.SCORES` and the parts of the answer metric.
+        predictions: `records.PREDICTIONS`, sample 0 alone.
+        probes: `records.PROBES`; no rows if probes are off.
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    details: Mapping[str, Any]
+    card: Mapping[str, Any]
+    losses: pl.DataFrame
+    questions: pl.DataFrame
+    scores: pl.DataFrame
+    predictions: pl.DataFrame
+    probes: pl.DataFrame
+
+
+def losses_of(files: Mapping[str, Path]) -> pl.DataFrame:
+    """Return the losses that training logged, by step.
+
+    Args:
+        files: path relative to plots/train -> the file, in the workspace or in DVC's cache.
+
+    Returns:
+        `step`, `train`, `train_trace`, `train_answer` and the same of `validation`, in nats per
+        token; null where nothing was logged.
+    """
+    table = pl.DataFrame(schema={"step": pl.Int64})
+    for split, part in product(("train", "validation"), ("", "_trace", "_answer")):
+        log = pl.DataFrame(schema={"step": pl.Int64, f"loss{part}": pl.Float64})
+        if path := files.get(f"plots/metrics/{split}/loss{part}.tsv"):
+            log = pl.read_csv(path, separator="\t").select(
+                pl.col("step"), pl.col(f"loss{part}").cast(pl.Float64)
+            )
+        log = log.rename({f"loss{part}": f"{split}{part}"})
+        table = table.join(log, on="step", how="full", coalesce=True)
+    return table.sort("step")
+
+
+def of_workspace(
+    name: str,
+    settings: Params,
+    spec: DatasetSpec,
+    tables: Mapping[str, pl.DataFrame],
+    scores: pl.DataFrame,
+    details: Mapping[str, Any],
+) -> Contents:
+    """Return the contents of the experiment that analyze has just scored.
+
+    `tables` are those of `details.scores_and_details`; card and log are read from metrics/ and
+    plots/train.
+    """
+    entry = spec.model_dump(include={"reader", "answer_metric", "answers", "class_sentence"})
+    params = dict(_leaves(settings.model_dump()))
+    params |= {f"datasets.yaml:{spec.name}.{key}": value for key, value in entry.items()}
+    log = Path("plots/train")
+    logs = {path.relative_to(log).as_posix(): path for path in log.rglob("*.tsv")}
+    return Contents(
+        name=name,
+        params=params,
+        details=details,
+        card=read_json(Path("metrics/run.json")),
+        losses=losses_of(logs),
+        questions=tables["questions"],
+        scores=scores,
+        predictions=tables["predictions"].filter(sample=0),
+        probes=tables["probes"],
+    )
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
