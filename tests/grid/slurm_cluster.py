@@ -43,7 +43,7 @@ JobAcctGatherType=jobacct_gather/none
 JobCompType=jobcomp/none
 MailProg=/bin/true
 ReturnToService=2
-KillWait={kill_wait}
+KillWait=10
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -107,13 +107,13 @@ def require_slurm() -> None:
 
 
 @contextmanager
-def slurm_cluster(kill_wait: int = 5) -> Iterator[SlurmCluster]:
-    """Start a cluster of two idle nodes; `kill_wait`: seconds from SIGTERM to SIGKILL."""
+def slurm_cluster() -> Iterator[SlurmCluster]:
+    """Start a cluster of two idle nodes."""
     require_slurm()
     with ExitStack() as stack:
         # Sockets have short paths; munged wants a folder that nobody else may write to.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="slurm-")))
-        cluster = SlurmCluster(_configure(folder, kill_wait))
+        cluster = SlurmCluster(_configure(folder))
         stack.callback(_end_leftovers, cluster.conf)
         munge = {name: f"{folder}/munge.{name}" for name in ("socket", "key", "log", "pid", "seed")}
         files = [f"--{name}-file={munge[name]}" for name in ("key", "log", "pid", "seed")]
@@ -127,7 +127,7 @@ def slurm_cluster(kill_wait: int = 5) -> Iterator[SlurmCluster]:
         yield cluster
 
 
-def _configure(folder: Path, kill_wait: int) -> Path:
+def _configure(folder: Path) -> Path:
     """Write what the daemons read; return the path of slurm.conf."""
     for name in ("state", *(f"spool-{node}" for node in NODES)):
         (folder / name).mkdir()
@@ -142,7 +142,7 @@ def _configure(folder: Path, kill_wait: int) -> Path:
     key.chmod(0o400)
     (folder / "gres.conf").write_text(f"NodeName={','.join(NODES)} Name=gpu File=/dev/null\n")
     conf = folder / "slurm.conf"
-    conf.write_text(CONF.format(host=host, folder=folder, ports=ports, kill_wait=kill_wait))
+    conf.write_text(CONF.format(host=host, folder=folder, ports=ports))
     return conf
 
 

@@ -1,8 +1,6 @@
 """The launcher for SLURM, on a real one that the tests start."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,6 +100,8 @@ def test_tasks_run_with_what_they_need_and_their_index(slurm: SlurmCluster, root
     assert len(list((root / "grid/logs").glob("slurm-*_*.out"))) == 4
     ended = launcher.states(root / "grid", jobs)
     assert set(ended.values()) == {TaskState("gone", "COMPLETED")}
+    [again] = launcher.submit(root, root / "grid", tasks(0))
+    assert launcher.states(root / "grid", jobs | {again: tasks(0)})[0].phase != "gone"
 
 
 @pytest.mark.slow
@@ -180,12 +180,3 @@ def test_a_machine_without_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
         SlurmLauncher(SlurmOptions()).check([ONE_GPU])
     with pytest.raises(TracekdError, match="no squeue on PATH"):
         SlurmLauncher(SlurmOptions()).states(Path(), {})
-
-
-def test_a_script_of_the_users_replaces_the_default(root: Path) -> None:
-    script = ROOT / "src/tracekd/grid/slurm.sh"
-    shown = [sys.executable, "-c", "import sys; print(sys.argv[1:])", "a b", "$HOME"]
-    done = subprocess.run(
-        ["bash", script, "1000", *shown], env={"SLURM_ARRAY_TASK_ID": "7"}, capture_output=True
-    )
-    assert done.stdout.decode().strip() == "['a b', '$HOME', '1007']"
