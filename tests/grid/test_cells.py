@@ -108,7 +108,7 @@ def test_a_name_follows_settings_and_code_alone(root: Path, tmp_path: Path) -> N
         ({"sead": [0]}, r"grid.yaml: sead: unknown key; did you mean seed"),
         ({"train.epoch": [1]}, r"train.epoch: unknown key; did you mean epochs"),
         ({"seed": ["zero"]}, r"grid.yaml: seed: .*found 'zero'"),
-        ({"model": ["lama"]}, r"models.yaml has no entry 'lama'.*did you mean llama"),
+        ({"model": ["llam"]}, r"models.yaml has no entry 'llam'.*did you mean llama"),
         ({"trace_mode": ["corect"]}, r"unknown regime 'corect'; did you mean correct"),
         ({"trace_mode": ["teacher"]}, r"needs a teacher that writes a trace; .*none does not"),
         ({"teacher.match": [True]}, r"needs a teacher that writes a trace"),
