@@ -51,7 +51,8 @@ def uncommon() -> Callable[[str], Any]:
     return make
 
 
-@pytest.fixture(scope="session")
+# Of a module: while Playwright runs, its event loop does, and other tests start loops of their own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """A Chromium that Playwright drives; TRACEKD_CHROMIUM may name it."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

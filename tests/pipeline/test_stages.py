@@ -38,12 +38,15 @@ def test_a_stage_depends_on_what_its_run_imports(
 
 
 def own_files(project: Project, loaded: set[str]) -> set[str]:
-    """Return the files of the checkout that were imported, except packages without code."""
+    """Return the files of the checkout that were imported, except packages without code.
+
+    The code in that of `tracekd` itself serves notebooks: stages import nothing through it.
+    """
     paths = [Path(name) for name in loaded if Path(name).is_relative_to(project.path)]
     return {
         str(path.relative_to(project.path))
         for path in paths
-        if path.name != "__init__.py" or has_code(path)
+        if path.name != "__init__.py" or (path.parent.name != "tracekd" and has_code(path))
     }
 
 

@@ -23,6 +23,7 @@ def open_page(context, project):
     page.on("pageerror", lambda error: pytest.fail(str(error)))
     page.on("request", lambda request: check(request.url, project))
     page.goto((project / PAGE).as_uri())
+    page.wait_for_selector("#slot:enabled")
     return page
 
 

@@ -148,6 +148,7 @@ async function start() {
     clock(!document.hidden);
     save();
   });
+  byId("slot").disabled = false; // nothing is typed before the page listens
 }
 
 start();
