@@ -163,7 +163,7 @@ def test_every_experiment_of_a_disturbed_grid_arrives_as_in_a_serial_run(
         slurm("scontrol", "update", "NodeName=two", "State=RESUME")
         slurm.wait_until_empty(1800)
 
-        # One failed; the cancelled one failed too, unless its TERM came long enough before its KILL.
+        # One failed; so did the cancelled one, unless its TERM came long enough before its KILL.
         found = grid(project, "status")
         assert "12 experiments: " in found
         assert "10 done" in found
