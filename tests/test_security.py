@@ -27,13 +27,10 @@ ENVIRONMENT = {
     *("TRACEKD_PROCESSES", "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
     *("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED", "OMP_NUM_THREADS"),
     *("TRACEKD_DEVICE", "TRACEKD_ROOT", "CUDA_VISIBLE_DEVICES", "DVC_EXP_NAME"),
-    *("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"),
     *("XDG_CACHE_HOME", "HF_HUB_OFFLINE", "TORCHINDUCTOR_CACHE_DIR", "CXX", "GOMP_SPINCOUNT"),
 }
-#: Modules that import others by a name from a settings file, which `config` has checked; or, in
-#: grid.py, by a name that is written there.
+#: Modules that import others by a name from a settings file, which `config` has checked.
 IMPORT_BY_NAME = {
-    "stages/grid.py",
     "src/tracekd/datasets/__init__.py",
     "src/tracekd/scoring/answers/__init__.py",
     "src/tracekd/generation/backends/__init__.py",
@@ -56,7 +53,7 @@ def test_modules_are_imported_by_name_only_where_config_has_checked_the_name() -
 def test_only_known_environment_variables_are_used() -> None:
     for name, source in SOURCES.items():
         # They pass theirs on to the commands that they start.
-        if name.startswith(("benchmarks/", "src/tracekd/grid/")):
+        if name.startswith(("benchmarks/", "src/tracekd/grid/", "src/tracekd/repository.py")):
             continue
         assert "getenv" not in source, name
         if name == "src/tracekd/teacher/endpoint.py":

@@ -4,8 +4,9 @@ import pytest
 from repository import GONE, Repository, experiment, lock, scores
 
 from tracekd.comparison import experiments
-from tracekd.comparison.experiments import choose, collect, find_cache, queue_states
+from tracekd.comparison.experiments import choose, collect, queue_states
 from tracekd.errors import TracekdError
+from tracekd.repository import find_cache
 
 TABLE = scores([True, False])
 
@@ -76,7 +77,7 @@ def test_the_queue_is_counted_by_state(tmp_path, monkeypatch):
         *["2b3c4d5             05:03 PM   Queued"] * 2,
     ]
     status = "\n".join(["Task     Name       Created    Status", *rows, "", "Worker status: 0"])
-    monkeypatch.setattr(experiments, "_dvc", lambda *_: type("Done", (), {"stdout": status}))
+    monkeypatch.setattr(experiments, "dvc", lambda *_: status)
     found = queue_states(tmp_path, ["kept"])
     assert found == {"queue": {"queued": 2, "failed": 1}, "lost": ["gone"]}
 

@@ -4,19 +4,17 @@ DVC keeps each successful experiment as a commit under refs/exps/<commit it star
 queued and failed ones have other refs. Each commit holds the dvc.lock of its run.
 """
 
-import re
-import subprocess
-import sys
+import contextlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tracekd.comparison.locks import Run, read_lock
 from tracekd.errors import TracekdError, nearest
+from tracekd.repository import dvc, experiment_name, git
 
 _LOCK = "dvc.lock"
 _WORKSPACE, _COMMIT = "workspace", "commit "
-_EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/([^/]+)")
 
 
 class Experiment(NamedTuple):
@@ -86,7 +84,9 @@ def find_experiment(root: Path, name: str) -> Experiment:
 def read_text(root: Path, commit: str, path: str) -> str:
     """Return a file of the project in a commit, or in the workspace; "" where there is none."""
     if commit:
-        return _run(root, "git", "show", f"{commit}:./{path}").stdout
+        with contextlib.suppress(TracekdError):
+            return git(root, "show", f"{commit}:./{path}")
+        return ""
     file = root / path
     return file.read_text(encoding="utf-8") if file.is_file() else ""
 
@@ -136,26 +136,16 @@ def regime_names(experiments: Iterable[Experiment]) -> set[str]:
     return {name for regime in regimes for name in (regime.regime, regime.label)}
 
 
-def find_cache(root: Path) -> Path:
-    """Return the folder of DVC's cache, wherever its configuration puts it.
-
-    Raises:
-        TracekdError: if `root` is not a DVC project.
-    """
-    done = _dvc(root, "cache", "dir")
-    if done.returncode:
-        raise TracekdError(f"{root}: dvc cache dir: {done.stderr.strip()}")
-    return (root / done.stdout.strip()).resolve()
-
-
 def queue_states(root: Path, known: Collection[str]) -> dict[str, Any]:
     """Return what DVC's queue holds.
 
     `queue` counts queued, running and failed experiments, if any; `lost` names those that ended
     with success and are not among the `known`: removed since, or lost in a shallow clone.
     """
-    queued = (root / ".dvc/tmp/exps/celery").is_dir()
-    status = _dvc(root, "queue", "status").stdout if queued else ""
+    status = ""
+    if (root / ".dvc/tmp/exps/celery").is_dir():
+        with contextlib.suppress(TracekdError):  # results can be read beside a broken queue
+            status = dvc(root, "queue", "status")
     rows = [line.split() for line in status.splitlines() if line.strip()]
     last = [row[-1] for row in rows]
     return {
@@ -171,30 +161,13 @@ def _read(text: str) -> Run | str:
 def _places(root: Path, all_commits: bool) -> Iterator[tuple[str, int, str]]:
     """Yield name, time and commit of what has the dvc.lock of a run."""
     form = "--format=%(objectname) %(committerdate:unix) %(refname)"
-    for line in _git(root, "for-each-ref", form, "refs/exps").splitlines():
+    for line in git(root, "for-each-ref", form, "refs/exps").splitlines():
         commit, time, ref = line.split(" ")
-        if match := _EXPERIMENT.fullmatch(ref):
-            yield match[1], int(time), commit
+        if name := experiment_name(ref):
+            yield name, int(time), commit
     scope = "--full-history" if all_commits else "--max-count=1"
-    for line in _git(root, "log", scope, "--format=%H %ct", "HEAD", "--", _LOCK).splitlines():
+    for line in git(root, "log", scope, "--format=%H %ct", "HEAD", "--", _LOCK).splitlines():
         commit, time = line.split(" ")
         yield f"{_COMMIT}{commit[:7]}", int(time), commit
     if (lock := root / _LOCK).is_file():
         yield _WORKSPACE, int(lock.stat().st_mtime), ""
-
-
-def _git(root: Path, *arguments: str) -> str:
-    done = _run(root, "git", *arguments)
-    if done.returncode:
-        raise TracekdError(f"{root}: git {arguments[0]}: {done.stderr.strip()}")
-    return done.stdout
-
-
-def _dvc(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return _run(root, sys.executable, "-m", "dvc", *arguments)
-
-
-def _run(root: Path, *command: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(  # noqa: S603
-        command, cwd=root, capture_output=True, encoding="utf-8", errors="replace", check=False
-    )

@@ -4,7 +4,7 @@ The lock counts, not params.yaml, which may have been edited since.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from tracekd.config.reading import leaves
 from tracekd.traces.regimes import REGIMES
 
 PREDICTIONS, PROBES = "data/predictions.parquet", "data/probes.parquet"
@@ -149,12 +150,3 @@ def _read(stages: Mapping[str, Any]) -> Run | str:
         files=outs | {path: md5 for path, md5 in deps.items() if not path.startswith(_CODE)},
         entries=entries,
     )
-
-
-def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted key and the value of everything in a tree that is not a tree itself."""
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

@@ -18,9 +18,10 @@ from tracekd import records
 from tracekd.comparison.cells import differing
 from tracekd.comparison.effects import MARGIN, adjust, effect
 from tracekd.comparison.experiments import collect, find_experiment, read_text
-from tracekd.comparison.locks import PREDICTIONS, PROBES, SCORES, Replicate, canonical, leaves
+from tracekd.comparison.locks import PREDICTIONS, PROBES, SCORES, Replicate, canonical
 from tracekd.comparison.scores import RegimeScores, read_scores, stack
 from tracekd.comparison.store import Store, find_store
+from tracekd.config.reading import leaves
 from tracekd.errors import TracekdError
 from tracekd.statistics.values import settle
 

@@ -8,10 +8,11 @@ from typing import Any
 from polars import DataFrame
 
 from tracekd import records
-from tracekd.comparison.experiments import Experiment, find_cache
+from tracekd.comparison.experiments import Experiment
 from tracekd.errors import TracekdError
 from tracekd.files import read_json
 from tracekd.records import Schema
+from tracekd.repository import cached, find_cache
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Store:
         A file in the workspace need not be in the cache (`dvc repro --no-commit`).
         """
         md5, here = one.run.files.get(path, ""), self.root / path
-        if (cached := self._cached(md5)).is_file():
-            return cached
+        if (kept := cached(self.cache, md5)).is_file():
+            return kept
         return here if here.is_file() and _md5(here) == md5 else None
 
     def file(self, one: Experiment, path: str) -> Path:
@@ -45,7 +46,7 @@ class Store:
     def folder(self, one: Experiment, path: str) -> dict[str, Path]:
         """Return where the files of a folder are, by their names in it; see `file`."""
         listed = read_json(self.file(one, path))
-        files = {entry["relpath"]: self._cached(entry["md5"]) for entry in listed}
+        files = {entry["relpath"]: cached(self.cache, entry["md5"]) for entry in listed}
         if not all(file.is_file() for file in files.values()):
             raise _absent(one, path)
         return files
@@ -58,9 +59,6 @@ class Store:
         """Return the content of a file, or nothing if it is not on this machine."""
         content: dict[str, Any] = read_json(found) if (found := self.find(one, path)) else {}
         return content
-
-    def _cached(self, md5: str) -> Path:
-        return self.cache / "files" / "md5" / md5[:2] / md5[2:]
 
 
 def find_store(root: Path) -> Store:

@@ -6,7 +6,7 @@ boolean in place of a number is an error.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -119,6 +119,15 @@ def read_yaml(path: Path) -> Any:
         raise TracekdError(f"{path}: no such file; run from the project's root") from error
     except (YAMLError, ValueError, RecursionError) as error:
         raise TracekdError(f"{path}: not valid YAML: {error}") from error
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted key and the value of everything in a tree that is not a tree itself."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def write_entry(path: Path, name: str, values: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from tracekd import config
 from tracekd.config.reading import parse_settings, read_yaml
 from tracekd.errors import TracekdError, nearest
-from tracekd.grid.repository import code_hashes
+from tracekd.grid.baseline import code_hashes
 from tracekd.grid.settings import GridSettings, Resources
 from tracekd.progress import digest
 from tracekd.traces.regimes import regime

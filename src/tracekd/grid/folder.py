@@ -62,7 +62,7 @@ class GridFolder:
         """Write the folder of these cells; the same cells have the same folder and indices."""
         rows = [
             {"name": cell.name, "resources": cell.resources.model_dump(), "values": cell.values}
-            for cell in sorted(cells, key=lambda cell: cell.name)
+            for cell in cells
         ]
         path = root / ".grid" / digest([row["name"] for row in rows])[:10]
         for name in ("state", "logs"):

@@ -14,10 +14,11 @@ from tracekd.comparison.experiments import Experiment
 from tracekd.comparison.locks import CARD, Run, read_lock
 from tracekd.comparison.store import find_store
 from tracekd.errors import TracekdError
+from tracekd.grid.baseline import experiment_refs
 from tracekd.grid.cells import GridCell, read_cells
 from tracekd.grid.folder import GridFolder
-from tracekd.grid.repository import experiment_refs, git
 from tracekd.grid.settings import GridSettings, load_grid
+from tracekd.repository import git
 
 #: Run cards that are read for one model and dataset.
 _CARDS = 3
@@ -42,7 +43,8 @@ class GridPlan(NamedTuple):
     @property
     def missing(self) -> list[GridCell]:
         """The cells to run."""
-        return [cell for cell in self.cells if cell.name not in {*self.there, *self.on_way}]
+        known = {*self.there, *self.on_way}
+        return [cell for cell in self.cells if cell.name not in known]
 
 
 def plan(file: Path) -> GridPlan:

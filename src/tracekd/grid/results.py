@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 
-from tracekd.comparison.experiments import find_cache
 from tracekd.errors import TracekdError
 from tracekd.files import read_json
+from tracekd.grid.baseline import experiment_refs
 from tracekd.grid.folder import GridFolder, read_tail
 from tracekd.grid.launchers import GridTask, TaskState, check_launcher, log_path, make_launcher
-from tracekd.grid.repository import dvc, experiment_refs, git
 from tracekd.grid.work import make_checkout, stage_environment
+from tracekd.repository import cached, dvc, find_cache, git
 
 
 class TaskStatus(NamedTuple):
@@ -155,16 +155,12 @@ def _missing_outs(root: Path, cache: Path, ref: str) -> list[str]:
 
 def _is_whole(cache: Path, out: Mapping[str, Any]) -> bool:
     """Return whether the cache has all files of an out, together as large as it was."""
-    file = _object(cache, out["md5"])
+    file = cached(cache, out["md5"])
     if not file.is_file():
         return False
     folder = out["md5"].endswith(".dir")
-    parts = [_object(cache, part["md5"]) for part in read_json(file)] if folder else [file]
+    parts = [cached(cache, part["md5"]) for part in read_json(file)] if folder else [file]
     return sum(part.stat().st_size if part.is_file() else -1 for part in parts) == int(out["size"])
-
-
-def _object(cache: Path, md5: str) -> Path:
-    return cache / "files/md5" / md5[:2] / md5[2:]
 
 
 def _chosen(folder: Path | None) -> GridFolder:

@@ -7,16 +7,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tracekd.comparison.experiments import find_cache
 from tracekd.errors import TracekdError
 from tracekd.grid.cells import GridCell
 from tracekd.grid.folder import GridFolder
 from tracekd.grid.launchers import check_launcher
 from tracekd.grid.planning import plan
-from tracekd.grid.repository import dvc, git
 from tracekd.grid.settings import GridSettings
 from tracekd.grid.work import make_checkout, stage_environment
 from tracekd.progress import digest
+from tracekd.repository import dvc, find_cache, git
 
 
 def submit(file: Path) -> str:

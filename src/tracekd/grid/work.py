@@ -21,11 +21,12 @@ from filelock import FileLock, Timeout
 from ruamel.yaml import YAML
 
 from tracekd.errors import TracekdError
+from tracekd.grid.baseline import experiment_refs, remote_url
 from tracekd.grid.cells import set_values
 from tracekd.grid.folder import GridFolder
 from tracekd.grid.launchers import GridTask, log_path, make_launcher
-from tracekd.grid.repository import dvc, experiment_refs, git, remote_url
 from tracekd.progress import digest
+from tracekd.repository import dvc, git
 
 T = TypeVar("T")
 _POLL = 0.2

@@ -1,6 +1,6 @@
 """What a page shows of one experiment."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from tracekd.config import DatasetSpec, Params
+from tracekd.config.reading import leaves
 from tracekd.files import read_json
 
 
@@ -75,7 +76,7 @@ def of_workspace(
     plots/train.
     """
     entry = spec.model_dump(include={"reader", "answer_metric", "answers", "class_sentence"})
-    params = dict(_leaves(settings.model_dump()))
+    params = dict(leaves(settings.model_dump()))
     params |= {f"datasets.yaml:{spec.name}.{key}": value for key, value in entry.items()}
     log = Path("plots/train")
     logs = {path.relative_to(log).as_posix(): path for path in log.rglob("*.tsv")}
@@ -90,11 +91,3 @@ def of_workspace(
         predictions=tables["predictions"].filter(sample=0),
         probes=tables["probes"],
     )
-
-
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
