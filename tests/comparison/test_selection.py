@@ -8,6 +8,7 @@ from tracekd.comparison import report
 from tracekd.comparison.effects import BASELINES
 from tracekd.comparison.experiments import collect
 from tracekd.comparison.results import compare
+from tracekd.report.page import figures
 
 CLASSES = {"a": (4, 3), "b": (2, 0)}
 #: Regime -> accuracy on test questions with and without a kept trace, for each seed.
@@ -53,3 +54,20 @@ def test_traces_that_are_not_here_are_said_to_be_unknown(tmp_path):
     assert cell["kept"] is None
     assert "- small on worlds: unknown; data/teacher is not on this machine" in text
     assert "fetch it with `dvc exp pull" in undefined["results.small on worlds.kept"]
+
+
+def test_the_page_draws_what_was_selected(tmp_path):
+    cell, _, _ = compared(tmp_path)
+    drawn = {figure["title"]: figure for figure in figures.of_cell(cell, {"of no run": {}})}
+    kept = drawn["How many training questions have a kept trace?"]
+    assert kept["series"] == ["trace"]
+    assert [(row["label"], row["values"]) for row in kept["rows"]] == [
+        ("all", [{"mean": 0.5}]),
+        ("a", [{"mean": 0.75}]),
+        ("b", [{"mean": 0}]),
+    ]
+    selected = drawn["Are students better at questions with a kept trace?"]
+    assert [(row["label"], row["values"]) for row in selected["rows"]] == [
+        ("correct", [{"mean": 0.75}, {"mean": 0.25}]),
+        ("teacher", [{"mean": 1}, None]),
+    ]

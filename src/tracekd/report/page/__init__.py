@@ -15,7 +15,16 @@ from tracekd.report.page.inline import BASE, ELEMENTS, FOLDER, packed, render
 from tracekd.report.summary import finding
 
 #: In the order in which they depend on each other.
-_SCRIPTS = ("charts.js", "data.js", "overview.js", "questions.js", "differences.js", "main.js")
+_SCRIPTS = (
+    "charts.js",
+    "data.js",
+    "list.js",
+    "overview.js",
+    "question.js",
+    "questions.js",
+    "differences.js",
+    "main.js",
+)
 
 
 def page(contents: Sequence[Contents], comparison: Mapping[str, Any] | None, title: str) -> str:

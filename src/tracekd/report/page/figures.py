@@ -52,6 +52,9 @@ def cell_of(details: Details) -> Figure:
     if link := find(details, "link.trace"):
         ends = details["intervals"]["link"]["trace"]
         one["link"] = {**link, **{side: {"mean": link[side], **ends[side]} for side in _SIDES}}
+    if selected := details.get("selection"):
+        sides = ("with_trace", "without_trace")
+        one["selection"] = {side: {"mean": selected[f"accuracy_{side}"]} for side in sides}
     one["by_class"] = {
         name: {
             "n": group["n"],
@@ -102,6 +105,7 @@ def of_cell(cell: Details, details: Mapping[str, Details]) -> Iterator[Figure]:
         yield _estimates(title, ["difference"], rows, grey) | {"differences": True}
     if dose := cell["dose"]:
         yield _dose(dose["accuracy"]["doses"], regimes)
+    yield from _of_selection(cell.get("kept") or {}, regimes)
     groups = {name: None for one in regimes.values() for name in one["by_class"]}
     of_class = {name: [one["by_class"].get(name) for one in regimes.values()] for name in groups}
     if not details:
@@ -109,6 +113,23 @@ def of_cell(cell: Details, details: Mapping[str, Details]) -> Iterator[Figure]:
         of_class = {name: [one, {"mean": one["trace"]}] for name, (one,) in of_class.items()}
     rows = [_row(name, found, found[0]["n"]) for name, found in of_class.items()]
     yield _estimates("Answers by class", names, rows, note if details else "")
+
+
+def _of_selection(kept: Details, regimes: Mapping[str, Details]) -> Iterator[Figure]:
+    """Yield what keeping a teacher's traces selected; see `comparison.selection`."""
+    if kept:
+        names = dict.fromkeys(name for shares in kept.values() for name in shares)
+        rows = [
+            _row(name, [{"mean": shares.get(name)} for shares in kept.values()]) for name in names
+        ]
+        yield _estimates("How many training questions have a kept trace?", list(kept), rows, "")
+    found = {label: one["selection"] for label, one in regimes.items() if one.get("selection")}
+    if found:
+        sides = {"with_trace": "with a kept trace", "without_trace": "without"}
+        rows = [_row(label, [one[side] for side in sides]) for label, one in found.items()]
+        title = "Are students better at questions with a kept trace?"
+        note = "Test questions, by whether teacher.keep would keep a trace of the teacher."
+        yield _estimates(title, list(sides.values()), rows, note)
 
 
 def of_probes(details: Details, name: str = "") -> Iterator[Figure]:
