@@ -1,5 +1,6 @@
 """What git and DVC say of a project: output of commands, names of experiments, cached files."""
 
+import hashlib
 import os
 import re
 import subprocess
@@ -63,3 +64,9 @@ def find_cache(root: Path) -> Path:
 def cached(cache: Path, md5: str) -> Path:
     """Return where DVC's cache keeps content with this MD5; that of a folder's list has ".dir"."""
     return cache / "files/md5" / md5[:2] / md5[2:]
+
+
+def file_md5(file: Path) -> str:
+    """Return the MD5 of a file, by which DVC's cache names content."""
+    with file.open("rb") as source:
+        return hashlib.file_digest(source, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -37,6 +37,13 @@ def test_a_stage_depends_on_what_its_run_imports(
         assert not any("/torch/" in file for file in loaded)
 
 
+def test_no_dep_lies_within_an_out() -> None:
+    """`dvc exp run` fails on such a dep if the out, as last committed, is not on this machine."""
+    outs = {str(out) for stage in STAGES.values() for out in stage["outs"]}
+    deps = {dep for stage in STAGES.values() for dep in stage["deps"]} - outs
+    assert [dep for dep in deps if any(is_in(dep, out) for out in outs)] == []
+
+
 def own_files(project: Project, loaded: set[str]) -> set[str]:
     """Return the files of the checkout that were imported, except packages without code.
 

@@ -1,6 +1,5 @@
 """The files of experiments, read from DVC's cache without a checkout."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from tracekd.comparison.experiments import Experiment
 from tracekd.errors import TracekdError
 from tracekd.files import read_json
 from tracekd.records import Schema
-from tracekd.repository import cached, find_cache
+from tracekd.repository import cached, file_md5, find_cache
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Store:
         md5, here = one.run.files.get(path, ""), self.root / path
         if (kept := cached(self.cache, md5)).is_file():
             return kept
-        return here if here.is_file() and _md5(here) == md5 else None
+        return here if here.is_file() and file_md5(here) == md5 else None
 
     def file(self, one: Experiment, path: str) -> Path:
         """Return where a file of an experiment is.
@@ -64,10 +63,6 @@ class Store:
 def find_store(root: Path) -> Store:
     """Return where the files of a project's experiments are; see `find_cache`."""
     return Store(root, find_cache(root))
-
-
-def _md5(path: Path) -> str:
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def _absent(one: Experiment, path: str) -> TracekdError:

@@ -2,9 +2,9 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ruamel.yaml import YAML
 
@@ -14,7 +14,7 @@ from tracekd.grid.baseline import experiment_refs
 from tracekd.grid.folder import GridFolder, read_tail
 from tracekd.grid.launchers import GridTask, TaskState, check_launcher, log_path, make_launcher
 from tracekd.grid.work import make_checkout, stage_environment
-from tracekd.repository import cached, dvc, find_cache, git
+from tracekd.repository import cached, dvc, file_md5, find_cache, git
 
 
 class TaskStatus(NamedTuple):
@@ -103,7 +103,7 @@ def collect(folder: Path | None) -> str:
 
     Raises:
         TracekdError: naming the experiments of which an out, as dvc.lock lists it, is not in the
-            cache afterwards, or not as large as listed.
+            cache afterwards, or does not have the hash listed.
     """
     grid = _chosen(folder)
     root, remote = grid.root, grid.settings.git_remote
@@ -150,17 +150,23 @@ def _missing_outs(root: Path, cache: Path, ref: str) -> list[str]:
     lock = YAML(typ="safe").load(git(root, "show", f"{ref}:./dvc.lock"))
     outs = [out for stage in lock["stages"].values() for out in stage.get("outs", ())]
     kept = [out for out in outs if out["path"] != "metrics/metrics.json"]  # that is in git
-    return [out["path"] for out in kept if not _is_whole(cache, out)]
+    return [out["path"] for out in kept if not _verified(cache, out["md5"])]
 
 
-def _is_whole(cache: Path, out: Mapping[str, Any]) -> bool:
-    """Return whether the cache has all files of an out, together as large as it was."""
-    file = cached(cache, out["md5"])
+def _verified(cache: Path, md5: str) -> bool:
+    """Return whether the cache has an out, of a folder all files, with the content of its hash.
+
+    What has other content is removed, as DVC does, so that it can be fetched again.
+    """
+    file, bare = cached(cache, md5), md5.removesuffix(".dir")
     if not file.is_file():
         return False
-    folder = out["md5"].endswith(".dir")
-    parts = [cached(cache, part["md5"]) for part in read_json(file)] if folder else [file]
-    return sum(part.stat().st_size if part.is_file() else -1 for part in parts) == int(out["size"])
+    if file_md5(file) != bare:
+        file.unlink()
+        return False
+    parts = [] if bare == md5 else read_json(file)
+    found = [_verified(cache, part["md5"]) for part in parts]  # all of them, also after a bad one
+    return all(found)
 
 
 def _chosen(folder: Path | None) -> GridFolder:
