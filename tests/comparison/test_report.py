@@ -1,8 +1,10 @@
 """The whole report on a small repository, as JSON and as text."""
 
 import json
+import time
 from collections import namedtuple
 
+import numpy as np
 import pytest
 from repository import GONE, Repository, scores
 
@@ -10,7 +12,11 @@ from tracekd.comparison import report
 from tracekd.comparison.effects import BASELINES
 from tracekd.comparison.experiments import collect
 from tracekd.comparison.results import compare
+from tracekd.traces.regimes import REGIMES
 
+REGIMES = (
+    "none correct incorrect wrong_class wrong_facts class_only facts_only filler shuffled mixed"
+)
 RIGHT, WRONG = [True] * 6 + [False] * 2, [False] * 6 + [True] * 2
 
 
@@ -160,3 +166,16 @@ def test_regimes_that_were_taught_other_questions_are_compared_with_a_warning(tm
     (warning,) = compared(repository.save()).found["warnings"]
     assert warning.startswith("small on worlds, data_seed 0, teacher.match false: regimes with a")
     assert "run all with teacher.match=true" in warning
+
+
+@pytest.mark.slow
+def test_two_hundred_experiments_are_compared_in_seconds(tmp_path):
+    repository, drawn = Repository(tmp_path), np.random.default_rng(0)
+    for number in range(200):
+        traces, answers = (drawn.random((2, 1000)) < 0.5).tolist()
+        where = {"model": f"m{number // 100}", "trace_mode": list(REGIMES)[number // 10 % 10]}
+        repository.experiment(str(number), scores(answers, traces), seed=number % 10, **where)
+    repository.save()
+    start = time.process_time()
+    assert compared(repository).found["experiments"]["used"] == 200
+    assert time.process_time() - start < 20
