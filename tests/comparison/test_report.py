@@ -14,9 +14,6 @@ from tracekd.comparison.experiments import collect
 from tracekd.comparison.results import compare
 from tracekd.traces.regimes import REGIMES
 
-REGIMES = (
-    "none correct incorrect wrong_class wrong_facts class_only facts_only filler shuffled mixed"
-)
 RIGHT, WRONG = [True] * 6 + [False] * 2, [False] * 6 + [True] * 2
 
 
