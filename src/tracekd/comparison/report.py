@@ -7,6 +7,7 @@ from typing import Any
 
 from tracekd.comparison.markdown import number, p_value, points, table, with_interval
 from tracekd.comparison.paper_report import paper_sections
+from tracekd.comparison.probed import COMPARED
 from tracekd.files import atomic_file, write_json
 from tracekd.report.style import NONE
 from tracekd.statistics.crossed import Components, detectable, needed
@@ -40,6 +41,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
     associations = _table(results, _ASSOCIATIONS, "regimes", needed="link")
     paired = _table(results, _PAIRED, "paired")
     doses = _table(results, _DOSES, "dose")
+    probes = _table(results, _PROBES, "regimes", needed="probes")
     selected = _table(results, _SELECTED, "regimes", needed="selection")
     sections = [
         _experiments(report["experiments"]),
@@ -60,6 +62,12 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         "questions: these trained models (bootstrap). Over seeds: these questions "
         "(Student's t). Detectable: the smallest difference that this design finds with 80 % "
         f"power. With fewer than three seeds nothing is claimed about regimes.\n\n{paired}",
+        probes
+        and "## Probes\n\nAnswers right, in percent, when the trace given is the correct one, an "
+        "incorrect one, another question's, an empty one, and the student's own; and what an "
+        "incorrect trace in place of the correct one changes, in points, "
+        "with its p, not adjusted. Means over seeds. Intervals are crossed from three seeds on; "
+        f"with fewer they are over questions, and the change has none.\n\n{probes}",
         doses
         and "## Dose and response\n\nChange from only correct to only incorrect traces, in points, "
         "by a straight line over the doses: of answer accuracy (crossed 95 % interval, p, and p of "
@@ -159,6 +167,15 @@ def _mean(measure: str) -> Callable[[Mapping[str, Any]], str]:
     return lambda figures: with_interval(figures.get(measure))
 
 
+def _given(probe: str) -> Callable[[Mapping[str, Any]], str]:
+    return lambda figures: with_interval(_probed(figures, "by_probe").get(probe))
+
+
+def _probed(figures: Mapping[str, Any], part: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (figures["probes"] or {}).get(part) or {}
+    return found
+
+
 def _ends(interval: Mapping[str, Any]) -> str:
     if interval["low"] is None:
         return NONE
@@ -186,6 +203,12 @@ _ASSOCIATIONS: Columns = {
     "chi-square by seed": lambda figures: " / ".join(
         number(seed["chi_square"], ".1f") for seed in figures["link"]["by_seed"].values()
     ),
+}
+_PROBES: Columns = {
+    "seeds": lambda figures: ", ".join(_probed(figures, "effect").get("by_seed", ())) or NONE,
+    **{probe: _given(probe) for probe in COMPARED},
+    "incorrect - gold": lambda figures: with_interval(_probed(figures, "effect"), "difference"),
+    "p": lambda figures: p_value(_probed(figures, "effect").get("p_value")),
 }
 _SELECTED: Columns = {
     "with trace": lambda figures: with_interval(figures["selection"]["with_trace"]),

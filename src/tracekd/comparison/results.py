@@ -12,6 +12,7 @@ from tracekd.comparison.effects import MARGIN, adjust, between_experiments, effe
 from tracekd.comparison.estimates import regime_figures
 from tracekd.comparison.experiments import Experiment, FoundExperiments, queue_states
 from tracekd.comparison.locks import CARD, DETAILS, SCORES
+from tracekd.comparison.probed import probed
 from tracekd.comparison.published import beside
 from tracekd.comparison.scores import CellScores, RegimeScores, load_scores
 from tracekd.comparison.selection import by_selection, kept_shares
@@ -52,6 +53,8 @@ def compare(
             figures["experiments"] = {one.run.replicate.label: one.name for one in group}
             if accuracies := by_selection(group, store):
                 figures["selection"] = accuracies
+            if probes := probed(group, store, f"{cell.label}/{regime.label}", margin):
+                figures["probes"] = probes
     report: dict[str, Any] = {
         "experiments": {
             "found": len(found.experiments) + len(found.rejected),

@@ -40,6 +40,18 @@ class Contents:
     probes: pl.DataFrame
 
 
+#: What of an entry of datasets.yaml decides how answers and traces are read.
+_READ = ("reader", "answer_metric", "answers", "class_sentence")
+
+
+def dataset_of(params: Mapping[str, Any]) -> DatasetSpec:
+    """Return the entry of datasets.yaml that an experiment used, as far as it decides verdicts."""
+    name = params["dataset"]
+    entry = {key: params.get(f"datasets.yaml:{name}.{key}") for key in _READ}
+    known = {key: value for key, value in entry.items() if value is not None}
+    return DatasetSpec.model_validate({"reader": "jsonl", **known, "name": name})
+
+
 def losses_of(files: Mapping[str, Path]) -> pl.DataFrame:
     """Return the losses that training logged, by step.
 
@@ -75,7 +87,7 @@ def of_workspace(
     `tables` are those of `details.scores_and_details`; card and log are read from metrics/ and
     plots/train.
     """
-    entry = spec.model_dump(include={"reader", "answer_metric", "answers", "class_sentence"})
+    entry = spec.model_dump(include=set(_READ))
     params = dict(leaves(settings.model_dump()))
     params |= {f"datasets.yaml:{spec.name}.{key}": value for key, value in entry.items()}
     log = Path("plots/train")

@@ -4,7 +4,7 @@ The template holds all text that is no data. `questions`, `figures` and `prose` 
 scripts beside them show it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +60,13 @@ def write_page(
 def _overview(contents: Sequence[Contents], comparison: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what the overview shows, and which cell, regime and seed each experiment has."""
     labels = {one.name: {"name": one.name, "regime": one.params["trace_mode"]} for one in contents}
-    details = {one.name: one.details for one in contents}
-    logs = {one.name: one.losses for one in contents}
+    by_name = {one.name: one for one in contents}
+    details = {name: one.details for name, one in by_name.items()}
     sections = []
     if comparison is None:
         one = contents[0]
         drawn = [*figures.of_cell(figures.cell_of(one.details), {})]
-        drawn += [*figures.of_probes(one.details), *figures.losses({"": one.losses}, {"": ""})]
+        drawn += [*figures.of_probes(one.details), *_curves({"": one}, {"": ""})]
         sections.append({"title": "", "findings": [f"{finding(one.details)}."], "figures": drawn})
         comparison = {}
     for title, cell in comparison.get("results", {}).items():
@@ -77,9 +77,7 @@ def _overview(contents: Sequence[Contents], comparison: Mapping[str, Any] | None
                     continue
                 groups[name] = regime
                 labels[name] |= {"cell": title, "regime": regime, "seed": seed}
-        drawn = [*figures.of_cell(cell, details)]
-        drawn += [figure for name in groups for figure in figures.of_probes(details[name], name)]
-        drawn += figures.losses({name: logs[name] for name in groups}, groups)
+        drawn = [*figures.of_cell(cell, details), *_curves({n: by_name[n] for n in groups}, groups)]
         section = {"title": title, "regimes": list(cell["regimes"]), "figures": drawn}
         sections.append(section | {"findings": list(prose.findings(cell))})
     return {
@@ -88,3 +86,9 @@ def _overview(contents: Sequence[Contents], comparison: Mapping[str, Any] | None
         "cards": prose.cards(contents, measured=bool(comparison)),
         **{name: comparison[name] for name in ("warnings", "differences") if name in comparison},
     }
+
+
+def _curves(of: Mapping[str, Contents], groups: Mapping[str, str]) -> Iterator[figures.Figure]:
+    """Yield figures with a line or two per experiment; `groups` has the regime of each."""
+    yield from figures.early_answers({name: one.details for name, one in of.items()}, groups)
+    yield from figures.losses({name: one.losses for name, one in of.items()}, groups)

@@ -36,11 +36,12 @@ _WORDS = ("right", "wrong")
 _SIDES = ("p_answer_if_right", "p_answer_if_wrong")
 #: A loss curve has as many points, each the mean over this share of the steps.
 _POINTS, _SMOOTHING = 120, 0.08
+_PROBED = "How often is the answer right, given another trace?"
 _OVER_QUESTIONS = "95 % intervals over questions."
-_CROSSED = (
-    "95 % intervals, crossed over seeds and questions from three seeds on, else over questions; "
-    "small marks: single seeds."
+_OVER_SEEDS = (
+    "95 % intervals, crossed over seeds and questions from three seeds on, else over questions"
 )
+_CROSSED = f"{_OVER_SEEDS}; small marks: single seeds."
 
 
 def cell_of(details: Details) -> Figure:
@@ -95,6 +96,7 @@ def of_cell(cell: Details, details: Mapping[str, Details]) -> Iterator[Figure]:
             ],
             "note": "Each area is a share of the questions; a click lists them.",
         }
+    yield from _of_probed(regimes)
     if pairs := cell["paired"]:
         rows = [
             _row(name, [_difference(pair)], pair["n"]) | {"detectable": pair["detectable"]}
@@ -132,29 +134,48 @@ def _of_selection(kept: Details, regimes: Mapping[str, Details]) -> Iterator[Fig
         yield _estimates(title, list(sides.values()), rows, note)
 
 
-def of_probes(details: Details, name: str = "") -> Iterator[Figure]:
-    """Yield the figures of an experiment's probes, if it has any; `name` is added to titles."""
-    section = details.get("probes")
-    if not section:
-        return
-    of = f" ({name})" if name else ""
-    found = {row["probe"]: row for row in table(section).iter_rows(named=True)}
-    rows = [
-        _row(label, [_bounds(found[key], "accuracy")], found[key]["n"])
-        for key, label in NAMES.items()
-        if key in found
-    ]
-    title = f"How often is the answer right, given another trace?{of}"
-    yield _estimates(title, ["answer"], rows, _OVER_QUESTIONS)
-    if (early := section["early_answering"])["n"]:
-        steps = [_bounds(early, f"same_{cut}") for cut in CUTS]
-        steps.append({"mean": 1.0, "low": None, "high": None})
-        yield _curve(
-            f"How early is the answer fixed?{of}",
-            ("% of its own trace shown", "share with the same answer as with all of it"),
-            [_line("same answer", 0, [*CUTS, 100], steps)],
-            _OVER_QUESTIONS,
-        )
+def of_probes(details: Details) -> Iterator[Figure]:
+    """Yield what each trace given to one student makes of its answers, if it was probed."""
+    if section := details.get("probes"):
+        found = {row["probe"]: row for row in table(section).iter_rows(named=True)}
+        rows = [
+            _row(label, [_bounds(found[key], "accuracy")], found[key]["n"])
+            for key, label in NAMES.items()
+            if key in found
+        ]
+        yield _estimates(_PROBED, ["answer"], rows, _OVER_QUESTIONS)
+
+
+def _of_probed(regimes: Mapping[str, Details]) -> Iterator[Figure]:
+    """Yield what each trace given makes of the answers of a regime; see `comparison.probed`."""
+    probed = {label: one["probes"] for label, one in regimes.items() if one.get("probes")}
+    if found := {label: one["by_probe"] for label, one in probed.items()}:
+        rows = [
+            _row(label, [probes.get(key) for probes in found.values()])
+            for key, label in NAMES.items()
+            if any(key in probes for probes in found.values())
+        ]
+        yield _estimates(_PROBED, list(found), rows, f"{_OVER_SEEDS}.")
+
+
+def early_answers(details: Mapping[str, Details], groups: Mapping[str, str]) -> Iterator[Figure]:
+    """Yield how much of its own trace fixes a student's answer; arguments as for `losses`."""
+    sections = {
+        name: one["probes"]["early_answering"] for name, one in details.items() if one.get("probes")
+    }
+    order = list(dict.fromkeys(groups[name] for name in sections))
+    series = []
+    for name, early in sections.items():
+        if early["n"]:
+            steps = [_bounds(early, f"same_{cut}") for cut in CUTS]
+            steps.append({"mean": 1.0, "low": None, "high": None})
+            series.append(
+                _line(name or "same answer", order.index(groups[name]), [*CUTS, 100], steps)
+            )
+    if series:
+        axes = ("% of its own trace shown", "share with the same answer as with all of it")
+        drawn = _curve("How early is the answer fixed?", axes, series, _OVER_QUESTIONS)
+        yield drawn | {"names": order}
 
 
 def losses(logs: Mapping[str, pl.DataFrame], groups: Mapping[str, str]) -> Iterator[Figure]:

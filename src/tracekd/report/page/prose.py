@@ -43,6 +43,12 @@ def findings(cell: Mapping[str, Any]) -> Iterator[str]:
     if linked:
         label = "correct" if "correct" in linked else next(iter(linked))
         yield f"{_association(linked[label])} (regime {label})."
+    for label, one in cell["regimes"].items():
+        if (change := (one.get("probes") or {}).get("effect")) and change["low"] is not None:
+            yield (
+                "An incorrect trace in place of the correct one changes the accuracy of students "
+                f"of regime {label} by {_points(change)}."
+            )
 
 
 def _listed(pairs: Mapping[str, Any]) -> str:

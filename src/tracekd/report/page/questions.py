@@ -9,9 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tracekd.config import DatasetSpec
 from tracekd.probing.verdicts import judge_probes
-from tracekd.report.contents import Contents
+from tracekd.report.contents import Contents, dataset_of
 from tracekd.text import normalise, one_line
 from tracekd.traces.form import escape
 from tracekd.traces.grammar import Grammar
@@ -34,7 +33,6 @@ _VERDICTS = {
 _OTHERS = {"said": "answer", "named": "class_predicted", "tokens": "completion_tokens"}
 #: What makes two questions the same.
 _ASKED = ("id", "question", "question_class", "answers", "context", "gold_facts")
-_SPEC = ("reader", "answer_metric", "answers", "class_sentence")
 
 
 class _Strings(dict[str, int]):
@@ -113,7 +111,7 @@ def _unique(ids: Iterator[str]) -> list[str]:
 def _outputs(one: Contents) -> Iterator[dict[str, Any]]:
     """Yield score, output, marks and probes for each question of an experiment, in its order."""
     grammar = Grammar(
-        _spec(one).class_sentence, free_text=regime(one.params["trace_mode"]).free_text
+        dataset_of(one.params).class_sentence, free_text=regime(one.params["trace_mode"]).free_text
     )
     scores, predicted = (
         {row["id"]: row for row in table.iter_rows(named=True)}
@@ -155,18 +153,11 @@ def marks(text: str, grammar: Grammar, context: Sequence[str]) -> Iterator[Mark]
         yield (*mark, next(same, next(alike, -1)))
 
 
-def _spec(one: Contents) -> DatasetSpec:
-    name = one.params["dataset"]
-    entry = {key: one.params.get(f"datasets.yaml:{name}.{key}") for key in _SPEC}
-    known = {key: value for key, value in entry.items() if value is not None}
-    return DatasetSpec.model_validate({"name": name, "reader": "jsonl", **known})
-
-
 def _probes(one: Contents) -> dict[str, list[dict[str, Any]]]:
     """Return the probes of each question, with the verdict on each answer."""
     if one.probes.is_empty():
         return {}
-    judged = judge_probes(one.probes, one.predictions, one.questions, _spec(one))
+    judged = judge_probes(one.probes, one.predictions, one.questions, dataset_of(one.params))
     found: dict[str, list[dict[str, Any]]] = {}
     for row in one.probes.with_columns(judged.select("correct", "applied")).iter_rows(named=True):
         found.setdefault(row["id"], []).append(row)
