@@ -81,7 +81,6 @@ def test_the_overview_shows_findings_and_figures_with_their_tables(tab):
     titles = page.locator("figure h3").all_inner_texts()
     assert "How often is each step right?" in titles
     assert "How much do regimes change answer accuracy?" in titles
-    assert "How often is the answer right, given another trace? (correct-0)" in titles
     page.locator("figure summary").first.click()
     assert "trace exact match" in page.locator("figure table").first.inner_text()
     for kind, begins in (("CSV", ",questions,none,"), ("SVG", "<svg")):
