@@ -31,6 +31,8 @@ def test_ratings_are_beside_the_accuracy_of_students_trained_on_such_traces(proj
             table = scores([number < right for number in range(4)])
             name = f"{regime}-{seed}"
             repository.experiment(name, table, trace_mode=regime, seed=seed, dataset="babi_sim")
+    untuned = {"train": {"method": "none"}, "trace_mode": "correct", "dataset": "babi_sim"}
+    repository.experiment("untuned", scores([True] * 4), **untuned)
     repository.experiment("elsewhere", scores([True]), trace_mode="correct", dataset="other")
     repository.experiment("lost", "0" * 32, trace_mode="correct", seed=2, dataset="babi_sim")
     repository.save()

@@ -55,7 +55,9 @@ def write(
     fitting = [
         one
         for one in collect(root).experiments
-        if one.run.dataset == key["dataset"] and one.run.regime.label in settings["types"]
+        if one.run.dataset == key["dataset"]
+        and one.run.regime.label in settings["types"]
+        and one.run.params.get("train.method") != "none"  # untuned
     ]
     loaded = load_scores(arrange(fitting), find_store(root))
     report, undefined = settle(
