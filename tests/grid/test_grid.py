@@ -166,7 +166,7 @@ def test_cancelled_tasks_keep_their_checkpoints_and_are_retried(project: Toy) ->
     assert ", train, 2/4 [00:01<00:03]" in shown
     assert "2 experiments: 1 running, 1 waiting" in shown
     assert "2 experiments cancelled" in project.grid("cancel").stdout
-    wait_for(lambda: "1 stopped" in project.grid("status").stdout)
+    wait_for(lambda: "2 experiments: 2 stopped" in project.grid("status").stdout)
     (project.path / "hold").unlink()
     assert "2 experiments submitted" in project.grid("retry").stdout
     wait_for(lambda: len(project.refs()) == 2)

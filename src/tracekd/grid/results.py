@@ -91,10 +91,14 @@ def retry(folder: Path | None) -> str:
 def cancel(folder: Path | None) -> str:
     """End all tasks that wait or run, the latter with a checkpoint; return their number as text."""
     grid = _chosen(folder)
-    count = sum(state.phase != "gone" for state in grid.states().values())
+    states = grid.states()
     for job in grid.jobs():
         if launcher := make_launcher(grid.settings):
             launcher.cancel(grid.path, job)
+    for task in grid.tasks:
+        if (state := states.get(task.name)) and state.phase == "waiting":
+            grid.note(task, "stopped", "cancelled before it ran")
+    count = sum(state.phase != "gone" for state in states.values())
     return f"{count} experiments cancelled; `retry` starts them again"
 
 
