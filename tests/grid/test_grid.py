@@ -174,6 +174,21 @@ def test_cancelled_tasks_keep_their_checkpoints_and_are_retried(project: Toy) ->
 
 
 @pytest.mark.slow
+def test_submissions_run_one_after_the_other_in_their_order(project: Toy) -> None:
+    (project.path / "hold").touch()
+    for seed in range(3):
+        project.settings(axes={"seed": seed}, resources={"default": {"cores": 1}})
+        project.grid("submit")
+    wait_for(lambda: "step 2" in project.ran())
+    assert project.ran().count("step 0") == 1, "the others wait"
+    (project.path / "hold").unlink()
+    wait_for(lambda: len(project.refs()) == 3)
+    logs = project.path.glob(".grid/*/logs/*-correct-*.log")
+    done = [log.name for log in sorted(logs, key=lambda log: log.stat().st_mtime)]
+    assert [name.split("-")[3] for name in done] == ["0", "1", "2"]
+
+
+@pytest.mark.slow
 def test_results_go_to_object_storage(project: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     moto = pytest.importorskip("moto.server")
     server = moto.ThreadedMotoServer(port=0)

@@ -1,7 +1,7 @@
 """Processes of this machine: as many tasks at once as its GPUs or cores have room for.
 
 `submit` starts this module as a process that outlives the command; its number is the job's name.
-It waits for an earlier one of the same checkout, then starts the tasks.
+It waits for the earlier ones of the same checkout, then starts the tasks.
 """
 
 import os
@@ -9,18 +9,20 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
 import psutil
-from filelock import FileLock
 
 from tracekd.errors import TracekdError
 from tracekd.grid.folder import GridFolder
 from tracekd.grid.launchers import GridTask, TaskState, work_command
 from tracekd.grid.settings import LocalOptions, Resources
+
+_MODULE = "tracekd.grid.local"
 
 
 class LocalLauncher:
@@ -42,7 +44,7 @@ class LocalLauncher:
         source = os.pathsep.join([str(root / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
         with (folder / "logs/local.out").open("ab") as out:
             started = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", __name__, str(folder), *map(str, indices)],
+                [sys.executable, "-m", _MODULE, str(folder), *map(str, indices)],
                 env=os.environ | {"PYTHONPATH": source},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -82,6 +84,18 @@ def _process(folder: Path, job: str) -> psutil.Process | None:
         return process if str(folder) in process.cmdline() else None
     except psutil.Error:
         return None
+
+
+def _earlier(grids: Path) -> list[psutil.Process]:
+    """Return the processes that run or wait for other submissions and started before this one."""
+    began = psutil.Process().create_time()
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "create_time"])
+        if _MODULE in (words := process.info["cmdline"] or ())
+        and any(Path(word).parent == grids for word in words)
+        and process.info["create_time"] < began
+    ]
 
 
 def _slots(resources: Sequence[Resources], most: int | None = None) -> list[list[str]]:
@@ -143,7 +157,9 @@ def _main(folder: Path, indices: Sequence[int]) -> None:
             running.discard(process)
         free.put(gpus)
 
-    with FileLock(grid.path.parent / "local.lock"), ThreadPoolExecutor(len(slots)) as pool:
+    while _earlier(grid.path.parent):
+        time.sleep(1)
+    with ThreadPoolExecutor(len(slots)) as pool:
         signal.signal(signal.SIGTERM, stop)
         list(pool.map(work, tasks))
 
