@@ -35,7 +35,7 @@ def main(
 
     Reads all successful DVC experiments, the run of the current commit, and that in the workspace.
     Writes metrics/compare.json, metrics/compare.md and
-    plots/compare_{regimes,effects,association,dose}.png, and changes nothing else.
+    plots/compare_{regimes,effects,association,probes,dose}.png, and changes nothing else.
     """
     from tracekd.comparison import experiments, figures, report
     from tracekd.comparison.effects import BASELINES

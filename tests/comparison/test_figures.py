@@ -24,7 +24,9 @@ RESULTS = {"on worlds, prompt.template " + "Answer $in$ one word. " * 20: PAIRED
 def test_the_same_results_give_the_same_files(tmp_path):
     first = figures.write_all(tmp_path / "one", RESULTS)
     second = figures.write_all(tmp_path / "two", RESULTS)
-    names = [f"compare_{name}.png" for name in ("regimes", "effects", "association", "dose")]
+    names = [
+        f"compare_{name}.png" for name in ("regimes", "effects", "association", "probes", "dose")
+    ]
     assert [path.name for path in first] == names
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
     assert all(path.is_file() for path in figures.write_all(tmp_path / "few", {"x": SINGLE}))

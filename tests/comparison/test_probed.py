@@ -5,6 +5,7 @@ import pytest
 from repository import GONE, Repository, predictions, questions, scores
 
 from tracekd import records
+from tracekd.comparison import figures as plots
 from tracekd.comparison import report
 from tracekd.comparison.effects import BASELINES
 from tracekd.comparison.experiments import collect
@@ -77,6 +78,8 @@ def test_probes_of_three_seeds_have_crossed_intervals(tmp_path):
     assert "| -58.3 (" in text
     (drawn,) = (one for one in figures.of_cell(cell, {"x": {}}) if "another trace" in one["title"])
     assert [row["label"] for row in drawn["rows"]][:2] == ["correct trace", "incorrect trace"]
+    rows = dict(plots.rows_of("probes", cell))
+    assert rows["correct: correct trace"]["answer"]["mean"] == 0.75
     assert "regime correct by −58.3 points" in list(prose.findings(cell))[-1]
 
 

@@ -1,4 +1,4 @@
-"""Figures across experiments: regimes, paired differences, trace and answer, dose and response.
+"""Figures across experiments: regimes, paired differences, trace and answer, probes, doses.
 
 The same input gives the same bytes.
 """
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracekd.report.probes import NAMES
 from tracekd.report.style import ANSWER, PALE, QUIET, TRACE, picture, say
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ _TITLES = {
     "regimes": "How often are answer and trace right?",
     "effects": "What is the effect of a regime on the answers to the same questions?",
     "association": "How often is the answer right, given a right and a wrong trace?",
+    "probes": "How often is the answer right, given another trace?",
     "dose": "What do incorrect traces do, by their fraction in training?",
 }
 #: Figure -> the estimates that it shows in each row: name -> colour and label.
@@ -26,9 +28,13 @@ _SERIES = {
     "regimes": {"answer": (ANSWER, "answer"), "trace": (TRACE, "trace exact match")},
     "effects": {"effect": (ANSWER, "")},
     "association": {"right": (ANSWER, "trace right"), "wrong": (TRACE, "trace wrong")},
+    "probes": {"answer": (ANSWER, "answer")},
     "dose": {"answer": (ANSWER, "answer"), "difference": (TRACE, "trace right - trace wrong")},
 }
-_EMPTY = {"dose": "no model has three doses of incorrect traces (trace_mode: mixed)"}
+_EMPTY = {
+    "dose": "no model has three doses of incorrect traces (trace_mode: mixed)",
+    "probes": "no student was probed (probes.enabled)",
+}
 #: A label, and the estimates to draw beside it.
 Row = tuple[str, Mapping[str, Mapping[str, Any]]]
 
@@ -66,6 +72,13 @@ def rows_of(figure: str, cell: Mapping[str, Any]) -> Iterator[Row]:
         shown = {
             name: {side: link[f"p_answer_if_{side}"] for side in sides}
             for name, link in links.items()
+        }
+    elif figure == "probes":
+        probed = {name: one["probes"] for name, one in shown.items() if one.get("probes")}
+        shown = {
+            f"{name}: {NAMES[probe]}": {"answer": estimate}
+            for name, one in probed.items()
+            for probe, estimate in one["by_probe"].items()
         }
     elif figure == "dose":
         doses = cell["dose"]["accuracy"]["doses"] if cell["dose"] else {}
