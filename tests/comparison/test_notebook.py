@@ -79,7 +79,8 @@ def names(regime):
 
 def test_two_groups_are_compared_as_compare_does(root):
     found = tracekd.paired(names("none"), names("correct"), root)
-    assert found["measure"].to_list() == ["answer", "class", "facts_f1", "facts_exact", "trace"]
+    measures = ["answer", "class", "facts_f1", "facts_exact", "trace", "cut"]
+    assert found["measure"].to_list() == measures
     answer, trace = found.row(0, named=True), found.row(4, named=True)
     assert (answer["seeds"], answer["n"], answer["difference"]) == (["0", "1", "2"], 8, 0.25)
     assert answer["low"] < 0.25 < answer["high"]

@@ -5,6 +5,7 @@ import time
 from collections import namedtuple
 
 import numpy as np
+import polars as pl
 import pytest
 from repository import GONE, Repository, scores
 
@@ -163,6 +164,27 @@ def test_regimes_that_were_taught_other_questions_are_compared_with_a_warning(tm
     (warning,) = compared(repository.save()).found["warnings"]
     assert warning.startswith("small on worlds, data_seed 0, teacher.match false: regimes with a")
     assert "run all with teacher.match=true" in warning
+
+
+def test_a_regime_whose_outputs_are_cut_off_is_named_in_a_warning(tmp_path):
+    repository, table = Repository(tmp_path), scores([True] * 19 + [False])
+    repository.experiment("none-0", table, trace_mode="none")
+    place = pl.int_range(pl.len())
+    for regime, cut in (("correct", 1), ("filler", 2)):
+        reason = pl.when(place < cut).then(pl.lit("length")).otherwise("finish_reason")
+        ended = table.with_columns(finish_reason=reason)
+        repository.experiment(f"{regime}-0", ended, trace_mode=regime)
+    made = compared(repository.save())
+    (warning,) = made.found["warnings"]
+    assert warning.startswith("small on worlds: filler: 10% of the outputs were cut off")
+    regimes = made.found["results"]["small on worlds"]["regimes"]
+    assert {name: one["cut"]["mean"] for name, one in regimes.items()} == {
+        "none": 0,
+        "correct": 0.05,
+        "filler": 0.1,
+    }
+    row = next(line for line in made.text.splitlines() if "| filler " in line)
+    assert "| 10.0 " in row
 
 
 @pytest.mark.slow

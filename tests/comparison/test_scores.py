@@ -32,7 +32,7 @@ def test_verdicts_are_seeds_by_questions_in_the_order_of_ids(repository):
     assert correct.replicates == ((0, 0), (1, 1))
     assert correct.measures["answer"].tolist() == [[1, 0], [0, 1]]
     assert correct.measures["trace"].tolist() == [[1, 1], [0, 1]]
-    assert list(none.measures) == ["answer"]
+    assert list(none.measures) == ["answer", "cut"]
     assert [one.name for one in cell.used] == ["c", "a", "b"]
 
 

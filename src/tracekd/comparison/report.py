@@ -190,6 +190,7 @@ _REGIMES: Columns = {
     "facts F1": _mean("facts_f1"),
     "facts exact": _mean("facts_exact"),
     "trace exact match": _mean("trace"),
+    "cut off": lambda figures: points(figures.get("cut", {}).get("mean")),
     "interval (answer)": lambda figures: str(figures["answer"].get("interval", NONE)),
 }
 _ASSOCIATIONS: Columns = {

@@ -20,6 +20,8 @@ from tracekd.comparison.store import Store
 from tracekd.statistics.values import Tree, settle
 
 _SHOWN = 5
+#: Share of outputs cut off from which a regime's accuracy is doubted.
+_CUT = 0.05
 #: Facts in a stage's run card that can change scores, by their section of `made_from`: auto may
 #: choose another backend, and another device another dtype. Threads favour no run.
 _FACTS = {"infer": ("backend",), "machine": ("device", "device_name", "dtype")}
@@ -67,7 +69,7 @@ def compare(
         "margin": margin,
         "results": results,
         "not_paired": not_paired(loaded.cells),
-        "warnings": [*_warnings(loaded.cells, store), *_vanishing(results)],
+        "warnings": [*_warnings(loaded.cells, store), *_vanishing(results), *_cut_off(results)],
         "missing": missing(cells),
     }
     if paper:
@@ -175,6 +177,17 @@ def _vanishing(results: Mapping[str, Any]) -> Iterator[str]:
             other = found.get("corrected", found)["verdict"]
             if found["verdict"] == "different" != other:
                 yield f"{label}: {name}: different as published, {other} by the corrected metric"
+
+
+def _cut_off(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the regimes whose accuracy is about the length of outputs as well."""
+    for label, cell in results.items():
+        for name, one in cell["regimes"].items():
+            if (share := one["cut"]["mean"]) > _CUT:
+                yield (
+                    f"{label}: {name}: {share:.0%} of the outputs were cut off; without an answer "
+                    "they count as wrong: raise infer.max_new_tokens, or do not compare accuracies"
+                )
 
 
 def _floors(scores: CellScores, store: Store) -> dict[str, Tree]:

@@ -24,6 +24,7 @@ MEASURES = {
     "facts_exact": "facts_exact",
     "trace": "trace_correct",
     "corrected": "corrected",  # the verdict of a corrected answer metric, where there is one
+    "cut": "cut",  # whether the output was cut off at infer.max_new_tokens
 }
 
 
@@ -102,7 +103,7 @@ def load_scores(cells: Cells, store: Store) -> LoadedScores:
 
 
 def read_scores(one: Experiment, store: Store, first: pl.DataFrame | None = None) -> pl.DataFrame:
-    """Return the table of scores of an experiment in the order of ids.
+    """Return the table of scores of an experiment in the order of ids, with a column `cut`.
 
     Raises:
         TracekdError: if it is absent or empty, or has other questions than the `first` table.
@@ -113,7 +114,7 @@ def read_scores(one: Experiment, store: Store, first: pl.DataFrame | None = None
     if first is not None and not table["id"].equals(first["id"]):
         other = len(set(table["id"]) ^ set(first["id"]))
         raise TracekdError(f"{other} questions are not in both this and the first experiment")
-    return table
+    return table.with_columns(cut=pl.col("finish_reason") == "length")
 
 
 def stack(runs: Mapping[Replicate, pl.DataFrame]) -> RegimeScores:
