@@ -19,7 +19,9 @@ def test_the_committed_run_and_experiments_are_compared_with_the_paper(
     assert correct["answer"]["mean"] == metrics["answer"]["accuracy"]
     assert correct["n"] == metrics["n"] == cell["regimes"]["incorrect"]["n"]
     assert list(cell["paired"]) == ["incorrect - correct"]
-    assert (found["warnings"], found["missing"]) == ([], [])
+    # Random weights never end an output.
+    assert all("of the outputs were cut off" in warning for warning in found["warnings"])
+    assert found["missing"] == []
     verdict = found["paper"]["claims"]["nearly_independent"]["verdict"]
     assert verdict in ("supports", "contradicts", "cannot decide")
     assert baseline.run("git", "status", "--porcelain").stdout == ""

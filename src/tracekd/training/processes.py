@@ -229,7 +229,7 @@ def _work(
             write_json(folder / "result.json", result)
         dist.destroy_process_group()
     except Stopped:
-        return
+        dist.destroy_process_group()  # its threads would abort a process that ends beside them
     except BaseException as error:
         user = isinstance(error, TracekdError) or (isinstance(error, OSError) and error.filename)
         content = {"message": str(error) if user else None, "traceback": traceback.format_exc()}
