@@ -42,7 +42,7 @@ def _run(folder: Path, environment: dict[str, str], *command: str) -> str:
         lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         fault = next((line for line in lines if re.match("error|fatal|ERROR", line)), None)
         what = " ".join(command).removeprefix(f"{sys.executable} -m ")
-        raise TracekdError(f"{folder}: {what:.60}: {fault or ' '.join(lines[-1:])}")
+        raise TracekdError(f"{what:.60}: {fault or ' '.join(lines[-1:])}")
     return done.stdout
 
 
