@@ -6,7 +6,7 @@ import pages
 import pytest
 from tables import completion
 
-from tracekd.report.page import page, prose
+from tracekd.report.page import figures, page, prose
 from tracekd.report.page.inline import FOLDER
 from tracekd.report.page.questions import collect, marks
 from tracekd.traces.grammar import Grammar
@@ -58,6 +58,19 @@ def test_equal_experiments_make_equal_pages_without_times():
     ]
     assert [one["steps"] for one in shown] == [9, 9]
     assert [one.get("training, s") for one in shown] == [None, 12.5]
+
+
+def test_early_answers_have_a_line_for_each_probed_student_in_the_colour_of_its_regime():
+    cuts = {f"same_{cut}{end}": 0.5 for cut in (0, 25, 50, 75) for end in ("", "_low", "_high")}
+    probed = {"probes": {"early_answering": {"n": 4, **cuts}}}
+    students = {"a": probed, "b": {}, "c": probed, "d": probed}
+    (drawn,) = figures.early_answers(students, {"a": "x", "b": "x", "c": "y", "d": "x"})
+    assert drawn["names"] == ["x", "y"]
+    lines = [(line["name"], line["colour"], line["y"]) for line in drawn["series"]]
+    assert lines == [
+        (name, colour, [0.5] * 4 + [1.0]) for name, colour in zip("acd", (0, 1, 0), strict=True)
+    ]
+    assert list(figures.early_answers({"b": {}}, {"b": "x"})) == []
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.*")), ids=lambda path: path.name)

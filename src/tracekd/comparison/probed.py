@@ -22,7 +22,7 @@ COMPARED = ("gold", "incorrect", "shuffled", "empty", "own")
 
 
 def probed(group: Iterable[Experiment], store: Store, key: str, margin: float) -> Tree | Undefined:
-    """Return what the trace given does to the answers of a regime; none where no probes were run.
+    """Return what the trace given does to the answers of a regime; empty without probes.
 
     Args:
         group: the experiments of one regime in one cell.

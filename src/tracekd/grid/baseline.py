@@ -1,4 +1,4 @@
-"""What a grid starts from and adds to: the code of a commit, a remote, experiments there are."""
+"""What a grid starts from: the committed code, the git remote, and the experiments there are."""
 
 from pathlib import Path
 
