@@ -76,8 +76,8 @@ DECOMPOSED = Schema(
 #:   completion    trace (if any) and answer, as the grammar renders them; without EOS
 #:   answer_start  character offset in `completion` at which the answer part begins
 #:   shown_class, shown_facts  the steps in the trace shown (facts as text); null: step not shown
-#:   filler_for    the correct trace; the encoder repeats the "..." of `completion` until its trace
-#:                 has as many tokens as this one; null: no filler
+#:   filler_for    a trace: the encoder repeats the "..." of `completion` to as many tokens as this
+#:                 has, and the student is given the result, never supervised; null: no filler
 #:   class_right, facts_right  whether each shown step is the gold one; null: step not shown
 #:   states_answer  whether the facts or the free text shown state the gold answer; null: neither
 #:   note          why a trace could not be what its regime promises, else null
@@ -105,9 +105,9 @@ SFT = Schema(
 
 #: infer -> probe, analyze: the student's predictions, `infer.samples` per question.
 #:   sample             0, 1, …; figures are those of sample 0 unless they are about all of them
-#:   text               the generated text, special tokens removed
+#:   text               the generated text, special tokens removed; a filler that was given first
 #:   finish_reason      "stop" (EOS), "length" (cut at max_new_tokens), "prompt_too_long" (not run)
-#:   prompt_tokens, completion_tokens  counts; the completion's EOS is not counted
+#:   prompt_tokens, completion_tokens  counts; EOS is not counted, a filler as part of the prompt
 PREDICTIONS = Schema(
     {
         "id": pl.String,

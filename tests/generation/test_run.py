@@ -65,6 +65,27 @@ def test_predictions_come_in_the_order_of_the_rows(encoder, answers):
     assert backend.sizes == [4, 4, 1]
 
 
+def test_a_filler_is_given_with_the_prompt_and_is_part_of_the_prediction(encoder, tmp_path):
+    filler = {"completion": "<think>\n...\n</think>\n<answer>no</answer>", "answer_start": 21}
+    (row,) = rows(1)
+    row |= filler | {"filler_for": "<think>\nThree words here.\n</think>\n"}
+    asked = []
+    answer = encoder.plain_ids("<answer>Bob</answer>")
+    backend = Scripted(lambda prompt: asked.append(prompt) or [*answer, encoder.end_of_turn])
+    student = Student(None, CPU, encoder, frozenset({encoder.end_of_turn}), 4096)
+    (found,) = generate(
+        backend, student, [row], PARAMS.model_copy(update={"max_new_tokens": 99}), tmp_path / "a"
+    )
+    encoded = encoder.encode(row)
+    assert asked == [encoded.prompt_ids]  # what training reads before the supervised tokens
+    text = found["text"]
+    assert text.startswith("<think>\n... ...") and text.endswith(
+        "...\n</think>\n<answer>Bob</answer>"
+    )
+    assert found["prompt_tokens"] == len(encoded.prompt_ids)
+    assert found["completion_tokens"] == len(answer)
+
+
 def test_an_answer_ends_at_end_of_turn_which_is_not_shown_or_at_the_limit(encoder, answers):
     text = " a , b 's  .\n caf\u00e9 </think>"
     ids = encoder.plain_ids(text)

@@ -98,11 +98,14 @@ def test_wrong_facts_are_drawn_as_params_yaml_says() -> None:
     assert noted.to_list() == ["every other fact in the context names an answer"]
 
 
-def test_a_filler_row_has_the_correct_trace_for_its_length() -> None:
+def test_a_filler_has_the_length_of_a_correct_training_trace_in_every_split() -> None:
     correct = build(tables(), params(), spec())["train"].row(0, named=True)
-    row = build(tables(), params("filler"), spec())["train"].row(0, named=True)
-    assert row["completion"] == "<think>\n...\n</think>\n<answer>home; bed</answer>"
-    assert row["filler_for"] == correct["completion"][: correct["answer_start"]]
+    test = table("q/9", "Where is Mary now?", gold_facts=[0, 1])
+    built = build(tables(test=test), params("filler"), spec())
+    for split in ("train", "test"):
+        row = built[split].row(0, named=True)
+        assert row["completion"] == "<think>\n...\n</think>\n<answer>home; bed</answer>"
+        assert row["filler_for"] == correct["completion"][: correct["answer_start"]]
 
 
 @pytest.mark.parametrize("regime", ["none", "incorrect", "shuffled", "filler"])

@@ -18,6 +18,7 @@ from tracekd.traces.regimes import (
     Gold,
     RegimeContext,
     Shown,
+    filler_for,
     regime,
     show,
 )
@@ -141,7 +142,7 @@ def test_a_teachers_trace_is_shown_as_it_was_kept() -> None:
         "teacher_explanation": Shown(Trace(text="Because Mary."), None, None, None),
         "teacher_shuffled": Shown(Trace(text="Bob ..."), None, None, None),
         "teacher_steps": Shown(STEPS, False, False, None),
-        "teacher_filler": Shown(Trace(filler=1), None, None, None, text),
+        "teacher_filler": Shown(Trace(filler=1), None, None, None),
     }
     free = {mode for mode in REGIMES if regime(mode).free_text}
     assert free == {"teacher", "teacher_summary", "teacher_explanation", "teacher_shuffled"}
@@ -158,9 +159,20 @@ def test_another_questions_trace_is_of_the_same_class_if_one_is_kept() -> None:
     given_few = replace(given_all, taught={"trace": few})
     assert show("teacher_shuffled", alike[0], given_few).trace in few.values()
     nothing = replace(given_all, taught={})
-    for mode in ("teacher", "teacher_shuffled", "teacher_filler"):
+    for mode in ("teacher", "teacher_shuffled"):
         shown = show(mode, alike[0], nothing)
         assert (shown.trace, shown.note) == (Trace(), regimes.NO_TEACHER_TRACE)
+
+
+def test_all_fillers_are_as_long_as_the_median_trace_that_they_stand_for() -> None:
+    golds = [Gold(f"q/{n}", "counting", ("a" * n,), (0,)) for n in (40, 1, 7, 30, 2)]
+    given_all = replace(
+        context(), taught={"trace": {gold.id: Trace(text=gold.id) for gold in golds}}
+    )
+    correct, teacher = (filler_for(f"{name}filler", golds, given_all) for name in ("", "teacher_"))
+    assert correct == given_all.grammar.render_trace(Trace("counting", ("a" * 7,)))
+    assert teacher == "<think>\nq/7\n</think>\n"  # of q/1, q/2, q/7, q/30, q/40
+    assert filler_for("correct", golds, given_all) is None
 
 
 def test_a_lone_question_has_no_donor() -> None:

@@ -116,7 +116,8 @@ def test_the_answer_taught_is_the_datasets_or_the_teachers_own() -> None:
             built = build(splits, params(mode, answer=answer), SPEC, found)
             row = built["train"].row(0, named=True)
             assert row["completion"] == f"<think>\n{trace}\n</think>\n<answer>{taught}</answer>"
-            assert built["test"]["completion"].to_list() == ["<answer>home</answer>"]
+            shown = "<think>\n...\n</think>\n" if mode == "teacher_filler" else ""
+            assert built["test"]["completion"].to_list() == [f"{shown}<answer>home</answer>"]
     assert row["filler_for"] == "<think>\ntrace 0 of a\n</think>\n"
     correct = build(splits, params("correct", answer="teacher"), SPEC, found)["train"]
     assert correct["completion"][0].endswith("<answer>home</answer>")

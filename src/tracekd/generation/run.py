@@ -22,6 +22,8 @@ from tracekd.randomness import digest as seed_of
 
 #: Training examples to take guesses from; more do not save more time.
 EXAMPLES = 1000
+#: What a prediction depends on, of a row.
+_ASKED = ("id", "system", "prompt", "filler_for")
 
 Row = Mapping[str, Any]
 
@@ -47,7 +49,7 @@ def predict(
     key = {
         **student_key(spec, student, device, getattr(module, "PACKAGES", ())),
         "infer": params.model_dump() | {"backend": name},
-        "questions": digest([[row["id"], row["system"], row["prompt"]] for row in rows]),
+        "questions": digest([[row.get(name) for name in _ASKED] for row in rows]),
         "examples": digest([row["completion"] for row in examples]),
         "shots": digest(shots),
     }
@@ -109,7 +111,8 @@ def generate(
     ends at a stop token ("stop") or at the limit of new tokens or of the model ("length").
     """
     encoder = student.encoder
-    prompts = [encoder.prompt_ids(row["system"], row["prompt"]) for row in rows]
+    given = [encoder.given_ids(row) for row in rows]
+    prompts = [[*prompt, *filler] for prompt, filler in given]
     encoder.check_room((len(prompt) + 1 for prompt in prompts), student.max_length)
     room = [min(params.max_new_tokens, student.max_length - len(prompt)) for prompt in prompts]
     wanted = [(row, sample) for row in range(len(rows)) for sample in range(params.samples)]
@@ -140,7 +143,7 @@ def generate(
             {
                 "id": rows[row]["id"],
                 "sample": sample,
-                "text": encoder.decode(new),
+                "text": encoder.decode([*given[row][1], *new]),
                 "finish_reason": reason,
                 "prompt_tokens": len(prompts[row]),
                 "completion_tokens": len(new),

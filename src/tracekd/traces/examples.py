@@ -12,7 +12,7 @@ from tracekd.errors import TracekdError
 from tracekd.records import SFT
 from tracekd.text import one_line, states_answer
 from tracekd.traces.grammar import Grammar
-from tracekd.traces.regimes import Donors, Gold, RegimeContext, regime, show
+from tracekd.traces.regimes import Donors, Gold, RegimeContext, filler_for, regime, show
 from tracekd.traces.taught import Taught
 
 #: Column with a verdict on the trace shown -> what it says.
@@ -67,23 +67,25 @@ def build(
         TracekdError: if an answer is blank, or a test question is in another split too.
     """
     classes, grammar = classes_of(tables.values()), Grammar(spec.class_sentence)
-    made = {}
-    for split, table in tables.items():
-        golds = gold_steps(table)
-        donors = Donors(gold_steps(tables["train"]) if split == "shots" else golds, params.seed)
-        context = RegimeContext(
+    golds = {split: gold_steps(table) for split, table in tables.items()}
+    contexts = {
+        split: RegimeContext(
             params.seed,
             params.corruption,
             classes,
             grammar,
-            donors,
+            Donors(golds["train" if split == "shots" else split], params.seed),
             params.wrong_facts,
             taught.traces if taught else {},
         )
-        questions = table.iter_rows(named=True)
+        for split in tables
+    }
+    like = filler_for(params.trace_mode, golds["train"], contexts["train"])
+    made = {}
+    for split, table in tables.items():
         rows = [
-            _example(question, gold, context, params, spec, taught)
-            for question, gold in zip(questions, golds, strict=True)
+            _example(question, gold, contexts[split], params, spec, taught) | {"filler_for": like}
+            for question, gold in zip(table.iter_rows(named=True), golds[split], strict=True)
         ]
         made[split] = pl.DataFrame(rows, schema=SFT)
     _require_unseen_test(made)
@@ -118,7 +120,6 @@ def _example(
         "regime": params.trace_mode,
         "shown_class": shown.trace.class_name,
         "shown_facts": shown.trace.facts,
-        "filler_for": shown.filler_for and context.grammar.render_trace(shown.filler_for),
         "class_right": shown.class_right,
         "facts_right": shown.facts_right,
         "states_answer": states_answer(stated, question["answers"], spec.answers),

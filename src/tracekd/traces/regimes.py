@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
+from statistics import median_low
 from typing import Literal
 
 from tracekd import randomness
@@ -107,15 +108,13 @@ class RegimeContext:
 class Shown:
     """The trace that a regime shows, and whether its steps are right (None: not shown).
 
-    `note` is the reason if the trace is not what the regime promises, `filler_for` the trace whose
-    length a filler gets.
+    `note` is the reason if the trace is not what the regime promises.
     """
 
     trace: Trace
     class_right: bool | None
     facts_right: bool | None
     note: str | None
-    filler_for: Trace | None = None
 
 
 RegimeFunction = Callable[[Gold, RegimeContext], tuple[Trace, str | None]]
@@ -162,13 +161,8 @@ def _shuffled(gold: Gold, context: RegimeContext) -> tuple[Trace, str | None]:
 
 
 def _filler(_gold: Gold, _context: RegimeContext) -> tuple[Trace, str | None]:
-    """One word without content: `tracekd.models.encoding` gives it the correct trace's length."""
+    """One word without content: `tracekd.models.encoding` gives it the length of `filler_for`."""
     return Trace(filler=1), None
-
-
-def _teacher_filler(gold: Gold, context: RegimeContext) -> tuple[Trace, str | None]:
-    trace, note = _teacher("trace")(gold, context)
-    return (trace, note) if note else _filler(gold, context)
 
 
 def _mixed(gold: Gold, context: RegimeContext) -> tuple[Trace, str | None]:
@@ -234,7 +228,7 @@ class Regime:
 
     Attributes:
         teacher: the kind of a teacher's trace that it needs, if any.
-        like: makes the trace that a filler is as long as.
+        like: makes the traces that a filler stands for, and is as long as.
         free_text: whether its traces are free text (`Trace.text`).
     """
 
@@ -264,7 +258,7 @@ REGIMES: dict[str, Regime] = {
     "teacher_explanation": Regime(_NOTHING, _teacher("explanation"), "explanation", free_text=True),
     "teacher_shuffled": Regime(_NOTHING, _teacher_shuffled, "trace", free_text=True),
     "teacher_steps": Regime(_BOTH, _teacher("steps"), "steps"),
-    "teacher_filler": Regime(_NOTHING, _teacher_filler, "trace", like=_teacher("trace")),
+    "teacher_filler": Regime(_NOTHING, _filler, "trace", like=_teacher("trace")),
 }
 
 
@@ -293,5 +287,17 @@ def show(name: str, gold: Gold, context: RegimeContext) -> Shown:
         class_right=None if trace.class_name is None else trace.class_name == gold.class_name,
         facts_right=None if trace.facts is None else set(trace.facts) == set(gold.fact_texts),
         note=note,
-        filler_for=chosen.like(gold, context)[0] if chosen.like and trace.filler else None,
     )
+
+
+def filler_for(name: str, golds: Iterable[Gold], context: RegimeContext) -> str | None:
+    """Return the trace whose length a regime's fillers have; None if it shows no filler.
+
+    Of the traces that they stand for in training, `golds`, it is the one of median length. All
+    questions have the same, so that the length of a filler says nothing about the answer.
+    """
+    like = regime(name).like
+    if like is None:
+        return None
+    traces = [context.grammar.render_trace(like(gold, context)[0]) for gold in golds]
+    return median_low((len(trace), trace) for trace in traces)[1]
