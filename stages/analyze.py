@@ -39,9 +39,9 @@ def main() -> None:
     write_json(measured / "metrics.json", headline(found, spec.answer_metric))
     runcard.join(measured)
     title = title_of(settings)
-    figures.write_all(plots, scores, found, title, plots / "train")
-    probe_figures.write_all(plots / "probes", found, title)
     own = contents.of_workspace(title, settings, spec, tables, scores, found)
+    figures.write_all(plots, scores, found, title, own.losses)
+    probe_figures.write_all(plots / "probes", found, title)
     page.write_page(Path("report.html"), [own], None, title)
     places = {
         "everything, in a browser": "report.html",
@@ -50,7 +50,7 @@ def main() -> None:
         "one row per question": "data/scores.parquet",
     }
     print(summary(found, title, places))
-    for warning in unread_steps(scores, tables["predictions"]):
+    for warning in unread_steps(scores, own.predictions):
         print(f"WARNING: {warning}")
 
 

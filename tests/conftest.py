@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +32,6 @@ def model_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
     monkeypatch.setenv("TRACEKD_CACHE", str(tmp_path_factory.getbasetemp() / "model-cache"))
     # PEFT would ask the hub whether the adapter's folder, taken for a repository, has a tokenizer.
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-
-
-@pytest.fixture
-def uncommon() -> Callable[[str], Any]:
-    """Make a small model whose attention is not that of Llama: `gemma2` or `gpt_oss`."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    def make(name: str) -> Any:
-        sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1}
-        heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16}
-        experts = {"num_local_experts": 2, "num_experts_per_tok": 1} if name == "gpt_oss" else {}
-        config = AutoConfig.for_model(
-            name, vocab_size=64, pad_token_id=0, **sizes, **heads, **experts
-        )
-        return AutoModelForCausalLM.from_config(config).eval()
-
-    return make
 
 
 # Of a module: while Playwright runs, its event loop does, and other tests start loops of their own.

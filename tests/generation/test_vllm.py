@@ -79,6 +79,7 @@ def test_vllm_reads_the_folders_that_there_are(tmp_path, method, adapter, expect
     given = replace(student(GPU), folder=tmp_path, base=Path("base"))
     assert loadable(given) == (folders[expected[0]], expected[1])
     assert loadable(student(GPU)) == (None, 0)
+    assert loadable(replace(student(GPU), base=folders["base"])) == (folders["base"], 0)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import polars as pl
 
 from tracekd.report import figures
+from tracekd.report.contents import losses_of
 
 BOUNDS = {"low": 0.1, "high": 0.9}
 GROUP = {
@@ -52,20 +53,8 @@ def test_tables_by_class_and_by_step():
     assert figures.steps(UNTRACED).rows() == [("answer", 0.5)]
 
 
-def test_losses_are_read_from_the_training_log(tmp_path):
-    log = tmp_path / "plots/metrics/train"
-    log.mkdir(parents=True)
-    (log / "loss_answer.tsv").write_text("step\tloss_answer\n1\t2.5\n2\t1.5\n")
-    losses = figures.read_losses(tmp_path)
-    assert losses.rows() == [(1, None, 2.5), (2, None, 1.5)]
-    (log / "loss_trace.tsv").write_text("step\tloss_trace\n2\t0.5\n1\t3\n")
-    both = figures.read_losses(tmp_path)
-    assert both.rows() == [(1, 3.0, 2.5), (2, 0.5, 1.5)]
-    assert figures.read_losses(tmp_path / "none") is None
-
-
 def test_the_overview_has_the_same_bytes_each_time(tmp_path):
-    losses = pl.DataFrame({"step": [1, 2], "trace": [2.0, 1.0], "answer": [3.0, 0.5]})
+    losses = pl.DataFrame({"step": [1, 2], "train_trace": [2.0, 1.0], "train_answer": [3.0, 0.5]})
     for name in ("one.png", "two.png"):
         figures.write_overview(tmp_path / name, DETAILS, "student", losses)
     first = (tmp_path / "one.png").read_bytes()
@@ -76,7 +65,7 @@ def test_the_overview_has_the_same_bytes_each_time(tmp_path):
 def test_every_plot_is_written_also_without_trace_and_log(tmp_path):
     scores = pl.DataFrame({"trace_correct": [None], "answer_correct": [True]}, schema=VERDICTS)
     details = {**UNTRACED, "by_class": {"what": UNTRACED}}
-    figures.write_all(tmp_path, scores, details, "student", tmp_path / "train")
+    figures.write_all(tmp_path, scores, details, "student", losses_of({}))
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["accuracy_by_class.csv", "confusion.csv", "overview.png", "steps.csv"]
     assert (tmp_path / "confusion.csv").read_text() == "trace,answer\n"
@@ -85,5 +74,5 @@ def test_every_plot_is_written_also_without_trace_and_log(tmp_path):
 def test_a_verdict_without_traces_is_left_out_of_the_picture(tmp_path):
     link = {**GROUP["link"]["trace"], "right_right": 0, "p_answer_if_right": None}
     details = {**DETAILS, "link": {"trace": link}}
-    figures.write_overview(tmp_path / "x.png", details, "student", None)
+    figures.write_overview(tmp_path / "x.png", details, "student", losses_of({}))
     assert (tmp_path / "x.png").is_file()

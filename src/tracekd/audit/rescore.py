@@ -20,11 +20,10 @@ from tracekd.errors import TracekdError
 from tracekd.scoring import metrics, table
 from tracekd.scoring.answers import metric_of
 from tracekd.scoring.answers.cotemp import released_answer
-from tracekd.scoring.traces import Step
 from tracekd.traces.gold import decompose
 from tracekd.traces.grammar import Grammar
 from tracekd.traces.lenient import is_cut_off
-from tracekd.traces.regimes import regime
+from tracekd.traces.regimes import Step, regime
 
 #: A step counts as taught if at least this share of the texts show it.
 _SHOWN = 0.5

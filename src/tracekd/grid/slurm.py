@@ -50,7 +50,7 @@ class SlurmLauncher:
             raise TracekdError(
                 f"grid.yaml: slurm: template: {template} is not there; copy {TEMPLATE} and edit it"
             )
-        for kind in dict.fromkeys(resources):
+        for kind in resources:
             options = self._options_of(kind)
             job = ["--array=0", "--output=/dev/null", *options, str(template)]
             _scancel(_sbatch(["--begin=now+1hour", *job]))
@@ -68,7 +68,6 @@ class SlurmLauncher:
             TracekdError: SLURM refuses one; the others are cancelled.
         """
         logs = str(folder / "logs" / "slurm-").replace("%", "%%")
-        Path(folder, "logs").mkdir(parents=True, exist_ok=True)
         groups: dict[tuple[Resources, int], list[int]] = defaultdict(list)
         for task in tasks:
             groups[task.resources, _offset(task.index)].append(task.index)

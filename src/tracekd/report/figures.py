@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from tracekd.report.contents import losses_of
 from tracekd.report.style import (
     ANSWER,
     QUIET,
@@ -36,25 +35,17 @@ _SMOOTHING = 0.05
 
 
 def write_all(
-    folder: Path, scores: pl.DataFrame, details: Details, run: str, train_log: Path
+    folder: Path, scores: pl.DataFrame, details: Details, run: str, losses: pl.DataFrame
 ) -> None:
     """Write confusion.csv, accuracy_by_class.csv, steps.csv and overview.png.
 
-    `run` are the settings that distinguish this experiment, for the caption; `train_log` is the
-    folder of DVCLive's log, without which the loss curve is left out.
+    `run` are the settings that distinguish this experiment, for the caption; `losses` are those of
+    `contents.losses_of`.
     """
     write_csv(confusion(scores), folder / "confusion.csv")
     write_csv(accuracy_by_class(details), folder / "accuracy_by_class.csv")
     write_csv(steps(details), folder / "steps.csv")
-    write_overview(folder / "overview.png", details, run, read_losses(train_log))
-
-
-def read_losses(train_log: Path) -> pl.DataFrame | None:
-    """Return training losses by step and part from DVCLive's log; None if there is no log."""
-    logs = {path.relative_to(train_log).as_posix(): path for path in train_log.rglob("*.tsv")}
-    losses = losses_of(logs).select("step", trace="train_trace", answer="train_answer")
-    known = losses.filter(pl.any_horizontal(pl.col("trace", "answer").is_not_null()))
-    return None if known.is_empty() else known
+    write_overview(folder / "overview.png", details, run, losses)
 
 
 def confusion(scores: pl.DataFrame) -> pl.DataFrame:
@@ -86,7 +77,7 @@ def steps(details: Details) -> pl.DataFrame:
     return pl.DataFrame(known, schema={"step": pl.String, "accuracy": pl.Float64}, orient="row")
 
 
-def write_overview(path: Path, details: Details, run: str, losses: pl.DataFrame | None) -> None:
+def write_overview(path: Path, details: Details, run: str, losses: pl.DataFrame) -> None:
     """Draw the experiment in one picture, its finding as the title."""
     caption = f"{run}; {details['n']} test questions; error bars: 95 % intervals over questions"
     with picture(path, finding(details), (10, 7.4), caption) as figure:
@@ -149,18 +140,18 @@ def _draw_classes(axes: "Axes", table: pl.DataFrame) -> None:
     percent_axis(axes)
 
 
-def _draw_losses(axes: "Axes", losses: pl.DataFrame | None) -> None:
+def _draw_losses(axes: "Axes", losses: pl.DataFrame) -> None:
     axes.set_title("Training loss")
-    if losses is None or losses.is_empty():
+    if losses.is_empty():
         say(axes, "this experiment has no training log")
         return
     for part, color in (("trace", TRACE), ("answer", ANSWER)):
-        known = losses.drop_nulls(part)
+        known = losses.select("step", loss=f"train_{part}").drop_nulls()
         if known.is_empty():
             continue
         window = max(1, round(_SMOOTHING * known.height))
-        smooth = known[part].rolling_mean(window, min_samples=1, center=True)
-        axes.plot(known["step"], known[part], color=color, alpha=0.25, linewidth=0.8)
+        smooth = known["loss"].rolling_mean(window, min_samples=1, center=True)
+        axes.plot(known["step"], known["loss"], color=color, alpha=0.25, linewidth=0.8)
         axes.plot(known["step"], smooth, color=color, label=f"{part} tokens", linewidth=1.8)
     axes.set_yscale("log")
     axes.set_xlabel("optimizer step (thick: running mean)")

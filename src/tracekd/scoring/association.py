@@ -5,13 +5,13 @@ from typing import Any
 
 import polars as pl
 
-from tracekd.scoring.traces import Step
 from tracekd.statistics import bootstrap
 from tracekd.statistics.association import Counts, association, count
 from tracekd.statistics.clustered import difference, share
 from tracekd.statistics.intervals import share_interval
 from tracekd.statistics.stratified import stratified
 from tracekd.statistics.values import Tree, Value, ratio
+from tracekd.traces.regimes import Step
 
 #: Section -> column with its verdict, in the order of the summary and the plots.
 STEPS = {"class": "class_correct", "facts": "facts_exact", "trace": "trace_correct"}

@@ -18,9 +18,9 @@ from tracekd.scoring.association import (
     step_association,
     taught_sections,
 )
-from tracekd.scoring.traces import Step
 from tracekd.statistics.association import shares
 from tracekd.statistics.values import Undefined, settle
+from tracekd.traces.regimes import Step
 
 
 def report(

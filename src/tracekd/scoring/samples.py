@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 
 from tracekd.scoring.association import taught_sections
-from tracekd.scoring.traces import Step
 from tracekd.statistics.intervals import wilson_interval
 from tracekd.text import normalise
+from tracekd.traces.regimes import Step
 
 
 def report(

@@ -9,10 +9,11 @@ from tracekd import records
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
 from tracekd.scoring.answers import judge, metric_of
-from tracekd.scoring.traces import Step, score_trace
+from tracekd.scoring.traces import score_trace
 from tracekd.text import normalise, one_line, states_answer
 from tracekd.traces.grammar import Grammar
 from tracekd.traces.lenient import answer_items, answer_start
+from tracekd.traces.regimes import Step
 
 _SHOWN = 5
 #: Characters of an output that a warning quotes.

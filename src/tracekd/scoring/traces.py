@@ -24,7 +24,7 @@ from typing import Any
 
 from tracekd.text import normalise, one_line
 from tracekd.traces.form import Reading
-from tracekd.traces.regimes import Step as Step
+from tracekd.traces.regimes import Step
 
 
 def score_trace(

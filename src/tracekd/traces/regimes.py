@@ -65,20 +65,12 @@ class Donors:
         self._seed = seed
         self._circle = sorted(((self._place(gold), gold) for gold in questions), key=itemgetter(0))
 
-    def donor(self, gold: Gold, fits: Callable[[Gold], bool] | None = None) -> Gold | None:
-        """Return the next question that fits; None if there is none.
-
-        By default those fit whose correct trace differs.
-        """
-
-        def differs(other: Gold) -> bool:
-            return not gold.same_steps(other)
-
-        wanted = fits or differs
+    def donor(self, gold: Gold, fits: Callable[[Gold], bool]) -> Gold | None:
+        """Return the next question that fits; None if there is none."""
         start = bisect_right(self._circle, self._place(gold), key=itemgetter(0))
         for step in range(len(self._circle)):
             _, other = self._circle[(start + step) % len(self._circle)]
-            if wanted(other):
+            if fits(other):
                 return other
         return None
 
@@ -154,7 +146,7 @@ def _wrong_facts(gold: Gold, context: RegimeContext) -> tuple[Trace, str | None]
 
 
 def _shuffled(gold: Gold, context: RegimeContext) -> tuple[Trace, str | None]:
-    donor = context.donors.donor(gold)
+    donor = context.donors.donor(gold, lambda other: not gold.same_steps(other))
     if donor is None:
         return Trace(), NO_OTHER_TRACE
     return Trace(donor.class_name, donor.fact_texts), None

@@ -103,7 +103,7 @@ def loadable(student: Student) -> tuple[Path | None, int]:
     """
     folder = student.folder
     if folder is None or student.base is None:
-        return None, 0
+        return student.base, 0
     note, adapter = folder / "training.json", folder / "adapter_config.json"
     method = read_json(note)["method"] if note.is_file() else "lora"
     if method in ("full", "none"):

@@ -42,11 +42,11 @@ function byRegime(experiments) {
 }
 
 /** Return the share of right answers to a question; null if nobody was asked. */
-function shareRight(place, experiments, verdict = "answer") {
+function shareRight(place, experiments) {
   let right = 0, asked = 0;
   for (const one of experiments) {
-    if (one[verdict][place] === "1") right += 1;
-    if (one[verdict][place] !== " ") asked += 1;
+    if (one.answer[place] === "1") right += 1;
+    if (one.answer[place] !== " ") asked += 1;
   }
   return asked ? right / asked : null;
 }

@@ -26,8 +26,7 @@ function difference(first, second) {
   const turned = (part) => part && { ...part, low: minus(part.high), high: minus(part.low),
     difference: minus(part.difference) };
   return { ...turned(other), over_questions: turned(other.over_questions),
-    over_seeds: turned(other.over_seeds), first_only: other.second_only,
-    second_only: other.first_only, by_seed: other.by_seed && Object.fromEntries(
+    over_seeds: turned(other.over_seeds), by_seed: other.by_seed && Object.fromEntries(
       Object.entries(other.by_seed).map(([seed, one]) => [seed, turned(one)])) };
 }
 

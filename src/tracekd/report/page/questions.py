@@ -68,7 +68,6 @@ def collect(contents: Sequence[Contents]) -> tuple[dict[str, Any], dict[str, Any
             {
                 "context": [strings[fact] for fact in row["context"]],
                 "gold": row["gold_facts"],
-                "source": row["source"],
                 "leaks": row["leaks"],
                 "outputs": [
                     _output(found[place], strings) if place in found else None for found in rows
