@@ -105,9 +105,9 @@ SFT = Schema(
 
 #: infer -> probe, analyze: the student's predictions, `infer.samples` per question.
 #:   sample             0, 1, …; figures are those of sample 0 unless they are about all of them
-#:   text               the generated text, special tokens removed; a filler that was given first
+#:   text               the generated text, special tokens removed
 #:   finish_reason      "stop" (EOS), "length" (cut at max_new_tokens), "prompt_too_long" (not run)
-#:   prompt_tokens, completion_tokens  counts; EOS is not counted, a filler as part of the prompt
+#:   prompt_tokens, completion_tokens  counts; a filler is part of the prompt, EOS is not counted
 PREDICTIONS = Schema(
     {
         "id": pl.String,

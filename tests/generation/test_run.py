@@ -65,25 +65,21 @@ def test_predictions_come_in_the_order_of_the_rows(encoder, answers):
     assert backend.sizes == [4, 4, 1]
 
 
-def test_a_filler_is_given_with_the_prompt_and_is_part_of_the_prediction(encoder, tmp_path):
-    filler = {"completion": "<think>\n...\n</think>\n<answer>no</answer>", "answer_start": 21}
+def test_the_model_is_given_a_filler_as_in_training_and_writes_the_answer(encoder, tmp_path):
+    trace, answer = "<think>\n...\n</think>\n", "<answer>Bob</answer>"
     (row,) = rows(1)
-    row |= filler | {"filler_for": "<think>\nThree words here.\n</think>\n"}
+    row |= {"completion": f"{trace}{answer}", "answer_start": len(trace)}
+    row |= {"filler_for": "<think>\nThree words here.\n</think>\n"}
     asked = []
-    answer = encoder.plain_ids("<answer>Bob</answer>")
-    backend = Scripted(lambda prompt: asked.append(prompt) or [*answer, encoder.end_of_turn])
+    written = [*encoder.plain_ids(answer), encoder.end_of_turn]
+    backend = Scripted(lambda prompt: asked.append(prompt) or written)
     student = Student(None, CPU, encoder, frozenset({encoder.end_of_turn}), 4096)
-    (found,) = generate(
-        backend, student, [row], PARAMS.model_copy(update={"max_new_tokens": 99}), tmp_path / "a"
-    )
+    settings = PARAMS.model_copy(update={"max_new_tokens": 99})
+    (found,) = generate(backend, student, [row], settings, tmp_path / "answers.jsonl")
     encoded = encoder.encode(row)
-    assert asked == [encoded.prompt_ids]  # what training reads before the supervised tokens
-    text = found["text"]
-    assert text.startswith("<think>\n... ...") and text.endswith(
-        "...\n</think>\n<answer>Bob</answer>"
-    )
+    assert (asked, written) == ([encoded.prompt_ids], encoded.completion_ids)
+    assert found["text"] == answer
     assert found["prompt_tokens"] == len(encoded.prompt_ids)
-    assert found["completion_tokens"] == len(answer)
 
 
 def test_an_answer_ends_at_end_of_turn_which_is_not_shown_or_at_the_limit(encoder, answers):

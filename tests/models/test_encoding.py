@@ -226,7 +226,8 @@ def test_a_filler_trace_in_a_shot_has_the_length_of_the_trace_it_stands_for(enco
     filler = row(trace="<think>\n...\n</think>\n", filler_for="<think>" + " I see." * 9)
     shown = ChatEncoder(encoder.tokenizer, shots=[filler]).prompt_ids("S", "Q")
     encoded = encoder.encode(filler)
-    assert contains(shown, [*encoder.given_ids(filler)[1], *encoded.completion_ids])
+    given = encoded.prompt_ids[len(encoder.prompt_ids("S", "Q")) :]
+    assert contains(shown, [*given, *encoded.completion_ids])
     assert encoder.decode(shown).count("...") > 1
 
 
@@ -298,17 +299,17 @@ def test_no_text_of_the_data_changes_a_token_outside_itself(name, system, prompt
 
 def test_a_filler_is_given_in_as_many_tokens_as_the_trace_it_stands_for(encoder):
     filler = row(trace="<think>\n...\n</think>\n")
+    prompt = encoder.given_ids(row())
     for facts in ("- über Mary.", "- Mary went home.\n- Sue went to the kitchen."):
         wanted = f"<think>\nCategory: counting.\n{facts}\n</think>\n"
-        prompt, given = encoder.given_ids({**filler, "filler_for": wanted})
+        encoded = encoder.encode({**filler, "filler_for": wanted})
+        assert encoded.prompt_ids[: len(prompt)] == prompt
+        given = encoded.prompt_ids[len(prompt) :]
         difference = abs(len(given) - len(encoder.plain_ids(wanted)))
         assert difference <= len(encoder.plain_ids(" ...")) / 2
         assert set(encoder.decode(given).split()) == {"<think>", "...", "</think>"}
-        encoded = encoder.encode({**filler, "filler_for": wanted})
-        assert encoded.prompt_ids == [*prompt, *given]
         assert encoder.decode(encoded.completion_ids[:-1]) == "<answer>no</answer>"
         assert encoded.answer_index == 0
-    assert encoder.given_ids(row()) == (prompt, [])
 
 
 def test_the_default_model_supervises_the_completion_and_its_own_end_of_turn():

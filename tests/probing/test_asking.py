@@ -73,7 +73,7 @@ def test_the_answer_begins_with_the_forced_tag_and_end_of_turn_is_not_counted(en
 def test_an_answer_whose_first_token_spans_the_tag_in_training_is_spelt_after_it(encoder):
     class Merging:
         end_of_turn = encoder.end_of_turn
-        prompt_ids, decode = encoder.prompt_ids, encoder.decode
+        given_ids, decode = encoder.given_ids, encoder.decode
         completion_ids = encoder.completion_ids
 
         def plain_ids(self, text):

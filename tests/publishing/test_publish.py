@@ -1,8 +1,10 @@
 """A run in DVC's cache, published to a folder and to a hub on loopback."""
 
 import json
+import re
 from dataclasses import replace
 
+import polars as pl
 import pytest
 import torch
 from hub_server import REPO, REVISION, TOKEN, serve
@@ -12,6 +14,7 @@ from repository import Repository, scores
 from training_runs import PARAMS, exact, spec
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from tracekd import records
 from tracekd.comparison.experiments import find_experiment
 from tracekd.config import HubModel, ModelSpec
 from tracekd.errors import TracekdError
@@ -59,7 +62,7 @@ def run(tmp_path, monkeypatch):
     """Make the successful experiment `mine` with a student of an entry of models.yaml."""
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
 
-    def make(entry, student=None):
+    def make(entry, student=None, examples=None, **params):
         path = tmp_path / "project"
         path.mkdir()
         repository = Repository(path)
@@ -77,6 +80,10 @@ def run(tmp_path, monkeypatch):
             },
             prompt=PROMPT,
             infer={"max_new_tokens": 9},
+            files=None
+            if examples is None
+            else {"data/sft/train.parquet": repository.keep(examples, records.SFT)},
+            **params,
         )
         repository.save()
         return repository, find_experiment(path, "mine"), student
@@ -156,6 +163,17 @@ def test_a_student_of_all_weights_is_copied(run, tmp_path) -> None:
     publish(one, repository.store, tmp_path / "out", "out", merge=True)
     copied = (tmp_path / "out/model.safetensors").read_bytes()
     assert copied == (student / "model.safetensors").read_bytes()
+
+
+def test_the_card_has_the_filler_that_a_student_was_given(run, tmp_path) -> None:
+    row = {"id": "q/1", "system": "S", "prompt": "Q", "regime": "filler", "answer_start": 21}
+    row |= {"completion": "<think>\n...\n</think>\n<answer>no</answer>"}
+    row |= {"filler_for": "<think>\n" + "I see. " * 9 + "\n</think>\n"}
+    examples = pl.DataFrame([row], schema=dict(records.SFT))
+    repository, one, _ = run(spec(), examples=examples, trace_mode="filler")
+    publish(one, repository.store, tmp_path / "out", "out", merge=True)
+    card = (tmp_path / "out/README.md").read_text()
+    assert re.search(r"~~~~text\n<think>\n(\.\.\. )+\.\.\.\n</think>\n~~~~\n", card)
 
 
 def test_what_cannot_be_published_is_explained_and_leaves_nothing(run, tmp_path) -> None:

@@ -111,8 +111,7 @@ def generate(
     ends at a stop token ("stop") or at the limit of new tokens or of the model ("length").
     """
     encoder = student.encoder
-    given = [encoder.given_ids(row) for row in rows]
-    prompts = [[*prompt, *filler] for prompt, filler in given]
+    prompts = [encoder.given_ids(row) for row in rows]
     encoder.check_room((len(prompt) + 1 for prompt in prompts), student.max_length)
     room = [min(params.max_new_tokens, student.max_length - len(prompt)) for prompt in prompts]
     wanted = [(row, sample) for row in range(len(rows)) for sample in range(params.samples)]
@@ -143,7 +142,7 @@ def generate(
             {
                 "id": rows[row]["id"],
                 "sample": sample,
-                "text": encoder.decode([*given[row][1], *new]),
+                "text": encoder.decode(new),
                 "finish_reason": reason,
                 "prompt_tokens": len(prompts[row]),
                 "completion_tokens": len(new),

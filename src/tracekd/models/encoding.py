@@ -11,7 +11,8 @@ unchanged, E is the end-of-turn token of that template. Training and inference s
 
 A filler trace gets its length here, where tokens are made, and is part of p: the student is given
 it in training and at inference, and learns the answer alone (pause tokens: Goyal et al. 2024,
-arXiv 2310.02226). A student that had to write it would rarely write as many words, and then stop.
+arXiv 2310.02226). A student that had to write it would rarely write the right number of words and
+then stop.
 
 Text from the data is always plain text: a passage that contains `<|im_end|>` or `</think>` is
 spelt with ordinary tokens, never with the model's control tokens. So are the completion's own
@@ -49,7 +50,7 @@ class Encoded:
     Attributes:
         id: the question's id.
         prompt_ids: never supervised; with the filler, if any.
-        completion_ids: trace, answer and one end-of-turn token; all supervised.
+        completion_ids: trace (but no filler), answer and one end-of-turn token; all supervised.
         answer_index: position in `completion_ids` of the answer's first token.
     """
 
@@ -128,14 +129,14 @@ class ChatEncoder:
                 f"{max(crowded)}); set fewer, or raise max_length"
             )
 
-    def given_ids(self, row: Mapping[str, Any]) -> tuple[list[int], list[int]]:
-        """Return what the student reads of a row of `records.SFT`: its prompt, and its filler.
+    def given_ids(self, row: Mapping[str, Any]) -> list[int]:
+        """Return what the student reads of a row of `records.SFT`: its prompt, and a filler if any.
 
         The filler is the "..." of a row with `filler_for`, repeated to as many tokens as that trace
-        has; other rows have none. Errors are those of `encode`.
+        has. Errors are those of `encode`.
         """
         filler = [] if row.get("filler_for") is None else self._completion(row)[0]
-        return self.prompt_ids(row["system"], row["prompt"]), filler
+        return [*self.prompt_ids(row["system"], row["prompt"]), *filler]
 
     def encode(self, row: Mapping[str, Any]) -> Encoded:
         """Return a row of `records.SFT` as tokens.
@@ -144,12 +145,11 @@ class ChatEncoder:
             TracekdError: if the completion's tokens do not spell exactly the completion, or
                 `answer_start` is outside it.
         """
-        prompt, filler = self.given_ids(row)
         trace_ids, answer_ids = self._completion(row)
-        written = [] if filler else trace_ids
+        written = trace_ids if row.get("filler_for") is None else []
         return Encoded(
             id=row["id"],
-            prompt_ids=[*prompt, *filler],
+            prompt_ids=self.given_ids(row),
             completion_ids=[*written, *answer_ids, self.end_of_turn],
             answer_index=len(written),
         )

@@ -117,7 +117,7 @@ def ask_plans(
         partial: file of finished batches, see `in_batches`.
     """
     most, longest = limits
-    prompts = [encoder.prompt_ids(row["system"], row["prompt"]) for row in rows]
+    prompts = [encoder.given_ids(row) for row in rows]
     requests: dict[tuple[int, str | None], ProbeRequest] = {}
     for number, (row, probes) in enumerate(zip(rows, plans, strict=True)):
         gold = row["completion"][row["answer_start"] :]

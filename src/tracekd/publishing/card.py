@@ -26,6 +26,7 @@ def model_card(
     name: str,
     *,
     adapter: bool,
+    filler: str,
 ) -> "ModelCard":
     """Return the card of a run's student.
 
@@ -37,6 +38,7 @@ def model_card(
         dataset: what the student was trained on.
         name: the repository or folder that the card is for.
         adapter: whether the weights are those of an adapter.
+        filler: what every prompt ended with; "" if nothing.
     """
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
@@ -79,6 +81,7 @@ def model_card(
         system=run.params["prompt.system"],
         template=run.params["prompt.template"],
         shots=run.params.get("prompt.shots"),
+        filler=filler,
         tokens=run.params["infer.max_new_tokens"],
         settings=_lines(run.params),
         run_card=run_card["train"],

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+from tracekd import records
 from tracekd.comparison.experiments import Experiment
 from tracekd.comparison.locks import CARD, DETAILS
 from tracekd.comparison.store import Store
@@ -13,10 +14,12 @@ from tracekd.config import DatasetSpec, ModelSpec, Settings, parse_settings
 from tracekd.errors import TracekdError
 from tracekd.files import atomic_directory, read_json, write_json
 from tracekd.models.devices import Device, choose_device
+from tracekd.models.encoding import ChatEncoder
 from tracekd.models.loading import load_encoder, load_student
 from tracekd.models.sources import quiet_transformers
 from tracekd.models.templates import fixed_template
 from tracekd.publishing.card import model_card
+from tracekd.traces.regimes import regime
 
 S = TypeVar("S", bound=Settings)
 _ADAPTER = "adapter_config.json"
@@ -53,7 +56,8 @@ def publish(one: Experiment, store: Store, folder: Path, name: str, *, merge: bo
         adapter = (student / _ADAPTER).is_file()
         if not adapter and not (student / "config.json").is_file():
             raise TracekdError(f"{one.name} trained no model (train.method): nothing to publish")
-        tokenizer = load_encoder(spec).tokenizer
+        encoder = load_encoder(spec)
+        tokenizer = encoder.tokenizer
         tokenizer.chat_template = fixed_template(tokenizer.get_chat_template(), spec.template_args)
         tokenizer.save_pretrained(target)
         if adapter and merge:
@@ -74,13 +78,25 @@ def publish(one: Experiment, store: Store, folder: Path, name: str, *, merge: bo
                 content |= {"revision": spec.hub.revision}
             write_json(path, content)
         write_json(target / "run.json", run_card)
-        card = model_card(one, details, run_card, spec, dataset, name, adapter=adapter)
+        filler = _filler(one, store, encoder)
+        card = model_card(
+            one, details, run_card, spec, dataset, name, adapter=adapter, filler=filler
+        )
         card.save(target / "README.md")
 
 
 def _entry(one: Experiment, kind: type[S], file: str, name: str) -> S:
     entry = one.run.entries.get(file, {}).get(name, {})
     return parse_settings(kind, {**entry, "name": name}, f"{one.name}: {file}: {name}")
+
+
+def _filler(one: Experiment, store: Store, encoder: ChatEncoder) -> str:
+    """Return the filler at the end of every prompt that the student was given; "" if none."""
+    if regime(one.run.regime.regime).like is None:
+        return ""
+    row = records.read(store.file(one, "data/sft/train.parquet"), records.SFT).row(0, named=True)
+    prompt = encoder.prompt_ids(row["system"], row["prompt"])
+    return encoder.decode(encoder.given_ids(row)[len(prompt) :])
 
 
 def _dtype(run_card: dict[str, Any]) -> Any:

@@ -220,7 +220,7 @@ class Regime:
 
     Attributes:
         teacher: the kind of a teacher's trace that it needs, if any.
-        like: makes the traces that a filler stands for, and is as long as.
+        like: makes the traces whose median length a filler has.
         free_text: whether its traces are free text (`Trace.text`).
     """
 
