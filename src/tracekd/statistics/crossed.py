@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from tracekd.statistics.paired import ALPHA, POWER
 from tracekd.statistics.values import Tree, Undefined, Value
 
-#: Fewer seeds support no claim about regimes: with two, 95 % intervals cover 88 to 94 %.
+#: Fewer seeds support no claim about regimes: with two, 95 % intervals cover 90 to 96 %.
 FEWEST_SEEDS = 3
 #: Largest design that `needed` looks at.
 _MOST = 100_000
