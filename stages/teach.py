@@ -16,7 +16,7 @@ def main(
         str, typer.Option(metavar="FILE", help="Only write the traces as JSON lines for others.")
     ] = "",
     pin: Annotated[str, typer.Option(help="Only write this entry's hash to teachers.yaml.")] = "",
-    path: Annotated[str, typer.Option(help="With --pin: the traces, or the folder of a student.")] = "",
+    path: Annotated[str, typer.Option(help="With --pin: its traces, or its student.")] = "",
 ) -> None:
     """Ask the chosen teacher for traces of all questions; `none` writes an empty table.
 

@@ -1,5 +1,6 @@
 """What several packages share about text: one line, normal form, whole words, filler."""
 
+import re
 import string
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -10,6 +11,9 @@ FILLER = "..."
 #: Number of filler words from which the length of one is measured.
 _MANY = 101
 _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
+#: Signs that are part of a number, and what stands for them: 3.5 is not 35, -5 not 5, 1/2 not 12.
+_IN_NUMBERS = re.compile(r"(?<=\d)[./](?=\d)|(?<![\w.])-(?=\d)")
+_KEPT = str.maketrans("./-", "\u00b7\u2044\u2212")
 
 
 def one_line(text: str) -> str:
@@ -19,12 +23,15 @@ def one_line(text: str) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def normalise(text: str) -> str:
-    """Return `text` in lower case, without ASCII punctuation, on one line.
+    """Return `text` in lower case, without ASCII punctuation but that of numbers, on one line.
 
     >>> normalise(" The  U.S. ")
     'the us'
+    >>> normalise("3.5") == normalise("35")
+    False
     """
-    return one_line(text.lower().translate(_WITHOUT_PUNCTUATION))
+    numbered = _IN_NUMBERS.sub(lambda sign: sign[0].translate(_KEPT), text.lower())
+    return one_line(numbered.translate(_WITHOUT_PUNCTUATION))
 
 
 def contains_words(text: str, words: str) -> bool:

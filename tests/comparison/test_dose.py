@@ -55,3 +55,21 @@ def test_only_replicates_with_all_doses_are_used():
     assert isinstance(line["low"], Undefined)
     assert dose_response({**regimes, MIXED: regime([1, 0], first=7)}) == {}
     assert dose_response({CORRECT: regimes[CORRECT], INCORRECT: regimes[INCORRECT]}) == {}
+
+
+def test_a_line_goes_from_correct_to_incorrect_which_mixed_at_0_and_1_does_not_replace():
+    correct, incorrect = regime([1, 1], [1, 0]), regime([0, 0], [0, 0])
+    ends = {CORRECT: correct, INCORRECT: incorrect, MIXED: regime([1, 0], [1, 0])}
+    same = {DosedRegime("mixed", dose): regime([0, 1], first=0) for dose in (0.0, 1.0)}
+    found = dose_response(ends | same)
+    assert found["accuracy"] == dose_response(ends)["accuracy"]
+    assert found["accuracy"]["seeds"] == ["0", "1"]
+    inner = {DosedRegime("mixed", dose): correct for dose in (0.25, 0.5, 0.75)}
+    assert dose_response(inner) == {}
+
+
+def test_equal_answers_at_every_dose_are_no_trend():
+    same = regime(*[[1, 0, 1, 1, 0, 0, 1]] * 3)
+    line = dose_response({CORRECT: same, MIXED: same, INCORRECT: same})["accuracy"]
+    assert line["slope"] == pytest.approx(0)
+    assert line["p_value"] == Undefined("all seeds agree on every question")

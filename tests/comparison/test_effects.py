@@ -44,7 +44,9 @@ def test_several_seeds_are_crossed_with_questions():
     found = effect(before, after, "k", 0.05)
     table = crossed([[0, 1, 1, 0], [-1, 1, 0, 1], [0, 1, 1, 0]])
     assert found["difference"] == pytest.approx(5 / 12)
-    assert (found["low"], found["high"]) == table.interval()
+    low, high = table.interval()
+    assert high > 1  # which no difference of shares is
+    assert (found["low"], found["high"]) == (low, 1)
     assert found["p_value"] == table.p_value()
     # Means by question: -1/3, 1, 2/3, 1/3.
     part = found["over_questions"]
@@ -62,10 +64,29 @@ def test_only_shared_seeds_are_compared_or_all_if_none_is_shared(after, seeds, d
     assert found["difference"] == pytest.approx(difference)
 
 
+def test_regimes_whose_seeds_all_agree_have_no_interval():
+    ones, zeros = ([1] * 10 for _ in range(3)), ([0] * 10 for _ in range(3))
+    wrong, right = (
+        regime(**{f"s{seed}": row for seed, row in enumerate(rows)}) for rows in (zeros, ones)
+    )
+    for second in (wrong, right):
+        found = effect(wrong, second, "k", 0.05)
+        for name in ("low", "high", "p_value", "p_equivalent", "detectable"):
+            assert found[name] == Undefined("all seeds agree on every question")
+    assert found["difference"] == 1
+
+
+def test_equal_differences_of_seeds_have_no_interval_over_seeds():
+    for right in range(1, 220):
+        rows = {f"s{n}": [1] * right + [0] * (220 - right) for n in range(3)}
+        found = effect(regime(**{name: [0] * 220 for name in rows}), regime(**rows), "k", 0.05)
+        assert isinstance(found["over_seeds"]["p_value"], Undefined)
+
+
 def test_holm_counts_the_comparisons_of_all_cells_that_have_a_p_value():
     nothing = Undefined("the two agree on every question")
     effects = [{"p_value": p, "p_equivalent": 0.5} for p in (0.01, nothing, 0.04, 0.03)]
-    effects.append({"p_value": 0.9, "p_equivalent": 0.01})
+    effects.append({"p_value": 0.9, "p_equivalent": 0.009})
     adjust(effects)
     adjusted = [effect["p_holm"] for effect in effects]
     assert adjusted.pop(1) == nothing

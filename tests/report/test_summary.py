@@ -13,8 +13,10 @@ FORMAT = {"lenient": 0.1, "failed": 0.0, "truncated": 0.025}
 PLAIN = {"n": 4, "answer": {"accuracy": 0.5}, "format": FORMAT}
 
 
-def linked(overall, within=(None, None)):
+def linked(overall, within=(None, None), p_values=(0.01, 0.01)):
     link = {
+        "p_value": p_values[0],
+        "within_classes": {"p_value": p_values[1]},
         "p_answer_if_right": 0.39,
         "p_answer_if_wrong": 0.29,
         "risk_difference_low": overall[0],
@@ -50,6 +52,14 @@ UNCLEAR = (
 )
 def test_the_finding_goes_no_further_than_the_intervals(overall, within, sentence):
     assert finding(linked(overall, within)) == sentence
+
+
+def test_an_interval_that_excludes_zero_is_no_finding_if_the_exact_test_disagrees():
+    # Six right traces, all with a wrong answer, as published for incorrect traces: p = 0.087.
+    few = linked((-0.42, -0.001), (-0.6, -0.1), (0.087, 0.2))
+    assert finding(few) == f"{UNCLEAR}"
+    undefined = linked((0.1, 0.2), (0.1, 0.2), (None, 0.01))
+    assert finding(undefined).startswith(f"{UNCLEAR}; within classes, answers are right more often")
 
 
 def test_the_finding_without_traces_or_without_right_ones_compares_nothing():

@@ -29,7 +29,7 @@ SAMPLES = [
 
 
 def test_majority_votes_count_answers_and_the_first_of_equally_frequent_ones_wins():
-    found = figures(SAMPLES, ["facts"])
+    found = figures(SAMPLES, ["facts"], "all")
     # home of home, inn, home; park; home, the only one that could be read; a, the first of three.
     assert found["answer"]["majority"] == 2 / 4
     assert 0 < found["answer"]["majority_low"] < 0.5 < found["answer"]["majority_high"] < 1
@@ -42,6 +42,14 @@ def test_majority_votes_count_answers_and_the_first_of_equally_frequent_ones_win
 
 def test_without_steps_there_are_no_traces_and_unread_answers_do_not_vote():
     unread = table((None, False, None))
-    found = figures([unread, unread], [])
+    found = figures([unread, unread], [], "all")
     assert "trace" not in found
     assert found["answer"]["majority"] == 0
+
+
+def test_the_order_of_a_list_splits_no_votes():
+    lists = [table((text, True, None)) for text in ("a; b", "b; a", "a, b")]
+    others = [table(("c", False, None))] * 2
+    assert figures(lists + others, [], "all")["answer"]["majority"] == 1
+    # Alternatives are not a list: "b, a" is another text than "a, b".
+    assert figures(others + lists, [], "any")["answer"]["majority"] == 0

@@ -24,7 +24,8 @@ def test_counts_and_questions_give_the_same_interval():
 
 
 def test_nothing_to_resample_is_undefined_and_a_constant_has_no_width():
-    assert mean_interval([], generator("a")) == (Undefined("no question"),) * 2
+    for values in ([], [0.4]):
+        assert mean_interval(values, generator("a")) == (Undefined("fewer than two questions"),) * 2
     assert mean_interval([0.25] * 7, generator("a"), 100) == (0.25, 0.25)
 
 

@@ -125,3 +125,25 @@ def test_the_slope_of_the_difference_by_hand():
     assert found["slope"] == pytest.approx(0 / 20 - 10 / 20)
     assert found["low"] < -0.5 < found["high"]
     assert isinstance(difference_slope({**doses, 1.0: few})["slope"], Undefined)
+
+
+def test_the_slope_over_doses_covers_no_trend():
+    rng = np.random.default_rng(5)
+    covered = []
+    for _ in range(300):
+        doses = {}
+        hard = rng.normal(0, 1, 100)
+        for dose in (0.0, 0.25, 0.5, 1.0):
+            trace = rng.random((1, 100)) < 0.4
+            chance = 1 / (1 + np.exp(-hard - trace))
+            doses[dose] = trace, rng.random((1, 100)) < chance
+        found = difference_slope(doses)
+        covered.append(found["low"] <= 0 <= found["high"])
+    assert 0.925 <= np.mean(covered) <= 0.985
+
+
+def test_a_slope_has_a_width_where_every_answer_follows_its_trace():
+    trace = np.array([[1] * 30 + [0] * 30], dtype=bool)
+    found = difference_slope(dict.fromkeys((0.0, 0.5, 1.0), (trace, trace)))
+    assert found["slope"] == pytest.approx(0)
+    assert found["low"] < -0.05 < 0.05 < found["high"]

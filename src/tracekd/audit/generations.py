@@ -141,7 +141,9 @@ def _item(record: Any, stem: str, place: str) -> AuditItem:
         subtype, class_name = None, fields.text(found["query_type"], "query_type")
         gold_facts: list[int] | None = None
         if isinstance(found["gold"], str) and not found["gold"].startswith("["):  # bAbI
-            answers = [item.strip() for item in found["gold"].split(",")]
+            # A path is a sequence: it is one answer, as in bAbI's reader.
+            path = class_name == "path-finding"
+            answers = [found["gold"]] if path else [i.strip() for i in found["gold"].split(",")]
             gold = _listed(found["answer_passage"], "answer_passage")
             if outside := [fact for fact in gold if fact not in context]:
                 raise fields.RejectedError(f"answer_passage: {outside[0]!r} is not in passage")

@@ -22,13 +22,15 @@ def dose_response(regimes: Mapping[DosedRegime, RegimeScores]) -> Tree:
         and p-value, and `page_p_value`, of Page's test over replicates (on these questions) that
         accuracy falls from dose to dose. `association`: see `difference_slope`. Both with their
         doses (label of a regime -> dose) and replicates. Empty if there are fewer than three doses,
-        or no replicate has all of them.
+        0 or 1 is not among them, or no replicate has all of them.
     """
-    dosed = {one.dose: one for one in regimes if one.dose is not None}
+    # The last of a dose counts: not `mixed`, which at 0 and 1 is the same as the others.
+    ordered = sorted(regimes, key=lambda one: one.regime != "mixed")
+    dosed = {one.dose: one for one in ordered if one.dose is not None}
     scores = {dose: regimes[dosed[dose]] for dose in sorted(dosed)}
     every = [set(one.replicates) for one in scores.values()]
     common = sorted(set.intersection(*every)) if every else []
-    if len(scores) < FEWEST_DOSES or not common:
+    if len(scores) < FEWEST_DOSES or not scores.keys() >= {0, 1} or not common:
         return {}
     answers, traces = (
         np.stack([one.rows(name, common) for one in scores.values()])

@@ -69,7 +69,7 @@ def effect(
         "seeds": [one.label for one in shared],
         "n": before.shape[1],
         "difference": float(changes.mean()),
-        **interval_and_p(found),
+        **_within_bounds(interval_and_p(found)),
         **power,
         "over_questions": dict(zip(("low", "high"), over_questions, strict=True)),
         "over_seeds": over_seeds(differences.mean(axis=1)),
@@ -104,16 +104,29 @@ def between_experiments(cells: Iterable[CellScores]) -> dict[str, dict[str, Any]
 def adjust(effects: Sequence[dict[str, Any]]) -> None:
     """Add `p_holm` and `verdict` to effects, which are one family of tests.
 
-    A difference is `equivalent` to none if two one-sided tests show it within the margin,
-    `different` if it is significant and not equivalent, else `undecided`.
+    A difference is `equivalent` to none if two one-sided tests, adjusted too, show it within the
+    margin, `different` if it is significant and not equivalent, else `undecided`.
     """
-    adjusted = paired.holm({str(place): one["p_value"] for place, one in enumerate(effects)})
-    for one, p_holm in zip(effects, adjusted.values(), strict=True):
+    adjusted, equivalent = (
+        paired.holm({str(place): one[name] for place, one in enumerate(effects)}).values()
+        for name in ("p_value", "p_equivalent")
+    )
+    for one, p_holm, p_equivalent in zip(effects, adjusted, equivalent, strict=True):
         one["p_holm"] = p_holm
-        if _below(one["p_equivalent"]):
+        if _below(p_equivalent):
             one["verdict"] = "equivalent"
         else:
             one["verdict"] = "different" if _below(p_holm) else "undecided"
+
+
+def _within_bounds(found: Tree) -> Tree:
+    """Return an interval of a difference of shares, cut to -1 to 1."""
+    bounds = {
+        end: max(-1.0, min(1.0, value))
+        for end in ("low", "high")
+        if not isinstance(value := found[end], Undefined)
+    }
+    return {**found, **bounds}
 
 
 def _below(p_value: Value) -> bool:

@@ -36,7 +36,7 @@ def number(value: float | None, form: str) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """Return a p-value to two significant digits."""
+    """Return a p-value to two significant digits; near 0.05 to three, so that the side shows."""
     if value is None:
         return NONE
-    return "< 0.0001" if value < 0.0001 else f"{value:.2g}"
+    return "< 0.0001" if value < 0.0001 else f"{value:.{3 if 0.045 < value < 0.055 else 2}g}"

@@ -67,7 +67,9 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         "incorrect one, another question's, an empty one, and the student's own; and what an "
         "incorrect trace in place of the correct one changes, in points, "
         "with its p, not adjusted. Means over seeds. Intervals are crossed from three seeds on; "
-        f"with fewer they are over questions, and the change has none.\n\n{probes}",
+        "with fewer they are over questions, and the change has none. A number in brackets is that "
+        "of the questions that all students were asked with this trace, where others have more."
+        f"\n\n{probes}",
         doses
         and "## Dose and response\n\nChange from only correct to only incorrect traces, in points, "
         "by a straight line over the doses: of answer accuracy (crossed 95 % interval, p, and p of "
@@ -168,7 +170,12 @@ def _mean(measure: str) -> Callable[[Mapping[str, Any]], str]:
 
 
 def _given(probe: str) -> Callable[[Mapping[str, Any]], str]:
-    return lambda figures: with_interval(_probed(figures, "by_probe").get(probe))
+    def shown(figures: Mapping[str, Any]) -> str:
+        given = _probed(figures, "by_probe")
+        fewer = probe in given and given[probe]["n"] < max(one["n"] for one in given.values())
+        return with_interval(given.get(probe)) + (f" [{given[probe]['n']}]" if fewer else "")
+
+    return shown
 
 
 def _probed(figures: Mapping[str, Any], part: str) -> Mapping[str, Any]:

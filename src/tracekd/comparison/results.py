@@ -154,6 +154,16 @@ def _warnings(cells: Mapping[Cell, CellScores], store: Store) -> Iterator[str]:
                 f"{cell.label}: settings were chosen on the questions of data_seed {data_seed} "
                 "(tuned_on in datasets.yaml): use another data_seed for accuracies to be reported"
             )
+        for name in ("seed", "sample_seed"):
+            seen = {
+                regime: [getattr(r, name) for r in one.replicates]
+                for regime, one in scores.regimes.items()
+            }
+            if any(1 < len(set(values)) < len(values) for values in seen.values()):
+                yield (
+                    f"{cell.label}: replicates share a {name}, so they are not independent, and "
+                    "crossed intervals are too narrow: give each its own, or all the same one"
+                )
         by_teacher = {one.run.regime.regime.startswith("teacher") for one in scores.used}
         if len(by_teacher) > 1 and not scores.used[0].run.params.get("teacher.match"):
             yield (

@@ -9,10 +9,10 @@ from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
 from tracekd.probing.effects import effects_of_traces, reasons
 from tracekd.probing.plans import own_trace
-from tracekd.scoring.answers import judge, metric_of
+from tracekd.scoring.answers import answer_key, judge, metric_of
 from tracekd.scoring.table import name_ids
 from tracekd.statistics.values import settle
-from tracekd.text import normalise, states_answer
+from tracekd.text import states_answer
 from tracekd.traces.grammar import Grammar
 
 #: One row per question and probe.
@@ -104,7 +104,7 @@ def _verdict(
     grammar = Grammar(spec.class_sentence)
     reading = grammar.read(row["text"])
     correct = judge(question, reading, metric_of(spec)).correct
-    answer = _comparable(reading.answers, spec)
+    answer = answer_key(reading.answers, spec.answers)
     from_wrong: bool | None = None
     repeats: bool | None = None
     if wrong_facts is not None:
@@ -113,7 +113,7 @@ def _verdict(
     if row["probe"] == "own":
         # Read from its answer part alone, as a probe's answer is.
         part = prediction[len(own_trace(prediction) or "") :]
-        repeats = answer == _comparable(grammar.read(part).answers, spec)
+        repeats = answer == answer_key(grammar.read(part).answers, spec.answers)
     return known | {
         "answer": answer,
         "correct": correct,
@@ -121,13 +121,6 @@ def _verdict(
         "from_wrong": from_wrong,
         "repeats": repeats,
     }
-
-
-def _comparable(items: Sequence[str], spec: DatasetSpec) -> str:
-    """Return an answer's items as one text, the same for answers that are the same."""
-    # As in the metrics, commas separate the items of a list as the grammar's ";" does.
-    pieces = [piece for i in items for piece in i.split(",")] if spec.answers == "all" else items
-    return "; ".join(sorted(filter(None, (normalise(i) or i.strip() for i in pieces))))
 
 
 def _telltale_facts(

@@ -42,7 +42,7 @@ def scores_and_details(
     written, no_quality = quality.report(questions, predictions, scores, judge)
     return scores, {
         **found,
-        **samples.report(tables["predictions"], score, steps),
+        **samples.report(tables["predictions"], score, steps, spec.answers),
         **effects,
         **written,
         **quality.selection(scores, tables["teacher"]),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tracekd.report.style import NONE, find, percent
+from tracekd.statistics.paired import ALPHA
 
 if TYPE_CHECKING:
     from tracekd.config import Params
@@ -64,8 +65,8 @@ def title_of(settings: "Params") -> str:
 def finding(details: Details) -> str:
     """Return in one sentence whether right traces go with right answers, as far as intervals show.
 
-    Clear is what the 95 % interval of the difference does not cross zero on: over all questions,
-    and within classes, which may differ.
+    Clear is a difference whose 95 % interval excludes zero and whose test agrees (the interval is
+    too narrow for a handful of traces): over all questions, and within classes.
     """
     share = percent(details["answer"]["accuracy"], 0)
     link = find(details, "link.trace")
@@ -75,7 +76,8 @@ def finding(details: Details) -> str:
     for verdict, value in given.items():
         if value is None:
             return f"No trace is {verdict}: {share} of the answers are right"
-    overall = _direction(link["risk_difference_low"], link["risk_difference_high"])
+    bounds = (link["risk_difference_low"], link["risk_difference_high"])
+    overall = _direction(*bounds, link["p_value"])
     shares = [percent(value, 0) for value in given.values()]
     if overall == "unclear":
         sentence = (
@@ -88,13 +90,16 @@ def finding(details: Details) -> str:
             f"wrong one ({shares[1]})"
         )
     pooled = find(details, "intervals.link.trace.risk_difference_within_classes") or {}
-    within = _direction(pooled.get("low"), pooled.get("high"))
+    p_value = find(details, "link.trace.within_classes.p_value")
+    within = _direction(pooled.get("low"), pooled.get("high"), p_value)
     if pooled.get("low") is None or within == overall:
         return sentence
     return f"{sentence}; {_WITHIN[within]}"
 
 
-def _direction(low: float | None, high: float | None) -> str:
+def _direction(low: float | None, high: float | None, p_value: float | None) -> str:
+    if p_value is None or p_value >= ALPHA:
+        return "unclear"
     if low is not None and low > 0:
         return "more"
     return "less" if high is not None and high < 0 else "unclear"

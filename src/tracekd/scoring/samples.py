@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from math import comb
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
+from tracekd.scoring.answers import answer_key
 from tracekd.scoring.association import taught_sections
 from tracekd.statistics.intervals import wilson_interval
-from tracekd.text import normalise
+from tracekd.traces.lenient import answer_items
 from tracekd.traces.regimes import Step
 
 
@@ -17,6 +18,7 @@ def report(
     predictions: pl.DataFrame,
     score: Callable[[pl.DataFrame], pl.DataFrame],
     steps: Collection[Step],
+    answers: Literal["all", "any"],
 ) -> dict[str, Any]:
     """Return the section `samples` of details.json, if there are several per question.
 
@@ -24,14 +26,17 @@ def report(
         predictions: `records.PREDICTIONS`, all samples.
         score: predictions, one per question -> their scores (`tracekd.scoring.table.score`).
         steps: the steps that the regime teaches.
+        answers: whether the items of an answer make it together, or are alternatives.
     """
     samples = predictions.sort("sample", maintain_order=True).partition_by("sample")
     if len(samples) < 2:
         return {}
-    return {"samples": figures(list(map(score, samples)), steps)}
+    return {"samples": figures(list(map(score, samples)), steps, answers)}
 
 
-def figures(scores: Sequence[pl.DataFrame], steps: Collection[Step]) -> dict[str, Any]:
+def figures(
+    scores: Sequence[pl.DataFrame], steps: Collection[Step], answers: Literal["all", "any"]
+) -> dict[str, Any]:
     """Return what all samples together show.
 
     n                      samples per question
@@ -46,10 +51,11 @@ def figures(scores: Sequence[pl.DataFrame], steps: Collection[Step]) -> dict[str
     Args:
         scores: the table of scores of each sample, of the same questions in the same order.
         steps: the steps that the regime teaches.
+        answers: as for `report`.
     """
     votes = pl.concat(scores).group_by("id", maintain_order=True)
     won = [
-        _majority(*rows.select("answer", "answer_correct").to_dict(as_series=False).values())
+        _majority(rows["answer"].to_list(), rows["answer_correct"].to_list(), answers)
         for _, rows in votes
     ]
     low, high = wilson_interval(sum(won), len(won))
@@ -82,11 +88,13 @@ def _shares(scores: Sequence[pl.DataFrame], verdict: str) -> dict[str, Any]:
     return {"accuracy": sum(right) / (n * len(right)), "pass_at": passed}
 
 
-def _majority(answers: Sequence[str | None], right: Sequence[bool]) -> bool:
+def _majority(
+    texts: Sequence[str | None], right: Sequence[bool], answers: Literal["all", "any"]
+) -> bool:
     """Return whether the most frequent answer is right; of equally frequent ones, the first.
 
-    Answers are compared without case and punctuation. A sample without an answer has no vote.
+    Answers are the same if their items are. A sample without an answer has no vote.
     """
-    texts = [None if answer is None else normalise(answer) for answer in answers]
-    votes = Counter(text for text in texts if text is not None)
-    return bool(votes) and bool(right[texts.index(max(votes, key=votes.__getitem__))])
+    keys = [None if text is None else answer_key(answer_items(text), answers) for text in texts]
+    votes = Counter(key for key in keys if key is not None)
+    return bool(votes) and bool(right[keys.index(max(votes, key=votes.__getitem__))])

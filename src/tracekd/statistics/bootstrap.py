@@ -27,8 +27,9 @@ def mean_interval(
     """Return the 95 % percentile interval of the mean of one value per question (no NaN)."""
     distinct, counts = np.unique(np.asarray(values, dtype=np.float64), return_counts=True)
     n = int(counts.sum())
-    if not n:
-        return Undefined("no question"), Undefined("no question")
+    if n < 2:
+        reason = Undefined("fewer than two questions")
+        return reason, reason
     rows = max(1, _CHUNK // distinct.size)
     sizes = [min(rows, resamples - start) for start in range(0, resamples, rows)]
     means = [rng.multinomial(n, counts / n, size=size) @ distinct / n for size in sizes]

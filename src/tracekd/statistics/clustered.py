@@ -88,16 +88,16 @@ def difference(trace: ArrayLike, answer: ArrayLike, classes: ArrayLike | None = 
     found = _given(right, answers, groups)
     if isinstance(found, Undefined):
         return dict.fromkeys(("mean", "low", "high", "p_value"), found)
-    one, other = found
-    spread = np.linalg.norm(one.parts) * np.linalg.norm(other.parts)
-    correlation = float(one.parts @ other.parts / spread) if spread else 0.0
-    low, high = newcombe_interval(one.bounds, other.bounds, correlation)
+    mean, low, high = _apart(*found)
     p_value = _permutation_p_value(right, answers, groups)
-    return {"mean": one.value - other.value, "low": low, "high": high, "p_value": p_value}
+    return {"mean": mean, "low": low, "high": high, "p_value": p_value}
 
 
 def difference_slope(doses: Mapping[float, tuple[_Verdicts, _Verdicts]]) -> Tree:
     """Return the least-squares slope of `difference` over doses, with its interval.
+
+    The interval comes from those of the differences, with their correlations: the same questions
+    are asked at every dose (Zou and Donner 2008, of a linear combination).
 
     Args:
         doses: dose -> (seeds, questions) verdicts of traces and of answers, the same questions for
@@ -108,10 +108,32 @@ def difference_slope(doses: Mapping[float, tuple[_Verdicts, _Verdicts]]) -> Tree
     if len(known) < FEWEST_DOSES:
         reason = f"fewer than {FEWEST_DOSES} doses have enough right and wrong traces"
         return dict.fromkeys(("slope", "low", "high"), Undefined(reason))
-    rows = [[a.value - b.value, *(a.parts - b.parts)] for a, b in known.values()]
-    slope, *parts = map(float, np.polyfit(list(known), rows, 1)[0])
-    half = _NORMAL * float(np.linalg.norm(parts))
-    return {"slope": slope, "low": slope - half, "high": slope + half}
+    apart, low, high = np.array([_apart(*one) for one in known.values()]).T
+    centred = np.array(list(known)) - np.mean(list(known))
+    weights = centred / (centred @ centred)
+    correlations = _correlations(
+        np.stack([one.parts - other.parts for one, other in known.values()])
+    )
+    slope = float(weights @ apart)
+    down = weights * np.where(weights > 0, apart - low, high - apart)
+    up = weights * np.where(weights > 0, high - apart, apart - low)
+    below, above = (float(np.sqrt(one @ correlations @ one)) for one in (down, up))
+    return {"slope": slope, "low": slope - below, "high": slope + above}
+
+
+def _apart(one: ClusteredShare, other: ClusteredShare) -> tuple[float, float, float]:
+    """Return the difference of two shares and its interval."""
+    correlation = float(_correlations(np.stack([one.parts, other.parts]))[0, 1])
+    return one.value - other.value, *newcombe_interval(one.bounds, other.bounds, correlation)
+
+
+def _correlations(parts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the correlations of estimates, given their questions' contributions in rows."""
+    lengths = np.linalg.norm(parts, axis=1, keepdims=True)
+    scaled = parts / np.where(lengths, lengths, 1.0)
+    matrix: NDArray[np.float64] = scaled @ scaled.T
+    np.fill_diagonal(matrix, 1.0)
+    return matrix
 
 
 def _given(

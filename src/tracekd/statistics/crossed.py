@@ -27,6 +27,9 @@ from tracekd.statistics.values import Tree, Undefined, Value
 FEWEST_SEEDS = 3
 #: Largest design that `needed` looks at.
 _MOST = 100_000
+#: Variances below it are rounding errors of verdicts and their differences.
+_ROUNDING = 1e-15
+_ALL_AGREE = Undefined("all seeds agree on every question")
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Crossed:
         from scipy import stats
 
         if not self.error:
-            return Undefined("all seeds agree on every question")
+            return _ALL_AGREE
         return float(2 * stats.t.sf(abs(self.mean) / self.error, self.df))
 
     def equivalence_p_value(self, margin: float) -> Value:
@@ -91,7 +94,7 @@ class Crossed:
         from scipy import stats
 
         if not self.error:
-            return Undefined("all seeds agree on every question")
+            return _ALL_AGREE
         return float(stats.t.sf((margin - abs(self.mean)) / self.error, self.df))
 
 
@@ -122,9 +125,13 @@ def crossed(table: ArrayLike, fewest: int = FEWEST_SEEDS) -> Crossed | Undefined
 
 
 def interval_and_p(found: Crossed | Undefined) -> Tree:
-    """Return the interval, `low` and `high`, and the `p_value` of a mean."""
-    if isinstance(found, Undefined):
-        return dict.fromkeys(("low", "high", "p_value"), found)
+    """Return the interval, `low` and `high`, and the `p_value` of a mean.
+
+    Undefined also where all seeds agree on every question: nothing shows how much others vary.
+    """
+    if isinstance(found, Undefined) or not found.error:
+        reason = found if isinstance(found, Undefined) else _ALL_AGREE
+        return dict.fromkeys(("low", "high", "p_value"), reason)
     low, high = found.interval()
     return {"low": low, "high": high, "p_value": found.p_value()}
 
@@ -134,7 +141,7 @@ def _error(
 ) -> tuple[float, float]:
     # By chance the estimate can fall below the residual variance, even below 0; the model's cannot.
     variance = float(max(ms_seed + ms_question - ms_residual, ms_residual))
-    if not variance:
+    if variance < _ROUNDING:
         return 0.0, float(questions - 1)
     spread = (
         ms_seed**2 / (seeds - 1)
@@ -154,6 +161,8 @@ def detectable(components: Components, seeds: int, questions: int) -> Value:
     if seeds < FEWEST_SEEDS or questions < 2:
         return Undefined("too few seeds or questions")
     error, df = components.error(seeds, questions)
+    if not error:
+        return _ALL_AGREE
     return float(special.nctdtrinc(df, 1 - POWER, stats.t.ppf(1 - ALPHA / 2, df)) * error)
 
 

@@ -65,7 +65,7 @@ def over_seeds(differences: ArrayLike) -> Tree:
     reason = (
         "" if seen.size > 1 else "fewer than two seeds of both: nothing is known of other seeds"
     )
-    if not reason and not seen.std():
+    if not reason and not np.ptp(seen):
         reason = "all seeds differ equally"
     if reason:
         return dict.fromkeys(("low", "high", "p_value"), Undefined(reason))

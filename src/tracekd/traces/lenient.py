@@ -59,6 +59,7 @@ def read_leniently(text: str, class_sentence: str, *, untagged: bool = False) ->
     answer = answer if start else _without_turn(answer)
     if ended := _TURN_ENDS.search(answer):
         answer = answer[: ended.start()]
+    answer = _without_tags(answer)
     answer_text = one_line(unescape(answer))
     trace = Trace(_loose_class(thought, class_sentence), _loose_facts(thought))
     if not answer_text:

@@ -14,6 +14,7 @@ import polars as pl
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
 from tracekd.records import SCORES
+from tracekd.text import normalise
 from tracekd.traces.form import Reading
 
 
@@ -125,6 +126,15 @@ def judge(question: Mapping[str, Any], reading: Reading, chosen: AnswerMetric) -
     if verdict.correct and verdict.parts.get("f1") == 0:
         raise TracekdError(f"{question['id']}: the metric contradicts itself: right, with f1 0")
     return verdict._replace(correct=verdict.correct and reading.answer_text is not None)
+
+
+def answer_key(items: Sequence[str], answers: Literal["all", "any"]) -> str:
+    """Return an answer's items as one text, the same for answers that are the same.
+
+    As in the metrics, commas separate the items of a list (`all`) as the grammar's ";" does.
+    """
+    pieces = [piece for i in items for piece in i.split(",")] if answers == "all" else items
+    return "; ".join(sorted(filter(None, (normalise(i) or i.strip() for i in pieces))))
 
 
 def overlap(predicted: Sequence[str], gold: Sequence[str]) -> tuple[float, float, float]:

@@ -31,7 +31,6 @@ _OFFICIAL = (ROUGE, *(f"{BLEU}_{count}" for count in ("matches", "tokens", "refe
 PARTS = ("exact", "f1", *_OFFICIAL)
 
 _BETA = 1.2
-_DECIMAL_POINT = re.compile(r"(\d)\.(\d)")
 
 
 def judge(attempt: Attempt) -> Verdict:
@@ -41,7 +40,7 @@ def judge(attempt: Attempt) -> Verdict:
     BLEU-1 is computed, because BLEU is defined for a corpus and is not a mean over questions; the
     official ones are None if the question is unanswerable.
     """
-    text, gold = _normalised(attempt.text), [_normalised(answer) for answer in attempt.answers]
+    text, gold = normalise(attempt.text), [normalise(answer) for answer in attempt.answers]
     parts: dict[str, float | None] = {
         "exact": float(bool(text) and text in gold),
         "f1": max(overlap(text.split(), answer.split())[2] for answer in gold),
@@ -93,11 +92,6 @@ def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
             same = token == other
             lengths[i + 1] = before[i] + 1 if same else max(lengths[i], before[i + 1])
     return lengths[-1]
-
-
-def _normalised(text: str) -> str:
-    """Return `normalise` with decimal points as signs that it keeps: 1.5 is not 15."""
-    return normalise(_DECIMAL_POINT.sub("\\1\u00b7\\2", text))
 
 
 def _tokens(text: str) -> list[str]:
