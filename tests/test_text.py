@@ -18,6 +18,21 @@ def test_the_normal_form_drops_case_and_ascii_punctuation() -> None:
 
 
 @pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("3.5", "35", False),
+        ("-5", "5", False),
+        ("1/2", "12", False),
+        ("It is 3.5.", "it is 3.5", True),
+        ("1,200", "1200", True),
+        ("well-known - 5 times", "wellknown 5 times", True),
+    ],
+)
+def test_signs_of_numbers_are_no_punctuation(one: str, other: str, same: bool) -> None:
+    assert (normalise(one) == normalise(other)) is same
+
+
+@pytest.mark.parametrize(
     ("text", "words", "expected"),
     [
         ("it took 50 years", "5", False),

@@ -221,6 +221,15 @@ def test_each_file_of_the_release_for_babi_is_a_set_with_all_classes(write):
     assert none["questions"]["missing"]["names"] == ["correct.jsonl:2"]
 
 
+def test_a_path_is_a_sequence_and_other_lists_are_none(write):
+    path = {"question": "How do you go?", "query_type": "path-finding", "gold": "n,w"}
+    things = {"question": "What has Mary?", "query_type": "lists-sets", "gold": "milk,egg"}
+    rows = [babi_record(**path, prediction="<answer>w,n</answer>"),
+            babi_record(**things, prediction="<answer>egg, milk</answer>")]  # fmt: skip
+    found = audit(read_sets([write("babi/none.jsonl", *rows)]), BABI)["none"]
+    assert [row["answer_correct"] for row in found["verdicts"]] == [False, True]
+
+
 #: As published for Llama-3.2-1B-Instruct: regime -> class -> accuracy in %.
 PUBLISHED = {
     "none": {"equal": 72.4, "overlap": 41.2, "during": 51.7, "mix": 14.2},

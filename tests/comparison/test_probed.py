@@ -75,6 +75,7 @@ def test_probes_of_three_seeds_have_crossed_intervals(tmp_path):
     assert effect["low"] < -7 / 12 < effect["high"]
     assert "crossed, 3 seeds x 4 questions" in probes["by_probe"]["gold"]["interval"]
     assert "| correct | 0, 1, 2 | 75.0 (" in text
+    assert ") [2] | -58.3 (" in text  # on how many questions its own trace was given
     assert "| -58.3 (" in text
     (drawn,) = (one for one in figures.of_cell(cell, {"x": {}}) if "another trace" in one["title"])
     assert [row["label"] for row in drawn["rows"]][:2] == ["correct trace", "incorrect trace"]

@@ -166,6 +166,21 @@ def test_regimes_that_were_taught_other_questions_are_compared_with_a_warning(tm
     assert "run all with teacher.match=true" in warning
 
 
+def test_replicates_that_share_a_seed_give_a_warning(tmp_path):
+    repository = Repository(tmp_path)
+    for seed, sample_seed in ((0, 0), (0, 1), (1, 0)):
+        table, name = scores([True, False] * 4), f"none-{seed}-{sample_seed}"
+        repository.experiment(name, table, trace_mode="none", seed=seed, sample_seed=sample_seed)
+    for seed in range(3):  # all students saw the same sample
+        table = scores([True, False] * 4)
+        repository.experiment(f"c-{seed}", table, seed=seed, sample_seed=7, data_seed=5)
+    seeds, samples = compared(repository.save()).found["warnings"]
+    assert seeds.startswith(
+        "small on worlds, data_seed 0: replicates share a seed, so they are not"
+    )
+    assert "data_seed 0: replicates share a sample_seed" in samples
+
+
 def test_a_regime_whose_outputs_are_cut_off_is_named_in_a_warning(tmp_path):
     repository, table = Repository(tmp_path), scores([True] * 19 + [False])
     repository.experiment("none-0", table, trace_mode="none")

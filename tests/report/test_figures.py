@@ -22,6 +22,7 @@ GROUP = {
             "p_answer_if_wrong": 1 / 3,
             "risk_difference_low": -0.1,
             "risk_difference_high": 0.9,
+            "p_value": 1.0,
         }
     },
     "intervals": {"link": {"trace": {f"p_answer_if_{x}": BOUNDS for x in ("right", "wrong")}}},

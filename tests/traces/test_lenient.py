@@ -203,3 +203,8 @@ def test_a_class_in_unknown_words_is_read_as_one_that_no_dataset_has() -> None:
     line = relation.replace("in ", "in the ").format(**{"class": "during"})
     reading = Grammar(relation).read(f"<think>{line}\n</think> <answer>x</answer>")
     assert reading.trace.class_name == "during"
+
+
+def test_an_answer_tag_within_an_answer_is_not_part_of_it() -> None:
+    reading = GRAMMAR.read("<answer><answer>kitchen</answer></answer>")
+    assert (reading.form, reading.answer_text) == ("lenient", "kitchen")
