@@ -67,10 +67,16 @@ def _association(one: Mapping[str, Any]) -> str:
     """Return the finding of `summary.finding`, by the intervals of several seeds."""
     link = one["link"]
     sides = {f"p_answer_if_{s}": link[f"p_answer_if_{s}"]["mean"] for s in ("right", "wrong")}
-    ends = {f"risk_difference_{end}": link["risk_difference"][end] for end in ("low", "high")}
-    within = {"risk_difference_within_classes": link["risk_difference_within_classes"]}
-    details = {"answer": {"accuracy": one["answer"]["mean"]}, "link": {"trace": sides | ends}}
-    return finding(details | {"intervals": {"link": {"trace": within}}})
+    overall, within = (link[f"risk_difference{part}"] for part in ("", "_within_classes"))
+    trace = {
+        **sides,
+        **{f"risk_difference_{end}": overall[end] for end in ("low", "high")},
+        "p_value": overall["p_value"],
+        "within_classes": {"p_value": within["p_value"]},
+    }
+    details = {"answer": {"accuracy": one["answer"]["mean"]}, "link": {"trace": trace}}
+    bounds = {"trace": {"risk_difference_within_classes": within}}
+    return finding(details | {"intervals": {"link": bounds}})
 
 
 def cards(contents: Sequence[Contents], *, measured: bool) -> dict[str, Any]:
