@@ -58,8 +58,8 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         paired
         and "## Paired comparisons on the same questions\n\nDifference in answer accuracy with its "
         "crossed 95 % interval (other seeds on other questions), p, and Holm's p over all rows. "
-        f"Equivalent: within {points(report['margin'])} points by two one-sided tests, adjusted too. Over "
-        "questions: these trained models (bootstrap). Over seeds: these questions "
+        f"Equivalent: within {points(report['margin'])} points by two one-sided tests, adjusted "
+        "too. Over questions: these trained models (bootstrap). Over seeds: these questions "
         "(Student's t). Detectable: the smallest difference that this design finds with 80 % "
         f"power. With fewer than three seeds nothing is claimed about regimes.\n\n{paired}",
         probes
