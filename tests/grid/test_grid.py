@@ -256,8 +256,12 @@ def test_a_task_takes_few_seconds_more_than_its_stages(
 
 
 def test_plan_of_500_cells_is_quick(project: Toy) -> None:
-    project.settings(axes={"seed": "0..249", "trace_mode": ["none", "correct"]})
-    before = children_seconds()
-    planned = project.grid("plan").stdout
-    assert children_seconds() - before < 2
-    assert len(set(names(planned))) == 500
+    seconds = {}
+    for last, cells in ((0, 2), (249, 500)):
+        project.settings(axes={"seed": f"0..{last}", "trace_mode": ["none", "correct"]})
+        before = children_seconds()
+        planned = project.grid("plan").stdout
+        seconds[cells] = children_seconds() - before
+        assert len(set(names(planned))) == cells
+    # The rest is what a slow machine needs to start Python, git and DVC.
+    assert seconds[500] - seconds[2] < 1
