@@ -65,7 +65,7 @@ def root(tmp_path: Path) -> Path:
     root = tmp_path / "it's 100%j $HOME"
     (root / "stages").mkdir(parents=True)
     (root / "stages/grid.py").write_text(TASK.format(src=str(ROOT / "src")))
-    (root / "grid").mkdir()
+    (root / "grid/logs").mkdir(parents=True)
     return root
 
 
