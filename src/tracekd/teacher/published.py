@@ -73,7 +73,7 @@ def read_traces(
     drafts = [
         draft
         for question in asked
-        for number, texts in enumerate(found[question["id"]][:samples])
+        for number, texts in enumerate(found.get(question["id"], [])[:samples])
         for draft in _drafts(question, number, texts)
     ]
     unused = {
