@@ -360,3 +360,9 @@ def test_nobody_is_told_to_train_others_longer(write):
     text = audit_summary("a", audit(read_sets([path]), BABI, questions=KNOWN)["a"])
     assert "could not be read" in text
     assert "rain longer" not in text
+
+
+def test_the_class_of_a_file_ends_at_the_first_dot_of_its_name(write):
+    folder = write("some/equal.v2.jsonl", record()).parent
+    (found,) = audit(read_sets([folder]), COTEMP).values()
+    assert list(found["metrics"]["by_class"]) == ["equal"]

@@ -121,7 +121,8 @@ def _set(name: str, items: Iterable[AuditItem], repeated: Repeated) -> AuditSet:
 def _items(path: Path) -> Iterable[AuditItem]:
     for place, record in json_records(path):
         try:
-            yield _item(record, path.name.split(".")[0], place)  # as the reader
+            # CoTempQA's reader takes a class from the file's name up to the first dot, too.
+            yield _item(record, path.name.split(".")[0], place)
         except fields.RejectedError as fault:
             known = "; ".join(f"{', '.join(f)}, prediction" for f in _QUESTION_FIELDS.values())
             raise TracekdError(
