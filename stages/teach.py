@@ -33,10 +33,6 @@ def main(
     if pin:
         print(f"{pin}: sha256 {published.pin(pin, teachers, path or None)} written to {teachers}")
         return
-    if export:
-        traces = records.read(out / "traces.parquet", TEACHER)
-        print(f"{teacher.export(traces, Path(export))} traces in {export}")
-        return
     params = config.load_params(Path("params.yaml"))
     spec = config.load_teacher(teachers, params.teacher.name)
     dataset = config.load_dataset(Path("datasets.yaml"), params.dataset)
@@ -44,6 +40,10 @@ def main(
         split: records.read(Path(f"data/decomposed/{split}.parquet"), records.DECOMPOSED)
         for split in records.SPLITS
     }
+    if export:
+        traces = records.read(out / "traces.parquet", TEACHER)
+        print(f"{teacher.export(traces, tables.values(), Path(export))} traces in {export}")
+        return
     task = teacher.Task(spec, tables, params, dataset, Path("models.yaml"))
     if estimate:
         print(f"{spec.name}: {teacher.estimated(task)}")

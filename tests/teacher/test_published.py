@@ -103,16 +103,48 @@ def test_what_is_kept_by_answer_or_by_trace(
 
 
 def test_what_is_exported_is_read_back(project_folder: Path) -> None:
+    steps = "<think>\nThe category of the question is: one-fact.\n</think>"
     lines = [
         {"id": "x/train/0", "trace": "Mary\nwent.", "answer": "home", "summary": "M."},
         {"id": "x/train/0", "trace": "Again.", "answer": "bed"},
-        {"id": "x/test/0", "steps": "<think>\n</think>\n", "answer": "bed"},
+        {"id": "x/test/0", "steps": steps, "answer": "bed"},
     ]
     first = taught(pinned(project_folder, lines), samples=2).traces
-    assert export(first, project_folder / "traces/0.jsonl") == 3
+    assert export(first, tables(3).values(), project_folder / "traces/0.jsonl") == 3
     settings = project_folder / "teachers.yaml"
     published.pin("big", settings)
     assert taught(load_teacher(settings, "big"), samples=2).traces.equals(first)
+
+
+def test_an_id_counts_only_with_the_question_that_the_line_has(project_folder: Path) -> None:
+    lines = [
+        {"id": "x/train/0", "question": "Where is Mary at 1?", "trace": "Hm."},
+        {"id": "x/train/2", "question": "Where is Bob?", "trace": "Hm."},
+    ]
+    made = taught(pinned(project_folder, lines), keep="all")
+    assert made.traces["id"].to_list() == ["x/train/1"]
+    assert made.manifest["file"]["not_used"].keys() == {"no such question"}
+
+
+def test_traces_that_are_not_used_are_counted(project_folder: Path) -> None:
+    lines = [
+        {"id": "x/train/0", "trace": "One."},
+        {"id": "x/train/0", "trace": "Two."},
+        {"id": "x/train/1", "trace": "  "},
+        {"id": "x/train/1", "trace": "Half of a pair: \ud800"},
+        {"id": "x/train/1", "question": "Where is Mary at 1?", "context": [None], "trace": "Hm."},
+        {"id": "x/train/2", "steps": "No step can be read here."},
+    ]
+    made = taught(pinned(project_folder, lines), samples=1, keep="all")
+    unused = {name: each["count"] for name, each in made.manifest["file"]["not_used"].items()}
+    assert unused == {
+        "beyond teacher.samples: 1": 1,
+        "context: not text": 1,
+        "no trace": 1,
+        "trace: not text": 1,
+    }
+    assert made.manifest["kinds"]["steps"]["statuses"] == {"no trace": 1}
+    assert made.traces.filter("kept")["id"].to_list() == ["x/train/0"]
 
 
 def test_a_changed_or_foreign_file_is_refused(project_folder: Path) -> None:

@@ -3,11 +3,12 @@
     {"id": "babi/train/qa1:37", "trace": "First, ...", "answer": "kitchen"}
     {"question": "Where is Mary?", "context": ["Mary went home."], "trace": "...", "answer": "home"}
 
-A line is about the question with its `id`, or with its `question` and, where the line has them,
-`context` and `class`. It may have `summary`, `explanation` and `steps` as well. The published files
-of DeepSeek-R1 on CoTempQA have other names for these fields, which are read too. Lines about one
-question are joined where nothing in them differs (a file with summaries, one with explanations);
-else they are further samples.
+A line is about the question with its `question` and, where the line has them, `context`, `class`
+and `id`. With an `id` alone it is about the question of that id, which under another `data_seed` is
+another question: exported lines have both. It may have `summary`, `explanation` and `steps` as
+well. The published files of DeepSeek-R1 on CoTempQA have other names for these fields, which are
+read too. Lines about one question are joined where nothing in them differs (a file with summaries,
+one with explanations); else they are further samples.
 """
 
 from collections import defaultdict
@@ -16,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from tracekd.config import KINDS, TeacherSpec, load_teacher, write_entry
-from tracekd.datasets import rawfiles
+from tracekd.datasets import fields, rawfiles
 from tracekd.datasets.sources import existing
 from tracekd.errors import TracekdError
 from tracekd.files import combined_hash, hash_files, require_pinned
-from tracekd.teacher.replies import OK, Reply, Written
+from tracekd.teacher.replies import NO_TRACE, OK, Reply, Written, read_steps
 from tracekd.teacher.table import Draft
 from tracekd.text import one_line
+from tracekd.traces.grammar import Grammar
 
 #: Field -> what the published files call it.
 _NAMES = {
@@ -37,7 +39,7 @@ _NAMED = 20
 
 
 def read_traces(
-    spec: TeacherSpec, questions: Iterable[Mapping[str, Any]], samples: int
+    spec: TeacherSpec, questions: Iterable[Mapping[str, Any]], samples: int, grammar: Grammar
 ) -> tuple[list[Draft], dict[str, Any]]:
     """Return at most `samples` traces for each question, and what became of the file's lines.
 
@@ -63,7 +65,10 @@ def read_traces(
                 other.update(texts)
                 break
         else:
-            found[key].append(texts)
+            if len(found[key]) < samples:
+                found[key].append(texts)
+            else:
+                faults[f"beyond teacher.samples: {samples}"].append(source)
     if not found:
         reasons = ", ".join(f"{fault} ({len(places)})" for fault, places in faults.items())
         raise TracekdError(
@@ -73,8 +78,8 @@ def read_traces(
     drafts = [
         draft
         for question in asked
-        for number, texts in enumerate(found.get(question["id"], [])[:samples])
-        for draft in _drafts(question, number, texts)
+        for number, texts in enumerate(found.get(question["id"], []))
+        for draft in _drafts(question, number, texts, grammar)
     ]
     unused = {
         fault: {"count": len(places), "first": places[:_NAMED]}
@@ -109,24 +114,25 @@ class _Index:
     """Questions by id, and by their text."""
 
     def __init__(self, questions: Iterable[Mapping[str, Any]]) -> None:
-        self._ids: set[str] = set()
+        self._by_id: dict[str, Mapping[str, Any]] = {}
         self._by_text: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for question in questions:
-            self._ids.add(question["id"])
+            self._by_id[question["id"]] = question
             self._by_text[one_line(question["question"])].append(question)
 
     def find(self, line: Mapping[str, Any]) -> tuple[str | None, str]:
         """Return the id of a line's question, or None and the reason."""
-        if line.get("id") in self._ids:
-            return line["id"], ""
-        if line.get("question") is None:
-            return None, "no question with this id"
+        same_id = self._by_id.get(line["id"])
+        if line["question"] is None:
+            return (None, "no question with this id") if same_id is None else (same_id["id"], "")
         wanted = [
             question
             for question in self._by_text[one_line(line["question"])]
-            if line.get("class") in (None, question["question_class"])
-            and line.get("context") in (None, list(map(one_line, question["context"])))
+            if line["class"] in (None, question["question_class"])
+            and line["context"] in (None, list(map(one_line, question["context"])))
         ]
+        if same_id in wanted:
+            return line["id"], ""
         if len(wanted) == 1:
             return wanted[0]["id"], ""
         return None, "several such questions" if wanted else "no such question"
@@ -139,24 +145,31 @@ def _line(record: Any) -> tuple[dict[str, Any], str]:
     names = ("id", "question", "class", "context", *_TEXTS)
     line = {name: record.get(name, record.get(_NAMES.get(name, ""))) for name in names}
     for name, value in line.items():
-        texts = value if name == "context" and isinstance(value, list) else [value]
-        if not all(text is None or isinstance(text, str) for text in texts):
+        listed = name == "context" and isinstance(value, list)
+        try:
+            fields.texts([] if value is None else value if listed else [value], name)
+        except fields.RejectedError:
             return {}, f"{name}: not text"
     if isinstance(line["context"], str):
         line["context"] = line["context"].split("\n")
     if line["context"] is not None:
         line["context"] = list(filter(None, map(one_line, line["context"])))
-    if not any(line[kind] for kind in KINDS):
+    if not any((line[kind] or "").strip() for kind in KINDS):
         return {}, "no trace"
     return line, ""
 
 
-def _drafts(question: Mapping[str, Any], sample: int, texts: Mapping[str, str]) -> Iterator[Draft]:
+def _drafts(
+    question: Mapping[str, Any], sample: int, texts: Mapping[str, str], grammar: Grammar
+) -> Iterator[Draft]:
     answer = texts.get("answer", "")
     reply = Reply("", finish_reason="")
     for kind in KINDS:
         if text := texts.get(kind, "").strip():
-            yield Draft(question, kind, sample, Written(OK, text, answer), reply)
+            found = Written(OK, text, answer)
+            if kind == "steps" and read_steps(text, grammar).status == NO_TRACE:
+                found = Written(NO_TRACE, "", answer)
+            yield Draft(question, kind, sample, found, reply)
 
 
 def _records(place: Path) -> Iterator[tuple[str, Any]]:

@@ -68,7 +68,7 @@ def written(kind: TraceKind, reply: Reply, grammar: Grammar) -> Written:
     if reply.finish_reason == "length":
         return Written(CUT)
     if kind == "steps":
-        return _steps(content, grammar)
+        return read_steps(content, grammar)
     *thoughts, rest = _CLOSES.split(content)
     rest = rest.strip()
     if thoughts:
@@ -93,8 +93,11 @@ def final_answer(answer: str) -> str:
     return one_line(last).strip("* ") or answer
 
 
-def _steps(content: str, grammar: Grammar) -> Written:
-    """Read the grammar's own form; a reasoning model may think before it."""
+def read_steps(content: str, grammar: Grammar) -> Written:
+    """Return the trace and answer of a text in the grammar's own form.
+
+    A reasoning model may think before it.
+    """
     start = max(0, content.lower().rfind("<think>"))
     reading = grammar.read(content[start:])
     if reading.trace.class_name is None and reading.trace.facts is None:

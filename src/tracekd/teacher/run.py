@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,7 +63,9 @@ def teach(task: Task) -> tuple[pl.DataFrame, dict[str, Any]]:
     if spec.name == "none":
         return pl.DataFrame(schema=TEACHER), {"teacher": spec.name}
     if spec.endpoint is None and spec.model is None:
-        drafts, read = read_traces(spec, task.questions, params.samples)
+        drafts, read = read_traces(
+            spec, task.questions, params.samples, Grammar(task.dataset.class_sentence)
+        )
         facts: dict[str, Any] = {"file": {"sha256": spec.sha256, **read}}
     else:
         with _asking(task) as (source, kept, plan):
@@ -105,15 +107,23 @@ def messages(made: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def export(traces: pl.DataFrame, path: Path) -> int:
-    """Write the usable traces as lines that a teacher with a `path` reads; return how many."""
+def export(traces: pl.DataFrame, tables: Iterable[pl.DataFrame], path: Path) -> int:
+    """Write the usable traces as lines that a teacher with a `path` reads; return how many.
+
+    Args:
+        traces: `TEACHER`.
+        tables: `records.DECOMPOSED`, all splits, of the questions that the traces are about.
+        path: the file.
+    """
+    asked = {row["id"]: row for table in tables for row in table.iter_rows(named=True)}
     usable = traces.filter(pl.col("text") != "", pl.col("status") == OK)
     # Steps come with an answer of their own.
     keys = "id", "sample", pl.col("kind") == "steps"
     lines = []
     for (key, *_), rows in usable.group_by(*keys, maintain_order=True):
         texts = dict(rows.select("kind", "text").iter_rows())
-        line = {"id": key, **texts, "answer": rows["answer"][0]}
+        about = {name: asked[key][name] for name in ("id", "question", "context")}
+        line = {**about, **texts, "answer": rows["answer"][0]}
         lines.append(json.dumps(line, ensure_ascii=False) + "\n")
     with atomic_file(path) as temporary:
         temporary.write_text("".join(lines), encoding="utf-8")
