@@ -117,6 +117,30 @@ def test_a_file_named_more_than_once_is_read_once(write, monkeypatch):
     assert (found.name, len(found.items), found.duplicated) == ("model", 2, ())
 
 
+def test_links_to_files_elsewhere_are_one_set(write, tmp_path):
+    (tmp_path / "model").mkdir()
+    for number, name in enumerate(("equal", "during")):
+        kept = write(f"cache/{number}/5f", record(number))
+        (tmp_path / f"model/{name}.jsonl").symlink_to(kept)
+    (found,) = read_sets([tmp_path / "model"])
+    assert (found.name, len(found.items)) == ("model", 2)
+
+
+def test_a_folder_with_two_kinds_of_files_is_refused(write):
+    write("model/equal.jsonl", record(0))
+    folder = write("model/mix.json", record(1)).parent
+    with pytest.raises(TracekdError, match=r"\*\.jsonl files and \*\.json files \(mix\.json\)"):
+        read_sets([folder])
+
+
+@pytest.mark.parametrize("changes", [{"gold": ["Yale"]}, {"triple_element": "S1_R1_O2"}])
+def test_sets_that_disagree_about_a_question_are_not_scored_by_the_first(write, changes):
+    write("one/equal.jsonl", record(0))
+    other = write("two/equal.jsonl", record(0, **changes)).parent
+    with pytest.raises(TracekdError, match=r"two/equal\.jsonl:1.*question at equal\.jsonl:1"):
+        audit(read_sets([other.parent / "one", other]), COTEMP)
+
+
 def test_files_of_json_lines_may_end_in_json(write):
     (found,) = read_sets([write("model/equal.json", record(0), record(1)).parent])
     assert [item.row["question_class"] for item in found.items] == ["equal", "equal"]
@@ -189,6 +213,7 @@ def test_the_command_writes_where_questions_and_gold_facts_came_from(write, tmp_
         ({"id": 7, "question": "?", "prediction": "x"}, "missing fields: facts, gold, triple"),
         (babi_record(passage="Mary went home."), "passage is not a list in Python's notation"),
         (babi_record(passage="[1]"), "passage contains something that is not a string"),
+        (record(triple_element="S9"), "triple_element is not of the form S1_R2_O2"),
         (babi_record(answer_passage="['Ann left.']"), "answer_passage: 'Ann left.' is not in"),
     ],
 )
@@ -366,3 +391,5 @@ def test_the_class_of_a_file_ends_at_the_first_dot_of_its_name(write):
     folder = write("some/equal.v2.jsonl", record()).parent
     (found,) = audit(read_sets([folder]), COTEMP).values()
     assert list(found["metrics"]["by_class"]) == ["equal"]
+    with pytest.raises(TracekdError, match=r"equel\.jsonl:1: the file's name begins with 'equel'"):
+        read_sets([write("some/equel.jsonl", record())])

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from tracekd.datasets import fields
 from tracekd.datasets.rawfiles import json_records
+from tracekd.datasets.readers import cotemp
 from tracekd.errors import TracekdError
 from tracekd.text import one_line
 
@@ -78,22 +79,32 @@ def read_sets(paths: Sequence[Path], repeated: Repeated = "keep") -> list[AuditS
     """
     files: dict[Path, Path] = {}
     for path in paths:
-        # Of both kinds the first: a report of an audit is *.json too.
-        found = sorted(path.glob("*.jsonl")) or sorted(path.glob("*.json"))
-        found = found if path.is_dir() else [path]
-        if not found:
-            raise TracekdError(f"{path}: contains no *.jsonl or *.json file")
-        for file in found:
+        for file in _files(path):
             if not file.is_file():
                 raise TracekdError(f"{file}: no such file or folder")
-            files.setdefault(file.resolve(), file)
+            # A linked file stays where its link is: DVC may keep the files of a folder elsewhere.
+            files.setdefault(file.parent.resolve() / file.name, file)
     groups: dict[Path, list[AuditItem]] = {}
-    for resolved, file in files.items():
+    for place, file in files.items():
         items = list(_items(file))
         whole = items and items[0].format == "babi"
-        groups.setdefault(resolved.with_suffix("") if whole else resolved.parent, []).extend(items)
+        groups.setdefault(place.with_suffix("") if whole else place.parent, []).extend(items)
     names = _names(list(groups))
     return [_set(names[group], items, repeated) for group, items in groups.items()]
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    lines, others = sorted(path.glob("*.jsonl")), sorted(path.glob("*.json"))
+    if lines and others:
+        raise TracekdError(
+            f"{path}: contains *.jsonl files and *.json files ({others[0].name}); keep one kind in "
+            "a folder, or name the files to read"
+        )
+    if not lines and not others:
+        raise TracekdError(f"{path}: contains no *.jsonl or *.json file")
+    return lines or others
 
 
 def _names(groups: Sequence[Path]) -> dict[Path, str]:
@@ -139,7 +150,8 @@ def _item(record: Any, stem: str, place: str) -> AuditItem:
     found = fields.require(record, _QUESTION_FIELDS[form])
     if form == "babi":
         context = fields.context(_listed(found["passage"], "passage"), "passage")
-        subtype, class_name = None, fields.text(found["query_type"], "query_type")
+        subtype: str | None = None
+        class_name = fields.text(found["query_type"], "query_type")
         gold_facts: list[int] | None = None
         if isinstance(found["gold"], str) and not found["gold"].startswith("["):  # bAbI
             # A path is a sequence: it is one answer, as in bAbI's reader.
@@ -153,8 +165,12 @@ def _item(record: Any, stem: str, place: str) -> AuditItem:
             answers = _listed(found["gold"], "gold")
     else:
         context, answers = fields.context(found["facts"], "facts"), found["gold"]
-        subtype, class_name = fields.text(found["triple_element"], "triple_element"), stem
-        gold_facts = None
+        subtype, class_name, gold_facts = cotemp.triple_element(found), stem, None
+        if stem not in cotemp.CLASSES:
+            raise fields.RejectedError(
+                f"the file's name begins with {stem!r}, which must be its class: one of "
+                f"{', '.join(cotemp.CLASSES)}"
+            )
     answers = [fields.text(answer, "gold") for answer in fields.texts(answers, "gold")]
     if not answers:
         raise fields.RejectedError("gold is empty")

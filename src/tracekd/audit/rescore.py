@@ -140,7 +140,17 @@ def _questions(
     rows: dict[Key, dict[str, Any]] = {}
     ids: set[str] = set()
     for name, item in items:
-        if item.row is None or item.key in rows:
+        if item.row is None:
+            continue
+        if first := rows.get(item.key):
+            # bAbI asks some questions again with other gold facts: the first count.
+            for field in ("answers", "subtype", "question_class"):
+                if item.row[field] != first[field]:
+                    raise TracekdError(
+                        f"{name}/{item.place}: its {field} are {item.row[field]!r}, but those of "
+                        f"the same question at {first['id']} are {first[field]!r}: they cannot be "
+                        "scored together; name the sets in separate calls, or correct one"
+                    )
             continue
         # Two sets may have different questions on the same line of the same file.
         key = item.place if item.place not in ids else f"{name}/{item.place}"

@@ -87,6 +87,15 @@ def entities(question: Mapping[str, Any]) -> set[str]:
     return {fact.subject for fact in facts} | objects
 
 
+def triple_element(record: Mapping[str, Any]) -> str:
+    """Return which of subject, relation and object a question asks for, such as S1_R2_O2."""
+    element = fields.text(record["triple_element"], "triple_element")
+    if not _TRIPLE_ELEMENT.fullmatch(element):
+        # By any other the official metric would look at the wrong side of the facts.
+        raise RejectedError("triple_element is not of the form S1_R2_O2")
+    return element
+
+
 def published_test_rows(count: int) -> list[int]:
     """Return the rows of a class of `count` records that the paper tests on.
 
@@ -150,14 +159,10 @@ def _question(record: Mapping[str, Any], notes: Counter[str]) -> dict[str, Any]:
     answers = [fields.text(item, "answer") for item in fields.texts(record["answer"], "answer")]
     if not answers:
         raise RejectedError("answer is an empty list")
-    element = fields.text(record["triple_element"], "triple_element")
-    if not _TRIPLE_ELEMENT.fullmatch(element):
-        # By any other the official metric would look at the wrong side of the facts.
-        raise RejectedError("triple_element is not of the form S1_R2_O2")
     return {
         "question": fields.text(record["question"], "question"),
         "context": fields.context(record["facts"], "facts"),
         "answers": fields.without_duplicates(answers, notes),
-        "subtype": element,
+        "subtype": triple_element(record),
         "gold_facts": None,
     }
