@@ -25,11 +25,14 @@ def main(
     Params: dataset, data_seed, teacher.{name,samples,keep}.
     """
     from tracekd import config, files, records
+    from tracekd.errors import TracekdError
     from tracekd.teacher import published
     from tracekd.teacher import run as teacher
     from tracekd.traces.taught import TEACHER
 
     teachers, out = Path("teachers.yaml"), Path("data/teacher")
+    if path and not pin:
+        raise TracekdError("--path needs --pin NAME; see --help")
     if pin:
         print(f"{pin}: sha256 {published.pin(pin, teachers, path or None)} written to {teachers}")
         return

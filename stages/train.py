@@ -30,7 +30,7 @@ def main(
 
     models, settings = Path("models.yaml"), Path("params.yaml")
     if path and not pin:
-        raise TracekdError("--path: needs --pin NAME; see --help")
+        raise TracekdError("--path needs --pin NAME; see --help")
     if pin == "train.start":
         print(f"{pin}: sha256 {sources.pin_start(settings, path)} written to {settings}")
         return

@@ -1,14 +1,20 @@
 import hashlib
+import re
+import resource
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from tracekd import records
 from tracekd.errors import TracekdError
 from tracekd.files import (
     atomic_directory,
     atomic_file,
     combined_hash,
+    expanded,
     hash_files,
+    read_json,
     require_pinned,
     sha256_file,
     write_json,
@@ -40,6 +46,47 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
         (temporary / "c").write_text("3")
     assert [entry.name for entry in path.iterdir()] == ["c"]
     assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_full_disk_is_said_of_the_file_that_did_not_fit(tmp_path):
+    table = pl.DataFrame({"id": [f"{n:032x}" for n in range(1 << 14)], "x": ["y"] * (1 << 14)})
+    schema = records.Schema({"id": pl.String, "x": pl.String})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+        for path, write in {
+            tmp_path / "a.json": lambda path: write_json(path, table["id"].to_list()),
+            tmp_path / "a.parquet": lambda path: records.write(table, path, schema),
+        }.items():
+            with pytest.raises(OSError, match=re.escape(str(path))):
+                write(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_place_of_a_file_is_refused(tmp_path):
+    for path in (tmp_path, Path()):
+        with pytest.raises(TracekdError, match="is a folder; name a file"):
+            write_json(path, {})
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"a": "\xff"}', b"[" * 100_000])
+def test_a_damaged_json_file_is_named(tmp_path, content):
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(TracekdError, match=r"x\.json: not JSON"):
+        read_json(tmp_path / "x.json")
+    (tmp_path / "x.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert read_json(tmp_path / "x.json") == {"a": 1}
+
+
+def test_a_home_folder_that_is_not_there_is_an_error():
+    with pytest.raises(TracekdError, match=r"^~nobody_at_all/x: "):
+        expanded("~nobody_at_all/x")
+
+
+def test_a_file_name_that_is_not_utf_8_is_hashed_by_its_bytes():
+    assert combined_hash({"\udcff": "x"}) != combined_hash({"\udcfe": "x"})
 
 
 def test_json_is_readable_by_others_and_refuses_what_json_lacks(tmp_path):

@@ -103,6 +103,8 @@ def test_a_missing_or_damaged_file_says_what_to_do(tmp_path: Path) -> None:
         read(tmp_path / "none.parquet", PREDICTIONS)
     path = tmp_path / "p.parquet"
     write(predictions({}), path, PREDICTIONS)
+    with pytest.raises(TracekdError, match="not a Parquet file"):
+        read(tmp_path, PREDICTIONS)
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(TracekdError, match=r"p\.parquet: not a Parquet file .*dvc repro"):
         read(path, PREDICTIONS)

@@ -1,5 +1,6 @@
 """Files that are either complete or absent, and the hashes that pin them."""
 
+import errno
 import hashlib
 import json
 import os
@@ -11,6 +12,8 @@ from typing import Any
 
 from tracekd.errors import TracekdError
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
@@ -18,6 +21,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
     The file is flushed to disk before the rename, so that a reader never sees half of it.
     """
+    if path.is_dir():
+        raise TracekdError(f"{path}: is a folder; name a file")
     with _temporary(path) as temporary:
         yield temporary
         with temporary.open("rb") as written:
@@ -45,6 +50,10 @@ def _temporary(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
+    except OSError as error:
+        if error.errno in _NO_ROOM and error.filename is None:
+            error.filename = str(path)  # the system does not say what it could not write
+        raise
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
@@ -60,8 +69,27 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the content of a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Return the content of a JSON file.
+
+    Raises:
+        TracekdError: if it is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise TracekdError(f"{path}: not JSON ({error}); restore it, or write it again") from error
+
+
+def expanded(path: str) -> Path:
+    """Return a path in which ~ stands for a home folder.
+
+    Raises:
+        TracekdError: if there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise TracekdError(f"{path}: {error}") from error
 
 
 def sha256_file(path: Path) -> str:
@@ -78,7 +106,8 @@ def hash_files(folder: Path, files: Iterable[Path]) -> dict[str, str]:
 def combined_hash(hashes: Mapping[str, str]) -> str:
     """Return one SHA-256 for a set of files, given each name and its own SHA-256."""
     lines = (f"{value}  {name}\n" for name, value in sorted(hashes.items()))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    # A name need not be UTF-8; its bytes count.
+    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
 def require_pinned(path: Path, found: str, pinned: str | None, entry: str, command: str) -> None:

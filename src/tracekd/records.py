@@ -6,6 +6,7 @@ allowed only in the columns that the schema lists as nullable. Ids are unique in
 `tracekd.traces.taught.TEACHER` id, kind and sample together.
 """
 
+import io
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -206,10 +207,11 @@ def read(path: Path, schema: Schema, *, extra: bool = False) -> pl.DataFrame:
         TracekdError: if the file is absent or damaged, or does not fit `schema`.
     """
     try:
-        table = pl.read_parquet(path, glob=False)
+        with path.open("rb") as source:  # by its name polars would read a whole folder
+            table = pl.read_parquet(source)
     except FileNotFoundError as error:
         raise TracekdError(f"{path}: no such file; run the pipeline (dvc repro)") from error
-    except pl.exceptions.ComputeError as error:
+    except (pl.exceptions.ComputeError, IsADirectoryError) as error:
         raise TracekdError(
             f"{path}: not a Parquet file ({error}); delete it and run the pipeline (dvc repro)"
         ) from error
@@ -220,7 +222,9 @@ def write(table: pl.DataFrame, path: Path, schema: Schema, *, extra: bool = Fals
     """Check a table and write it as Parquet, completely or not at all; see `check`."""
     checked = check(table, schema, str(path), extra=extra)
     with atomic_file(path) as temporary:
-        checked.write_parquet(temporary, compression="zstd")
+        packed = io.BytesIO()  # written by Python, whose errors say what the disk lacks
+        checked.write_parquet(packed, compression="zstd")
+        temporary.write_bytes(packed.getbuffer())
 
 
 def check(table: pl.DataFrame, schema: Schema, name: str, *, extra: bool = False) -> pl.DataFrame:

@@ -104,6 +104,13 @@ def test_damage_of_a_json_file_is_an_error_with_its_place(tmp_path, content, mes
     assert str(error.value).encode()
 
 
+def test_a_first_line_longer_than_is_read_to_tell_the_form_is_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(rawfiles, "_LONGEST_RECORD", 8)
+    (tmp_path / "a.json").write_text('{"text": "longer than eight"}\n{"text": "b"}')
+    found = list(rawfiles.json_records(tmp_path / "a.json"))
+    assert found == [("a.json:1", {"text": "longer than eight"}), ("a.json:2", {"text": "b"})]
+
+
 def test_a_cut_gzip_file_is_an_error(tmp_path):
     packed = gzip.compress(b'{"a": 1}\n' * 1000)
     for raw in (packed[: len(packed) // 2], packed[:-8] + b"\0" * 8):

@@ -117,6 +117,7 @@ def test_a_name_follows_settings_and_code_alone(root: Path, tmp_path: Path) -> N
             r"writes a steps; .*\n  \(cell trace_mode=teacher_steps, teacher.name=none, seed=0\)",
         ),
         ({"seed": []}, r"no cell"),
+        ({"model.name": ["smollm2"]}, r"grid.yaml: model: .*found {'name': 'smollm2'}"),
         ({"seed": "0..99999"}, r"more than 20000 cells"),
         ({"train": [{"epochs": 1}]}, r"train.batch_size: missing"),
     ],

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 from raters import simulate, write
@@ -13,7 +14,8 @@ def folder(tmp_path):
 
 
 def test_complete_exports_count_without_their_attention_checks(key, folder):
-    ratings, notes = read_exports(write(simulate(key, 3), folder), key)
+    paths = write(simulate(key, 3), folder)
+    ratings, notes = read_exports([*paths, paths[0]], key)
     assert notes == {}
     assert ratings.height == 3 * 8 * 5
     assert set(ratings["type"]) == {"correct", "incorrect"}
@@ -62,6 +64,8 @@ def test_every_other_export_is_named_and_counted(key, folder):
         (lambda one: first(one)["values"].update(beauty=1), "slot 1 cannot rate"),
         (lambda one: first(one).update(seconds=-1.0), "seconds: Input should be greater than"),
         (lambda one: first(one)["values"].update(faithfulness=True), "valid integer"),
+        (lambda one: first(one).update(comment="\ud800"), "not JSON: .*surrogates not allowed"),
+        (lambda one: first(one).update(hue=1), r"ratings\.t\d+\.hue: unknown key"),
     ],
 )
 def test_what_the_page_cannot_have_written_is_not_used(key, folder, change, message):
@@ -69,7 +73,7 @@ def test_what_the_page_cannot_have_written_is_not_used(key, folder, change, mess
     change(exports[0])
     path, other = write(exports, folder)
     _, notes = read_exports([path, other], key)
-    assert message in notes["unreadable"][str(path)]
+    assert re.search(message, notes["unreadable"][str(path)])
     with pytest.raises(TracekdError, match=r"no rating that counts in 1 files \(1 unreadable\)"):
         read_exports([path], key)
 

@@ -36,3 +36,10 @@ def test_an_answer_that_cannot_be_scored_is_an_error_before_training():
     entry = DatasetSpec(name="mine", reader="jsonl", answer_metric="cotemp")
     with pytest.raises(TracekdError, match=r"a: the answer cannot be scored: .*triple element"):
         check_references({"test": questions(question("a"))}, entry)
+
+
+@pytest.mark.parametrize(("one", "other"), [("C++", "C#"), ("yes-no", "Yes no")])
+def test_classes_that_no_verdict_can_tell_apart_are_refused(one, other):
+    asked = questions(question("a", question_class=one), question("b", question_class=other))
+    with pytest.raises(TracekdError, match=r"the classes .* differ in case or punctuation alone"):
+        check_references({"test": asked}, BABI)

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from tracekd.errors import TracekdError, nearest
-from tracekd.files import atomic_file
+from tracekd.files import atomic_file, expanded
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -96,6 +96,8 @@ def _explain(kind: type[BaseModel], fault: dict[str, Any], where: str) -> str:
         return f"{place}: missing"
     if fault["type"] == "extra_forbidden":
         for part in path[:-1]:
+            if part not in kind.model_fields:  # a place in a list, or a key of a mapping
+                continue
             annotation = kind.model_fields[part].annotation
             options = [annotation, *getattr(annotation, "__args__", ())]
             inner = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
@@ -145,7 +147,7 @@ def write_entry(path: Path, name: str, values: Mapping[str, Any]) -> None:
             entry[key] = value
         else:  # before the last key: after it may come the comment of the next entry
             entry.insert(max(0, len(entry) - 1), key, value)
-    with atomic_file(path) as temporary:
+    with atomic_file(path.resolve()) as temporary:
         yaml.dump(content, temporary)
 
 
@@ -160,5 +162,5 @@ def project_root() -> Path:
 def cache_folder() -> Path:
     """Return the folder of downloaded and converted models: TRACEKD_CACHE or the user's cache."""
     if chosen := os.environ.get("TRACEKD_CACHE"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tracekd"
+        return expanded(chosen)
+    return expanded(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "tracekd"

@@ -100,6 +100,7 @@ def _records(path: Path, chosen: Collection[int] | None) -> Iterator[tuple[str, 
         if _is_columns(start, first):
             yield from json_columns.records(path, open_raw, _parsed, chosen)
             return
+        first += b"" if first.endswith(b"\n") else source.readline()
         lines = ((n, line) for n, line in enumerate(chain([first], source), 1) if line.strip())
         for number, (place, text) in enumerate(lines):
             if chosen is None or number in chosen:

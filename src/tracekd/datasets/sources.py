@@ -9,7 +9,7 @@ from tracekd.config import DatasetSpec, HubDataset, load_dataset, project_root, 
 from tracekd.datasets import FileReader, Loaded, Wanted, rawfiles, reader
 from tracekd.errors import TracekdError
 from tracekd.fetch import fetch_files, fetch_repository, hub_page
-from tracekd.files import combined_hash, hash_files, require_pinned
+from tracekd.files import combined_hash, expanded, hash_files, require_pinned
 
 
 def load(spec: DatasetSpec, wanted: Wanted) -> Loaded:
@@ -96,7 +96,7 @@ def hub_folder(hub: HubDataset, patterns: Sequence[str]) -> Path:
 
 def existing(path: str, entry: str) -> Path:
     """Return an entry's path from the project root; it is an error if nothing is there."""
-    place = project_root() / Path(path).expanduser()
+    place = project_root() / expanded(path)
     if not place.exists():
         raise TracekdError(
             f"{entry}: path: no such folder or file: {place} (from {path!r}); a relative path "

@@ -73,7 +73,8 @@ def set_values(tree: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
         *above, last = key.split(".")
         place = content
         for part in above:
-            place[part] = dict(place.get(part) or {})
+            below = place.get(part)
+            place[part] = dict(below) if isinstance(below, Mapping) else {}
             place = place[part]
         place[last] = value
     return content

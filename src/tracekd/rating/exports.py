@@ -68,7 +68,7 @@ def read_exports(
     """
     notes: dict[str, dict[str, str]] = {note: {} for note in NOTES}
     read: list[tuple[str, RatingExport, dict[str, TraceRating]]] = []
-    for path in map(str, paths):
+    for path in dict.fromkeys(map(str, paths)):
         try:
             one = _read(path)
             if one.plan == key["checksum"]:
@@ -102,6 +102,7 @@ def read_exports(
 def _read(path: str) -> RatingExport:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
+        json.dumps(content, ensure_ascii=False).encode()  # an escape may be half a surrogate pair
     except (ValueError, RecursionError) as error:
         raise TracekdError(f"not JSON: {error}") from error
     return parse_settings(RatingExport, content, "not an export")

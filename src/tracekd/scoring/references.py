@@ -1,10 +1,12 @@
-"""Gold answers by their own metric: each is written as a student would, read back and scored.
+"""Gold classes and answers by their own metrics: are they distinct, and is each called right?
 
-A published metric may call some wrong (CoTempQA's skips a name that the question mentions): they
-are counted and named. If they are many, metric and dataset do not fit.
+A gold answer is written as a student would, read back and scored. A published metric may call some
+wrong (CoTempQA's skips a name that the question mentions): they are counted and named. If they are
+many, metric and dataset do not fit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import polars as pl
@@ -12,6 +14,8 @@ import polars as pl
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
 from tracekd.scoring.answers import judge, metric_of
+from tracekd.scoring.traces import score_class
+from tracekd.traces.examples import classes_of
 from tracekd.traces.form import Trace
 from tracekd.traces.grammar import Grammar
 
@@ -29,8 +33,10 @@ def check_references(tables: Mapping[str, pl.DataFrame], spec: DatasetSpec) -> d
 
     Raises:
         TracekdError: naming the question, if an answer cannot be scored, or if many of a split are
-            wrong; or if keys of the entry contradict each other.
+            wrong; if the verdict on classes cannot tell two apart; or if keys of the entry
+            contradict each other.
     """
+    _check_classes(classes_of(tables.values()), spec)
     grammar, chosen = Grammar(spec.class_sentence), metric_of(spec)
     report = {}
     for split, table in tables.items():
@@ -54,3 +60,12 @@ def check_references(tables: Mapping[str, pl.DataFrame], spec: DatasetSpec) -> d
             )
         report[split] = {"count": len(wrong), "first": [key for key, *_ in wrong[:_NAMED]]}
     return report
+
+
+def _check_classes(classes: Sequence[str], spec: DatasetSpec) -> None:
+    for one, other in combinations(classes, 2):
+        if score_class(one, other)["class_correct"]:
+            raise TracekdError(
+                f"datasets.yaml: {spec.name}: the classes {one!r} and {other!r} differ in case or "
+                "punctuation alone, so either would be called right for the other; rename one"
+            )
