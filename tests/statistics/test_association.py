@@ -9,7 +9,6 @@ from tracekd.statistics.association import (
     association,
     count,
     independence,
-    mutual_information,
     odds_ratio,
     risk_difference,
 )
@@ -57,27 +56,6 @@ def test_the_exact_test_replaces_chi_square_in_small_tables():
     assert independence(Counts(3, 1, 1, 3)) == expected
 
 
-def test_mutual_information_in_bits():
-    # 1 - H(1/4) for a symmetric channel, less Miller's 1 / (2 n ln 2).
-    unit = 1 / (800 * np.log(2))
-    bits, low, high = mutual_information(Counts(150, 50, 50, 150))
-    assert bits == pytest.approx(0.1887219 - unit)
-    ends = [stats.ncx2.cdf(0.1887219 / unit, 1, end / unit) for end in (low, high)]
-    assert ends == pytest.approx([0.975, 0.025], abs=1e-5)
-    assert mutual_information(Counts(500, 0, 0, 500))[0] == pytest.approx(1, abs=1e-3)
-    nothing, low, high = mutual_information(Counts(100, 100, 100, 100))
-    assert (nothing, low) == (0, 0)
-    assert high == pytest.approx(8.7576 * unit, rel=1e-4), "no association is not excluded"
-
-
-def test_the_information_of_no_association_is_covered_and_hardly_biased():
-    rng = np.random.default_rng(5)
-    found = [mutual_information(_draw(rng, 0.3, 0.3, 220)) for _ in range(400)]
-    assert np.mean([low == 0 for _, low, _ in found]) >= 0.93
-    # The plug-in estimate's mean would be 1 / (2 n ln 2), about 0.0033.
-    assert np.median([bits for bits, _, _ in found]) == 0
-
-
 @pytest.mark.parametrize(
     ("counts", "undefined"),
     [
@@ -85,7 +63,7 @@ def test_the_information_of_no_association_is_covered_and_hardly_biased():
         (Counts(3, 4, 0, 0), {"p_answer_if_wrong", "risk_difference", "phi", "p_value"}),
         (Counts(3, 0, 4, 0), {"phi", "p_value", "odds_ratio"}),
         (Counts(0, 3, 0, 4), {"phi", "p_value", "odds_ratio"}),
-        (Counts(0, 0, 0, 0), {"p_answer_if_right", "p_answer_if_wrong", "mutual_information"}),
+        (Counts(0, 0, 0, 0), {"p_answer_if_right", "p_answer_if_wrong"}),
     ],
 )
 def test_empty_cells_leave_undefined_what_they_must(counts, undefined):

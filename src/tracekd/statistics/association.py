@@ -65,13 +65,13 @@ def shares(counts: Counts, step: str = "step") -> Tree:
 
 
 def association(counts: Counts, step: str = "step") -> Tree:
-    """Return `shares` and every measure of association, with 95 % intervals where they exist.
+    """Return `shares` and the measures of association, with 95 % intervals where they exist.
 
     A measure is undefined where a verdict that it compares is of no question.
 
     Risk difference with Newcombe's interval; odds ratio with Wald's (on the logarithm); phi;
     Pearson's chi-square without continuity correction and its p-value, which is Fisher's exact one
-    if an expected count is below 5 (`exact_test` is then 1); mutual information in bits.
+    if an expected count is below 5 (`exact_test` is then 1).
     """
     sides = {"right": counts.steps_right, "wrong": counts.steps_wrong}
     answers = {"right": counts.answers_right, "wrong": counts.answers_wrong}
@@ -82,7 +82,6 @@ def association(counts: Counts, step: str = "step") -> Tree:
         (_interval("risk_difference"), risk_difference, one_sided),
         (_interval("odds_ratio"), odds_ratio, undefined),
         (("phi", "chi_square", "p_value", "exact_test"), independence, undefined),
-        (_interval("mutual_information"), mutual_information, undefined),
     ):
         values = [fault] * len(names) if fault else measure(counts)
         measured |= dict(zip(names, values, strict=True))
@@ -125,25 +124,6 @@ def independence(counts: Counts) -> tuple[float, float, float, int]:
     exact = found.expected_freq.min() < SMALL_CELL
     p_value = stats.fisher_exact(counts.array).pvalue if exact else found.pvalue
     return phi, float(found.statistic), float(p_value), int(exact)
-
-
-def mutual_information(counts: Counts) -> tuple[float, float, float]:
-    """Return the information that the step's verdict holds on the answer's, in bits, and interval.
-
-    Corrected for the bias of the plug-in estimate, 1 / (2 n ln 2) in a 2x2 (Miller 1955), but not
-    below 0. In units of 1 / (2 n ln 2) the plug-in estimate is the likelihood-ratio statistic; the
-    interval inverts its noncentral chi-square distribution, and is never narrower than that of an
-    estimate of one unit, the mean without an association.
-    """
-    from scipy import special, stats
-
-    table, unit = counts.array, 1 / (2 * sum(counts) * float(np.log(2)))
-    alone = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True)
-    bits = float(stats.entropy(table.ravel(), alone.ravel(), base=2))
-    excluded = stats.chi2.cdf(bits / unit, 1) > (1 + LEVEL) / 2  # no association
-    low = float(special.chndtrinc(bits / unit, 1, (1 + LEVEL) / 2)) if excluded else 0.0
-    high = float(special.chndtrinc(max(1.0, bits / unit), 1, (1 - LEVEL) / 2))
-    return max(0.0, bits - unit), low * unit, high * unit
 
 
 def _interval(name: str) -> tuple[str, str, str]:

@@ -10,23 +10,16 @@ from typing import Any
 import numpy as np
 
 from tracekd.statistics.association import SMALL_CELL, Counts
-from tracekd.statistics.intervals import LEVEL
 from tracekd.statistics.values import Tree, Undefined, Value
-
-_ODDS = ("odds_ratio", "odds_ratio_low", "odds_ratio_high")
-_EQUALITY = ("equal_odds_chi_square", "equal_odds_p_value")
-#: An odds ratio this near to 1 is 1.
-_EQUAL = 1e-8
 
 
 def stratified(strata: Sequence[Counts]) -> Tree:
     """Return the pooled association within strata.
 
-    Mantel-Haenszel risk difference and odds ratio (interval of Robins, Breslow and Greenland),
-    the Cochran-Mantel-Haenszel test without continuity correction, its p-value the exact
-    conditional one where chi-square does not hold (Mantel and Fleiss 1980), Breslow and Day's test
-    that all strata have the same odds ratio, with Tarone's correction, and how many strata are
-    informative: they have both verdicts of the step and both of the answer.
+    The Mantel-Haenszel risk difference, the Cochran-Mantel-Haenszel test without continuity
+    correction, its p-value the exact conditional one where chi-square does not hold (Mantel and
+    Fleiss 1980), and how many strata are informative: they have both verdicts of the step and both
+    of the answer.
     """
     informative = [
         counts
@@ -40,7 +33,7 @@ def stratified(strata: Sequence[Counts]) -> Tree:
     }
     if not informative:
         fault = Undefined("no stratum has right and wrong steps and right and wrong answers")
-        return measured | dict.fromkeys((*_ODDS, "chi_square", "p_value", *_EQUALITY), fault)
+        return measured | dict.fromkeys(("chi_square", "p_value"), fault)
     from scipy import stats
     from statsmodels.stats.contingency_tables import StratifiedTable
 
@@ -48,8 +41,7 @@ def stratified(strata: Sequence[Counts]) -> Tree:
     statistic = float(table.test_null_odds(correction=False).statistic)
     # Its own p-value is 1 - cdf, which is 0 from about 1e-16 on.
     p_value = _exact_test(informative) if _few(informative) else stats.chi2.sf(statistic, 1)
-    measured |= {"chi_square": statistic, "p_value": float(p_value)}
-    return measured | _odds(informative, table)
+    return measured | {"chi_square": statistic, "p_value": float(p_value)}
 
 
 def pooled_risk_difference(strata: Sequence[Counts]) -> Value:
@@ -62,29 +54,6 @@ def pooled_risk_difference(strata: Sequence[Counts]) -> Value:
         one.right_right / one.steps_right - one.wrong_right / one.steps_wrong for one in compared
     ]
     return float(np.average(differences, weights=weights))
-
-
-def _odds(strata: Sequence[Counts], table: Any) -> dict[str, Any]:
-    """Return the pooled odds ratio and the test that it is that of every stratum.
-
-    If a diagonal is empty in all strata, half a question is added to each cell.
-    """
-    from scipy import stats
-
-    fault = "" if len(strata) > 1 else "fewer than two informative strata"
-    if not all(sum(one) for one in zip(*((a * d, b * c) for a, b, c, d in strata), strict=True)):
-        fault = "over all strata, a diagonal of the 2x2 is empty"
-        table = type(table)([counts.array + 0.5 for counts in strata])
-    odds = float(table.oddsratio_pooled)
-    low, high = map(float, table.oddsratio_pooled_confint(alpha=1 - LEVEL))
-    found: dict[str, Any] = dict(zip(_ODDS, (odds, low, high), strict=True))
-    if abs(odds - 1) < _EQUAL:  # the quadratic equation for the expected counts degenerates
-        fault = "the pooled odds ratio is 1"
-    if fault:
-        return found | dict.fromkeys(_EQUALITY, Undefined(fault))
-    statistic = max(0.0, float(table.test_equal_odds(adjust=True).statistic))
-    p_value = float(stats.chi2.sf(statistic, len(strata) - 1))
-    return found | dict(zip(_EQUALITY, (statistic, p_value), strict=True))
 
 
 def _margins(counts: Counts) -> tuple[int, int, int, int, int]:
