@@ -36,10 +36,7 @@ def main(
         print(show_examples(train.head(show).to_dicts(), load_encoder(model, shots.to_dicts())))
         return
     spec = config.load_dataset(Path("datasets.yaml"), settings.dataset)
-    tables = {
-        split: records.read(Path(f"data/decomposed/{split}.parquet"), records.DECOMPOSED)
-        for split in records.SPLITS
-    }
+    tables = records.read_splits()
     traces = records.read(Path("data/teacher/traces.parquet"), taught.TEACHER)
     kept = taught.taught_of(traces, spec, settings.seed)
     tables = taught.with_traces(tables, kept, settings.trace_mode, settings.teacher)

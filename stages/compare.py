@@ -41,11 +41,8 @@ def main(
     from tracekd.comparison.effects import BASELINES
     from tracekd.comparison.results import compare
     from tracekd.comparison.store import find_store
-    from tracekd.errors import TracekdError
 
-    for option, points in {"--margin": margin, "--plan": plan}.items():
-        if points is not None and not 0 < points <= 100:
-            raise TracekdError(f"{option}: must be above 0 and at most 100, found {points}")
+    experiments.check_points({"--margin": margin, "--plan": plan})
     root = Path()
     found = experiments.collect(root, all_commits=all_commits)
     chosen = experiments.choose(found.experiments, model or (), dataset or (), regime or ())

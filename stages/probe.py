@@ -31,10 +31,7 @@ def main() -> None:
         from tracekd.traces.grammar import Grammar
 
         dataset = config.load_dataset(Path("datasets.yaml"), settings.dataset)
-        questions = {
-            split: records.read(Path(f"data/decomposed/{split}.parquet"), records.DECOMPOSED)
-            for split in records.SPLITS
-        }
+        questions = records.read_splits()
         shown = records.read(Path("data/sft/test.parquet"), records.SFT)
         shots = records.read(Path("data/sft/shots.parquet"), records.SFT)
         predictions = records.read(Path("data/predictions.parquet"), records.PREDICTIONS)

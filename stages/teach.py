@@ -39,10 +39,7 @@ def main(
     params = config.load_params(Path("params.yaml"))
     spec = config.load_teacher(teachers, params.teacher.name)
     dataset = config.load_dataset(Path("datasets.yaml"), params.dataset)
-    tables = {
-        split: records.read(Path(f"data/decomposed/{split}.parquet"), records.DECOMPOSED)
-        for split in records.SPLITS
-    }
+    tables = records.read_splits()
     if export:
         traces = records.read(out / "traces.parquet", TEACHER)
         print(f"{teacher.export(traces, tables.values(), Path(export))} traces in {export}")

@@ -23,6 +23,7 @@ def test_the_normal_form_drops_case_and_ascii_punctuation() -> None:
         ("3.5", "35", False),
         ("-5", "5", False),
         ("1/2", "12", False),
+        ("3:45", "345", False),
         ("It is 3.5.", "it is 3.5", True),
         ("1,200", "1200", True),
         ("well-known - 5 times", "wellknown 5 times", True),

@@ -218,6 +218,11 @@ def read(path: Path, schema: Schema, *, extra: bool = False) -> pl.DataFrame:
     return check(table, schema, str(path), extra=extra)
 
 
+def read_splits(root: Path = Path()) -> dict[str, pl.DataFrame]:
+    """Return what decompose wrote in a checkout: `DECOMPOSED` by split."""
+    return {s: read(root / f"data/decomposed/{s}.parquet", DECOMPOSED) for s in SPLITS}
+
+
 def write(table: pl.DataFrame, path: Path, schema: Schema, *, extra: bool = False) -> None:
     """Check a table and write it as Parquet, completely or not at all; see `check`."""
     checked = check(table, schema, str(path), extra=extra)

@@ -11,9 +11,9 @@ FILLER = "..."
 #: Number of filler words from which the length of one is measured.
 _MANY = 101
 _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
-#: Signs that are part of a number, and what stands for them: 3.5 is not 35, -5 not 5, 1/2 not 12.
-_IN_NUMBERS = re.compile(r"(?<=\d)[./](?=\d)|(?<![\w.])-(?=\d)")
-_KEPT = str.maketrans("./-", "\u00b7\u2044\u2212")
+#: Signs that are part of a number, and what stands for them: 3.5 is not 35, -5 not 5, 3:45 not 345.
+_IN_NUMBERS = re.compile(r"(?<=\d)[./:](?=\d)|(?<![\w.])-(?=\d)")
+_KEPT = str.maketrans("./:-", "\u00b7\u2044\u2236\u2212")
 
 
 def one_line(text: str) -> str:

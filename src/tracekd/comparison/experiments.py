@@ -5,7 +5,7 @@ queued and failed ones have other refs. Each commit holds the dvc.lock of its ru
 """
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,6 +128,13 @@ def check_names(option: str, names: Iterable[str], known: set[str]) -> None:
     for name in names:
         if name not in known:
             raise TracekdError(f"{option}: no experiment has {name!r}; {nearest(name, known)}")
+
+
+def check_points(options: Mapping[str, float | None]) -> None:
+    """Raise if an option is no difference of accuracies in percentage points."""
+    for option, points in options.items():
+        if points is not None and not 0 < points <= 100:
+            raise TracekdError(f"{option}: must be above 0 and at most 100, found {points}")
 
 
 def regime_names(experiments: Iterable[Experiment]) -> set[str]:

@@ -52,10 +52,7 @@ def _read(root: Path, types: list[str]) -> tuple[str, pl.DataFrame, dict[str, Tr
     """Return dataset, test questions and, by regime, traces made as build-sft makes taught ones."""
     params = config.load_params(root / "params.yaml")
     spec = config.load_dataset(root / "datasets.yaml", params.dataset)
-    tables = {
-        split: records.read(root / f"data/decomposed/{split}.parquet", records.DECOMPOSED)
-        for split in records.SPLITS
-    }
+    tables = records.read_splits(root)
     written = records.read(root / "data/teacher/traces.parquet", taught.TEACHER)
     kept = taught.taught_of(written, spec, params.seed)
     grammar = Grammar(spec.class_sentence, free_text=True)
