@@ -42,7 +42,7 @@ def main(
     """Train on the first examples of DATA, in rounds, and compare speed.
 
     Prints a table and, last, one JSON line. Tokens are those of prompt and completion, padding not
-    counted; seconds are those of the optimizer steps. TRL: python -m pip install -e '.[peers]'.
+    counted; seconds are those of the optimizer steps. TRL comes with the extra `peers`.
     """
     results: list[dict[str, Any]] = []
     for method, size in product(methods.split(","), map(int, batch_sizes.split(","))):

@@ -26,6 +26,8 @@ def main(
     if not key.is_file():
         raise TracekdError(f"{key}: no such file; --key names the key of the page that was rated")
     plan = read_json(key)
+    if "checksum" not in plan:
+        raise TracekdError(f"{key}: not the key of a page; --key names the key of the page")
     ratings, notes = exports.read_exports(files, plan)
     print(report.write(Path(), ratings, notes, plan))
 

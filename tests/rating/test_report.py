@@ -64,5 +64,8 @@ def test_without_the_key_or_any_export_the_command_says_what_to_do(project, key)
     assert done.stderr.startswith(
         "error: other.json: no such file; --key names the key of the page"
     )
+    (project / "other.json").write_text("{}")
+    done = run(project, "x.json", "--key", "other.json")
+    assert done.stderr.startswith("error: other.json: not the key of a page")
     done = run(project, "x.json")
     assert done.stderr.startswith("error: x.json: No such file")
