@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from worlds import Output, params, question, run_teacher, tables
 
@@ -124,6 +125,13 @@ def test_an_id_counts_only_with_the_question_that_the_line_has(project_folder: P
     made = taught(pinned(project_folder, lines), keep="all")
     assert made.traces["id"].to_list() == ["x/train/1"]
     assert made.manifest["file"]["not_used"].keys() == {"no such question"}
+
+
+def test_an_id_tells_equal_questions_apart(project_folder: Path) -> None:
+    both = {split: one.with_columns(question=pl.lit("Where?")) for split, one in tables(3).items()}
+    lines = [{"id": "x/train/1", "question": "Where?", "trace": "Hm."}]
+    made = run_teacher(pinned(project_folder, lines), both, params(keep="all"))
+    assert made.traces["id"].to_list() == ["x/train/1"]
 
 
 def test_traces_that_are_not_used_are_counted(project_folder: Path) -> None:

@@ -143,13 +143,13 @@ def _questions(
         if item.row is None:
             continue
         if first := rows.get(item.key):
-            # bAbI asks some questions again with other gold facts: the first count.
+            # bAbI asks some questions again with other gold facts: the first ones count.
             for field in ("answers", "subtype", "question_class"):
                 if item.row[field] != first[field]:
                     raise TracekdError(
-                        f"{name}/{item.place}: its {field} are {item.row[field]!r}, but those of "
-                        f"the same question at {first['id']} are {first[field]!r}: they cannot be "
-                        "scored together; name the sets in separate calls, or correct one"
+                        f"{name}/{item.place}: {field}: found {item.row[field]!r}, but "
+                        f"{first[field]!r} for the same question at {first['id']}; audit the sets "
+                        "in separate calls, or correct one"
                     )
             continue
         # Two sets may have different questions on the same line of the same file.
