@@ -1,10 +1,10 @@
+import multiprocessing
 import os
 import signal
 import time
 
 import pytest
 
-from tracekd.errors import TracekdError
 from tracekd.progress import Stopped, StopRequest, progress_folder
 
 KEY = {"seed": 0, "data": ["q/1"]}
@@ -27,13 +27,25 @@ def test_a_failed_job_leaves_its_folder_to_the_same_job_and_no_other():
     assert not folder.exists(), "deleted on success"
 
 
-def test_a_second_process_with_the_same_job_is_refused():
-    with (
-        progress_folder("train", KEY),
-        pytest.raises(TracekdError, match="train: another process is already running this job"),
-        progress_folder("train", KEY),
-    ):
-        pass
+def test_a_second_process_with_the_same_job_waits_and_goes_on_from_the_first_ones_result(
+    root, capfd
+):
+    second = multiprocessing.get_context("spawn").Process(target=resume)
+    with progress_folder("train", KEY) as folder:
+        (folder / "step").write_text("7")
+        second.start()
+        while not list((root / ".checkpoints").glob("*.waiting-*")):
+            time.sleep(0.05)
+    second.join()
+    assert second.exitcode == 0
+    assert (root / "resumed").read_text() == "7"
+    assert "train: waiting for another process that runs the same job" in capfd.readouterr().err
+    assert not list((root / ".checkpoints").iterdir()), "the last one deletes everything"
+
+
+def resume():
+    with progress_folder("train", KEY) as folder:
+        (folder.parent.parent / "resumed").write_text((folder / "step").read_text())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

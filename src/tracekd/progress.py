@@ -3,7 +3,7 @@
 DVC deletes a stage's outs before it runs the stage again, so partial results are kept
 elsewhere, in `.checkpoints/STAGE-KEY` of the user's own checkout. KEY is a hash of everything that
 determines the result: a job with another seed, model, data or code never resumes this one. The
-folder is deleted on success.
+folder is deleted on success, unless another process waits to resume from it.
 """
 
 import hashlib
@@ -17,11 +17,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from types import FrameType
 from typing import Any
 
 from tracekd.config import project_root
-from tracekd.errors import TracekdError
 from tracekd.files import combined_hash, hash_files
 
 #: Seconds.
@@ -39,8 +39,8 @@ def progress_folder(stage: str, key: Mapping[str, Any], owner: bool = True) -> I
     `key` is everything that the result depends on, JSON-serializable. Without `owner` the folder is
     another process's of the same job, which locks and deletes it.
 
-    Raises:
-        TracekdError: if another process is already running this job.
+    While another job with this key runs, this one waits. Then it resumes from what that one last
+    saved, be that one finished or killed, so that little is computed twice.
     """
     from filelock import FileLock, Timeout
 
@@ -49,17 +49,18 @@ def progress_folder(stage: str, key: Mapping[str, Any], owner: bool = True) -> I
         yield folder
         return
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.with_suffix(".lock"), timeout=0)
+    lock = FileLock(folder.with_suffix(".lock"))
     try:
-        lock.acquire()
-    except Timeout as error:
-        raise TracekdError(
-            f"{stage}: another process is already running this job; wait for it, or stop it and "
-            "run again"
-        ) from error
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{stage}: waiting for another process that runs the same job", file=sys.stderr)
+        with NamedTemporaryFile(dir=folder.parent, prefix=f"{folder.name}.waiting-"):
+            lock.acquire(poll_interval=1.0)
     try:
         folder.mkdir(exist_ok=True)  # whoever held the lock may have deleted it
         yield folder
+        if any(folder.parent.glob(f"{folder.name}.waiting-*")):
+            return
         # Deleted under another name: a kill in between leaves nothing half-deleted to resume.
         done = folder.with_suffix(".done")
         shutil.rmtree(done, ignore_errors=True)

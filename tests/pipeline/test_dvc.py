@@ -146,7 +146,7 @@ def test_doing_nothing_takes_hardly_longer_than_bare_dvc(baseline: Project, tmp_
 
 @pytest.mark.slow
 def test_a_queue_gives_experiments_that_can_be_compared(baseline: Project) -> None:
-    baseline.dvc("exp", "run", "--queue", "-S", "trace_mode=incorrect,none")
+    baseline.dvc("exp", "run", "--queue", "-S", "trace_mode=incorrect", "-S", "probes.limit=3,4")
     baseline.dvc("queue", "start", "-j", "2")
     deadline = time.monotonic() + 240
     try:
