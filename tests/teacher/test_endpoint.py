@@ -11,13 +11,7 @@ from server import Server, completion, reasoned
 from worlds import DATASET, MODELS, Output, params, run_teacher, spec, tables
 
 from tracekd.errors import TracekdError
-from tracekd.randomness import uniform
-from tracekd.teacher.cache import reply_cache
-from tracekd.teacher.endpoint import Endpoint
-from tracekd.teacher.prompts import general_slots, request
-from tracekd.teacher.replies import Reply
 from tracekd.teacher.run import Task, estimated
-from tracekd.traces.grammar import Grammar
 
 
 def taught(server: Server, *kinds: str, count: int = 4, **changed: Any) -> Output:
@@ -47,7 +41,7 @@ def test_a_second_run_asks_nothing_and_needs_neither_key_nor_server(
 ) -> None:
     monkeypatch.setenv("TEACHER_KEY", "sk-secret-123")
     first = taught(server, endpoint={"key": "TEACHER_KEY"})
-    assert server.keys == {"bearer sk-secret-123"}
+    assert server.keys == {"Bearer sk-secret-123"}
     asked = server.asked.total()
     monkeypatch.delenv("TEACHER_KEY")
     again = taught(server, endpoint={"key": "TEACHER_KEY"})
@@ -57,7 +51,7 @@ def test_a_second_run_asks_nothing_and_needs_neither_key_nor_server(
     assert "sk-secret" not in json.dumps(first.manifest)
     monkeypatch.setenv("TEACHER_KEY", "sk-secret-456")
     server.fault = lambda _body, _number: (401, "", '{"error": {"message": "no sk-secret-456"}}')
-    with pytest.raises(TracekdError, match=r"401 \(no \*\*\*\); check the key .* TEACHER_KEY"):
+    with pytest.raises(TracekdError, match=r"401 \(no \*\*\*\); check the key: .* TEACHER_KEY"):
         taught(server, endpoint={"key": "TEACHER_KEY"}, sampling={"seed": 1})
 
 
@@ -72,7 +66,7 @@ def test_a_missing_key_is_named_and_a_key_in_the_file_is_refused(server: Server)
 
 @pytest.mark.parametrize(
     "fault",
-    [(429, "Retry-After: 0.2\r\n", "{}"), (500, "", "{}"), "cut", "hang"],
+    [(429, "0.2", "{}"), (500, "", "{}"), "cut", "hang"],
     ids=["429", "500", "cut", "hang"],
 )
 def test_passing_faults_end_in_the_same_table(server: Server, fault: Any) -> None:
@@ -89,13 +83,13 @@ def test_passing_faults_end_in_the_same_table(server: Server, fault: Any) -> Non
     [
         (
             (401, "", '{"error": {"message": "bad key"}}'),
-            "answers HTTP 401 .bad key.; name the environment",
+            "answers HTTP 401 .bad key.; check the key: .*, now None",
         ),
         (
             (404, "", '{"error": {"message": "no model"}}'),
             "answers HTTP 404 .no model.; check base_url",
         ),
-        ((429, "Retry-After: 0.1\r\n", "{}"), "answers HTTP 429 .*ask less at once"),
+        ((429, "0.1", "{}"), "answers HTTP 429 .*ask less at once"),
         ((503, "", "{}"), "answers HTTP 503 .*try again later"),
         (
             (400, "", '{"error": {"message": "no such field"}}'),
@@ -104,7 +98,12 @@ def test_passing_faults_end_in_the_same_table(server: Server, fault: Any) -> Non
         ("hang", "gave no reply within 0.3 s; raise endpoint.timeout"),
         ("cut", "cannot be reached or broke off"),
         ("garbage", "sent something else than a chat completion"),
-        ((200, "", '"hello"'), "sent something else than a chat completion"),
+        ((200, "", '"hello"'), "sent something else than a chat completion .hello"),
+        ((200, "", '{"choices": null}'), "sent something else than a chat completion"),
+        (
+            (200, "", '{"choices": [{"message": {"content": ["Hm."]}}]}'),
+            "sent something else than a chat completion .*valid string",
+        ),
     ],
     ids=str,
 )
@@ -230,22 +229,6 @@ def test_many_requests_keep_the_server_busy(server: Server) -> None:
     assert server.busiest == 64
 
 
-@pytest.mark.slow
-def test_ten_thousand_kept_replies_are_read_and_judged_in_seconds(server: Server) -> None:
-    entry, asked = spec(server.url), tables(9998)
-    slots = general_slots(Grammar(DATASET.class_sentence), ["one-fact"])
-    reply = Reply("<answer>home</answer>", "Mary went home. " * 50)
-    rows = [row for table in asked.values() for row in table.iter_rows(named=True)]
-    with reply_cache("teacher", Endpoint(entry).identity()) as cache:
-        for row in rows:
-            cache.keep(request("trace", entry, row, 0, slots), reply)
-    started = time.process_time()
-    made = run_teacher(entry, asked, params())
-    assert time.process_time() - started < 10
-    assert made.traces["kept"].sum() == 10_000
-    assert server.asked.total() == 0
-
-
 RUNNER = """
 import sys
 sys.path[:0] = [{folder!r}]
@@ -255,33 +238,20 @@ run_teacher(entry, tables(60), params(samples=2)).traces.write_parquet({out!r})
 """
 
 
-@pytest.mark.parametrize(
-    "seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 30))]
-)
-def test_a_killed_run_pays_for_no_kept_reply_twice(
-    server: Server, tmp_path: Path, seed: int
-) -> None:
-    server.seconds = 0.02
+def test_a_killed_run_pays_for_no_kept_reply_twice(server: Server, tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
     code = RUNNER.format(folder=str(Path(__file__).parent), url=server.url, out=str(out))
-    kills = 0
-    for attempt in range(3 if seed else 2):
-        process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-        start = server.asked.total()
-        wanted = start + 1 + int(40 * uniform(seed, "kill", attempt))
-        last = attempt == (2 if seed else 1)
-        while process.poll() is None and (last or server.asked.total() < wanted):
-            time.sleep(0.002)
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-            kills += 1
-        else:
-            break
-    assert process.returncode == 0
-    assert kills
+    server.fault = lambda _body, number: "hang" if number >= 20 else None
+    process = subprocess.Popen([sys.executable, "-c", code])
+    while server.asked.total() < 24:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    server.fault = lambda _body, _number: None
+    subprocess.run([sys.executable, "-c", code], check=True)
     again = sum(count - 1 for count in server.asked.values())
-    assert again <= 4 * kills, "only what was in flight may be asked again"
+    assert again == 4, "only what was in flight is asked again"
     assert len(server.asked) == 62 * 2
     entry = spec(server.url, sampling={"seed": 0})
     whole = run_teacher(entry, tables(60), params(samples=2))

@@ -52,8 +52,8 @@ def test_lines_are_about_a_question_by_id_or_text(project_folder: Path) -> None:
         "no question with this id": 1,
         "no such question": 1,
         "no trace": 1,
-        "not an object": 1,
-        "trace: not text": 1,
+        "the record is not an object": 1,
+        "trace contains something that is not a string": 1,
     }
     assert made.manifest["file"]["lines"] == 8
     assert any("lines not used: no trace: 1 (first " in line for line in messages(made.manifest))
@@ -125,12 +125,9 @@ def test_an_id_counts_only_with_the_question_that_the_line_has(project_folder: P
     made = taught(pinned(project_folder, lines), keep="all")
     assert made.traces["id"].to_list() == ["x/train/1"]
     assert made.manifest["file"]["not_used"].keys() == {"no such question"}
-
-
-def test_an_id_tells_equal_questions_apart(project_folder: Path) -> None:
-    both = {split: one.with_columns(question=pl.lit("Where?")) for split, one in tables(3).items()}
+    equal = {split: one.with_columns(question=pl.lit("Where?")) for split, one in tables(3).items()}
     lines = [{"id": "x/train/1", "question": "Where?", "trace": "Hm."}]
-    made = run_teacher(pinned(project_folder, lines), both, params(keep="all"))
+    made = run_teacher(pinned(project_folder, lines), equal, params(keep="all"))
     assert made.traces["id"].to_list() == ["x/train/1"]
 
 
@@ -147,9 +144,9 @@ def test_traces_that_are_not_used_are_counted(project_folder: Path) -> None:
     unused = {name: each["count"] for name, each in made.manifest["file"]["not_used"].items()}
     assert unused == {
         "beyond teacher.samples: 1": 1,
-        "context: not text": 1,
+        "context contains something that is not a string": 1,
         "no trace": 1,
-        "trace: not text": 1,
+        "trace contains half a surrogate pair": 1,
     }
     assert made.manifest["kinds"]["steps"]["statuses"] == {"no trace": 1}
     assert made.traces.filter("kept")["id"].to_list() == ["x/train/0"]

@@ -1,7 +1,8 @@
 """Asks a teacher about questions: which requests follow which replies, how many at a time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,17 +17,14 @@ from tracekd.traces.grammar import Grammar
 Ask = Callable[[TeacherRequest], Awaitable[Reply]]
 #: Asked about a trace, once it is there.
 _AFTERWARDS: tuple[TraceKind, ...] = ("summary", "explanation")
+_MISSING = Reply("")
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Requests of which each needs the reply to the one before: a trace, then what is about it.
+    """Requests about one question (a row of `records.DECOMPOSED`), each needing earlier replies.
 
-    Attributes:
-        question: a row of `records.DECOMPOSED`.
-        kinds: what is asked, in order.
-        sample: number of the trace.
-        slots: of prompts, besides those that the question fills.
+    `slots` are those of prompts that the question does not fill.
     """
 
     question: Mapping[str, Any]
@@ -37,7 +35,7 @@ class Chain:
     slots: Mapping[str, str]
 
     async def run(self, ask: Ask) -> list[Draft]:
-        """Ask, and return what was written; without a trace nothing is asked about it."""
+        """Return what was written; without a trace nothing is asked about it."""
         drafts: list[Draft] = []
         slots, answer = dict(self.slots), ""
         for kind in self.kinds:
@@ -79,7 +77,7 @@ def chains(
 
 
 async def in_parallel(
-    plan: Sequence[Chain], ask: Ask, concurrency: int, most_tokens: int | None = None
+    plan: Sequence[Chain], ask: Ask, concurrency: int, most_tokens: float = math.inf
 ) -> list[Draft]:
     """Return what all chains wrote, in the order of the plan; `concurrency` run at a time.
 
@@ -92,8 +90,7 @@ async def in_parallel(
     waiting = iter(enumerate(plan))
     failures: list[TracekdError] = []
     spent = 0
-    total = sum(len(chain.kinds) for chain in plan)
-    with progress_bar(total, "teacher", "reply") as bar:
+    with progress_bar(sum(len(chain.kinds) for chain in plan), "teacher", "reply") as bar:
 
         async def work() -> None:
             nonlocal spent
@@ -104,67 +101,48 @@ async def in_parallel(
                     failures.append(error)
                 bar.update(len(chain.kinds))
                 spent += _tokens(done[number])
-                if failures or (most_tokens is not None and spent >= most_tokens):
+                if failures or spent >= most_tokens:
                     return
 
         await asyncio.gather(*(work() for _ in range(min(concurrency, len(plan)))))
     if failures:
         raise failures[0]
-    return list(_within(done, most_tokens))
+    drafts: list[Draft] = []
+    spent = 0
+    for of_chain in done:
+        if spent >= most_tokens:
+            break
+        spent += _tokens(of_chain)
+        drafts += of_chain
+    return drafts
 
 
-async def in_rounds(
-    plan: Sequence[Chain],
-    get: Callable[[TeacherRequest], Reply | None],
-    answer: Callable[[Sequence[TeacherRequest]], list[Reply]],
-) -> list[Draft]:
-    """Return what all chains wrote; all that wait for a reply are answered together.
+async def written_so_far(
+    plan: Sequence[Chain], get: Callable[[TeacherRequest], Reply | None]
+) -> tuple[list[Draft], list[TeacherRequest]]:
+    """Return what all chains wrote, given kept replies, and the requests for which `get` has none.
 
-    `get` returns a reply that is kept already, if any.
+    Of these there is a draft too, without text, and its reply is `_MISSING`.
     """
-    waiting: list[tuple[TeacherRequest, asyncio.Future[Reply]]] = []
+    missing: list[TeacherRequest] = []
 
     async def ask(asked: TeacherRequest) -> Reply:
-        if (kept := get(asked)) is not None:
-            return kept
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        waiting.append((asked, future))
-        return await future
+        if (reply := get(asked)) is None:
+            missing.append(asked)
+        return reply or _MISSING
 
-    tasks = [asyncio.create_task(chain.run(ask)) for chain in plan]
-    while not all(task.done() for task in tasks):
-        await asyncio.sleep(0)  # every chain runs up to its next request
-        batch, waiting[:] = list(waiting), []
-        if batch:
-            replies = answer([asked for asked, _ in batch])
-            for (_, future), reply in zip(batch, replies, strict=True):
-                future.set_result(reply)
-    return [draft for task in tasks for draft in task.result()]
+    return [draft for chain in plan for draft in await chain.run(ask)], missing
 
 
 def estimate(plan: Sequence[Chain], get: Callable[[TeacherRequest], Reply | None]) -> str:
     """Return in a sentence what the plan would still ask for; `get` returns kept replies."""
-    kept: list[int] = []
-    requests = characters = 0
-
-    async def ask(asked: TeacherRequest) -> Reply:
-        nonlocal characters
-        if (reply := get(asked)) is None:
-            characters += sum(len(message["content"]) for message in asked.messages)
-            raise _NotKeptError
-        kept.append(reply.completion_tokens)
-        return reply
-
-    async def count() -> None:
-        nonlocal requests
-        for chain in plan:
-            before = len(kept)
-            try:
-                await chain.run(ask)
-            except _NotKeptError:
-                requests += len(chain.kinds) - (len(kept) - before)
-
-    asyncio.run(count())
+    drafts, missing = asyncio.run(written_so_far(plan, get))
+    kept = [draft.reply.completion_tokens for draft in drafts if draft.reply is not _MISSING]
+    # A reply to the first request of a chain is followed by requests that are not made yet.
+    following = {chain.kinds[0]: len(chain.kinds) - 1 for chain in plan}
+    unmade = [following.get(draft.kind, 0) for draft in drafts if draft.reply is _MISSING]
+    requests = len(missing) + sum(unmade)
+    characters = sum(len(message["content"]) for asked in missing for message in asked.messages)
     replies = "no reply is kept from which to estimate theirs"
     if kept:
         mean = sum(kept) / len(kept)
@@ -173,19 +151,6 @@ def estimate(plan: Sequence[Chain], get: Callable[[TeacherRequest], Reply | None
         f"at most {requests:,} requests ({len(kept):,} replies are kept); tokens: prompts that can "
         f"be sent at once about {characters // 4:,}, {replies}"
     )
-
-
-class _NotKeptError(Exception):
-    """Ends a chain at its first request without a kept reply."""
-
-
-def _within(done: Sequence[list[Draft]], most_tokens: int | None) -> Iterator[Draft]:
-    spent = 0
-    for drafts in done:
-        if most_tokens is not None and spent >= most_tokens:
-            return
-        spent += _tokens(drafts)
-        yield from drafts
 
 
 def _tokens(drafts: Sequence[Draft]) -> int:

@@ -1,13 +1,10 @@
 """Replies, kept on disk the moment they arrive: nothing is paid for twice.
 
 `.teacher/MODEL.jsonl` in the user's own checkout, outside every out, so that experiments share it.
-One JSON object a line, `{"key": ..., "reply": {...}}`; the file can be copied, joined with others
-and searched. It is only appended to. A line that a kill cut off is skipped: its reply is asked for
-again.
+One JSON object a line, `{"key": ..., "reply": {...}}`; files can be copied and concatenated.
 """
 
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -25,7 +22,7 @@ class ReplyCache:
     """The kept replies of one model; `teacher` is what they depend on besides the request."""
 
     def __init__(self, path: Path, teacher: Mapping[str, Any]) -> None:
-        """Read the file, if it exists."""
+        """Read the file, if it exists; a line that a kill cut off is skipped."""
         self._path, self._teacher = path, teacher
         self._replies: dict[str, Reply] = {}
         for line in path.read_bytes().split(b"\n") if path.is_file() else ():
@@ -44,16 +41,9 @@ class ReplyCache:
         """Append a reply; when this returns, a kill of this process no longer loses it."""
         key = request.key(self._teacher)
         line = json.dumps({"key": key, "reply": asdict(reply)}, ensure_ascii=False)
-        # One write in append mode is not mixed with another process's. It begins with a line break,
-        # so that a line that was cut off ends there.
-        data = f"\n{line}\n".encode("utf-8", "surrogatepass")
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            if os.write(file, data) != len(data):
-                raise OSError(28, "no space left on device", str(self._path))
-        finally:
-            os.close(file)
+        # It begins with a line break, so that a line that was cut off ends there.
+        with self._path.open("ab") as file:
+            file.write(f"\n{line}\n".encode("utf-8", "surrogatepass"))
         self._replies[key] = reply
 
 

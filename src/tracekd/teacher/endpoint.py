@@ -1,15 +1,13 @@
 """A teacher behind the chat completions API, asked by the `openai` client.
 
 The client retries by itself, with backoff and the server's Retry-After. What is still an error then
-ends the run with one sentence, except a request that the server refuses as such (HTTP 400, 413,
-422), such as a prompt that is too long: it is counted as refused. Every reply is kept when it
-arrives, so the next run asks only for the others.
+ends the run, except a request that the server refuses as such, for instance since its prompt is too
+long: it is counted as refused. Replies are kept as they arrive: the next run asks for the others.
 """
 
-import json
+import math
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from tracekd.config import TeacherSpec
@@ -24,9 +22,13 @@ from tracekd.teacher.table import Draft
 _MOST_REFUSED = 5
 _HTTP = "HTTP"
 _REFUSED = (400, 413, 422)
+_KEY = "check the key: endpoint.key is the environment variable that has it, now {}"
 _REMEDIES = {
+    401: _KEY,
+    403: _KEY,
     404: "check base_url and model in this entry",
     429: "ask less at once (endpoint.concurrency), or later",
+    **dict.fromkeys(_REFUSED, "check model, sampling and prompts in this entry"),
 }
 
 
@@ -62,10 +64,9 @@ class Endpoint:
                     kept.keep(request, reply)
             return reply
 
+        most_tokens = self._spec.budget.tokens or math.inf
         try:
-            return await in_parallel(
-                plan, ask, self._endpoint.concurrency, self._spec.budget.tokens
-            )
+            return await in_parallel(plan, ask, self._endpoint.concurrency, most_tokens)
         finally:
             if self._client is not None:
                 await self._client.close()
@@ -92,12 +93,12 @@ class Endpoint:
             timeout = f"gave no reply within {self._endpoint.timeout:g} s"
             raise self._failure(timeout, "raise endpoint.timeout, or try again later") from error
         except openai.APIConnectionError as error:
-            cause = " ".join(str(error.__cause__ or error).split())[:200]
-            what = f"cannot be reached or broke off ({cause or type(error.__cause__).__name__})"
+            cause = _shown(error.__cause__ or error) or type(error.__cause__).__name__
+            what = f"cannot be reached or broke off ({cause})"
             raise self._failure(what, "start the server, or check base_url and network") from error
         except (ValueError, openai.APIResponseValidationError) as error:
-            what = f"sent something else than a chat completion ({' '.join(str(error).split())})"
-            raise self._failure(what[:300], "check base_url, or try again later") from error
+            what = f"sent something else than a chat completion ({_shown(error)})"
+            raise self._failure(what, "check base_url, or try again later") from error
         self._answered += 1
         return reply
 
@@ -123,19 +124,13 @@ class Endpoint:
     def _refusal(self, error: Any) -> Reply:
         """Return the refusal of one request; raise if the error concerns all of them."""
         status, body = error.status_code, error.body
-        said = body.get("message") if isinstance(body, dict) else None
-        text = " ".join(str(said or error.message).split()).replace(self._key, "***")[:200]
+        message = body.get("message") if isinstance(body, dict) else None
+        text = _shown(message or error.message).replace(self._key, "***")
         if status in _REFUSED:
             self._refused += 1
             if self._answered or self._refused < _MOST_REFUSED:
                 return Reply("", refused=f"{_HTTP} {status}: {text}")
-        remedy = _REMEDIES.get(status, "try again later")
-        if status in (401, 403):
-            remedy = f"check the key in the environment variable {self._endpoint.key}"
-            if self._endpoint.key is None:
-                remedy = "name the environment variable with its key as endpoint.key"
-        if status in _REFUSED:
-            remedy = "check model, sampling and prompts in this entry"
+        remedy = _REMEDIES.get(status, "try again later").format(self._endpoint.key)
         raise self._failure(f"answers HTTP {status} ({text})", remedy) from error
 
     def _failure(self, what: str, remedy: str) -> TracekdError:
@@ -147,36 +142,23 @@ class Endpoint:
 
 def _reply(completion: Any) -> Reply:
     """Return the parts of a chat completion that count; ValueError if it is none."""
-    choices = getattr(completion, "choices", None)
-    if not isinstance(choices, list):
-        raise ValueError(_beginning(completion))  # noqa: TRY004
-    usage = getattr(completion, "usage", None)
-    counts = [getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens")]
-    given = Reply(
-        "",
-        finish_reason="",
-        model=str(getattr(completion, "model", None) or ""),
-        prompt_tokens=int(counts[0] or 0),
-        completion_tokens=int(counts[1] or 0),
-    )
-    message = getattr(choices[0], "message", None) if choices else None
-    if message is None:
-        return given
-    texts = [
-        getattr(message, name, None)
-        for name in ("content", "reasoning_content", "reasoning", "refusal")
-    ]
-    content, apart, reasoning, refusal = (t if isinstance(t, str) else "" for t in texts)
-    finish = str(getattr(choices[0], "finish_reason", None) or "")
-    return replace(
-        given,
-        content=content,
-        reasoning=apart or reasoning,
-        finish_reason=finish,
-        refused=refusal,
-    )
+    try:
+        found = completion.to_dict(warnings=False)
+        choice = found["choices"][0] if len(found["choices"]) else {}
+        message, usage = choice.get("message") or {}, found.get("usage") or {}
+        return Reply(
+            message.get("content") or "",
+            reasoning=message.get("reasoning_content") or message.get("reasoning") or "",
+            finish_reason=choice.get("finish_reason") or "",
+            model=found.get("model") or "",
+            prompt_tokens=usage.get("prompt_tokens") or 0,
+            completion_tokens=usage.get("completion_tokens") or 0,
+            refused=message.get("refusal") or "",
+        )
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ValueError(str(completion)) from error
 
 
-def _beginning(completion: Any) -> str:
-    text = completion if isinstance(completion, str) else json.dumps(completion, default=str)
-    return repr(text[:100])
+def _shown(text: object) -> str:
+    """Return the beginning of a text in one line."""
+    return " ".join(str(text).split())[:200]

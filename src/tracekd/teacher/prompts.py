@@ -6,8 +6,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracekd.config import TeacherSpec, TraceKind
 from tracekd.progress import digest
@@ -15,17 +14,11 @@ from tracekd.traces.examples import render_prompt
 from tracekd.traces.form import Trace
 from tracekd.traces.grammar import Grammar
 
-Message = Mapping[str, str]
 
+class TeacherRequest(NamedTuple):
+    """One request; `sample` tells apart several replies to the same messages."""
 
-@dataclass(frozen=True)
-class TeacherRequest:
-    """One request: everything that its reply depends on, but the teacher.
-
-    `sample` tells apart several replies to the same messages.
-    """
-
-    messages: tuple[Message, ...]
+    messages: tuple[Mapping[str, str], ...]
     sample: int = 0
 
     def key(self, teacher: Mapping[str, Any]) -> str:

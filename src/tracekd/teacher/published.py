@@ -4,15 +4,15 @@
     {"question": "Where is Mary?", "context": ["Mary went home."], "trace": "...", "answer": "home"}
 
 A line is about the question with its `question` and, where the line has them, `context`, `class`
-and `id`. With an `id` alone it is about the question of that id, which under another `data_seed` is
-another question: exported lines have both. It may have `summary`, `explanation` and `steps` as
-well. The published files of DeepSeek-R1 on CoTempQA have other names for these fields, which are
-read too. Lines about one question are joined where nothing in them differs (a file with summaries,
-one with explanations); else they are further samples.
+and `id`, or with its `id` alone. It may have `summary`, `explanation` and `steps` as well. The
+published files of DeepSeek-R1 on CoTempQA have other names for these fields. Lines about one
+question are joined where nothing in them differs (a file with summaries, one with explanations);
+else they are further samples.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -52,23 +52,13 @@ def read_traces(
     asked = list(questions)
     known = _Index(asked)
     lines = 0
-    for source, record in _records(place):
+    for source, record in chain.from_iterable(map(rawfiles.json_records, _files(place))):
         lines += 1
-        line, fault = _line(record)
-        key, fault = (None, fault) if fault else known.find(line)
-        if key is None:
-            faults[fault].append(source)
-            continue
-        texts = {name: line[name] for name in _TEXTS if line.get(name)}
-        for other in found[key]:
-            if all(other.get(name, text) == text for name, text in texts.items()):
-                other.update(texts)
-                break
-        else:
-            if len(found[key]) < samples:
-                found[key].append(texts)
-            else:
-                faults[f"beyond teacher.samples: {samples}"].append(source)
+        try:
+            line = _line(record)
+            _add(line, found[known.find(line)], samples)
+        except fields.RejectedError as fault:
+            faults[str(fault)].append(source)
     if not found:
         reasons = ", ".join(f"{fault} ({len(places)})" for fault, places in faults.items())
         raise TracekdError(
@@ -89,10 +79,7 @@ def read_traces(
 
 
 def pin(name: str, settings: Path, path: str | None = None) -> str:
-    """Write the content hash of an entry's `path` into teachers.yaml, and return it.
-
-    `path` replaces the one that the entry has.
-    """
+    """Write an entry's `path`, or the one given, and its content hash; return the hash."""
     spec = load_teacher(settings, name, named_by="--pin", folder=path)
     if spec.path is None:
         raise TracekdError(f"{settings}: {name}: path is null; name it with --path")
@@ -114,49 +101,58 @@ class _Index:
     """Questions by id, and by their text."""
 
     def __init__(self, questions: Iterable[Mapping[str, Any]]) -> None:
-        self._by_id: dict[str, Mapping[str, Any]] = {}
+        self._ids: set[str] = set()
         self._by_text: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for question in questions:
-            self._by_id[question["id"]] = question
+            self._ids.add(question["id"])
             self._by_text[one_line(question["question"])].append(question)
 
-    def find(self, line: Mapping[str, Any]) -> tuple[str | None, str]:
-        """Return the id of a line's question, or None and the reason."""
-        same_id = self._by_id.get(line["id"])
+    def find(self, line: Mapping[str, Any]) -> str:
+        """Return the id of the question that a line is about."""
+        key = line["id"]
         if line["question"] is None:
-            return (None, "no question with this id") if same_id is None else (same_id["id"], "")
-        wanted = [
-            question
+            if key not in self._ids:
+                raise fields.RejectedError("no question with this id")
+            return str(key)
+        wanted: list[str] = [
+            question["id"]
             for question in self._by_text[one_line(line["question"])]
             if line["class"] in (None, question["question_class"])
             and line["context"] in (None, list(map(one_line, question["context"])))
         ]
-        if same_id in wanted:
-            return line["id"], ""
-        if len(wanted) == 1:
-            return wanted[0]["id"], ""
-        return None, "several such questions" if wanted else "no such question"
+        if key not in wanted and len(wanted) != 1:
+            fault = "several such questions" if wanted else "no such question"
+            raise fields.RejectedError(fault)
+        return key if key in wanted else wanted[0]
 
 
-def _line(record: Any) -> tuple[dict[str, Any], str]:
-    """Return a record's fields under their names here, and what is wrong with it, if anything."""
-    if not isinstance(record, dict):
-        return {}, "not an object"
+def _line(record: Any) -> dict[str, Any]:
+    """Return a record's fields under their names here."""
+    fields.require(record, ())
     names = ("id", "question", "class", "context", *_TEXTS)
     line = {name: record.get(name, record.get(_NAMES.get(name, ""))) for name in names}
-    for name, value in line.items():
-        listed = name == "context" and isinstance(value, list)
-        try:
-            fields.texts([] if value is None else value if listed else [value], name)
-        except fields.RejectedError:
-            return {}, f"{name}: not text"
     if isinstance(line["context"], str):
         line["context"] = line["context"].split("\n")
+    for name, value in line.items():
+        if value is not None:
+            fields.texts(value if name == "context" else [value], name)
     if line["context"] is not None:
         line["context"] = list(filter(None, map(one_line, line["context"])))
     if not any((line[kind] or "").strip() for kind in KINDS):
-        return {}, "no trace"
-    return line, ""
+        raise fields.RejectedError("no trace")
+    return line
+
+
+def _add(line: Mapping[str, Any], samples: list[dict[str, Any]], most: int) -> None:
+    """Add a line's texts to a sample of its question from which they do not differ, or as one."""
+    texts = {name: line[name] for name in _TEXTS if line[name]}
+    for sample in samples:
+        if all(sample.get(name, text) == text for name, text in texts.items()):
+            sample.update(texts)
+            return
+    if len(samples) == most:
+        raise fields.RejectedError(f"beyond teacher.samples: {most}")
+    samples.append(texts)
 
 
 def _drafts(
@@ -170,11 +166,6 @@ def _drafts(
             if kind == "steps" and read_steps(text, grammar).status == NO_TRACE:
                 found = Written(NO_TRACE, "", answer)
             yield Draft(question, kind, sample, found, reply)
-
-
-def _records(place: Path) -> Iterator[tuple[str, Any]]:
-    for path in _files(place):
-        yield from rawfiles.json_records(path)
 
 
 def _files(place: Path) -> list[Path]:

@@ -6,8 +6,9 @@ Reasoning is in its own field (`reasoning_content` or `reasoning`), or in the te
 """
 
 import re
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from pydantic.dataclasses import dataclass
 
 from tracekd.config import TraceKind
 from tracekd.text import one_line
@@ -26,13 +27,12 @@ _FINAL = re.compile(r"(?:^|\n)\W*(?:final )?answer\W*?:\W*", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Reply:
-    """What a teacher sent.
+    """What a teacher sent; types are checked, since servers differ.
 
     Attributes:
         content, reasoning: its text, and its reasoning where the server gives it apart.
         finish_reason: the server's: "stop", "length", ...; "" if it gave none.
         model: as the server reports it.
-        prompt_tokens, completion_tokens: as the server counts them.
         refused: what the server or the model says if it refuses; "" if it does not.
     """
 

@@ -31,15 +31,7 @@ _ORDER = ("validation", "train", "test")
 
 
 class Task(NamedTuple):
-    """What to ask whom.
-
-    Attributes:
-        spec: the teacher's entry in teachers.yaml.
-        tables: `records.DECOMPOSED` by split; all questions are asked about.
-        params: `teacher` and `data_seed` are read.
-        dataset: the dataset's entry in datasets.yaml.
-        models: models.yaml, for a teacher that is a model.
-    """
+    """Whom to ask about which questions (`records.DECOMPOSED` by split); `models`: models.yaml."""
 
     spec: TeacherSpec
     tables: Mapping[str, pl.DataFrame]
@@ -50,11 +42,9 @@ class Task(NamedTuple):
     @property
     def questions(self) -> list[dict[str, Any]]:
         """The questions in order; the first of each split are stratified by class."""
-        rows: list[dict[str, Any]] = []
-        for split in _ORDER:
-            if (table := self.tables[split]).height:
-                rows += table[stratified_order(table, self.params.data_seed)].to_dicts()
-        return rows
+        tables = [self.tables[split] for split in _ORDER if self.tables[split].height]
+        seed = self.params.data_seed
+        return [row for table in tables for row in table[stratified_order(table, seed)].to_dicts()]
 
 
 def teach(task: Task) -> tuple[pl.DataFrame, dict[str, Any]]:
@@ -72,8 +62,7 @@ def teach(task: Task) -> tuple[pl.DataFrame, dict[str, Any]]:
             drafts = asyncio.run(source.run(plan, kept))
         facts = _facts(task, drafts)
     traces = table_of(drafts, tables.values(), task.dataset, params.keep)
-    settings = {"teacher": spec.name, "samples": params.samples, "keep": params.keep}
-    return traces, {**settings, **facts, **manifest(traces, tables)}
+    return traces, {"teacher": spec.name, **facts, **manifest(traces, tables)}
 
 
 def estimated(task: Task) -> str:
@@ -110,10 +99,7 @@ def messages(made: Mapping[str, Any]) -> list[str]:
 def export(traces: pl.DataFrame, tables: Iterable[pl.DataFrame], path: Path) -> int:
     """Write the usable traces as lines that a teacher with a `path` reads; return how many.
 
-    Args:
-        traces: `TEACHER`.
-        tables: `records.DECOMPOSED`, all splits, of the questions that the traces are about.
-        path: the file.
+    `tables` are `records.DECOMPOSED`, of the questions that the traces (`TEACHER`) are about.
     """
     asked = {row["id"]: row for table in tables for row in table.iter_rows(named=True)}
     usable = traces.filter(pl.col("text") != "", pl.col("status") == OK)
@@ -135,11 +121,12 @@ def _asking(task: Task) -> Iterator[tuple[Endpoint | LocalTeacher, ReplyCache, l
     """Yield who is asked, the replies that are kept, and what is asked."""
     spec, grammar = task.spec, Grammar(task.dataset.class_sentence)
     slots = general_slots(grammar, classes_of(task.tables.values()))
-    plan = chains(spec, task.questions, task.params.teacher.samples, grammar, slots)
-    if spec.model is not None and task.params.teacher.samples > 1 and not spec.sampling.temperature:
+    samples = task.params.teacher.samples
+    plan = chains(spec, task.questions, samples, grammar, slots)
+    if spec.model is not None and samples > 1 and not spec.sampling.temperature:
         raise TracekdError(
-            f"params.yaml: teacher.samples is {task.params.teacher.samples}, but teachers.yaml: "
-            f"{spec.name} has no sampling.temperature above 0, so all samples would be the same"
+            f"params.yaml: teacher.samples is {samples}, but teachers.yaml: {spec.name} has no "
+            "sampling.temperature above 0, so all samples would be the same"
         )
     source = Endpoint(spec) if spec.model is None else LocalTeacher(spec, task.models)
     with reply_cache(spec.asked_model, source.identity()) as kept:
@@ -147,15 +134,11 @@ def _asking(task: Task) -> Iterator[tuple[Endpoint | LocalTeacher, ReplyCache, l
 
 
 def _facts(task: Task, drafts: Sequence[Draft]) -> dict[str, Any]:
-    spec, replies = task.spec, [draft.reply for draft in drafts]
+    """Return for the manifest what dvc.lock, which has the teacher's entry, does not."""
+    replies = [draft.reply for draft in drafts]
     asked = len({draft.question["id"] for draft in drafts})
     return {
-        "endpoint": None if spec.endpoint is None else spec.endpoint.base_url,
-        "model": spec.asked_model,
         "models_reported": dict(sorted(Counter(reply.model for reply in replies).items())),
-        "system": spec.system,
-        "prompts": dict(spec.prompts),
-        "sampling": spec.sampling.model_dump(exclude_none=True),
         "replies": len(replies),
         "prompt_tokens": sum(reply.prompt_tokens for reply in replies),
         "completion_tokens": sum(reply.completion_tokens for reply in replies),

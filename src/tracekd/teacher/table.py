@@ -43,13 +43,9 @@ class Draft(NamedTuple):
 def table_of(
     drafts: Iterable[Draft], tables: Iterable[pl.DataFrame], spec: DatasetSpec, keep: str
 ) -> pl.DataFrame:
-    """Return drafts with verdicts, `TEACHER`.
+    """Return drafts with verdicts, `TEACHER`, in their order.
 
-    Args:
-        drafts: in the order of the table.
-        tables: `records.DECOMPOSED`, all splits: the possible answers of a class come from them.
-        spec: the dataset's entry in datasets.yaml.
-        keep: `teacher.keep`.
+    `tables` are `records.DECOMPOSED`, all splits: the possible answers of a class come from them.
     """
     texts, chosen = TextJudge(tables, spec), metric_of(spec)
     grammar = Grammar(spec.class_sentence)
@@ -70,27 +66,20 @@ def table_of(
             reading = Reading("lenient", Trace(), final, answer_items(final))
             row["answer_correct"] = judge(question, reading, chosen).correct
         if written.text:
-            found = texts.judge(question, written.text, final)
-            row |= found | {"trace_correct": _right(found)}
+            row |= texts.judge(question, written.text, final)
+            covered = row["facts_lenient"] in (None, 1.0)
+            right = row["states_answer"] and covered and not row["contradicts"]
             if kind == "steps":
                 read = grammar.read(f"{written.text}<answer>-</answer>")
-                steps = score_trace(read, question, ("class", "facts"))
-                row["trace_correct"] = steps["trace_correct"]
+                right = score_trace(read, question, ("class", "facts"))["trace_correct"]
+            row["trace_correct"] = right
         rows.append(row)
     made = pl.DataFrame(rows, schema=TEACHER).with_columns(kept=_KEEP[keep])
     return check(made, TEACHER, "teacher's traces")
 
 
-def _right(found: Mapping[str, Any]) -> bool:
-    covered = found["facts_lenient"] in (None, 1.0)
-    return bool(found["states_answer"] and covered and not found["contradicts"])
-
-
 def manifest(traces: pl.DataFrame, tables: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
-    """Return what a `TEACHER` table holds: by kind, and what was kept by split and class.
-
-    `tables` are `records.DECOMPOSED` by split.
-    """
+    """Return what a `TEACHER` table has of each kind, and what was kept by split and class."""
     kinds = {}
     for (kind,), rows in sorted(traces.group_by("kind", maintain_order=True)):
         with_text = rows.filter(pl.col("text") != "")
@@ -100,7 +89,6 @@ def manifest(traces: pl.DataFrame, tables: Mapping[str, pl.DataFrame]) -> dict[s
             "kept": int(rows["kept"].sum()),
             "answer_right": rows["answer_correct"].mean(),
             "trace_right": rows["trace_correct"].mean(),
-            "tokens": sum(int(rows[f"{part}_tokens"].sum()) for part in ("prompt", "completion")),
             "quality": quality_table(with_text) if with_text.height else {"texts": 0},
             "splits": {split: _selected(table, rows) for split, table in tables.items()},
         }
@@ -108,7 +96,6 @@ def manifest(traces: pl.DataFrame, tables: Mapping[str, pl.DataFrame]) -> dict[s
 
 
 def _selected(table: pl.DataFrame, rows: pl.DataFrame) -> dict[str, Any]:
-    """Return how many questions of a split were asked and have a kept trace, also by class."""
     asked, kept = set(rows["id"]), set(rows.filter("kept")["id"])
 
     def counts(part: pl.DataFrame) -> dict[str, int]:
