@@ -91,6 +91,15 @@ def run(tmp_path, monkeypatch):
     return make
 
 
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub on loopback, and a token for it."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with serve(monkeypatch, tmp_path) as server:
+        yield server
+
+
 def assert_no_paths(folder, root):
     for path in folder.rglob("*"):
         content = path.read_bytes()
@@ -99,32 +108,27 @@ def assert_no_paths(folder, root):
 
 
 def test_an_adapter_is_uploaded_and_loads_by_auto_classes_with_its_prompt(
-    run, tmp_path, monkeypatch
+    run, tmp_path, hub
 ) -> None:
     files = {path.name: path.read_bytes() for path in locate(spec("tiny_qwen3")).iterdir()}
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    with serve(monkeypatch, tmp_path) as hub:
-        hub.files = dict(files) | {"adapter_old.bin": b""}
-        hub.contents = hub.files
-        arguments = {"enable_thinking": True, "note": 'a "word"'}
-        entry = ModelSpec(
-            name="small", hub=HubModel(**SOURCE), max_length=64, licence="mit",
-            template_args=arguments,
-        )  # fmt: skip
-        repository, one, student = run(entry)
-        folder = tmp_path / "out"
-        publish(one, repository.store, folder, "me/mine", merge=False)
-        model = AutoPeftModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-        expected = load_student(entry, student, EXACT)
-        torch.testing.assert_close(
-            model(input_ids=IDS).logits, expected(input_ids=IDS).logits, atol=1e-5, rtol=1e-4
-        )
-        assert hub.uploaded == {}
-        assert upload(folder, REPO, private=True) == f"{hub.endpoint}/{REPO}/commit/1"
-        assert hub.uploaded == {path.name: path.read_bytes() for path in folder.iterdir()}
-        assert hub.private
-        assert "adapter_old.bin" not in hub.files
+    hub.files = hub.contents = files | {"adapter_old.bin": b""}
+    arguments = {"enable_thinking": True, "note": 'a "word"'}
+    entry = ModelSpec(
+        name="small", hub=HubModel(**SOURCE), max_length=64, licence="mit", template_args=arguments
+    )
+    repository, one, student = run(entry)
+    folder = tmp_path / "out"
+    publish(one, repository.store, folder, "me/mine", merge=False)
+    model = AutoPeftModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    expected = load_student(entry, student, EXACT)
+    torch.testing.assert_close(
+        model(input_ids=IDS).logits, expected(input_ids=IDS).logits, atol=1e-5, rtol=1e-4
+    )
+    assert hub.uploaded == {}
+    assert upload(folder, REPO, private=True) == f"{hub.endpoint}/{REPO}/commit/1"
+    assert hub.uploaded == {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert hub.private
+    assert "adapter_old.bin" not in hub.files
     tokenizer = AutoTokenizer.from_pretrained(folder)
     messages = [{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}]
     ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True)["input_ids"]
@@ -218,36 +222,29 @@ def test_what_cannot_be_published_is_explained_and_leaves_nothing(run, tmp_path)
     ],
 )
 def test_a_refused_upload_is_one_line_without_the_token(
-    tmp_path, monkeypatch, status, message
+    hub, tmp_path, monkeypatch, status, message
 ) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    with serve(monkeypatch, tmp_path) as hub:
-        hub.refusal = (status, "") if status else None
-        if status is None:
-            monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
-        with pytest.raises(TracekdError, match=message) as error:
-            upload(tmp_path, "me/mine", private=False)
+    hub.refusal = (status, "") if status else None
+    if status is None:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(TracekdError, match=message) as error:
+        upload(tmp_path, "me/mine", private=False)
     assert "\n" not in str(error.value)
     assert TOKEN not in str(error.value)
 
 
-def test_a_public_repository_is_not_taken_for_a_private_one(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    with serve(monkeypatch, tmp_path) as hub:
-        hub.exists = True
-        with pytest.raises(TracekdError, match=f"--private: {REPO} is there already, and public"):
-            upload(tmp_path, REPO, private=True)
-        assert hub.uploaded == {}
+def test_a_public_repository_is_not_taken_for_a_private_one(hub, tmp_path) -> None:
+    hub.exists = True
+    with pytest.raises(TracekdError, match=f"--private: {REPO} is there already, and public"):
+        upload(tmp_path, REPO, private=True)
+    assert hub.uploaded == {}
 
 
-def test_a_token_and_a_whole_name_are_asked_for_first(tmp_path, monkeypatch) -> None:
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    with serve(monkeypatch, tmp_path) as hub:
-        for repo in ("mine", "a/b/c", "me/..", "me/ä"):
-            with pytest.raises(TracekdError, match="--repo: must be USER/NAME, found"):
-                require_token(repo)
-        with pytest.raises(TracekdError, match="no token for the Hugging Face hub; run `hf auth"):
-            require_token("me/mine")
-        assert hub.requests == []
+def test_a_token_and_a_whole_name_are_asked_for_first(hub, monkeypatch) -> None:
+    monkeypatch.delenv("HF_TOKEN")
+    for repo in ("mine", "a/b/c", "me/..", "me/ä"):
+        with pytest.raises(TracekdError, match="--repo: must be USER/NAME, found"):
+            require_token(repo)
+    with pytest.raises(TracekdError, match="no token for the Hugging Face hub; run `hf auth"):
+        require_token("me/mine")
+    assert hub.requests == []

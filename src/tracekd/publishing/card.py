@@ -28,17 +28,10 @@ def model_card(
     adapter: bool,
     filler: str,
 ) -> "ModelCard":
-    """Return the card of a run's student.
+    """Return the card of a run's student, whose base model is `spec`.
 
-    Args:
-        one: the run.
-        details: the content of details.json.
-        run_card: of all stages.
-        spec: the base model.
-        dataset: what the student was trained on.
-        name: the repository or folder that the card is for.
-        adapter: whether the weights are those of an adapter.
-        filler: what every prompt ended with; "" if nothing.
+    `name` is that of the repository or folder, and `filler` what every prompt ended with, if
+    anything; `details` and `run_card` are the content of details.json and run.json.
     """
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 

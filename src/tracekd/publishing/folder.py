@@ -6,6 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+import torch
+
 from tracekd import records
 from tracekd.comparison.experiments import Experiment
 from tracekd.comparison.locks import CARD, DETAILS
@@ -31,12 +33,8 @@ _PATHS = ("path", "_name_or_path")
 def publish(one: Experiment, store: Store, folder: Path, name: str, *, merge: bool) -> None:
     """Write what is to be published of a run into a new folder.
 
-    Args:
-        one: the run.
-        store: which has its student.
-        folder: where to write.
-        name: what the model card calls it: a repository of the hub, or the folder.
-        merge: write the base model with the adapter merged in, not the adapter.
+    `name` is what the model card calls it. With `merge`, the base model is written, with the
+    adapter merged in.
 
     Raises:
         TracekdError: if the folder has files already, the run's outs are not on this machine, or
@@ -61,7 +59,9 @@ def publish(one: Experiment, store: Store, folder: Path, name: str, *, merge: bo
         tokenizer.chat_template = fixed_template(tokenizer.get_chat_template(), spec.template_args)
         tokenizer.save_pretrained(target)
         if adapter and merge:
-            device = Device(choose_device().device, _dtype(run_card))
+            # In the number format of the run's predictions.
+            dtype = getattr(torch, run_card["infer"]["made_from"]["machine"]["dtype"])
+            device = Device(choose_device().device, dtype)
             load_student(spec, student, device).save_pretrained(target)
             adapter = False
         elif adapter and spec.hub is None:
@@ -74,8 +74,8 @@ def publish(one: Experiment, store: Store, folder: Path, name: str, *, merge: bo
         for path in target.glob("*config.json"):
             content = _read(path)
             if path.name == _ADAPTER and spec.hub is not None:  # wherever this machine keeps it
-                content |= {"base_model_name_or_path": spec.hub.repo}
-                content |= {"revision": spec.hub.revision}
+                content["base_model_name_or_path"] = spec.hub.repo
+                content["revision"] = spec.hub.revision
             write_json(path, content)
         write_json(target / "run.json", run_card)
         filler = _filler(one, store, encoder)
@@ -97,13 +97,6 @@ def _filler(one: Experiment, store: Store, encoder: ChatEncoder) -> str:
     row = records.read(store.file(one, "data/sft/train.parquet"), records.SFT).row(0, named=True)
     prompt = encoder.prompt_ids(row["system"], row["prompt"])
     return encoder.decode(encoder.given_ids(row)[len(prompt) :])
-
-
-def _dtype(run_card: dict[str, Any]) -> Any:
-    """Return the number format of the run's predictions, in which the adapter is then merged."""
-    import torch
-
-    return getattr(torch, run_card["infer"]["made_from"]["machine"]["dtype"])
 
 
 def _read(path: Path) -> Any:

@@ -1,7 +1,9 @@
 """A folder -> a repository of the Hugging Face hub."""
 
+import re
 from pathlib import Path
 
+from tracekd.config.pins import HUB_NAME
 from tracekd.errors import TracekdError
 
 #: Weights of an earlier upload that this one does not overwrite: two kinds would load as neither.
@@ -15,15 +17,8 @@ def require_token(repo: str) -> None:
         TracekdError: if `repo` is no USER/NAME, or there is no token.
     """
     from huggingface_hub import get_token
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
-    try:
-        validate_repo_id(repo)
-        valid = repo.count("/") == 1
-    except HFValidationError:
-        valid = False
-    if not valid:
+    if not re.fullmatch(f"{HUB_NAME}/{HUB_NAME}", repo):
         raise TracekdError(f"--repo: must be USER/NAME, found {repo!r}")
     if get_token() is None:
         raise TracekdError(
@@ -43,25 +38,24 @@ def upload(folder: Path, repo: str, *, private: bool) -> str:
     """
     from huggingface_hub import HfApi
 
-    api = HfApi()
+    api, done = HfApi(), None
     try:
         api.create_repo(repo, private=private or None, exist_ok=True)
-        visible = private and not api.repo_info(repo).private
-        if not visible:
-            message = "Upload a student trained with tracekd"
+        if not private or api.repo_info(repo).private:
             done = api.upload_folder(
                 repo_id=repo,
                 folder_path=folder,
-                commit_message=message,
+                commit_message="Upload a student trained with tracekd",
                 delete_patterns=_WEIGHTS,
             )
-            return str(done.commit_url)
     except Exception as error:  # the hub's own errors and those of its HTTP client
         raise TracekdError(_explain(repo, error)) from error
-    raise TracekdError(
-        f"--private: {repo} is there already, and public; make it private on its page, or choose "
-        "another name"
-    )
+    if done is None:
+        raise TracekdError(
+            f"--private: {repo} is there already, and public; make it private on its page, or "
+            "choose another name"
+        )
+    return str(done.commit_url)
 
 
 def _explain(repo: str, error: Exception) -> str:
