@@ -56,6 +56,8 @@ def test_what_cannot_be_estimated_has_a_reason():
     assert found["types"]["shuffled"] == {"n": 0}
     assert found["types"]["correct"]["mean"] == 1.5
     assert isinstance(found["types"]["correct"]["low"], Undefined)
+    others = analyse(table([[1, 2, 4, 4]]), ["ease"], ["shuffled", *TYPES])["ease"]["types"]
+    assert "difference" not in others["incorrect"], "there is no rating of the first type"
     equal = analyse(table([[3] * 4] * 3), ["ease"], TYPES)["ease"]
     assert isinstance(equal["types"]["incorrect"]["difference"]["mean"], Undefined)
     assert isinstance(equal["variance"]["raters"], Undefined)

@@ -27,17 +27,12 @@ _DIVERGED = "the mixed model does not converge: too few ratings, or all equal"
 
 
 def analyse(ratings: pl.DataFrame, items: Sequence[str], types: Sequence[str]) -> Tree:
-    """Return the figures of each item.
-
-    Args:
-        ratings: rows of `tracekd.rating.exports.RATINGS`.
-        items: their names.
-        types: all trace types; the others are compared with the first one.
+    """Return the figures of each item, given rows of `tracekd.rating.exports.RATINGS`.
 
     Returns:
         item -> `alpha`; `variance` between raters, between questions and the rest, by the model;
-        `types`: type -> number of ratings `n`; `mean`, and `difference` from the first type by the
-        model, with its p, and `clustered`, each with `low` and `high`.
+        `types`: type -> number of ratings `n`; `mean`, and, if the first type was rated,
+        `difference` from it by the model, with its p, and `clustered`, each with `low` and `high`.
     """
     return {item: _figures(ratings.filter(item=item), types) for item in items}
 
@@ -69,7 +64,7 @@ def _figures(rows: pl.DataFrame, types: Sequence[str]) -> Tree:
         rated = values[design[:, place] == 1]
         mean = {"mean": float(rated.mean()), **_defined(bounds[place], _FEW)}
         figures[name] = {"n": rated.size, **mean}
-        if place:
+        if place and known[0] == types[0]:
             figures[name]["difference"] = _defined(modelled[place - 1], _DIVERGED)
             apart = {"mean": figures[name]["mean"] - figures[known[0]]["mean"]}
             bound = _defined(bounds[len(known) + place - 1], _FEW)

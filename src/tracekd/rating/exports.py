@@ -1,12 +1,12 @@
 """What raters sent back: read strictly, and joined with the key to the page that they rated."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import polars as pl
 from pydantic import Field
+from pydantic_core import from_json
 
 from tracekd.config.reading import Settings, parse_settings
 from tracekd.errors import TracekdError
@@ -56,9 +56,7 @@ def read_exports(
 ) -> tuple[pl.DataFrame, dict[str, dict[str, str]]]:
     """Return the ratings that count, without attention checks, and what was found in other files.
 
-    Args:
-        paths: exports.
-        key: of the page that they should be from.
+    `key` is that of the page that the files should be from.
 
     Returns:
         rows of `RATINGS`; one of `NOTES` -> file -> details.
@@ -101,9 +99,8 @@ def read_exports(
 
 def _read(path: str) -> RatingExport:
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        json.dumps(content, ensure_ascii=False).encode()  # an escape may be half a surrogate pair
-    except (ValueError, RecursionError) as error:
+        content = from_json(Path(path).read_bytes())
+    except ValueError as error:
         raise TracekdError(f"not JSON: {error}") from error
     return parse_settings(RatingExport, content, "not an export")
 

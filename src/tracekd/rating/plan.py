@@ -47,11 +47,7 @@ def make_plan(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what the page contains, and the key; both have the `checksum` of the whole plan.
 
-    Args:
-        settings: content of rating.yaml.
-        dataset: that the questions are from.
-        questions: `records.DECOMPOSED`; those are chosen from that have a trace of every type.
-        traces: by type.
+    From `questions` (`records.DECOMPOSED`), some are chosen that have a trace of every type.
 
     Raises:
         TracekdError: if too few questions have a trace of every type.

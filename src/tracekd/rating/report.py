@@ -45,13 +45,10 @@ def write(
 ) -> str:
     """Write ratings.{json,md,csv,png} into metrics and plots; return the text of ratings.md.
 
-    Args:
-        root: folder of the project, whose experiments have the students.
-        ratings: what `read_exports` returns,
-        notes: and what it says of files.
-        key: of the page.
+    `ratings` and `notes` are what `read_exports` returns with the page's `key`.
     """
     settings = key["settings"]
+    items = [one["name"] for one in settings["items"]]
     fitting = [
         one
         for one in collect(root).experiments
@@ -67,9 +64,7 @@ def write(
             "traces": ratings.select("rater", "trace").n_unique(),
             "files": notes,
             "experiments_not_used": loaded.unusable,
-            "items": analyse(
-                ratings, [one["name"] for one in settings["items"]], settings["types"]
-            ),
+            "items": analyse(ratings, items, settings["types"]),
             "accuracy": {
                 cell.label: {
                     regime.label: estimate(one.measures["answer"], f"{cell.label}/{regime.label}")
