@@ -24,7 +24,7 @@ def submit(grid: Grid = Path("grid.yaml")) -> None:
 
 def work(folder: Path, index: int) -> None:
     """Run one task of .grid/DIGEST, as launchers do."""
-    raise typer.Exit(_grid().work.work(folder, index))
+    _grid().work.work(folder, index)
 
 
 def status(folder: Folder = None) -> None:

@@ -23,6 +23,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stage = "stages: {train: {cmd: python train.py, deps: [train.py, models.yaml, data/sft]}}\n"
     (folder / "dvc.yaml").write_text(stage)
     (folder / "train.py").write_text("print(1)\n")
+    with (folder / "teachers.yaml").open("a") as teachers:
+        teachers.write('steps: {model: smollm2, prompts: {steps: "{context} {question}"}}\n')
     git(folder, "init", "-q")
     return commit(folder)
 
@@ -112,13 +114,13 @@ def test_a_name_follows_settings_and_code_alone(root: Path, tmp_path: Path) -> N
         ({"trace_mode": ["corect"]}, r"unknown regime 'corect'; did you mean correct"),
         ({"trace_mode": ["teacher"]}, r"needs a teacher that writes a trace; .*none does not"),
         ({"teacher.match": [True]}, r"needs a teacher that writes a trace"),
+        ({"trace_mode": "teacher", "teacher.name": "steps"}, r"writes a trace; .*steps does not"),
         (
             {"trace_mode": ["teacher_steps"], "teacher.name": ["none"], "seed": "0..99"},
             r"writes a steps; .*\n  \(cell trace_mode=teacher_steps, teacher.name=none, seed=0\)",
         ),
         ({"seed": []}, r"no cell"),
         ({"model.name": ["smollm2"]}, r"grid.yaml: model: .*found {'name': 'smollm2'}"),
-        ({"seed": "0..99999"}, r"more than 20000 cells"),
         ({"train": [{"epochs": 1}]}, r"train.batch_size: missing"),
     ],
 )
@@ -131,3 +133,4 @@ def test_a_teacher_that_writes_such_traces_is_accepted(root: Path) -> None:
     axes = {"trace_mode": ["teacher", "teacher_steps", "none"], "teacher.name": "self"}
     assert len(cells(root, axes, exclude=[{"trace_mode": "none"}])) == 2
     assert len(cells(root, {"trace_mode": "teacher_summary", "teacher.name": "r1"})) == 1
+    assert len(cells(root, {"teacher.match": True, "teacher.name": "steps"})) == 1

@@ -8,8 +8,7 @@ import sys
 
 import httpx2
 import pytest
-from checkout import children_seconds
-from toy import Toy, names, wait_for
+from toy import Toy, wait_for
 
 
 def test_a_grid_runs_comes_back_and_is_not_run_twice(project: Toy) -> None:
@@ -240,28 +239,3 @@ def test_what_tasks_could_not_do_is_said_before_they_start(
 def test_more_than_this_machine_has_is_refused(project: Toy) -> None:
     project.settings(axes={"seed": 0}, resources={"default": {"cores": 4096}})
     assert "too few for one experiment" in project.grid("submit", check=False).stderr
-
-
-@pytest.mark.slow
-def test_a_task_takes_few_seconds_more_than_its_stages(
-    submitted: Toy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    times = []
-    for run in (lambda: submitted.work(0), lambda: submitted.run("dvc", "repro", "--force")):
-        before = children_seconds()
-        monkeypatch.setenv("TRACEKD_ROOT", str(submitted.path))
-        run()
-        times.append(children_seconds() - before)
-    assert times[0] - times[1] < 10, "processor seconds, which a busy machine does not lengthen"
-
-
-def test_plan_of_500_cells_is_quick(project: Toy) -> None:
-    seconds = {}
-    for last, cells in ((0, 2), (249, 500)):
-        project.settings(axes={"seed": f"0..{last}", "trace_mode": ["none", "correct"]})
-        before = children_seconds()
-        planned = project.grid("plan").stdout
-        seconds[cells] = children_seconds() - before
-        assert len(set(names(planned))) == cells
-    # The rest is what a slow machine needs to start Python, git and DVC.
-    assert seconds[500] - seconds[2] < 1

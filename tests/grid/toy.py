@@ -1,7 +1,6 @@
 """A DVC project with quick stages in place of this project's, and its real settings and grid."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -164,8 +163,3 @@ def wait_for(happened: Callable[[], Any], seconds: float = 300) -> None:
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.1)
-
-
-def names(text: str) -> list[str]:
-    """Return the names of experiments in a text."""
-    return re.findall(r"[\w.-]+-[0-9a-f]{10}\b", text)

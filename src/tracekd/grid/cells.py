@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,17 +15,18 @@ from tracekd.grid.settings import GridSettings, Resources
 from tracekd.progress import digest
 from tracekd.traces.regimes import regime
 
-#: More is a mistake in an axis.
-_MOST = 20_000
-_SHOWN = 10
+#: Of an entry, by the settings file that it is in.
+_READERS: dict[str, Callable[[Path, str], Any]] = {
+    "model": config.load_model,
+    "dataset": config.load_dataset,
+    "teacher": config.load_teacher,
+}
 
 
 class GridCell(NamedTuple):
-    """One experiment of a grid.
+    """One experiment of a grid; its name is the same for the same settings and code, in any grid.
 
-    Attributes:
-        name: of the experiment: the same for the same settings and code, in any grid.
-        values: the parameters that the grid sets, by dotted key.
+    `values` are the parameters that the grid sets, by dotted key.
     """
 
     name: str
@@ -40,29 +41,27 @@ def read_cells(root: Path, grid: GridSettings, where: str) -> list[GridCell]:
     All other settings are those of params.yaml in `root`; `where` names grid.yaml.
 
     Raises:
-        TracekdError: with up to ten reasons why cells cannot be run, and the first cell of each.
+        TracekdError: why a cell cannot be run.
     """
-    base, code, entry = read_yaml(root / "params.yaml"), code_hashes(root), _entries(root)
+    base, code = read_yaml(root / "params.yaml"), code_hashes(root)
+    entry = cache(lambda kind, name: _READERS[kind](root / f"{kind}s.yaml", name))
     for name in grid.resources.keys() - {"default"}:
         entry("model", name)
     cells: dict[str, GridCell] = {}
-    faults: dict[str, str] = {}
     for values in _combinations(grid, where):
         try:
             params = parse_settings(config.Params, set_values(base, values), where)
             content = [params.model_dump(mode="json"), _chosen(params, entry), code]
         except TracekdError as error:
             label = ", ".join(f"{key}={value}" for key, value in values.items())
-            faults.setdefault(str(error), label)
-            continue
+            raise TracekdError(
+                f"{error}\n  (cell {label})\nchange {where}: axes, or exclude such cells"
+            ) from error
         dose = f"-{params.corruption:g}" if params.trace_mode == "mixed" else ""
         readable = f"{params.model}-{params.dataset}-{params.trace_mode}{dose}-{params.seed}"
         name = f"{readable}-{digest(content)[:10]}"
         resources = grid.resources.get(params.model) or grid.resources.get("default", Resources())
         cells.setdefault(name, GridCell(name, values, params, resources))
-    if faults:
-        shown = [f"{fault}\n  (cell {label})" for fault, label in faults.items()][:_SHOWN]
-        raise TracekdError("\n".join([*shown, f"change {where}: axes, or exclude such cells"]))
     return list(cells.values())
 
 
@@ -80,25 +79,22 @@ def set_values(tree: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
     return content
 
 
-def _combinations(grid: GridSettings, where: str) -> Iterator[dict[str, Any]]:
-    """Yield the values of each cell that is not excluded."""
+def _combinations(grid: GridSettings, where: str) -> list[dict[str, Any]]:
+    """Return the values of each cell that is not excluded."""
     parts = grid.axes if isinstance(grid.axes, list) else [grid.axes]
     used = {key for part in parts for key in part}
     if unused := {key for excluded in grid.exclude for key in excluded} - used:
         key = min(unused)
         raise TracekdError(f"{where}: exclude: {key} is no axis; {nearest(key, used)}")
-    count = 0
-    for part in parts:
-        for combination in itertools.product(*map(_options, part.values())):
-            values = dict(zip(part, combination, strict=True))
-            if any(_matches(values, excluded) for excluded in grid.exclude):
-                continue
-            count += 1
-            if count > _MOST:
-                raise TracekdError(f"{where}: axes: more than {_MOST} cells")
-            yield values
-    if not count:
+    every = [
+        dict(zip(part, combination, strict=True))
+        for part in parts
+        for combination in itertools.product(*map(_options, part.values()))
+    ]
+    kept = [one for one in every if not any(_matches(one, excluded) for excluded in grid.exclude)]
+    if not kept:
         raise TracekdError(f"{where}: no cell: an axis has no value, or all are excluded")
+    return kept
 
 
 def _options(value: Any) -> list[Any]:
@@ -106,22 +102,12 @@ def _options(value: Any) -> list[Any]:
     found: list[Any] = []
     for one in value if isinstance(value, list) else [value]:
         match = re.fullmatch(r"(\d+)\.\.(\d+)", one) if isinstance(one, str) else None
-        found += range(int(match[1]), int(match[2]) + 1)[: _MOST + 1] if match else [one]
+        found += range(int(match[1]), int(match[2]) + 1) if match else [one]
     return found
 
 
 def _matches(values: Mapping[str, Any], excluded: Mapping[str, Any]) -> bool:
     return all(key in values and values[key] in _options(one) for key, one in excluded.items())
-
-
-def _entries(root: Path) -> Callable[[str, str], Any]:
-    """Return a function that reads an entry (kind, name) of a settings file once."""
-    readers: dict[str, Callable[[Path, str], Any]] = {
-        "model": config.load_model,
-        "dataset": config.load_dataset,
-        "teacher": config.load_teacher,
-    }
-    return cache(lambda kind, name: readers[kind](root / f"{kind}s.yaml", name))
 
 
 def _chosen(params: config.Params, entry: Callable[[str, str], Any]) -> list[Any]:
@@ -135,9 +121,9 @@ def _chosen(params: config.Params, entry: Callable[[str, str], Any]) -> list[Any
     if teacher.model is not None:
         chosen.append(entry("model", teacher.model))
     kind = regime(params.trace_mode, "trace_mode").teacher
-    needed = {kind} - {None} or ({"trace"} if params.teacher.match else set())
-    from_file = teacher.path is not None and teacher.model is None  # of any kinds
-    if not from_file and not needed <= {*teacher.prompts, "trace" if teacher.prompts else ""}:
+    from_file = teacher.path is not None and teacher.model is None
+    written = config.KINDS if from_file else tuple(teacher.prompts)
+    if (kind and kind not in written) or (params.teacher.match and not written):
         raise TracekdError(
             f"trace_mode: {params.trace_mode}, teacher.match: {params.teacher.match} needs a "
             f"teacher that writes a {kind or 'trace'}; teacher.name: {teacher.name} does not"

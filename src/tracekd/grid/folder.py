@@ -24,15 +24,12 @@ from tracekd.grid.settings import GridSettings, Resources
 from tracekd.progress import digest
 
 Recorded = Literal["running", "done", "failed", "stopped"]
+#: Bytes of a log that are read, and lines that are shown.
+_TAIL, _LINES = 1 << 16, 5
 
 
 class TaskRecord(NamedTuple):
-    """What a task says of itself.
-
-    Attributes:
-        state: `stopped` is a task that has kept a checkpoint and ended.
-        message: why it failed, or what it waits for.
-    """
+    """What a task says of itself; one that is `stopped` has kept a checkpoint and ended."""
 
     state: Recorded
     message: str
@@ -41,13 +38,7 @@ class TaskRecord(NamedTuple):
 
 @dataclass(frozen=True)
 class GridFolder:
-    """A submitted grid.
-
-    Attributes:
-        path: absolute, like `root`.
-        root: the user's checkout.
-        commit: that tasks run.
-    """
+    """A submitted grid: its folder, the user's checkout, and the commit that tasks run."""
 
     path: Path
     root: Path
@@ -95,11 +86,11 @@ class GridFolder:
         files = (root / ".grid").glob("*/tasks.json")
         return [cls.read(f.parent) for f in sorted(files, key=lambda f: -f.stat().st_mtime)]
 
-    def jobs(self) -> dict[str, list[GridTask]]:
-        """Return the tasks of every job that was submitted."""
+    def jobs(self) -> dict[str, list[int]]:
+        """Return the indices of the tasks in every job that was submitted."""
         file = self.path / "jobs.json"
-        jobs = read_json(file) if file.is_file() else {}
-        return {job: [self.tasks[index] for index in indices] for job, indices in jobs.items()}
+        jobs: dict[str, list[int]] = read_json(file) if file.is_file() else {}
+        return jobs
 
     def launch(self, tasks: Sequence[GridTask]) -> str:
         """Submit tasks; return what was done, for the reader."""
@@ -109,9 +100,8 @@ class GridFolder:
             indices = " ".join(str(task.index) for task in tasks)
             command = " ".join(work_command(self.root, self.path))
             return f"run this for each INDEX of {indices}:\n{command} INDEX"
-        before = {job: [task.index for task in of_job] for job, of_job in self.jobs().items()}
         jobs = launcher.submit(self.root, self.path, tasks)
-        write_json(self.path / "jobs.json", before | dict(jobs))
+        write_json(self.path / "jobs.json", self.jobs() | jobs)
         return f"{len(tasks)} experiments submitted (job {', '.join(jobs)}); folder {self.path}"
 
     def states(self) -> dict[str, TaskState]:
@@ -138,25 +128,24 @@ class LogTail(NamedTuple):
     """The end of a task's log.
 
     Attributes:
-        stage: the last that DVC started; "" before the first.
-        progress: of that stage: steps and time, as its progress bar has them.
+        progress: the last stage that DVC started, and steps and time of its progress bar.
         lines: the last few, without progress bars.
     """
 
-    stage: str
-    progress: str
-    lines: list[str]
+    progress: str = ""
+    lines: Sequence[str] = ()
 
 
-def read_tail(file: Path, count: int = 5, most: int = 1 << 16) -> LogTail:
+def read_tail(file: Path) -> LogTail:
     """Read the end of a log; one that is not there is empty."""
     if not file.is_file():
-        return LogTail("", "", [])
+        return LogTail()
     with file.open("rb") as source:
-        source.seek(max(0, source.seek(0, os.SEEK_END) - most))
+        source.seek(max(0, source.seek(0, os.SEEK_END) - _TAIL))
         text = source.read().decode("utf-8", "replace").rpartition("\n== ")[2]
     stage, _, after = text.rpartition("Running stage '")[2].partition("':")
     bars = re.findall(r"\d+/\d+ \[[^\],]*", after)
-    lines = [line.rsplit("\r", 1)[-1].rstrip() for line in text.splitlines()]
+    progress = [stage if after else "", f"{bars[-1]}]" if bars else ""]
+    lines = [line.rstrip() for line in re.split(r"[\r\n]", text)]
     kept = [line for line in lines if line and not re.search(r"\d%\|", line)]
-    return LogTail(stage if after else "", f"{bars[-1]}]" if bars else "", kept[-count:])
+    return LogTail(", ".join(filter(None, progress)), kept[-_LINES:])

@@ -1,4 +1,4 @@
-"""What runs the tasks of a grid: the interface of a launcher, and the choice of one.
+"""What runs the tasks of a grid: what launchers have in common, and the choice of one.
 
 Every launcher runs one command for a task, in any folder, with the user's own environment:
 
@@ -12,68 +12,44 @@ without `requeue`.
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tracekd.grid.settings import GridSettings, Resources
+
+if TYPE_CHECKING:
+    from tracekd.grid.local import LocalLauncher
+    from tracekd.grid.slurm import SlurmLauncher
 
 
 @dataclass(frozen=True)
 class GridTask:
-    """One experiment to run.
+    """One experiment to run; `index` is its place in the folder's tasks.json.
 
-    Attributes:
-        index: its number in the folder's tasks.json, the same in every submission of the grid.
-        name: of the experiment.
-        values: the parameters that the grid sets, by dotted key.
+    `values` are the parameters that the grid sets, by dotted key.
     """
 
     index: int
     name: str
     resources: Resources
-    values: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    values: Mapping[str, Any]
 
 
 class TaskState(NamedTuple):
-    """What a launcher knows of a task.
+    """Where a task is.
 
     Attributes:
-        phase: `gone` is a task that ended, however, or was never there.
-        note: the machine it runs on, why it waits or how it ended; may be empty.
+        note: machine and progress, why it waits, or what went wrong.
+        log: its last lines, if it failed.
     """
 
-    phase: Literal["waiting", "running", "gone"]
+    phase: Literal["waiting", "running", "done", "stopped", "failed", "not submitted"]
     note: str = ""
+    log: Sequence[str] = ()
 
 
-class Launcher(Protocol):
-    """Runs tasks somewhere."""
-
-    def check(self, resources: Sequence[Resources]) -> None:
-        """Raise TracekdError if nothing could be run: before anything is submitted."""
-
-    def submit(
-        self, root: Path, folder: Path, tasks: Sequence[GridTask]
-    ) -> Mapping[str, list[int]]:
-        """Start tasks, in one job or several; return each job's name and the indices in it.
-
-        Does not wait for them.
-        """
-
-    def states(
-        self, folder: Path, jobs: Mapping[str, Sequence[GridTask]]
-    ) -> Mapping[int, TaskState]:
-        """Return the state of the tasks in these jobs, by index; tasks that are gone may lack."""
-
-    def cancel(self, folder: Path, job: str) -> None:
-        """End all tasks of a job, waiting or running, the latter with SIGTERM."""
-
-    def requeue(self) -> bool:
-        """Inside a task: have it started again; return whether the launcher can."""
-
-
-def make_launcher(settings: GridSettings) -> Launcher | None:
+def make_launcher(settings: GridSettings) -> "LocalLauncher | SlurmLauncher | None":
     """Return the launcher that the settings name; None if the user starts tasks."""
     if settings.launcher == "slurm":
         from tracekd.grid.slurm import SlurmLauncher
@@ -83,7 +59,7 @@ def make_launcher(settings: GridSettings) -> Launcher | None:
         return None
     from tracekd.grid.local import LocalLauncher
 
-    return LocalLauncher(settings.local)
+    return LocalLauncher()
 
 
 def check_launcher(settings: GridSettings, resources: Iterable[Resources]) -> None:
@@ -93,7 +69,7 @@ def check_launcher(settings: GridSettings, resources: Iterable[Resources]) -> No
 
 
 def work_command(root: Path, folder: Path) -> list[str]:
-    """Return the command that runs a task, without the task's index, which is its last word."""
+    """Return the command that runs a task, but for its last word, the task's index."""
     return [sys.executable, str(root / "stages/grid.py"), "work", str(folder)]
 
 

@@ -11,35 +11,29 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
-from queue import SimpleQueue
 
 import psutil
 
 from tracekd.errors import TracekdError
 from tracekd.grid.folder import GridFolder
 from tracekd.grid.launchers import GridTask, TaskState, work_command
-from tracekd.grid.settings import LocalOptions, Resources
+from tracekd.grid.settings import Resources
 
 _MODULE = "tracekd.grid.local"
+_POLL = 0.2
 
 
 class LocalLauncher:
     """Runs tasks as processes of this machine."""
 
-    def __init__(self, options: LocalOptions) -> None:
-        """Take the options of grid.yaml."""
-        self._options = options
-
     def check(self, resources: Sequence[Resources]) -> None:
-        """Raise if a task needs more than this machine has."""
+        """Raise TracekdError if a task needs more than this machine has."""
         _slots(resources)
 
-    def submit(
-        self, root: Path, folder: Path, tasks: Sequence[GridTask]
-    ) -> Mapping[str, list[int]]:
-        """See `Launcher`."""
+    def submit(self, root: Path, folder: Path, tasks: Sequence[GridTask]) -> dict[str, list[int]]:
+        """Start tasks in a process of this module; return its number and their indices."""
         indices = [task.index for task in tasks]
         source = os.pathsep.join([str(root / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
         with (folder / "logs/local.out").open("ab") as out:
@@ -53,28 +47,25 @@ class LocalLauncher:
             )
         return {str(started.pid): indices}
 
-    def states(
-        self, folder: Path, jobs: Mapping[str, Sequence[GridTask]]
-    ) -> Mapping[int, TaskState]:
-        """See `Launcher`."""
+    def states(self, folder: Path, jobs: Mapping[str, Sequence[int]]) -> dict[int, TaskState]:
+        """Return the state of those tasks in these jobs that wait or run, by index."""
         grid, found = GridFolder.read(folder), {}
-        for job, tasks in jobs.items():
-            for task in tasks if _process(folder, job) else ():
-                record = grid.record(task)
-                if record is None:
-                    found[task.index] = TaskState("waiting", "for a slot")
-                elif record.state == "running":
-                    found[task.index] = TaskState("running", record.host)
+        alive = [indices for job, indices in jobs.items() if _process(folder, job)]
+        for index in chain.from_iterable(alive):
+            record = grid.record(grid.tasks[index])
+            if record is None:
+                found[index] = TaskState("waiting", "for a slot")
+            elif record.state == "running":
+                found[index] = TaskState("running", record.host)
         return found
 
     def cancel(self, folder: Path, job: str) -> None:
-        """See `Launcher`."""
+        """End all tasks of a job, waiting or running, the latter with SIGTERM."""
         if process := _process(folder, job):
             process.terminate()
 
-    def requeue(self) -> bool:
-        """Return False: `retry` starts a stopped task again."""
-        return False
+    def requeue(self) -> None:
+        """Do nothing: `retry` starts a stopped task again."""
 
 
 def _process(folder: Path, job: str) -> psutil.Process | None:
@@ -130,38 +121,33 @@ def _visible_gpus() -> list[str]:
 def _main(folder: Path, indices: Sequence[int]) -> None:
     """Run tasks of a grid's folder; SIGTERM ends them, by SIGTERM."""
     grid = GridFolder.read(folder)
-    tasks = [grid.tasks[index] for index in indices]
-    free: SimpleQueue[list[str]] = SimpleQueue()
-    slots = _slots([task.resources for task in tasks], grid.settings.local.slots)
-    for gpus in slots:
-        free.put(gpus)
-    running: set[subprocess.Popen[bytes]] = set()
-    stopped: list[int] = []
-
-    def stop(number: int, _frame: object) -> None:
-        stopped.append(number)
-        for process in list(running):
-            process.terminate()
-
-    def work(task: GridTask) -> None:
-        gpus = free.get()
-        if not stopped:
+    waiting = [grid.tasks[index] for index in indices]
+    free = _slots([task.resources for task in waiting], grid.settings.local.slots)
+    running: dict[subprocess.Popen[bytes], tuple[GridTask, list[str]]] = {}
+    while _earlier(grid.path.parent):
+        time.sleep(1)
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    while waiting or running:
+        if asked:
+            asked.clear()
+            waiting.clear()
+            for process in running:
+                process.terminate()
+        while waiting and free:
+            task, gpus = waiting.pop(0), free.pop(0)
             process = subprocess.Popen(  # noqa: S603
                 [*work_command(grid.root, grid.path), str(task.index)],
                 env=os.environ | {"CUDA_VISIBLE_DEVICES": ",".join(gpus)},
                 stdin=subprocess.DEVNULL,
             )
-            running.add(process)
-            if process.wait() < 0:
+            running[process] = task, gpus
+        for process in [one for one in running if one.poll() is not None]:
+            task, gpus = running.pop(process)
+            free.append(gpus)
+            if process.returncode < 0:
                 grid.note(task, "failed", f"ended by {signal.Signals(-process.returncode).name}")
-            running.discard(process)
-        free.put(gpus)
-
-    while _earlier(grid.path.parent):
-        time.sleep(1)
-    with ThreadPoolExecutor(len(slots)) as pool:
-        signal.signal(signal.SIGTERM, stop)
-        list(pool.map(work, tasks))
+        time.sleep(_POLL)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,8 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
-from typing import NamedTuple
 
 from ruamel.yaml import YAML
 
@@ -17,71 +16,57 @@ from tracekd.grid.work import make_checkout, stage_environment
 from tracekd.repository import cached, dvc, file_md5, find_cache, git
 
 
-class TaskStatus(NamedTuple):
-    """Where a task is: `done`, `running`, `waiting`, `stopped`, `failed` or `not submitted`.
-
-    Attributes:
-        note: stage and progress, or what went wrong.
-        log: its last lines, if it failed.
-    """
-
-    task: GridTask
-    state: str
-    note: str = ""
-    log: Sequence[str] = ()
-
-
-def status(grid: GridFolder) -> list[TaskStatus]:
+def status(grid: GridFolder) -> list[tuple[GridTask, TaskState]]:
     """Return the state of every task of a grid."""
     there = experiment_refs(grid.root, grid.settings.git_remote)
     known = grid.states()
-    submitted = {task.name for tasks in grid.jobs().values() for task in tasks}
+    submitted = {index for indices in grid.jobs().values() for index in indices}
     return [
-        TaskStatus(task, "done")
+        (task, TaskState("done"))
         if task.name in there
-        else _status(grid, task, known.get(task.name), task.name in submitted)
+        else (task, _state(grid, task, known.get(task.name), task.index in submitted))
         for task in grid.tasks
     ]
 
 
-def _status(
-    grid: GridFolder, task: GridTask, known: TaskState | None, submitted: bool
-) -> TaskStatus:
+def _state(grid: GridFolder, task: GridTask, known: TaskState | None, submitted: bool) -> TaskState:
     """Return the state of a task without a result."""
     tail, record = read_tail(log_path(grid.path, task)), grid.record(task)
-    if known is not None and known.phase != "gone":
+    if known is not None:
         notes = [known.note]
         if known.phase == "running":
-            notes += [tail.stage, tail.progress, record.message if record else ""]
-        return TaskStatus(task, known.phase, ", ".join(filter(None, notes)))
+            notes += [tail.progress, record.message if record else ""]
+        return TaskState(known.phase, ", ".join(filter(None, notes)))
     if record is not None and record.state == "stopped":
-        return TaskStatus(task, "stopped", record.message)
+        return TaskState("stopped", record.message)
     if record is not None and record.state == "failed":
-        return TaskStatus(task, "failed", record.message, tail.lines)
+        return TaskState("failed", record.message, tail.lines)
     if record is not None and not submitted:
-        return TaskStatus(task, "running", f"{record.host}, {tail.stage}, {tail.progress}")
+        return TaskState("running", f"{record.host}, {tail.progress}")
     if submitted:
-        how = known.note if known else "killed, cancelled, or its machine was lost"
-        return TaskStatus(task, "failed", f"ended without a result: {how}", tail.lines)
-    return TaskStatus(task, "not submitted")
+        ended = f"ended without a result: killed, cancelled, or out of memory; see {grid.path}/logs"
+        return TaskState("failed", ended, tail.lines)
+    return TaskState("not submitted")
 
 
 def describe(folder: Path | None) -> str:
     """Return a grid's states as text: a line for each task that is not done, then counts."""
-    lines, counts = [], Counter[str]()
-    for one in status(_chosen(folder)):
-        counts[one.state] += 1
-        if one.state != "done":
-            lines.append(f"{one.state:8}  {one.task.name}  {one.note}".rstrip())
-            lines += [f"          | {line}" for line in one.log]
-    total = ", ".join(f"{count} {state}" for state, count in counts.items())
-    return "\n".join([*lines, f"{counts.total()} experiments: {total}"])
+    states = status(_chosen(folder))
+    lines = []
+    for task, state in states:
+        if state.phase != "done":
+            lines.append(f"{state.phase:8}  {task.name}  {state.note}".rstrip())
+            lines += [f"          | {line}" for line in state.log]
+    counts = Counter(state.phase for _, state in states)
+    total = ", ".join(f"{count} {phase}" for phase, count in counts.items())
+    return "\n".join([*lines, f"{len(states)} experiments: {total}"])
 
 
 def retry(folder: Path | None) -> str:
     """Start what is neither done nor on its way; return what was started, for the reader."""
     grid = _chosen(folder)
-    again = [one.task for one in status(grid) if one.state not in ("done", "running", "waiting")]
+    on_way = ("done", "running", "waiting")
+    again = [task for task, state in status(grid) if state.phase not in on_way]
     if not again:
         return "nothing to retry: every experiment is done or on its way"
     check_launcher(grid.settings, (task.resources for task in again))
@@ -98,16 +83,14 @@ def cancel(folder: Path | None) -> str:
     for task in grid.tasks:
         if (state := states.get(task.name)) and state.phase == "waiting":
             grid.note(task, "stopped", "cancelled before it ran")
-    count = sum(state.phase != "gone" for state in states.values())
-    return f"{count} experiments cancelled; `retry` starts them again"
+    return f"{len(states)} experiments cancelled; `retry` starts them again"
 
 
 def collect(folder: Path | None) -> str:
     """Fetch the experiments of a grid that are done, with their data; return a report.
 
     Raises:
-        TracekdError: naming the experiments of which an out, as dvc.lock lists it, is not in the
-            cache afterwards, or does not have the hash listed.
+        TracekdError: naming the outs in dvc.lock that are then not whole in the cache.
     """
     grid = _chosen(folder)
     root, remote = grid.root, grid.settings.git_remote
@@ -132,9 +115,9 @@ def _fetch(grid: GridFolder, refs: Collection[str]) -> list[str]:
     In a checkout of each: `dvc exp pull` says "No experiments to pull" of a ref that is there, with
     or without its data, and looks for a remote whose address is relative in the wrong place.
     """
-    faults: list[str] = []
     if not refs:
-        return faults
+        return []
+    faults: list[str] = []
     where = ["--remote", grid.settings.dvc_remote] if grid.settings.dvc_remote else []
     with tempfile.TemporaryDirectory(prefix="tracekd-") as folder:
         clone = Path(folder, "data/checkout")

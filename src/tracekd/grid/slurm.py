@@ -31,7 +31,7 @@ class SlurmLauncher:
     """Runs tasks as job arrays of SLURM."""
 
     def __init__(self, options: SlurmOptions) -> None:
-        """Take the options of grid.yaml."""
+        """Take `slurm` of grid.yaml."""
         self._options = options
 
     def check(self, resources: Sequence[Resources]) -> None:
@@ -51,17 +51,14 @@ class SlurmLauncher:
                 f"grid.yaml: slurm: template: {template} is not there; copy {TEMPLATE} and edit it"
             )
         for kind in resources:
-            options = self._options_of(kind)
-            job = ["--array=0", "--output=/dev/null", *options, str(template)]
-            _scancel(_sbatch(["--begin=now+1hour", *job]))
+            job = ["--array=0", "--output=/dev/null", *self._options_of(kind), str(template)]
+            _slurm("scancel", _sbatch(["--begin=now+1hour", *job]))
             try:
                 _slurm("sbatch", "--test-only", *job)
             except TracekdError as error:
                 print(f"warning: SLURM could not start such a task now: {error}", file=sys.stderr)
 
-    def submit(
-        self, root: Path, folder: Path, tasks: Sequence[GridTask]
-    ) -> Mapping[str, list[int]]:
+    def submit(self, root: Path, folder: Path, tasks: Sequence[GridTask]) -> dict[str, list[int]]:
         """Submit an array for each kind of resources and each thousand of indices.
 
         Raises:
@@ -89,36 +86,32 @@ class SlurmLauncher:
                 jobs[job] = indices
         except (TracekdError, KeyboardInterrupt):
             for job in jobs:
-                _scancel(job)
+                self.cancel(folder, job)
             raise
         return jobs
 
-    def states(
-        self, folder: Path, jobs: Mapping[str, Sequence[GridTask]]
-    ) -> Mapping[int, TaskState]:
-        """Return the state of each task that SLURM knows, by index.
-
-        It remembers a task for some minutes after its end (MinJobAge); the note is then how it
-        ended, such as OUT_OF_MEMORY.
-        """
+    def states(self, folder: Path, jobs: Mapping[str, Sequence[int]]) -> dict[int, TaskState]:
+        """Return the state of those tasks that wait or run, by index."""
         del folder
-        first = {job: _offset(tasks[0].index) for job, tasks in jobs.items() if tasks}
+        first = {job: _offset(indices[0]) for job, indices in jobs.items()}
         states: dict[int, TaskState] = {}
         columns = "--format=%F %K %T %R"
         for line in _slurm("squeue", "--me", "--array", "--noheader", "--states=all", columns):
             job, number, state, place = [*line.split(maxsplit=3), ""][:4]
-            if job in first and number.isdigit():
-                index, found = first[job] + int(number), _task_state(state, place)
-                if found.phase != "gone" or index not in states:  # another job may run it again
-                    states[index] = found
+            if job not in first or not number.isdigit():
+                continue
+            if state in _WAITING:
+                states[first[job] + int(number)] = TaskState("waiting", place.strip("()"))
+            elif state in _RUNNING:
+                states[first[job] + int(number)] = TaskState("running", place)
         return states
 
     def cancel(self, folder: Path, job: str) -> None:
         """End all tasks of a job, waiting or running, the latter with SIGTERM."""
         del folder
-        _scancel(job)
+        _slurm("scancel", job)
 
-    def requeue(self) -> bool:
+    def requeue(self) -> None:
         """Inside a task: put it in the queue again, after which SLURM ends it."""
         array = os.environ.get("SLURM_ARRAY_JOB_ID", "")
         number = os.environ.get("SLURM_ARRAY_TASK_ID", "")
@@ -126,26 +119,22 @@ class SlurmLauncher:
             _slurm("scontrol", "requeue", f"{array}_{number}")
         except TracekdError as error:  # an administrator may have switched it off
             print(error, file=sys.stderr)
-            return False
-        return True
 
     def _template(self, root: Path) -> Path:
         return root / self._options.template if self._options.template else TEMPLATE
 
     def _options_of(self, resources: Resources) -> list[str]:
         """Return sbatch's options for what a task needs; those of `extra` win."""
-        found: dict[str, str | int | None] = {"cpus-per-task": resources.cores}
-        if resources.gpus:
-            found["gres"] = f"gpu:{resources.gpus}"
-        if resources.memory:
-            found["mem"] = resources.memory
-        if resources.hours:
-            found["time"] = math.ceil(resources.hours * 60)
-        if self._options.partition:
-            found["partition"] = self._options.partition
-        if self._options.account:
-            found["account"] = self._options.account
-        found |= self._options.extra
+        wanted: dict[str, str | int | None] = {
+            "cpus-per-task": resources.cores,
+            "gres": f"gpu:{resources.gpus}" if resources.gpus else None,
+            "mem": resources.memory,
+            "time": math.ceil(resources.hours * 60) if resources.hours else None,
+            "partition": self._options.partition,
+            "account": self._options.account,
+        }
+        given = {key: value for key, value in wanted.items() if value is not None}
+        found: dict[str, str | int | None] = {**given, **self._options.extra}
         return [f"--{key}" + ("" if value is None else f"={value}") for key, value in found.items()]
 
 
@@ -154,20 +143,9 @@ def _offset(index: int) -> int:
     return index // ARRAY * ARRAY
 
 
-def _task_state(state: str, place: str) -> TaskState:
-    """Translate a row of squeue; `place` is the machine, or in parentheses why it waits."""
-    if state in _WAITING:
-        return TaskState("waiting", place.strip("()"))
-    return TaskState("running", place) if state in _RUNNING else TaskState("gone", state)
-
-
 def _sbatch(options: Iterable[str]) -> str:
     """Submit; return the job's id."""
     return _slurm("sbatch", "--parsable", *options)[-1].split(";")[0]
-
-
-def _scancel(job: str) -> None:
-    _slurm("scancel", job)
 
 
 def _slurm(*command: str) -> list[str]:

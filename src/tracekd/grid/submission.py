@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tracekd.errors import TracekdError
-from tracekd.grid.cells import GridCell
+from tracekd.grid.baseline import experiment_refs
+from tracekd.grid.cells import GridCell, read_cells
 from tracekd.grid.folder import GridFolder
 from tracekd.grid.launchers import check_launcher
-from tracekd.grid.planning import plan
-from tracekd.grid.settings import GridSettings
+from tracekd.grid.planning import TO_RUN, plan
+from tracekd.grid.settings import GridSettings, load_grid
 from tracekd.grid.work import make_checkout, stage_environment
 from tracekd.progress import digest
 from tracekd.repository import dvc, find_cache, git
@@ -24,16 +25,20 @@ def submit(file: Path) -> str:
     Raises:
         TracekdError: before anything is started, if the tasks could not run or publish.
     """
-    found = plan(file)
-    root, settings, missing = found.root, found.settings, found.missing
-    if found.unknown:
-        raise TracekdError(f"{found.unknown} (grid.yaml: git_remote; `git remote -v` lists some)")
+    root, settings = Path.cwd(), load_grid(file)
+    cells = read_cells(root, settings, str(file))
+    try:
+        there = experiment_refs(root) | experiment_refs(root, settings.git_remote)
+    except TracekdError as error:
+        known = "(grid.yaml: git_remote; `git remote -v` lists some)"
+        raise TracekdError(f"{error} {known}") from error
+    missing = [cell for cell, state in plan(root, cells, there) if state == TO_RUN]
     if not missing:
         return "nothing to submit: every cell is there or on its way"
     _check_checkout(root)
     check_launcher(settings, (cell.resources for cell in missing))
     addresses = _remote_addresses(root, settings)
-    grid = GridFolder.create(root, git(root, "rev-parse", "HEAD").strip(), settings, found.cells)
+    grid = GridFolder.create(root, git(root, "rev-parse", "HEAD").strip(), settings, cells)
     _configure(grid, addresses)
     _prepare_data(grid, missing)
     names = {cell.name for cell in missing}

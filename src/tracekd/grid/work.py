@@ -38,10 +38,10 @@ class _StopRequested(Exception):  # noqa: N818
     """The task was asked to end."""
 
 
-def work(path: Path, index: int) -> int:
-    """Run a task of a grid's folder; return the exit code.
+def work(path: Path, index: int) -> None:
+    """Run a task of a grid's folder; output goes to its log.
 
-    Output goes to the task's log. A task that is asked to stop keeps a checkpoint and returns 0.
+    A task that is asked to stop keeps a checkpoint and returns.
     """
     grid = GridFolder.read(path)
     if not 0 <= index < len(grid.tasks):
@@ -59,16 +59,11 @@ def work(path: Path, index: int) -> int:
         grid.note(task, "stopped", f"by {asked.name}")
         if asked == signal.SIGUSR1 and (launcher := make_launcher(grid.settings)):
             launcher.requeue()
-    except Timeout:
-        print("error: another process is already running this task", file=sys.stderr)
-        return 1
+    except Timeout as error:
+        raise TracekdError("another process is already running this task") from error
     except Exception as error:
         grid.note(task, "failed", f"{error}")
-        if not isinstance(error, TracekdError | OSError):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        raise
 
 
 class _Worker:
