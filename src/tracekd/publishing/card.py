@@ -64,41 +64,16 @@ def model_card(
         package="peft" if adapter else "transformers",
         adapter=adapter,
         four_bit=adapter and run.params.get("train.method") == "qlora",
-        base=_base(spec),
-        base_licence=spec.licence or "not stated",
-        dataset_name=run.dataset,
-        dataset_source=_source(dataset),
-        dataset_licence=dataset.licence or "not stated",
+        run=run,
+        base=spec,
+        dataset=dataset,
         steps=" and ".join(sorted(regime(run.regime.regime).steps)) or "none",
         numbers=summary(details, title, {}).strip(),
-        system=run.params["prompt.system"],
-        template=run.params["prompt.template"],
-        shots=run.params.get("prompt.shots"),
         filler=filler,
-        tokens=run.params["infer.max_new_tokens"],
         settings=_lines(run.params),
         run_card=run_card["train"],
     )
     return card
-
-
-def _base(spec: ModelSpec) -> str:
-    if spec.hub is not None:
-        return f"[{spec.hub.repo}](https://huggingface.co/{spec.hub.repo}) at {spec.hub.revision}"
-    if spec.wheel is not None:
-        return f"{spec.wheel.file} of the Python package {spec.wheel.package} {spec.wheel.version}"
-    return f"model files with SHA-256 {spec.sha256}" if spec.sha256 else "random weights"
-
-
-def _source(spec: DatasetSpec) -> str:
-    """Return where the data are from, as they are pinned; no path, which others do not have."""
-    if spec.sha256 is not None:
-        return f"files with SHA-256 {spec.sha256}, read by `{spec.reader}`"
-    if spec.hub is not None:
-        return f"{spec.hub.repo} {spec.hub.subset or ''} on the hub at {spec.hub.revision}"
-    if spec.files is not None:
-        return ", ".join(f"{file.url} (git hash {file.git_hash})" for file in spec.files.values())
-    return f"simulated by `{spec.reader}`"
 
 
 def _lines(params: Mapping[str, Any]) -> str:
