@@ -1,17 +1,15 @@
 """Which cells a grid has, what they are called, and which are refused."""
 
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from checkout import ROOT, Project
 
 from tracekd.errors import TracekdError
 from tracekd.grid.cells import GridCell, read_cells
 from tracekd.grid.settings import GridSettings, Resources
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -25,18 +23,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "train.py").write_text("print(1)\n")
     with (folder / "teachers.yaml").open("a") as teachers:
         teachers.write('steps: {model: smollm2, prompts: {steps: "{context} {question}"}}\n')
-    git(folder, "init", "-q")
-    return commit(folder)
-
-
-def git(folder: Path, *arguments: str) -> None:
-    who = ("-c", "user.name=t", "-c", "user.email=t@example.org")
-    subprocess.run(["git", *who, *arguments], cwd=folder, check=True)
-
-
-def commit(folder: Path) -> Path:
-    git(folder, "add", "-A")
-    git(folder, "commit", "-qm", "change")
+    Project(folder).run("git", "init", "-q")
+    Project(folder).commit("Settings")
     return folder
 
 
@@ -91,7 +79,7 @@ def test_a_name_follows_settings_and_code_alone(root: Path, tmp_path: Path) -> N
     (folder / "params.yaml").write_text(params.replace("batch_size: 2 ", "batch_size: 2   # "))
     models = (folder / "models.yaml").read_text()
     (folder / "models.yaml").write_text(models.replace("max_length: 4096", "max_length: 4095"))
-    commit(folder)
+    Project(folder).commit("Remarks")
     assert name() == before, "neither a remark nor another model's entry"
     for file, old, new in (
         ("train.py", "print(1)", "print(2)"),
@@ -99,7 +87,7 @@ def test_a_name_follows_settings_and_code_alone(root: Path, tmp_path: Path) -> N
         ("params.yaml", "epochs: 1", "epochs: 2"),
     ):
         (folder / file).write_text((folder / file).read_text().replace(old, new, 1))
-        commit(folder)
+        Project(folder).commit(file)
         assert name() != before, file
         before = name()
 

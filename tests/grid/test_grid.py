@@ -24,7 +24,7 @@ def test_a_grid_runs_comes_back_and_is_not_run_twice(project: Toy) -> None:
         assert project.run("git", "show", f"{ref_of(project, name)}:metrics/metrics.json").stdout
     # A change that no stage depends on, in a new commit.
     (project.path / "README.md").write_text("A readme.\n")
-    project.commit()
+    project.commit("A readme")
     assert "nothing to submit" in project.grid("submit").stdout
     more = {"trace_mode": ["none", "correct"], "seed": "0..2"}
     project.settings(axes=more)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from slurm_cluster import SlurmCluster, slurm_cluster, wait_for
+from slurm_cluster import SlurmCluster, slurm_cluster
+from toy import wait_for
 
 from tracekd.errors import TracekdError
 from tracekd.grid.launchers import GridTask, TaskState

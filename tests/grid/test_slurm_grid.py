@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from checkout import Project, checkout, environment
-from slurm_cluster import slurm_cluster, wait_for
+from slurm_cluster import slurm_cluster
+from toy import wait_for
 
 GRID = {
     "axes": {"trace_mode": ["none", "correct", "incorrect"], "seed": "0..3"},

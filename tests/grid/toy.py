@@ -1,19 +1,16 @@
 """A DVC project with quick stages in place of this project's, and its real settings and grid."""
 
-import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+from checkout import ROOT, Project
 
-ROOT = Path(__file__).resolve().parents[2]
 STAGES = {
     "prepare": {"params": ["dataset", "data_seed"], "outs": ["data/prepared"]},
     "teach": {"deps": ["data/prepared"], "params": ["teacher.name"], "outs": ["data/teacher"]},
@@ -68,31 +65,8 @@ else:
 """
 
 
-@dataclass(frozen=True)
-class Toy:
+class Toy(Project):
     """A checkout with a bare git remote and a folder as DVC's remote beside it."""
-
-    path: Path
-
-    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")}
-        who = {
-            f"GIT_{role}_{key}": "t"
-            for role in ("AUTHOR", "COMMITTER")
-            for key in ("NAME", "EMAIL")
-        }
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        done = subprocess.run(
-            command,
-            cwd=self.path,
-            env=kept | who | {"PATH": path, "TMPDIR": str(self.path.parent / "scratch")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if check and done.returncode:
-            pytest.fail(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
-        return done
 
     def grid(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "stages/grid.py", *arguments, check=check)
@@ -103,11 +77,8 @@ class Toy:
     def settings(self, **values: Any) -> None:
         """Write grid.yaml, and commit what has changed."""
         (self.path / "grid.yaml").write_text(yaml.safe_dump({"publish_minutes": 0} | values))
-        self.commit()
-
-    def commit(self) -> None:
         self.run("git", "add", "-A")
-        self.run("git", "commit", "-qm", "change", "--allow-empty")
+        self.run("git", "commit", "-qm", "Settings", "--allow-empty")
 
     @property
     def folder(self) -> Path:
@@ -129,7 +100,6 @@ def toy(folder: Path) -> Toy:
     """Make the project in a folder and commit it."""
     path = folder / "project"
     (path / "stages").mkdir(parents=True)
-    (folder / "scratch").mkdir()
     for name in ("params.yaml", "models.yaml", "datasets.yaml", "teachers.yaml"):
         shutil.copyfile(ROOT / name, path / name)
     for name in ("grid.py", "_stage.py"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
+from worlds import question
 
 from tracekd import records
 from tracekd.rating.page import KEY, write_rating_page
@@ -24,7 +25,7 @@ def project(tmp_path):
     settings |= {"types": ["correct", "incorrect"], "raters": 40, "questions": 8}
     (tmp_path / "rating.yaml").write_text(yaml.safe_dump(settings))
     for split in records.SPLITS:
-        rows = [question(f"babi_sim/{split}/{n}", n) for n in range(8)]
+        rows = [row(f"babi_sim/{split}/{n}", n) for n in range(8)]
         table = pl.DataFrame(rows, schema=records.DECOMPOSED)
         records.write(table, tmp_path / f"data/decomposed/{split}.parquet", records.DECOMPOSED)
     teacher = tmp_path / "data/teacher/traces.parquet"
@@ -39,17 +40,12 @@ def key(project):
     return json.loads((project / KEY).read_text())
 
 
-def question(key, number):
+def row(key, number):
     who = "Mary" if "test" in key else "Tom" if "train" in key else "Eve"
-    return {
-        "id": key,
-        "question": f"Where is {who} at {number} o'clock?",
-        "context": [f"{who} is in room {number}.", "Bob has left.", "<b>Ann</b> stays."],
-        "answers": [f"room {number}"],
-        "question_class": ("place", "person")[number % 2],
-        "subtype": None,
-        "gold_facts": [0],
-        "source": f"f:{number}",
-        "answer_in_facts": True,
-        "leaks": None,
-    }
+    return question(
+        key,
+        f"Where is {who} at {number} o'clock?",
+        context=[f"{who} is in room {number}.", "Bob has left.", "<b>Ann</b> stays."],
+        answers=[f"room {number}"],
+        question_class=("place", "person")[number % 2],
+    )

@@ -1,27 +1,16 @@
 import json
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import polars as pl
+from checkout import ROOT, Project
 from raters import simulate, write
 from repository import Repository, scores
 
 from tracekd.rating.exports import RATINGS
 
-STAGES = Path(__file__).resolve().parents[2] / "stages"
-
 
 def run(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, STAGES / "ratings.py", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"COLUMNS": "200"},
-        check=False,
-    )
+    return Project(folder).run(sys.executable, ROOT / "stages/ratings.py", *arguments, check=False)
 
 
 def test_ratings_are_beside_the_accuracy_of_students_trained_on_such_traces(project, key):
