@@ -109,6 +109,7 @@ def test_a_name_follows_settings_and_code_alone(root: Path, tmp_path: Path) -> N
         ),
         ({"seed": []}, r"no cell"),
         ({"model.name": ["smollm2"]}, r"grid.yaml: model: .*found {'name': 'smollm2'}"),
+        ({"seed": "0..99999"}, r"more than 20000 cells"),
         ({"train": [{"epochs": 1}]}, r"train.batch_size: missing"),
     ],
 )

@@ -1,6 +1,7 @@
 """grid.yaml -> its cells: settings of one experiment each, checked, with the experiment's name."""
 
 import itertools
+import math
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -15,6 +16,8 @@ from tracekd.grid.settings import GridSettings, Resources
 from tracekd.progress import digest
 from tracekd.traces.regimes import regime
 
+#: More is a mistake in an axis.
+_MOST = 20_000
 #: Of an entry, by the settings file that it is in.
 _READERS: dict[str, Callable[[Path, str], Any]] = {
     "model": config.load_model,
@@ -86,10 +89,13 @@ def _combinations(grid: GridSettings, where: str) -> list[dict[str, Any]]:
     if unused := {key for excluded in grid.exclude for key in excluded} - used:
         key = min(unused)
         raise TracekdError(f"{where}: exclude: {key} is no axis; {nearest(key, used)}")
+    options = [list(map(_options, part.values())) for part in parts]
+    if sum(math.prod(map(len, one)) for one in options) > _MOST:
+        raise TracekdError(f"{where}: axes: more than {_MOST} cells")
     every = [
         dict(zip(part, combination, strict=True))
-        for part in parts
-        for combination in itertools.product(*map(_options, part.values()))
+        for part, one in zip(parts, options, strict=True)
+        for combination in itertools.product(*one)
     ]
     kept = [one for one in every if not any(_matches(one, excluded) for excluded in grid.exclude)]
     if not kept:
@@ -102,7 +108,7 @@ def _options(value: Any) -> list[Any]:
     found: list[Any] = []
     for one in value if isinstance(value, list) else [value]:
         match = re.fullmatch(r"(\d+)\.\.(\d+)", one) if isinstance(one, str) else None
-        found += range(int(match[1]), int(match[2]) + 1) if match else [one]
+        found += range(int(match[1]), int(match[2]) + 1)[: _MOST + 1] if match else [one]
     return found
 
 

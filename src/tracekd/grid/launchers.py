@@ -40,11 +40,12 @@ class TaskState(NamedTuple):
     """Where a task is.
 
     Attributes:
-        note: machine and progress, why it waits, or what went wrong.
+        phase: `gone` is a task that ended, however, as far as the launcher knows.
+        note: machine and progress, why it waits, how it ended, or what went wrong.
         log: its last lines, if it failed.
     """
 
-    phase: Literal["waiting", "running", "done", "stopped", "failed", "not submitted"]
+    phase: Literal["waiting", "running", "gone", "done", "stopped", "failed", "not submitted"]
     note: str = ""
     log: Sequence[str] = ()
 

@@ -32,7 +32,7 @@ def status(grid: GridFolder) -> list[tuple[GridTask, TaskState]]:
 def _state(grid: GridFolder, task: GridTask, known: TaskState | None, submitted: bool) -> TaskState:
     """Return the state of a task without a result."""
     tail, record = read_tail(log_path(grid.path, task)), grid.record(task)
-    if known is not None:
+    if known is not None and known.phase != "gone":
         notes = [known.note]
         if known.phase == "running":
             notes += [tail.progress, record.message if record else ""]
@@ -44,8 +44,8 @@ def _state(grid: GridFolder, task: GridTask, known: TaskState | None, submitted:
     if record is not None and not submitted:
         return TaskState("running", f"{record.host}, {tail.progress}")
     if submitted:
-        ended = f"ended without a result: killed, cancelled, or out of memory; see {grid.path}/logs"
-        return TaskState("failed", ended, tail.lines)
+        how = known.note if known else "killed, cancelled, or its machine was lost"
+        return TaskState("failed", f"ended without a result: {how}", tail.lines)
     return TaskState("not submitted")
 
 
@@ -83,7 +83,8 @@ def cancel(folder: Path | None) -> str:
     for task in grid.tasks:
         if (state := states.get(task.name)) and state.phase == "waiting":
             grid.note(task, "stopped", "cancelled before it ran")
-    return f"{len(states)} experiments cancelled; `retry` starts them again"
+    count = sum(state.phase != "gone" for state in states.values())
+    return f"{count} experiments cancelled; `retry` starts them again"
 
 
 def collect(folder: Path | None) -> str:

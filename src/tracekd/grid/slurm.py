@@ -91,7 +91,11 @@ class SlurmLauncher:
         return jobs
 
     def states(self, folder: Path, jobs: Mapping[str, Sequence[int]]) -> dict[int, TaskState]:
-        """Return the state of those tasks that wait or run, by index."""
+        """Return the state of those tasks that SLURM knows, by index.
+
+        It remembers a task for some minutes after its end (MinJobAge); the note is then how it
+        ended, such as OUT_OF_MEMORY.
+        """
         del folder
         first = {job: _offset(indices[0]) for job, indices in jobs.items()}
         states: dict[int, TaskState] = {}
@@ -100,10 +104,13 @@ class SlurmLauncher:
             job, number, state, place = [*line.split(maxsplit=3), ""][:4]
             if job not in first or not number.isdigit():
                 continue
+            index = first[job] + int(number)
             if state in _WAITING:
-                states[first[job] + int(number)] = TaskState("waiting", place.strip("()"))
+                states[index] = TaskState("waiting", place.strip("()"))
             elif state in _RUNNING:
-                states[first[job] + int(number)] = TaskState("running", place)
+                states[index] = TaskState("running", place)
+            elif index not in states:  # another job may run it again
+                states[index] = TaskState("gone", state)
         return states
 
     def cancel(self, folder: Path, job: str) -> None:

@@ -42,8 +42,11 @@ class ReplyCache:
         key = request.key(self._teacher)
         line = json.dumps({"key": key, "reply": asdict(reply)}, ensure_ascii=False)
         # It begins with a line break, so that a line that was cut off ends there.
-        with self._path.open("ab") as file:
-            file.write(f"\n{line}\n".encode("utf-8", "surrogatepass"))
+        try:
+            with self._path.open("ab") as file:
+                file.write(f"\n{line}\n".encode("utf-8", "surrogatepass"))
+        except OSError as error:  # a full disk: an error of write names no file
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
         self._replies[key] = reply
 
 
