@@ -21,28 +21,9 @@ I need to use the following facts to answer the question:
 #: Pieces of the grammar, and what breaks readers.
 PIECES = [
     *("<think>", "</think>", "<answer>", "</answer>", "<THINK>", "<|im_end|>", "\\", ";", "; "),
-    *(
-        "\n",
-        "\n- ",
-        "- ",
-        "1. ",
-        "...",
-        ".",
-        FACTS_HEADER,
-        NO_FACTS,
-        "\\;",
-        "\\<",
-        "\u0130",
-        "\x85",
-    ),
-    *(
-        "The category of the question is: ",
-        "counting",
-        "I need to",
-        "['a', \"b\"]",
-        "', '",
-        "Mary's",
-    ),
+    *("\n", "\n- ", "- ", "1. ", "...", ".", FACTS_HEADER, NO_FACTS, "\\;", "\\<"),
+    *("\u0130", "\x85", "The category of the question is: ", "counting", "I need to"),
+    *("['a', \"b\"]", "', '", "Mary's"),
 ]
 
 text = st.lists(st.text(max_size=8) | st.sampled_from(PIECES), max_size=8).map("".join)
@@ -57,27 +38,22 @@ free_texts = filled.map(str.strip).filter(
 sentences = st.sampled_from(
     [
         "The category of the question is: {class}.",
-        "{class}",
-        "- {class}",
-        "(.*) {class} [a",
-        "I {class}:",
+        *("{class}", "- {class}", "(.*) {class} [a", "I {class}:"),
     ]
 )
 
 
 def test_a_full_completion_reads_as_drawn() -> None:
-    completion = GRAMMAR.render(TWO_FACTS, ("kitchen",))
-    assert completion.text == TWO_FACTS_TEXT
-    assert completion.text[completion.answer_start :] == "<answer>kitchen</answer>"
+    assert GRAMMAR.render(TWO_FACTS, ("kitchen",)) == TWO_FACTS_TEXT
     assert GRAMMAR.render_trace(TWO_FACTS) == TWO_FACTS_TEXT.partition("<answer>")[0]
 
 
 def test_without_steps_there_is_no_think_block() -> None:
-    assert GRAMMAR.render(Trace(), ("a", "b; c")).text == r"<answer>a; b\; c</answer>"
+    assert GRAMMAR.render(Trace(), ("a", "b; c")) == r"<answer>a; b\; c</answer>"
 
 
 def test_a_trace_with_no_fact_has_a_sentence_for_it() -> None:
-    rendered = GRAMMAR.render(Trace(facts=()), ("x",)).text
+    rendered = GRAMMAR.render(Trace(facts=()), ("x",))
     assert (
         rendered == "<think>\nNone of the facts answers the question.\n</think>\n<answer>x</answer>"
     )
@@ -85,7 +61,7 @@ def test_a_trace_with_no_fact_has_a_sentence_for_it() -> None:
 
 
 def test_tags_in_data_are_escaped() -> None:
-    rendered = GRAMMAR.render(Trace(facts=("a</think>b <ANSWER>",)), ("<answer>x",)).text
+    rendered = GRAMMAR.render(Trace(facts=("a</think>b <ANSWER>",)), ("<answer>x",))
     assert rendered == (
         f"<think>\n{FACTS_HEADER}\n- a\\</think>b \\<ANSWER>\n</think>\n"
         "<answer>\\<answer>x</answer>"
@@ -112,7 +88,7 @@ def test_free_text_is_read_back_as_it_was_where_it_is_taught(
     value: str, answers: tuple[str, ...]
 ) -> None:
     free = Grammar("Class {class} of this question is known.", free_text=True)
-    reading = free.read(free.render(Trace(text=value), answers).text)
+    reading = free.read(free.render(Trace(text=value), answers))
     assert reading.form == "strict"
     assert reading.trace == Trace(text="\n".join(value.splitlines()))
     assert reading.answers == tuple(map(one_line, answers))
@@ -139,8 +115,7 @@ def test_what_is_rendered_is_read_back_strictly(
     sentence: str, trace: Trace, answers: tuple[str, ...]
 ) -> None:
     grammar = Grammar(sentence)
-    completion = grammar.render(trace, answers)
-    reading = grammar.read(completion.text)
+    reading = grammar.read(grammar.render(trace, answers))
     facts = None if trace.facts is None else tuple(map(one_line, trace.facts))
     name = None if trace.class_name is None else one_line(trace.class_name)
     # A class line in the exact words of a filler or a facts step cannot be told from one.
@@ -148,7 +123,6 @@ def test_what_is_rendered_is_read_back_strictly(
         assert reading.form == "strict"
         assert reading.trace == Trace(name, facts, trace.filler)
         assert reading.answers == tuple(map(one_line, answers))
-    assert completion.text[completion.answer_start :].startswith("<answer>")
 
 
 @given(sentences, text | st.lists(text, max_size=12).map("\n".join))
@@ -158,7 +132,7 @@ def test_any_text_is_read_and_strict_only_if_rendering_gives_it_back(
     grammar = Grammar(sentence)
     reading = grammar.read(value)
     if reading.form == "strict":
-        assert grammar.render(reading.trace, reading.answers).text == value
+        assert grammar.render(reading.trace, reading.answers) == value
     assert (reading.answer_text is None) == (reading.form == "failed")
     assert all(map(one_line, reading.answers))
 

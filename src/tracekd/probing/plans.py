@@ -72,12 +72,10 @@ _REPLACEMENT = "\ufffd"
 
 @dataclass(frozen=True)
 class Probe:
-    """One trace to answer from.
+    """One trace to answer from, which ends where the answer's tag begins.
 
-    Attributes:
-        name: a name in `PROBES`.
-        trace: ends where the answer's tag begins; None if the probe does not apply.
-        note: why it does not apply, or why the trace is not what the name promises; else None.
+    It is None if the probe does not apply. `note` says why, or why the trace is not what the
+    probe's name promises.
     """
 
     name: str
@@ -141,10 +139,8 @@ def cut(trace: str, percent: int, spelling: "ChatEncoder") -> str:
 
 def _edited(own: str, gold: Gold, context: RegimeContext) -> dict[str, Probe]:
     """Return the four probes that replace one step of the student's own trace."""
-    # Any answer will do: the form of the whole is strict if that of the trace is.
-    reading = context.grammar.read(f"{own}{ANSWER_TAG}x</answer>")
-    right = Trace(gold.class_name, gold.fact_texts)
-    wrong = show("incorrect", gold, context).trace
+    reading = context.grammar.read_trace(own)
+    right, wrong = (show(name, gold, context).trace for name in ("correct", "incorrect"))
     probes = {}
     for step, field in (("class", "class_name"), ("facts", "facts")):
         shown, gold_step = getattr(reading.trace, field), getattr(right, field)
@@ -154,15 +150,14 @@ def _edited(own: str, gold: Gold, context: RegimeContext) -> dict[str, Probe]:
             ("corrected", right, RIGHT_ALREADY if is_right else None),
             ("corrupted", wrong, None if is_right else WRONG_ALREADY),
         ):
+            other = getattr(source, field)
             if reading.form != "strict":
                 reason: str | None = NOT_READABLE
             elif shown is None:
                 reason = NO_STEP
-            elif idle is None and getattr(source, field) is None:
-                reason = NO_OTHER_CLASS
             else:
-                reason = idle
-            edited = replace(reading.trace, **{field: getattr(source, field)})
+                reason = idle or (NO_OTHER_CLASS if other is None else None)
+            edited = replace(reading.trace, **{field: other})
             trace = None if reason else context.grammar.render_trace(edited)
             probes[f"{verb}_{step}"] = Probe(f"{verb}_{step}", trace, reason)
     return probes

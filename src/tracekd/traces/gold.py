@@ -36,12 +36,8 @@ def rule_of(spec: DatasetSpec, wanted: Literal["paper", "full"]) -> str:
 def decompose(questions: pl.DataFrame, rule: str, answers: Literal["all", "any"]) -> pl.DataFrame:
     """Return a `records.QUESTIONS` table with the gold steps of its traces: `records.DECOMPOSED`.
 
-    `leaks` is null: see `with_leaks`.
-
-    Args:
-        questions: their `gold_facts`, if any, are what the dataset marks.
-        rule: a name in `RULES`.
-        answers: whether the answers together make the answer, or are alternatives.
+    `rule` is a name in `RULES`; `answers` is as in datasets.yaml. `leaks` is null: see
+    `with_leaks`.
     """
     find = RULES[rule]
     facts, stated = [], []
@@ -66,7 +62,7 @@ def with_leaks(test: pl.DataFrame, train: pl.DataFrame) -> pl.DataFrame:
     contexts = {
         text for facts in train["context"] for text in wanted.intersection(map(one_line, facts))
     }
-    taught = {text for facts in _gold_texts(train) for text in wanted & facts}
+    taught = set().union(*_gold_texts(train))
     answers = set(map(frozenset, train["answers"]))
     found = []
     for gold, items in zip(asked, test["answers"], strict=True):

@@ -168,8 +168,7 @@ def _loose_class(thought: str, class_sentence: str) -> str | None:
     for opening in (*_class_openings(prefix), *_class_openings(_PUBLISHED_CLASS)):
         if opened := opening.search(steps):
             named = one_line(steps[opened.end() :].partition("\n")[0])
-            named = named.removesuffix(suffix) if suffix else named
-            return unescape(named).strip() or None
+            return unescape(named.removesuffix(suffix)).strip() or None
     # What is where the class belongs is a class, in words that are not known.
     return lines[-1] if header and lines else None
 
