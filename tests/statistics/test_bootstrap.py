@@ -7,9 +7,9 @@ from tracekd.statistics.bootstrap import generator, mean_interval
 from tracekd.statistics.values import Undefined
 
 
-def test_the_same_key_gives_the_same_interval():
+def test_the_same_key_gives_the_same_interval_whatever_the_order():
     values = [0.0, 1.0, 1.0, 0.5]
-    assert mean_interval(values, generator("a")) == mean_interval(values, generator("a"))
+    assert mean_interval(values, generator("a")) == mean_interval(values[::-1], generator("a"))
     assert mean_interval(values, generator("a")) != mean_interval(values, generator("b"), 50)
 
 
@@ -27,12 +27,3 @@ def test_nothing_to_resample_is_undefined_and_a_constant_has_no_width():
     for values in ([], [0.4]):
         assert mean_interval(values, generator("a")) == (Undefined("fewer than two questions"),) * 2
     assert mean_interval([0.25] * 7, generator("a"), 100) == (0.25, 0.25)
-
-
-def test_the_interval_covers_a_known_mean_95_per_cent():
-    rng = np.random.default_rng(4)
-    covered = []
-    for draw in range(600):
-        low, high = mean_interval(rng.random(200) < 0.3, generator("cover", draw), 1000)
-        covered.append(low <= 0.3 <= high)
-    assert 0.925 <= np.mean(covered) <= 0.97

@@ -39,7 +39,7 @@ def score(
         steps: the steps that the regime teaches.
         answer_part: cuts the answer out of a text instead of the grammar; it always finds one.
         untagged: as for `Grammar`.
-        free_text: whether the regime teaches traces in free text.
+        free_text: as for `Grammar`.
 
     Raises:
         TracekdError: if the predictions do not cover the questions; names the ids.
@@ -77,11 +77,7 @@ def score(
 
 
 def check_ids(questions: pl.Series, predictions: pl.Series) -> None:
-    """Raise unless every question has exactly one prediction and every prediction a question.
-
-    Raises:
-        TracekdError: naming the first ids that are missing, duplicate or unknown.
-    """
+    """Raise unless every question has exactly one prediction and every prediction a question."""
     asked, answered = set(questions), set(predictions)
     faults = {
         "questions without a prediction": asked - answered,

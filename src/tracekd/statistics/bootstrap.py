@@ -24,7 +24,10 @@ def generator(*key: str | int) -> np.random.Generator:
 def mean_interval(
     values: ArrayLike, rng: np.random.Generator, resamples: int = RESAMPLES
 ) -> tuple[Value, Value]:
-    """Return the 95 % percentile interval of the mean of one value per question (no NaN)."""
+    """Return the 95 % percentile interval of the mean of one value per question (no NaN).
+
+    The order of the values makes no difference.
+    """
     distinct, counts = np.unique(np.asarray(values, dtype=np.float64), return_counts=True)
     n = int(counts.sum())
     if n < 2:

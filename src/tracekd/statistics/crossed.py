@@ -34,11 +34,7 @@ _ALL_AGREE = Undefined("all seeds agree on every question")
 
 @dataclass(frozen=True)
 class Components:
-    """Variance components of a crossed table, estimated by the method of moments (not below 0).
-
-    Attributes:
-        seed, question, residual: variances of the model's terms.
-    """
+    """Variances of the model's terms, estimated by the method of moments (not below 0)."""
 
     seed: float
     question: float
@@ -53,14 +49,9 @@ class Components:
 
 @dataclass(frozen=True)
 class Crossed:
-    """The mean of a crossed table.
+    """The mean of all cells of a crossed table, and its standard error over seeds and questions.
 
-    Attributes:
-        mean: over all cells.
-        error: its standard error, over seeds and questions.
-        df: Satterthwaite degrees of freedom of the error.
-        components: where the error comes from.
-        seeds, questions: the design.
+    `df` are the error's Satterthwaite degrees of freedom; `seeds` and `questions` are counts.
     """
 
     mean: float
