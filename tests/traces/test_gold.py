@@ -164,7 +164,7 @@ def test_an_unknown_rule_is_reported_with_the_known_ones() -> None:
         return DatasetSpec(name="marco", reader="marco", facts={"paper": rule})
 
     assert rule_of(spec("word_overlap"), "paper") == "word_overlap"
-    with pytest.raises(TracekdError, match=r"marco: facts names no rule for it; Known: paper"):
+    with pytest.raises(TracekdError, match=r"marco: facts: full: unknown rule 'none'; Known: ann"):
         rule_of(spec("word_overlap"), "full")
     with pytest.raises(TracekdError, match="unknown rule 'anotated'; did you mean annotated"):
         rule_of(spec("anotated"), "paper")

@@ -1,16 +1,4 @@
-"""Which traces a probe gives the student, in place of its own.
-
-    own                the trace that the student wrote itself
-    gold               the correct trace; both steps, whatever the regime teaches
-    incorrect          what the regime `incorrect` shows for the same seed and question
-    shuffled           another question's correct trace, as the regime `shuffled` shows it
-    empty              a think block without content
-    own_cut_0 .. _75   own, cut after that percentage of its tokens (early answering)
-    filler             "..." repeated to as many tokens as own; not where own is empty
-    corrected_class    own, with that step replaced by the gold one
-    corrected_facts
-    corrupted_class    own, with that step replaced by the one of `incorrect`
-    corrupted_facts
+"""Which traces a probe gives the student, in place of its own: see `PROBES`.
 
 Early answering, added mistakes and filler follow Lanham et al. 2023 (arXiv 2307.13702). They then
 ask for the answer in words; here the tag that opens the answer follows, after which the student has
@@ -18,8 +6,7 @@ learnt to write nothing but the answer.
 
 A cut keeps the first tokens between the tags of the think block, and the tags: it removes content
 and not form. (A student that was taught traces and does not even see the tags writes its trace into
-the answer; SmolLM2 did, and gave the gold answer a probability of e^-20.) A step is corrected only
-where it is wrong and corrupted only where it is right.
+the answer; SmolLM2 did, and gave the gold answer a probability of e^-20.)
 """
 
 import re
@@ -40,16 +27,16 @@ if TYPE_CHECKING:
 CUTS = (0, 25, 50, 75)
 #: Every probe, in the order of tables and pictures.
 PROBES = (
-    "own",
-    "gold",
-    "incorrect",
-    "shuffled",
-    "empty",
-    *(f"own_cut_{percent}" for percent in CUTS),
-    "filler",
-    "corrected_class",
+    "own",  # the trace that the student wrote itself
+    "gold",  # the correct trace; both steps, whatever the regime teaches
+    "incorrect",  # what the regime `incorrect` shows for the same seed and question
+    "shuffled",  # another question's correct trace, as the regime `shuffled` shows it
+    "empty",  # a think block without content
+    *(f"own_cut_{percent}" for percent in CUTS),  # early answering: the beginning of own
+    "filler",  # "..." repeated to as many tokens as own; not where own is empty
+    "corrected_class",  # own, with a wrong class replaced by the gold one
     "corrected_facts",
-    "corrupted_class",
+    "corrupted_class",  # own, with a right class replaced by the one of `incorrect`
     "corrupted_facts",
 )
 #: Follows each trace; the grammar's answers begin with it.

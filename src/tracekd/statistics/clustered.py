@@ -57,7 +57,7 @@ def share(verdicts: ArrayLike, among: ArrayLike, reason: str) -> Tree:
     # The share as the mean of a table: its linearisation.
     found = crossed(one.value + chosen * (right - one.value) / chosen.mean())
     worth = one.worth
-    if not isinstance(found, Undefined) and found.error:
+    if not isinstance(found, Undefined):
         wider = (found.interval()[1] - found.mean) / _NORMAL
         worth = min(worth, one.value * (1 - one.value) / wider**2)
     low, high = wilson_interval(one.value * worth, worth)

@@ -20,16 +20,13 @@ LEAKS = ("facts_in_contexts", "facts_taught", "answers_taught")
 
 
 def rule_of(spec: DatasetSpec, wanted: Literal["paper", "full"]) -> str:
-    """Return the name of a dataset's rule for `decompose.facts: wanted`, which must exist."""
-    where = f"datasets.yaml: {spec.name}: facts"
-    if wanted not in spec.facts:
-        raise TracekdError(
-            f"params.yaml: decompose.facts: {wanted!r}, but {where} names no rule for it; "
-            f"{nearest(wanted, spec.facts)}"
-        )
-    name = spec.facts[wanted]
+    """Return the name of a dataset's rule for the `decompose.facts` that is wanted."""
+    name = spec.facts.get(wanted, "none")
     if name not in RULES:
-        raise TracekdError(f"{where}: unknown rule {name!r}; {nearest(name, RULES)}")
+        raise TracekdError(
+            f"datasets.yaml: {spec.name}: facts: {wanted}: unknown rule {name!r}; "
+            f"{nearest(name, RULES)} (or choose another decompose.facts in params.yaml)"
+        )
     return name
 
 
