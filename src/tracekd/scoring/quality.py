@@ -112,20 +112,25 @@ def quality_table(rows: pl.DataFrame) -> dict[str, float | int | None]:
 
 
 def report(
-    questions: pl.DataFrame, predictions: pl.DataFrame, scores: pl.DataFrame, judge: TextJudge
+    questions: pl.DataFrame,
+    predictions: pl.DataFrame,
+    scores: pl.DataFrame,
+    judge: TextJudge,
+    *,
+    untagged: bool = False,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the quality of the traces that a student wrote, and why each null is undefined.
 
     `link` is the association of each verdict with the answer's. `scores` is the table of scores,
-    in the order of `questions`. Outputs without a trace do not count; where there is no other,
-    there is no section.
+    in the order of `questions`; `untagged` is as for `Grammar`. Outputs without a trace do not
+    count; where there is no other, there is no section.
     """
     texts = dict(predictions.select("id", "text").iter_rows())
     rows = []
     for question, score in zip(
         questions.iter_rows(named=True), scores.iter_rows(named=True), strict=True
     ):
-        if trace := thought_of(texts[question["id"]]):
+        if trace := thought_of(texts[question["id"]], untagged=untagged):
             row = judge.judge(question, trace, score["answer"] or "")
             rows.append(row | {"answer_correct": score["answer_correct"]})
     if not rows:

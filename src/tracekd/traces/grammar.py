@@ -86,7 +86,9 @@ class Grammar:
         if strict := self._read_strictly(text):
             return strict
         reading = read_leniently(text, self._class_sentence, untagged=self._untagged)
-        return replace(reading, trace=Trace(text=thought_of(text))) if self._free_text else reading
+        if not self._free_text:
+            return reading
+        return replace(reading, trace=Trace(text=thought_of(text, untagged=self._untagged)))
 
     def read_trace(self, block: str) -> Reading:
         """Read a trace that no answer follows; its form is that of the trace."""

@@ -75,9 +75,9 @@ def answer_start(text: str, *, untagged: bool = False) -> int:
     return _answer_part(text, untagged)[0]
 
 
-def thought_of(text: str) -> str | None:
+def thought_of(text: str, *, untagged: bool = False) -> str | None:
     """Return what precedes the answer part, unescaped and without tags; None if it is nothing."""
-    thought = text[: min(_answer_part(text, False)[0], _uncut(text))]
+    thought = text[: min(_answer_part(text, untagged)[0], _uncut(text))]
     return unescape(_without_tags(_without_turn(thought))).strip() or None
 
 
