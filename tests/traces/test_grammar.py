@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracekd.text import one_line
-from tracekd.traces.form import FACTS_HEADER, NO_FACTS, Trace, split_answers
+from tracekd.traces.form import FACTS_HEADER, NO_FACTS, Reading, Trace, split_answers
 from tracekd.traces.grammar import Grammar
 
 GRAMMAR = Grammar("The category of the question is: {class}.")
@@ -43,30 +43,29 @@ sentences = st.sampled_from(
 )
 
 
-def test_a_full_completion_reads_as_drawn() -> None:
-    assert GRAMMAR.render(TWO_FACTS, ("kitchen",)) == TWO_FACTS_TEXT
-    assert GRAMMAR.render_trace(TWO_FACTS) == TWO_FACTS_TEXT.partition("<answer>")[0]
-
-
-def test_without_steps_there_is_no_think_block() -> None:
-    assert GRAMMAR.render(Trace(), ("a", "b; c")) == r"<answer>a; b\; c</answer>"
-
-
-def test_a_trace_with_no_fact_has_a_sentence_for_it() -> None:
-    rendered = GRAMMAR.render(Trace(facts=()), ("x",))
-    assert (
-        rendered == "<think>\nNone of the facts answers the question.\n</think>\n<answer>x</answer>"
-    )
-    assert GRAMMAR.read(rendered).trace == Trace(facts=())
-
-
-def test_tags_in_data_are_escaped() -> None:
-    rendered = GRAMMAR.render(Trace(facts=("a</think>b <ANSWER>",)), ("<answer>x",))
-    assert rendered == (
-        f"<think>\n{FACTS_HEADER}\n- a\\</think>b \\<ANSWER>\n</think>\n"
-        "<answer>\\<answer>x</answer>"
-    )
-    assert GRAMMAR.read(rendered).trace.facts == ("a</think>b <ANSWER>",)
+@pytest.mark.parametrize(
+    ("trace", "answers", "expected"),
+    [
+        (TWO_FACTS, ("kitchen",), TWO_FACTS_TEXT),
+        (Trace(), ("a", "b; c"), r"<answer>a; b\; c</answer>"),
+        (
+            Trace(facts=()),
+            ("x",),
+            "<think>\nNone of the facts answers the question.\n</think>\n<answer>x</answer>",
+        ),
+        (
+            Trace(facts=("a</think>b <ANSWER>",)),
+            ("<answer>x",),
+            f"<think>\n{FACTS_HEADER}\n- a\\</think>b \\<ANSWER>\n</think>\n"
+            "<answer>\\<answer>x</answer>",
+        ),
+    ],
+    ids=["two facts", "no step", "no fact", "tags in data"],
+)
+def test_a_completion_reads_as_drawn(trace: Trace, answers: tuple[str, ...], expected: str) -> None:
+    assert GRAMMAR.render(trace, answers) == expected
+    assert GRAMMAR.render_trace(trace) == expected[: expected.index("<answer>")]
+    assert GRAMMAR.read(expected) == Reading("strict", trace, "; ".join(answers), answers)
 
 
 @pytest.mark.parametrize("answers", [(), ("a", " \n")])
