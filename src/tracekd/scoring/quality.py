@@ -24,6 +24,7 @@ import polars as pl
 
 from tracekd.config import DatasetSpec
 from tracekd.scoring.answers import metric_of
+from tracekd.scoring.traces import class_words
 from tracekd.statistics.association import association, count
 from tracekd.statistics.values import Undefined, settle
 from tracekd.text import contains_words, normalise, states_answer
@@ -72,7 +73,7 @@ class TextJudge:
             "facts_lenient": _share(covered, gold),
             "distractors": len(covered - gold),
             "class_named": contains_words(
-                *(normalise(one.replace("-", " ")) for one in (text, question["question_class"]))
+                class_words(text), class_words(question["question_class"])
             ),
             "words": len(text.split()),
         }

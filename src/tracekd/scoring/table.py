@@ -9,8 +9,8 @@ from tracekd import records
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
 from tracekd.scoring.answers import judge, metric_of
-from tracekd.scoring.traces import score_trace
-from tracekd.text import normalise, one_line, states_answer
+from tracekd.scoring.traces import class_words, score_trace
+from tracekd.text import one_line, states_answer
 from tracekd.traces.grammar import Grammar
 from tracekd.traces.lenient import answer_items, answer_start
 from tracekd.traces.regimes import Step
@@ -106,8 +106,8 @@ def unread_steps(scores: pl.DataFrame, predictions: pl.DataFrame) -> list[str]:
         predictions: `records.PREDICTIONS` of these questions; the first without it is quoted.
     """
     texts = dict(predictions.select("id", "text").iter_rows())
-    classes = set(map(normalise, scores["question_class"]))
-    named = [normalise(name or "") in classes for name in scores["class_predicted"]]
+    classes = set(map(class_words, scores["question_class"]))
+    named = [class_words(name or "") in classes for name in scores["class_predicted"]]
     quoted = scores["facts_predicted"].is_not_null().to_list()
     lines = []
     for step, verdict, shown, fault in (

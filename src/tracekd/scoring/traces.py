@@ -49,9 +49,13 @@ def score_trace(
 
 def score_class(named: str | None, gold: str) -> dict[str, Any]:
     """Return the columns `class_*`; `named` is None if the trace has no such step."""
-    bare = [normalise((name or "").replace("-", " ")) for name in (named, gold)]
-    correct = named is not None and bare[0] == bare[1]
+    correct = named is not None and class_words(named) == class_words(gold)
     return {"class_predicted": named, "class_correct": correct}
+
+
+def class_words(name: str) -> str:
+    """Return what two spellings of a class share: no case, no punctuation, a space for a hyphen."""
+    return normalise(name.replace("-", " "))
 
 
 def score_facts(
