@@ -67,6 +67,9 @@ def test_following_is_counted_where_it_shows_beside_what_the_gold_trace_gives():
     rows = [verdict(key, probe, from_wrong=from_wrong) for key, probe, from_wrong in shown]
     found = follows_wrong_facts(table(*rows))
     assert (found["n"], found["share"], found["without_them"]) == (2, 0.5, 0.5)
+    # d was not run with the wrong facts.
+    rows += [not_run("d", "incorrect", "too long"), verdict("d", "gold", from_wrong=True)]
+    assert follows_wrong_facts(table(*rows))["without_them"] == 0.5
     nothing = follows_wrong_facts(table(verdict("c", "incorrect")))
     assert isinstance(nothing["share"], Undefined)
 

@@ -58,6 +58,12 @@ def test_each_measure_of_a_hand_made_text() -> None:
     assert judge.judge(asked, "Mary slept.", "unknown")["contradicts"] is None
 
 
+def test_a_gold_fact_that_the_context_repeats_stays_gold() -> None:
+    asked = question("q", context=["Mary went home.", "John left.", "Mary went home."])
+    found = TextJudge([], BABI).judge(asked, "Mary went home. So home.", "home")
+    assert (found["facts_exact"], found["facts_lenient"], found["distractors"]) == (1, 1, 0)
+
+
 def test_students_traces_are_judged_and_associated_with_their_answers() -> None:
     asked = questions(*(question(str(n), question_class=f"c{n}") for n in range(4)))
     answered = predictions(

@@ -111,3 +111,11 @@ def test_a_step_that_most_outputs_do_not_show_is_a_warning_that_quotes_the_first
     assert not table["trace_correct"].any()
     good = predictions(prediction("a", right), prediction("b", "home"))
     assert unread_steps(score(asked, good, BABI, BOTH), good) == []
+
+
+def test_a_class_in_other_spelling_is_no_warning():
+    asked = questions(question("a", question_class="two-facts"))
+    spelt = predictions(prediction("a", completion("Two facts", ["Mary went home."], "home")))
+    scores = score(asked, spelt, BABI, BOTH)
+    assert scores["class_correct"].to_list() == [True]
+    assert unread_steps(scores, spelt) == []

@@ -103,6 +103,15 @@ def test_verdicts_that_all_agree_have_an_interval_with_a_width():
     assert set(nothing.values()) == {Undefined("no trace is right")}
 
 
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_one_question_with_a_right_trace_says_next_to_nothing(seeds):
+    trace, answer = np.zeros((seeds, 50), dtype=bool), np.zeros((seeds, 50), dtype=bool)
+    trace[:2, 7] = answer[0, 7] = True
+    found = share(answer, trace, "none")
+    assert found["mean"] == 0.5
+    assert 0 <= found["low"] < 0.05 < 0.95 < found["high"] <= 1
+
+
 def test_few_right_traces_have_no_difference():
     trace, answer = np.zeros((2, 50)), np.zeros((2, 50))
     trace[:, :4] = answer[:, :9] = 1

@@ -3,10 +3,12 @@ from typing import Any
 
 import polars as pl
 import pytest
+from tables import question as a_question
+from tables import questions
 
 from tracekd.config import DatasetSpec, Params, load_params
 from tracekd.errors import TracekdError
-from tracekd.records import DECOMPOSED, SFT, check
+from tracekd.records import SFT, check
 from tracekd.traces.examples import build, manifest, messages, render_prompt
 
 TEMPLATE = "Answer the question based on the context:\n{context}\nQuestion: {question}\nGo."
@@ -19,29 +21,14 @@ def params(regime: str = "correct") -> Params:
 
 
 def spec(answers: Any = "all") -> DatasetSpec:
-    return DatasetSpec(
-        name="x",
-        reader="babi",
-        answer_metric="exact_match",
-        answers=answers,
-        class_sentence="Category: {class}.",
-        facts={"paper": "annotated"},
-    )
+    sentence = "Category: {class}."
+    return DatasetSpec(name="x", reader="babi", answers=answers, class_sentence=sentence)
 
 
 def table(key: str = "q/1", question: str = "Where is Mary?", **changed: Any) -> pl.DataFrame:
-    row = {
-        "id": key,
-        "question": question,
-        "context": ["Mary went\nhome.", "Bob left."],
-        "answers": ["home", "bed"],
-        "question_class": "one-fact",
-        "subtype": None,
-        "gold_facts": [0],
-        "source": "f:1",
-        "answer_in_facts": True,
-    }
-    return pl.DataFrame([row | changed], schema=DECOMPOSED)
+    row = {"question": question, "answers": ["home", "bed"], "question_class": "one-fact"}
+    row["context"] = ["Mary went\nhome.", "Bob left."]
+    return questions(a_question(key, **row | changed))
 
 
 def tables(**changed: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -151,7 +138,7 @@ def test_slots_inside_data_are_left_alone() -> None:
 
 
 def test_a_blank_answer_is_reported_with_its_question() -> None:
-    with pytest.raises(TracekdError, match=r"question q/1 \(f:1\): .* not blank"):
+    with pytest.raises(TracekdError, match=r"question q/1 \(file:1\): .* not blank"):
         build(tables(train=table(answers=[" "])), params(), spec())
 
 

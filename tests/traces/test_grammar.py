@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracekd.text import one_line
-from tracekd.traces.form import FACTS_HEADER, NO_FACTS, Trace, split_answers
+from tracekd.traces.form import FACTS_HEADER, NO_FACTS, Reading, Trace, split_answers
 from tracekd.traces.grammar import Grammar
 
 GRAMMAR = Grammar("The category of the question is: {class}.")
@@ -21,28 +21,9 @@ I need to use the following facts to answer the question:
 #: Pieces of the grammar, and what breaks readers.
 PIECES = [
     *("<think>", "</think>", "<answer>", "</answer>", "<THINK>", "<|im_end|>", "\\", ";", "; "),
-    *(
-        "\n",
-        "\n- ",
-        "- ",
-        "1. ",
-        "...",
-        ".",
-        FACTS_HEADER,
-        NO_FACTS,
-        "\\;",
-        "\\<",
-        "\u0130",
-        "\x85",
-    ),
-    *(
-        "The category of the question is: ",
-        "counting",
-        "I need to",
-        "['a', \"b\"]",
-        "', '",
-        "Mary's",
-    ),
+    *("\n", "\n- ", "- ", "1. ", "...", ".", FACTS_HEADER, NO_FACTS, "\\;", "\\<"),
+    *("\u0130", "\x85", "The category of the question is: ", "counting", "I need to"),
+    *("['a', \"b\"]", "', '", "Mary's"),
 ]
 
 text = st.lists(st.text(max_size=8) | st.sampled_from(PIECES), max_size=8).map("".join)
@@ -57,40 +38,34 @@ free_texts = filled.map(str.strip).filter(
 sentences = st.sampled_from(
     [
         "The category of the question is: {class}.",
-        "{class}",
-        "- {class}",
-        "(.*) {class} [a",
-        "I {class}:",
+        *("{class}", "- {class}", "(.*) {class} [a", "I {class}:"),
     ]
 )
 
 
-def test_a_full_completion_reads_as_drawn() -> None:
-    completion = GRAMMAR.render(TWO_FACTS, ("kitchen",))
-    assert completion.text == TWO_FACTS_TEXT
-    assert completion.text[completion.answer_start :] == "<answer>kitchen</answer>"
-    assert GRAMMAR.render_trace(TWO_FACTS) == TWO_FACTS_TEXT.partition("<answer>")[0]
-
-
-def test_without_steps_there_is_no_think_block() -> None:
-    assert GRAMMAR.render(Trace(), ("a", "b; c")).text == r"<answer>a; b\; c</answer>"
-
-
-def test_a_trace_with_no_fact_has_a_sentence_for_it() -> None:
-    rendered = GRAMMAR.render(Trace(facts=()), ("x",)).text
-    assert (
-        rendered == "<think>\nNone of the facts answers the question.\n</think>\n<answer>x</answer>"
-    )
-    assert GRAMMAR.read(rendered).trace == Trace(facts=())
-
-
-def test_tags_in_data_are_escaped() -> None:
-    rendered = GRAMMAR.render(Trace(facts=("a</think>b <ANSWER>",)), ("<answer>x",)).text
-    assert rendered == (
-        f"<think>\n{FACTS_HEADER}\n- a\\</think>b \\<ANSWER>\n</think>\n"
-        "<answer>\\<answer>x</answer>"
-    )
-    assert GRAMMAR.read(rendered).trace.facts == ("a</think>b <ANSWER>",)
+@pytest.mark.parametrize(
+    ("trace", "answers", "expected"),
+    [
+        (TWO_FACTS, ("kitchen",), TWO_FACTS_TEXT),
+        (Trace(), ("a", "b; c"), r"<answer>a; b\; c</answer>"),
+        (
+            Trace(facts=()),
+            ("x",),
+            "<think>\nNone of the facts answers the question.\n</think>\n<answer>x</answer>",
+        ),
+        (
+            Trace(facts=("a</think>b <ANSWER>",)),
+            ("<answer>x",),
+            f"<think>\n{FACTS_HEADER}\n- a\\</think>b \\<ANSWER>\n</think>\n"
+            "<answer>\\<answer>x</answer>",
+        ),
+    ],
+    ids=["two facts", "no step", "no fact", "tags in data"],
+)
+def test_a_completion_reads_as_drawn(trace: Trace, answers: tuple[str, ...], expected: str) -> None:
+    assert GRAMMAR.render(trace, answers) == expected
+    assert GRAMMAR.render_trace(trace) == expected[: expected.index("<answer>")]
+    assert GRAMMAR.read(expected) == Reading("strict", trace, "; ".join(answers), answers)
 
 
 @pytest.mark.parametrize("answers", [(), ("a", " \n")])
@@ -112,7 +87,7 @@ def test_free_text_is_read_back_as_it_was_where_it_is_taught(
     value: str, answers: tuple[str, ...]
 ) -> None:
     free = Grammar("Class {class} of this question is known.", free_text=True)
-    reading = free.read(free.render(Trace(text=value), answers).text)
+    reading = free.read(free.render(Trace(text=value), answers))
     assert reading.form == "strict"
     assert reading.trace == Trace(text="\n".join(value.splitlines()))
     assert reading.answers == tuple(map(one_line, answers))
@@ -139,8 +114,7 @@ def test_what_is_rendered_is_read_back_strictly(
     sentence: str, trace: Trace, answers: tuple[str, ...]
 ) -> None:
     grammar = Grammar(sentence)
-    completion = grammar.render(trace, answers)
-    reading = grammar.read(completion.text)
+    reading = grammar.read(grammar.render(trace, answers))
     facts = None if trace.facts is None else tuple(map(one_line, trace.facts))
     name = None if trace.class_name is None else one_line(trace.class_name)
     # A class line in the exact words of a filler or a facts step cannot be told from one.
@@ -148,7 +122,6 @@ def test_what_is_rendered_is_read_back_strictly(
         assert reading.form == "strict"
         assert reading.trace == Trace(name, facts, trace.filler)
         assert reading.answers == tuple(map(one_line, answers))
-    assert completion.text[completion.answer_start :].startswith("<answer>")
 
 
 @given(sentences, text | st.lists(text, max_size=12).map("\n".join))
@@ -158,7 +131,7 @@ def test_any_text_is_read_and_strict_only_if_rendering_gives_it_back(
     grammar = Grammar(sentence)
     reading = grammar.read(value)
     if reading.form == "strict":
-        assert grammar.render(reading.trace, reading.answers).text == value
+        assert grammar.render(reading.trace, reading.answers) == value
     assert (reading.answer_text is None) == (reading.form == "failed")
     assert all(map(one_line, reading.answers))
 

@@ -2,7 +2,7 @@ import pytest
 
 from tracekd.traces.form import FACTS_HEADER, Trace
 from tracekd.traces.grammar import Grammar
-from tracekd.traces.lenient import answer_start, is_cut_off
+from tracekd.traces.lenient import answer_start, is_cut_off, thought_of
 
 GRAMMAR = Grammar("The category of the question is: {class}.")
 TRACE = f"The category of the question is: numeric.\n{FACTS_HEADER}\n- It is 330 m tall.\n"
@@ -52,6 +52,9 @@ def test_without_training_a_text_without_tags_is_an_answer_as_a_whole(text: str)
     reading = untuned.read(text)
     assert (reading.answer_text, reading.trace) == (" ".join(text.split()), Trace())
     assert answer_start(text, untagged=True) == 0
+    assert thought_of(text, untagged=True) is None
+    free = Grammar("{class}", untagged=True, free_text=True).read(text)
+    assert (free.answer_text, free.trace) == (reading.answer_text, Trace())
     for tagged in (
         f"<think>\n{TRACE}</thi",
         f"<think>\n{TRACE}</think>\n<answer>a</answer>",

@@ -3,10 +3,10 @@ from typing import Any
 
 import polars as pl
 import pytest
+import tables
 
 from tracekd.config import DatasetSpec, Params, TeacherParams, load_params
 from tracekd.errors import TracekdError
-from tracekd.records import DECOMPOSED
 from tracekd.traces.examples import build
 from tracekd.traces.form import Trace
 from tracekd.traces.grammar import Grammar
@@ -20,12 +20,8 @@ STEPS = GRAMMAR.render_trace(Trace("who", ()))
 def row(key: str, kind: str = "trace", sample: int = 0, **changed: Any) -> dict[str, Any]:
     made = dict.fromkeys(TEACHER) | {"id": key, "kind": kind, "sample": sample, "status": "ok"}
     counts = {"finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1}
-    return (
-        made
-        | {"text": f"{kind} {sample} of {key}", "answer": "own", "kept": True}
-        | counts
-        | changed
-    )
+    text = {"text": f"{kind} {sample} of {key}", "answer": "own", "kept": True}
+    return made | text | counts | changed
 
 
 def table(*rows: dict[str, Any]) -> pl.DataFrame:
@@ -33,20 +29,8 @@ def table(*rows: dict[str, Any]) -> pl.DataFrame:
 
 
 def questions(*names: str) -> pl.DataFrame:
-    rows = [
-        {
-            "id": name,
-            "question": f"Where is {name}?",
-            "context": ["Mary went home.", "Bob left."],
-            "answers": ["home"],
-            "question_class": "where",
-            "gold_facts": [0],
-            "source": "f:1",
-            "answer_in_facts": True,
-        }
-        for name in names
-    ]
-    return pl.DataFrame(rows, schema=DECOMPOSED)
+    rows = (tables.question(name, question=f"Where is {name}?") for name in names)
+    return tables.questions(*rows)
 
 
 SPLITS = {"train": questions("a", "b", "c"), "validation": questions("v"), "test": questions("t")}

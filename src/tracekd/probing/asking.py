@@ -41,7 +41,7 @@ def probe(
     probabilities.
 
     Args:
-        settings: seeds, `infer` and `probes` are read.
+        settings: of the experiment.
         spec: the base model.
         grammar: of the dataset.
         questions: by split, `records.DECOMPOSED`.
@@ -51,8 +51,8 @@ def probe(
     """
     started = time.perf_counter()
     device, encoder = choose_device(), load_encoder(spec, shots)
-    chosen = set(choose([row["id"] for row in rows], settings.probes.limit, settings.data_seed))
-    probed = [row for row in rows if row["id"] in chosen]
+    by_id = {row["id"]: row for row in rows}
+    probed = [by_id[key] for key in choose(list(by_id), settings.probes.limit, settings.data_seed)]
     plans = plan_probes(questions, settings.seed, grammar, probed, encoder, settings.wrong_facts)
     key = {
         **student_key(spec, student, device),

@@ -111,13 +111,12 @@ def follows_wrong_facts(verdicts: pl.DataFrame) -> Tree:
     the same questions whose answer given the *gold* trace is stated in those wrong facts: what
     would be found there anyway.
     """
-    given, without = (
-        _applied(verdicts, probe)["from_wrong"].drop_nulls() for probe in ("incorrect", "gold")
-    )
+    given = _applied(verdicts, "incorrect").drop_nulls("from_wrong")
+    gold = _applied(verdicts, "gold").join(given, on="id", how="semi")["from_wrong"]
     return {
-        "n": len(given),
-        **_share("share", given, _NO_WRONG_FACTS),
-        "without_them": ratio(int(without.sum()), len(without), _NO_WRONG_FACTS),
+        "n": given.height,
+        **_share("share", given["from_wrong"], _NO_WRONG_FACTS),
+        "without_them": ratio(int(gold.sum()), len(gold), _NO_WRONG_FACTS),
     }
 
 
@@ -193,7 +192,6 @@ def _mean(
 ) -> dict[str, Value]:
     if values.is_empty():
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), Undefined(reason))
-    # Sorted: which question is drawn must not depend on the order of the rows.
-    ordered = values.cast(pl.Float64).sort().to_numpy()
-    low, high = interval(ordered, bootstrap.generator("bootstrap", "probes", name, key))
-    return {name: float(ordered.mean()), f"{name}_low": low, f"{name}_high": high}
+    seen = values.cast(pl.Float64).to_numpy()
+    low, high = interval(seen, bootstrap.generator("bootstrap", "probes", name, key))
+    return {name: float(seen.mean()), f"{name}_low": low, f"{name}_high": high}

@@ -37,7 +37,7 @@ class ProbeRequest:
 
     Attributes:
         prompt: index into the prompts.
-        forced: tokens of the trace and of the tag that opens the answer; at least one.
+        forced: tokens of the trace and of the tag that opens the answer.
         gold: tokens of the gold answer after that tag, up to the end of its closing tag; none of
             them stops an answer.
         limit: how many new tokens the answer may have; at least one.
@@ -50,11 +50,9 @@ class ProbeRequest:
 
 
 class ProbeReply(NamedTuple):
-    """The student's answer after the forced tokens.
+    """The greedy answer after the forced tokens, up to and including a stop token.
 
-    Attributes:
-        ids: the greedy answer, up to and including a stop token.
-        gold_logprob: natural logarithm of the probability of the gold tokens.
+    `gold_logprob` is the natural logarithm of the probability of the gold tokens.
     """
 
     ids: list[int]
@@ -62,11 +60,7 @@ class ProbeReply(NamedTuple):
 
 
 class ProbeEngine:
-    """A causal model of transformers that answers given traces.
-
-    Attributes:
-        stops: tokens that end an answer.
-    """
+    """A causal model of transformers that answers given traces, until a token of `stops`."""
 
     def __init__(self, model: "PreTrainedModel", stops: frozenset[int], batch_size: int) -> None:
         """Answer with `model`, whose attention function is replaced, if it allows that."""

@@ -1,16 +1,4 @@
-"""Which traces a probe gives the student, in place of its own.
-
-    own                the trace that the student wrote itself
-    gold               the correct trace; both steps, whatever the regime teaches
-    incorrect          what the regime `incorrect` shows for the same seed and question
-    shuffled           another question's correct trace, as the regime `shuffled` shows it
-    empty              a think block without content
-    own_cut_0 .. _75   own, cut after that percentage of its tokens (early answering)
-    filler             "..." repeated to as many tokens as own; not where own is empty
-    corrected_class    own, with that step replaced by the gold one
-    corrected_facts
-    corrupted_class    own, with that step replaced by the one of `incorrect`
-    corrupted_facts
+"""Which traces a probe gives the student, in place of its own: see `PROBES`.
 
 Early answering, added mistakes and filler follow Lanham et al. 2023 (arXiv 2307.13702). They then
 ask for the answer in words; here the tag that opens the answer follows, after which the student has
@@ -18,8 +6,7 @@ learnt to write nothing but the answer.
 
 A cut keeps the first tokens between the tags of the think block, and the tags: it removes content
 and not form. (A student that was taught traces and does not even see the tags writes its trace into
-the answer; SmolLM2 did, and gave the gold answer a probability of e^-20.) A step is corrected only
-where it is wrong and corrupted only where it is right.
+the answer; SmolLM2 did, and gave the gold answer a probability of e^-20.)
 """
 
 import re
@@ -40,16 +27,16 @@ if TYPE_CHECKING:
 CUTS = (0, 25, 50, 75)
 #: Every probe, in the order of tables and pictures.
 PROBES = (
-    "own",
-    "gold",
-    "incorrect",
-    "shuffled",
-    "empty",
-    *(f"own_cut_{percent}" for percent in CUTS),
-    "filler",
-    "corrected_class",
+    "own",  # the trace that the student wrote itself
+    "gold",  # the correct trace; both steps, whatever the regime teaches
+    "incorrect",  # what the regime `incorrect` shows for the same seed and question
+    "shuffled",  # another question's correct trace, as the regime `shuffled` shows it
+    "empty",  # a think block without content
+    *(f"own_cut_{percent}" for percent in CUTS),  # early answering: the beginning of own
+    "filler",  # "..." repeated to as many tokens as own; not where own is empty
+    "corrected_class",  # own, with a wrong class replaced by the gold one
     "corrected_facts",
-    "corrupted_class",
+    "corrupted_class",  # own, with a right class replaced by the one of `incorrect`
     "corrupted_facts",
 )
 #: Follows each trace; the grammar's answers begin with it.
@@ -72,12 +59,10 @@ _REPLACEMENT = "\ufffd"
 
 @dataclass(frozen=True)
 class Probe:
-    """One trace to answer from.
+    """One trace to answer from, which ends where the answer's tag begins.
 
-    Attributes:
-        name: a name in `PROBES`.
-        trace: ends where the answer's tag begins; None if the probe does not apply.
-        note: why it does not apply, or why the trace is not what the name promises; else None.
+    It is None if the probe does not apply. `note` says why, or why the trace is not what the
+    probe's name promises.
     """
 
     name: str
@@ -141,10 +126,8 @@ def cut(trace: str, percent: int, spelling: "ChatEncoder") -> str:
 
 def _edited(own: str, gold: Gold, context: RegimeContext) -> dict[str, Probe]:
     """Return the four probes that replace one step of the student's own trace."""
-    # Any answer will do: the form of the whole is strict if that of the trace is.
-    reading = context.grammar.read(f"{own}{ANSWER_TAG}x</answer>")
-    right = Trace(gold.class_name, gold.fact_texts)
-    wrong = show("incorrect", gold, context).trace
+    reading = context.grammar.read_trace(own)
+    right, wrong = (show(name, gold, context).trace for name in ("correct", "incorrect"))
     probes = {}
     for step, field in (("class", "class_name"), ("facts", "facts")):
         shown, gold_step = getattr(reading.trace, field), getattr(right, field)
@@ -154,15 +137,14 @@ def _edited(own: str, gold: Gold, context: RegimeContext) -> dict[str, Probe]:
             ("corrected", right, RIGHT_ALREADY if is_right else None),
             ("corrupted", wrong, None if is_right else WRONG_ALREADY),
         ):
+            other = getattr(source, field)
             if reading.form != "strict":
                 reason: str | None = NOT_READABLE
             elif shown is None:
                 reason = NO_STEP
-            elif idle is None and getattr(source, field) is None:
-                reason = NO_OTHER_CLASS
             else:
-                reason = idle
-            edited = replace(reading.trace, **{field: getattr(source, field)})
+                reason = idle or (NO_OTHER_CLASS if other is None else None)
+            edited = replace(reading.trace, **{field: other})
             trace = None if reason else context.grammar.render_trace(edited)
             probes[f"{verb}_{step}"] = Probe(f"{verb}_{step}", trace, reason)
     return probes

@@ -40,8 +40,6 @@ VERDICTS: Mapping[str, Any] = {
     "note": pl.String,
 }
 
-_EMPTY_ANSWER = "<answer></answer>"
-
 
 def report(
     probes: pl.DataFrame, predictions: pl.DataFrame, questions: pl.DataFrame, spec: DatasetSpec
@@ -131,7 +129,7 @@ def _telltale_facts(
     It does if the answer is of a kind that facts state (the gold facts state the gold answer) and
     the wrong facts do not state the gold answer. None elsewhere.
     """
-    facts = Grammar(spec.class_sentence).read(trace + _EMPTY_ANSWER).trace.facts
+    facts = Grammar(spec.class_sentence).read_trace(trace).trace.facts
     if not facts or not question["answer_in_facts"]:
         return None
     return None if states_answer(facts, question["answers"], spec.answers) else facts

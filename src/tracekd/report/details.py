@@ -39,7 +39,9 @@ def scores_and_details(
     found, undefined = metrics.report(scores, spec.answer_metric, steps)
     effects, no_effect = verdicts.report(tables["probes"], predictions, questions, spec)
     judge = quality.TextJudge([questions, training], spec)
-    written, no_quality = quality.report(questions, predictions, scores, judge)
+    written, no_quality = quality.report(
+        questions, predictions, scores, judge, untagged=settings.train.untuned
+    )
     return scores, {
         **found,
         **samples.report(tables["predictions"], score, steps, spec.answers),

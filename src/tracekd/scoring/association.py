@@ -10,7 +10,7 @@ from tracekd.statistics.association import Counts, association, count
 from tracekd.statistics.clustered import difference, share
 from tracekd.statistics.intervals import share_interval
 from tracekd.statistics.stratified import stratified
-from tracekd.statistics.values import Tree, Value, ratio
+from tracekd.statistics.values import Tree, ratio
 from tracekd.traces.regimes import Step
 
 #: Section -> column with its verdict, in the order of the summary and the plots.
@@ -65,12 +65,8 @@ def intervals(scores: pl.DataFrame, parts: Collection[str], steps: Collection[St
     """Return 95 % intervals, under the keys of the figures they belong to.
 
     Shares have Wilson's interval, other means the bootstrap's over questions; the risk difference
-    within classes has that of `statistics.clustered`.
-
-    Args:
-        scores: the table of scores.
-        parts: columns of the answer metric whose mean is a figure.
-        steps: the steps that the regime teaches.
+    within classes has that of `statistics.clustered`. `parts` are columns of the answer metric
+    whose mean is a figure.
     """
     taught = taught_sections(steps)
     columns = {"answer": {"accuracy": "answer_correct", **{part: part for part in parts}}}
@@ -94,10 +90,11 @@ def _by_class(scores: pl.DataFrame, column: str) -> list[Counts]:
 def _mean(scores: pl.DataFrame, column: str) -> Tree:
     values = scores[column].drop_nulls().cast(pl.Float64)
     if values.is_in([0.0, 1.0]).all():  # the bootstrap has no width where all agree
-        return _bounds(share_interval(int(values.sum()), len(values), "no question"))
-    # Sorted: which question is drawn must not depend on the order of the rows.
-    rng = bootstrap.generator("bootstrap", column)
-    return _bounds(bootstrap.mean_interval(values.sort().to_numpy(), rng))
+        low, high = share_interval(int(values.sum()), len(values), "no question")
+    else:
+        rng = bootstrap.generator("bootstrap", column)
+        low, high = bootstrap.mean_interval(values.to_numpy(), rng)
+    return {"low": low, "high": high}
 
 
 def _association_intervals(scores: pl.DataFrame, step: str) -> Tree:
@@ -112,7 +109,3 @@ def _association_intervals(scores: pl.DataFrame, step: str) -> Tree:
         "risk_difference_within_classes": difference(step_right, answers, classes),
     }
     return {name: {end: one[end] for end in ("low", "high")} for name, one in found.items()}
-
-
-def _bounds(bounds: tuple[Value, Value]) -> Tree:
-    return {"low": bounds[0], "high": bounds[1]}

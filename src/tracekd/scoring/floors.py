@@ -18,12 +18,9 @@ from tracekd.traces.form import SEPARATOR, Reading, Trace
 
 
 def floors(questions: pl.DataFrame, training: pl.DataFrame, spec: DatasetSpec) -> dict[str, float]:
-    """Return the accuracy of each floor on some questions.
+    """Return the accuracy of each floor on some questions; majorities are those of `training`.
 
-    Args:
-        questions: `records.DECOMPOSED`.
-        training: the same of the training split, where the majorities come from.
-        spec: the dataset's entry in datasets.yaml.
+    Both tables are `records.DECOMPOSED`.
     """
     most, chosen = _majorities(training, spec), metric_of(spec)
     right: Counter[str] = Counter()

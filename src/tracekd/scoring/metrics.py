@@ -28,10 +28,8 @@ def report(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return what was measured, and why each null in it is undefined (path -> reason).
 
-    Args:
-        scores: `records.SCORES` with the parts of the metric; at least one row.
-        answer_metric: a module of `tracekd.scoring.answers`.
-        steps: the steps that the regime teaches.
+    `scores` is `records.SCORES` with the metric's parts, at least one row; `steps` are those that
+    the regime teaches.
     """
     measured = group_figures(scores, answer_metric, steps)
     # BLEU is no mean over questions: only parts that are figures themselves get an interval.

@@ -16,7 +16,7 @@ or else an answer to any question of the same class.
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -24,8 +24,9 @@ import polars as pl
 
 from tracekd.config import DatasetSpec
 from tracekd.scoring.answers import metric_of
+from tracekd.scoring.traces import class_words
 from tracekd.statistics.association import association, count
-from tracekd.statistics.values import Tree, Undefined, settle
+from tracekd.statistics.values import Undefined, settle
 from tracekd.text import contains_words, normalise, states_answer
 from tracekd.traces.lenient import thought_of
 from tracekd.traces.taught import QUALITY
@@ -56,15 +57,11 @@ class TextJudge:
     def judge(self, question: Mapping[str, Any], text: str, answer: str) -> dict[str, Any]:
         """Return the columns `QUALITY` of a text, given the answer that it comes with."""
         bare = normalise(text)
-        gold = set(question["gold_facts"])
-        facts = {
-            normalise(fact): index in gold
-            for index, fact in enumerate(question["context"])
-            if normalise(fact)
-        }
+        facts = set(filter(None, map(normalise, question["context"])))
+        gold = facts & {normalise(question["context"][index]) for index in question["gold_facts"]}
         pairs = _pairs(bare)
-        covered = [fact for fact in facts if _covers(pairs, fact)]
-        wanted = [fact for fact, is_gold in facts.items() if is_gold]
+        quoted = {fact for fact in facts if contains_words(bare, fact)}
+        covered = {fact for fact in facts if _covers(pairs, fact)}
         given = normalise(answer), normalise(question["question"]), bare
         names = self._names(question, set(" ".join(given).split()))
         own = _named(normalise(answer), names)
@@ -72,11 +69,11 @@ class TextJudge:
             "states_answer": states_answer([text], question["answers"], self._which),
             "keeps_answer": own <= _named(bare, own) if own else None,
             "contradicts": contradicts(text, own, question["question"], names) if own else None,
-            "facts_exact": _share(wanted, lambda fact: contains_words(bare, fact)),
-            "facts_lenient": _share(wanted, covered.__contains__),
-            "distractors": sum(not facts[fact] for fact in covered),
+            "facts_exact": _share(quoted, gold),
+            "facts_lenient": _share(covered, gold),
+            "distractors": len(covered - gold),
             "class_named": contains_words(
-                *(normalise(one.replace("-", " ")) for one in (text, question["question_class"]))
+                class_words(text), class_words(question["question_class"])
             ),
             "words": len(text.split()),
         }
@@ -95,15 +92,10 @@ class TextJudge:
 def contradicts(text: str, own: Collection[str], question: str, names: Collection[str]) -> bool:
     """Return whether the conclusion of a text is another answer than the one it comes with.
 
-    The conclusion is the last sentence that names a possible answer and is not negated; what the
+    `names` are all possible answers and `own` those that its answer names, both normalised. The
+    conclusion is the last sentence that names a possible answer and is not negated; what the
     question mentions does not count. It contradicts if it names another, or says that only some of
     the own ones are the answer.
-
-    Args:
-        text: of any length.
-        own: possible answers that the answer names, normalised.
-        question: its text.
-        names: all possible answers, normalised.
     """
     asked = _named(normalise(question), names) - set(own)
     for sentence in reversed(_SENTENCE_ENDS.split(text)):
@@ -121,34 +113,38 @@ def quality_table(rows: pl.DataFrame) -> dict[str, float | int | None]:
 
 
 def report(
-    questions: pl.DataFrame, predictions: pl.DataFrame, scores: pl.DataFrame, judge: TextJudge
+    questions: pl.DataFrame,
+    predictions: pl.DataFrame,
+    scores: pl.DataFrame,
+    judge: TextJudge,
+    *,
+    untagged: bool = False,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the quality of the traces that a student wrote, and why each null is undefined.
 
-    `link` is the association of each verdict with the answer's. `scores` is the table of scores.
-    Outputs without a trace do not count; where there is no other, there is no section.
+    `link` is the association of each verdict with the answer's. `scores` is the table of scores,
+    in the order of `questions`; `untagged` is as for `Grammar`. Outputs without a trace do not
+    count; where there is no other, there is no section.
     """
     texts = dict(predictions.select("id", "text").iter_rows())
-    verdicts = dict(scores.select("id", "answer_correct").iter_rows())
-    answers = dict(scores.select("id", "answer").iter_rows())
     rows = []
-    for question in questions.iter_rows(named=True):
-        key, text = question["id"], texts[question["id"]]
-        if trace := thought_of(text):
-            row = judge.judge(question, trace, answers[key] or "")
-            rows.append(row | {"answer_correct": verdicts[key]})
+    for question, score in zip(
+        questions.iter_rows(named=True), scores.iter_rows(named=True), strict=True
+    ):
+        if trace := thought_of(texts[question["id"]], untagged=untagged):
+            row = judge.judge(question, trace, score["answer"] or "")
+            rows.append(row | {"answer_correct": score["answer_correct"]})
+    if not rows:
+        return {}, {}
     table = pl.DataFrame(rows, schema={**QUALITY, "answer_correct": pl.Boolean}, orient="row")
     links = {}
     for name, kind in QUALITY.items():
         known = table.drop_nulls(name)
         if kind == pl.Boolean and known.height:
             links[name] = association(count(known[name], known["answer_correct"]), name)
-    if not rows:
-        return {}, {}
     missing = Undefined("no trace has such a verdict")
-    means = quality_table(table)
-    settled: Tree = {name: missing if v is None else v for name, v in means.items()}
-    return settle({"trace_quality": {**settled, "link": links}})
+    means = {name: missing if v is None else v for name, v in quality_table(table).items()}
+    return settle({"trace_quality": {**means, "link": links}})
 
 
 def selection(scores: pl.DataFrame, traces: pl.DataFrame) -> dict[str, Any]:
@@ -158,23 +154,23 @@ def selection(scores: pl.DataFrame, traces: pl.DataFrame) -> dict[str, Any]:
     that a test set of the teacher's successes would leave out. Without traces of test questions
     (`traces` is `traces.taught.TEACHER`), there is no section.
     """
-    kept = set(traces.filter("kept")["id"])
-    if not scores["id"].is_in(traces["id"].implode()).any():
+    if scores.join(traces, on="id", how="semi").is_empty():
         return {}
-    rows = scores.with_columns(kept=pl.col("id").is_in(list(kept)))
+    kept = traces.filter("kept")
 
     def figures(part: pl.DataFrame) -> dict[str, Any]:
-        split = {True: part.filter("kept"), False: part.filter(~pl.col("kept"))}
+        with_trace = part.join(kept, on="id", how="semi")
+        without = part.join(kept, on="id", how="anti")
         return {
             "n": part.height,
-            "with_kept_trace": split[True].height,
-            "accuracy_with_trace": split[True]["answer_correct"].mean(),
-            "accuracy_without_trace": split[False]["answer_correct"].mean(),
+            "with_kept_trace": with_trace.height,
+            "accuracy_with_trace": with_trace["answer_correct"].mean(),
+            "accuracy_without_trace": without["answer_correct"].mean(),
         }
 
-    classes = sorted(rows.group_by("question_class"))
+    classes = sorted(scores.group_by("question_class"))
     by_class = {str(name): figures(part) for (name,), part in classes}
-    return {"selection": {**figures(rows), "by_class": by_class}}
+    return {"selection": {**figures(scores), "by_class": by_class}}
 
 
 def _named(bare: str, names: Collection[str]) -> set[str]:
@@ -188,8 +184,7 @@ def _named(bare: str, names: Collection[str]) -> set[str]:
 
 
 def _pairs(bare: str) -> set[tuple[str, str]]:
-    words = bare.split()
-    return set(pairwise(words))
+    return set(pairwise(bare.split()))
 
 
 def _covers(pairs: set[tuple[str, str]], fact: str) -> bool:
@@ -197,5 +192,5 @@ def _covers(pairs: set[tuple[str, str]], fact: str) -> bool:
     return len(wanted & pairs) >= _MOST_PAIRS * len(wanted)
 
 
-def _share(items: Sequence[str], holds: Any) -> float | None:
-    return sum(map(holds, items)) / len(items) if items else None
+def _share(found: set[str], gold: set[str]) -> float | None:
+    return len(found & gold) / len(gold) if gold else None

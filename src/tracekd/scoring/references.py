@@ -27,9 +27,7 @@ _NAMED = 20
 def check_references(tables: Mapping[str, pl.DataFrame], spec: DatasetSpec) -> dict[str, Any]:
     """Return how many questions of each split have a gold answer that is wrong, and which first.
 
-    Args:
-        tables: `records.DECOMPOSED` by split.
-        spec: the dataset's entry in datasets.yaml.
+    `tables` are `records.DECOMPOSED` by split.
 
     Raises:
         TracekdError: naming the question, if an answer cannot be scored, or if many of a split are
@@ -42,12 +40,9 @@ def check_references(tables: Mapping[str, pl.DataFrame], spec: DatasetSpec) -> d
     for split, table in tables.items():
         wrong = []
         for row in table.iter_rows(named=True):
-            trace = Trace(
-                row["question_class"], tuple(row["context"][i] for i in row["gold_facts"])
-            )
             answers = row["answers"]
             for together in [answers] if spec.answers == "all" else [[one] for one in answers]:
-                reading = grammar.read(grammar.render(trace, tuple(together)).text)
+                reading = grammar.read(grammar.render(Trace(), tuple(together)))
                 if not judge(row, reading, chosen).correct:
                     wrong.append((row["id"], row["source"], "; ".join(together)))
                     break

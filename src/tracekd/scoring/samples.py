@@ -20,13 +20,9 @@ def report(
     steps: Collection[Step],
     answers: Literal["all", "any"],
 ) -> dict[str, Any]:
-    """Return the section `samples` of details.json, if there are several per question.
+    """Return the section `samples` of details.json, if `predictions` has several per question.
 
-    Args:
-        predictions: `records.PREDICTIONS`, all samples.
-        score: predictions, one per question -> their scores (`tracekd.scoring.table.score`).
-        steps: the steps that the regime teaches.
-        answers: whether the items of an answer make it together, or are alternatives.
+    `score` makes the table of scores of one prediction per question.
     """
     samples = predictions.sort("sample", maintain_order=True).partition_by("sample")
     if len(samples) < 2:
@@ -37,21 +33,12 @@ def report(
 def figures(
     scores: Sequence[pl.DataFrame], steps: Collection[Step], answers: Literal["all", "any"]
 ) -> dict[str, Any]:
-    """Return what all samples together show.
-
-    n                      samples per question
-    answer.accuracy        share of right answers among all samples
-    answer.majority        share of questions whose most frequent answer is right
-    answer.majority_low, majority_high
-                           its 95 % interval (Wilson)
-    answer.pass_at         k -> share of questions that k samples answer right at least once
-    trace.accuracy         share of right traces among all samples, if steps are taught
-    trace.pass_at          as for answers
+    """Return what all samples together show; docs/prompts.md explains each figure.
 
     Args:
         scores: the table of scores of each sample, of the same questions in the same order.
         steps: the steps that the regime teaches.
-        answers: as for `report`.
+        answers: whether the items of an answer make it together, or are alternatives.
     """
     votes = pl.concat(scores).group_by("id", maintain_order=True)
     won = [

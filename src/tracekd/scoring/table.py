@@ -9,8 +9,8 @@ from tracekd import records
 from tracekd.config import DatasetSpec
 from tracekd.errors import TracekdError
 from tracekd.scoring.answers import judge, metric_of
-from tracekd.scoring.traces import score_trace
-from tracekd.text import normalise, one_line, states_answer
+from tracekd.scoring.traces import class_words, score_trace
+from tracekd.text import one_line, states_answer
 from tracekd.traces.grammar import Grammar
 from tracekd.traces.lenient import answer_items, answer_start
 from tracekd.traces.regimes import Step
@@ -39,7 +39,7 @@ def score(
         steps: the steps that the regime teaches.
         answer_part: cuts the answer out of a text instead of the grammar; it always finds one.
         untagged: as for `Grammar`.
-        free_text: whether the regime teaches traces in free text.
+        free_text: as for `Grammar`.
 
     Raises:
         TracekdError: if the predictions do not cover the questions; names the ids.
@@ -77,11 +77,7 @@ def score(
 
 
 def check_ids(questions: pl.Series, predictions: pl.Series) -> None:
-    """Raise unless every question has exactly one prediction and every prediction a question.
-
-    Raises:
-        TracekdError: naming the first ids that are missing, duplicate or unknown.
-    """
+    """Raise unless every question has exactly one prediction and every prediction a question."""
     asked, answered = set(questions), set(predictions)
     faults = {
         "questions without a prediction": asked - answered,
@@ -110,8 +106,8 @@ def unread_steps(scores: pl.DataFrame, predictions: pl.DataFrame) -> list[str]:
         predictions: `records.PREDICTIONS` of these questions; the first without it is quoted.
     """
     texts = dict(predictions.select("id", "text").iter_rows())
-    classes = set(map(normalise, scores["question_class"]))
-    named = [normalise(name or "") in classes for name in scores["class_predicted"]]
+    classes = set(map(class_words, scores["question_class"]))
+    named = [class_words(name or "") in classes for name in scores["class_predicted"]]
     quoted = scores["facts_predicted"].is_not_null().to_list()
     lines = []
     for step, verdict, shown, fault in (

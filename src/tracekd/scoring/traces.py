@@ -30,12 +30,9 @@ from tracekd.traces.regimes import Step
 def score_trace(
     reading: Reading, question: Mapping[str, Any], steps: Collection[Step]
 ) -> dict[str, Any]:
-    """Return the columns above that belong to the steps that a regime teaches.
+    """Return the columns above of the `steps` that a regime teaches.
 
-    Args:
-        reading: what the grammar read from the student's text.
-        question: a row of `records.DECOMPOSED`.
-        steps: the steps that the regime teaches.
+    `question` is a row of `records.DECOMPOSED`.
     """
     verdict: dict[str, Any] = {}
     right: list[bool] = []
@@ -52,21 +49,19 @@ def score_trace(
 
 def score_class(named: str | None, gold: str) -> dict[str, Any]:
     """Return the columns `class_*`; `named` is None if the trace has no such step."""
-    bare = [normalise((name or "").replace("-", " ")) for name in (named, gold)]
-    correct = named is not None and bare[0] == bare[1]
+    correct = named is not None and class_words(named) == class_words(gold)
     return {"class_predicted": named, "class_correct": correct}
+
+
+def class_words(name: str) -> str:
+    """Return what two spellings of a class share: no case, no punctuation, a space for a hyphen."""
+    return normalise(name.replace("-", " "))
 
 
 def score_facts(
     quoted: Sequence[str] | None, gold_facts: Sequence[int], context: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the columns `facts_*`.
-
-    Args:
-        quoted: texts as read from the trace; None if it has no such step.
-        gold_facts: indexes into `context`; none if no fact answers the question.
-        context: facts or passages.
-    """
+    """Return the columns `facts_*`; `quoted` is None if the trace has no such step."""
     lines = [one_line(fact) for fact in context]
     texts = list(dict.fromkeys(map(one_line, quoted or ())))
     exact = {text: lines.index(text) for text in texts if text in lines}

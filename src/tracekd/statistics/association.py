@@ -1,12 +1,11 @@
 """How far a step and the answer are associated: the 2x2 and what follows from it."""
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tracekd.statistics.intervals import LEVEL, newcombe_interval, wilson_interval
+from tracekd.statistics.intervals import newcombe_interval, wilson_interval
 from tracekd.statistics.values import Tree, Undefined, ratio
 
 #: If an expected count is below this, the exact test replaces chi-square (Cochran's rule).
@@ -69,19 +68,17 @@ def association(counts: Counts, step: str = "step") -> Tree:
 
     A measure is undefined where a verdict that it compares is of no question.
 
-    Risk difference with Newcombe's interval; odds ratio with Wald's (on the logarithm); phi;
-    Pearson's chi-square without continuity correction and its p-value, which is Fisher's exact one
-    if an expected count is below 5 (`exact_test` is then 1).
+    Risk difference with Newcombe's interval; phi; Pearson's chi-square without continuity
+    correction and its p-value, which is Fisher's exact one if an expected count is below 5
+    (`exact_test` is then 1).
     """
-    sides = {"right": counts.steps_right, "wrong": counts.steps_wrong}
-    answers = {"right": counts.answers_right, "wrong": counts.answers_wrong}
-    one_sided = _first_empty(f"no {step} step is", sides)
-    undefined = one_sided or _first_empty("no answer is", answers)
+    one_sided = _missing(f"no {step} step is", counts.steps_right, counts.steps_wrong)
+    one_verdict = _missing("no answer is", counts.answers_right, counts.answers_wrong)
+    interval = ("risk_difference", "risk_difference_low", "risk_difference_high")
     measured: dict[str, Any] = {}
     for names, measure, fault in (
-        (_interval("risk_difference"), risk_difference, one_sided),
-        (_interval("odds_ratio"), odds_ratio, undefined),
-        (("phi", "chi_square", "p_value", "exact_test"), independence, undefined),
+        (interval, risk_difference, one_sided),
+        (("phi", "chi_square", "p_value", "exact_test"), independence, one_sided or one_verdict),
     ):
         values = [fault] * len(names) if fault else measure(counts)
         measured |= dict(zip(names, values, strict=True))
@@ -96,19 +93,6 @@ def risk_difference(counts: Counts) -> tuple[float, float, float]:
         (wrong, *wilson_interval(counts.wrong_right, counts.steps_wrong)),
     )
     return right - wrong, low, high
-
-
-def odds_ratio(counts: Counts) -> tuple[float, float, float]:
-    """Return the sample odds ratio and Wald's interval.
-
-    With an empty cell, half a question is added to each (Haldane and Anscombe, 1956): the ratio is
-    then finite, and the interval is wide.
-    """
-    from statsmodels.stats.contingency_tables import Table2x2
-
-    table = Table2x2(counts.array + 0.5 * (0 in counts), shift_zeros=False)
-    low, high = table.oddsratio_confint(alpha=1 - LEVEL)
-    return float(table.oddsratio), float(low), float(high)
 
 
 def independence(counts: Counts) -> tuple[float, float, float, int]:
@@ -126,9 +110,7 @@ def independence(counts: Counts) -> tuple[float, float, float, int]:
     return phi, float(found.statistic), float(p_value), int(exact)
 
 
-def _interval(name: str) -> tuple[str, str, str]:
-    return name, f"{name}_low", f"{name}_high"
-
-
-def _first_empty(what: str, found: Mapping[str, int]) -> Undefined | None:
-    return next((Undefined(f"{what} {side}") for side, n in found.items() if not n), None)
+def _missing(what: str, right: int, wrong: int) -> Undefined | None:
+    if right and wrong:
+        return None
+    return Undefined(f"{what} {'wrong' if right else 'right'}")

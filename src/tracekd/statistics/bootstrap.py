@@ -21,17 +21,18 @@ def generator(*key: str | int) -> np.random.Generator:
     return np.random.default_rng(randomness.digest(*key))
 
 
-def mean_interval(
-    values: ArrayLike, rng: np.random.Generator, resamples: int = RESAMPLES
-) -> tuple[Value, Value]:
-    """Return the 95 % percentile interval of the mean of one value per question (no NaN)."""
+def mean_interval(values: ArrayLike, rng: np.random.Generator) -> tuple[Value, Value]:
+    """Return the 95 % percentile interval of the mean of one value per question (no NaN).
+
+    The order of the values makes no difference.
+    """
     distinct, counts = np.unique(np.asarray(values, dtype=np.float64), return_counts=True)
     n = int(counts.sum())
     if n < 2:
         reason = Undefined("fewer than two questions")
         return reason, reason
     rows = max(1, _CHUNK // distinct.size)
-    sizes = [min(rows, resamples - start) for start in range(0, resamples, rows)]
+    sizes = [min(rows, RESAMPLES - start) for start in range(0, RESAMPLES, rows)]
     means = [rng.multinomial(n, counts / n, size=size) @ distinct / n for size in sizes]
     tail = 50 * (1 - LEVEL)
     low, high = np.percentile(np.concatenate(means), [tail, 100 - tail])

@@ -57,7 +57,7 @@ def share(verdicts: ArrayLike, among: ArrayLike, reason: str) -> Tree:
     # The share as the mean of a table: its linearisation.
     found = crossed(one.value + chosen * (right - one.value) / chosen.mean())
     worth = one.worth
-    if not isinstance(found, Undefined) and found.error:
+    if not isinstance(found, Undefined):
         wider = (found.interval()[1] - found.mean) / _NORMAL
         worth = min(worth, one.value * (1 - one.value) / wider**2)
     low, high = wilson_interval(one.value * worth, worth)
@@ -117,7 +117,8 @@ def difference_slope(doses: Mapping[float, tuple[_Verdicts, _Verdicts]]) -> Tree
     slope = float(weights @ apart)
     down = weights * np.where(weights > 0, apart - low, high - apart)
     up = weights * np.where(weights > 0, high - apart, apart - low)
-    below, above = (float(np.sqrt(one @ correlations @ one)) for one in (down, up))
+    # By rounding alone a variance may be below 0.
+    below, above = (float(np.sqrt(max(0.0, one @ correlations @ one))) for one in (down, up))
     return {"slope": slope, "low": slope - below, "high": slope + above}
 
 
@@ -169,7 +170,8 @@ def _share(
         return ClusteredShare(float(right.any()), parts, float(among.any(axis=0).sum()))
     variance = max(parts @ parts, scale**2 @ (sizes * drawn * (1 - drawn)))
     if len(among) > 1:  # few questions tell little of how they cluster
-        variance *= (stats.t.ppf(0.975, among.any(axis=0).sum() - 1) / _NORMAL) ** 2
+        df = max(1, among.any(axis=0).sum() - 1)
+        variance *= (stats.t.ppf(0.975, df) / _NORMAL) ** 2
     return ClusteredShare(value, parts, value * (1 - value) / variance)
 
 

@@ -34,11 +34,7 @@ _ALL_AGREE = Undefined("all seeds agree on every question")
 
 @dataclass(frozen=True)
 class Components:
-    """Variance components of a crossed table, estimated by the method of moments (not below 0).
-
-    Attributes:
-        seed, question, residual: variances of the model's terms.
-    """
+    """Variances of the model's terms, estimated by the method of moments (not below 0)."""
 
     seed: float
     question: float
@@ -53,14 +49,9 @@ class Components:
 
 @dataclass(frozen=True)
 class Crossed:
-    """The mean of a crossed table.
+    """The mean of all cells of a crossed table, and its standard error over seeds and questions.
 
-    Attributes:
-        mean: over all cells.
-        error: its standard error, over seeds and questions.
-        df: Satterthwaite degrees of freedom of the error.
-        components: where the error comes from.
-        seeds, questions: the design.
+    `df` are the error's Satterthwaite degrees of freedom; `seeds` and `questions` are counts.
     """
 
     mean: float
@@ -77,15 +68,13 @@ class Crossed:
         half = float(stats.t.ppf((1 + level) / 2, self.df)) * self.error
         return self.mean - half, self.mean + half
 
-    def p_value(self) -> Value:
+    def p_value(self) -> float:
         """Return the two-sided p-value of a mean of 0."""
         from scipy import stats
 
-        if not self.error:
-            return _ALL_AGREE
         return float(2 * stats.t.sf(abs(self.mean) / self.error, self.df))
 
-    def equivalence_p_value(self, margin: float) -> Value:
+    def equivalence_p_value(self, margin: float) -> float:
         """Return the p-value of two one-sided tests that the mean is within `margin` of 0.
 
         Source: Schuirmann, J. Pharmacokinetics and Biopharmaceutics 15, 1987. Equivalent at 5 %
@@ -93,15 +82,14 @@ class Crossed:
         """
         from scipy import stats
 
-        if not self.error:
-            return _ALL_AGREE
         return float(stats.t.sf((margin - abs(self.mean)) / self.error, self.df))
 
 
 def crossed(table: ArrayLike, fewest: int = FEWEST_SEEDS) -> Crossed | Undefined:
     """Return the mean of a (seeds, questions) table with its crossed error.
 
-    Undefined for fewer than `fewest` seeds or two questions.
+    Undefined for fewer than `fewest` seeds or two questions, and where all seeds agree on every
+    question: nothing shows how much others vary.
     """
     cells = np.asarray(table, dtype=np.float64)
     seeds, questions = cells.shape
@@ -116,6 +104,8 @@ def crossed(table: ArrayLike, fewest: int = FEWEST_SEEDS) -> Crossed | Undefined
     ms_question = seeds * ((by_question - mean) ** 2).sum() / (questions - 1)
     ms_residual = (residuals**2).sum() / ((seeds - 1) * (questions - 1))
     error, df = _error(ms_seed, ms_question, ms_residual, seeds, questions)
+    if not error:
+        return _ALL_AGREE
     components = Components(
         seed=max(0.0, float(ms_seed - ms_residual) / questions),
         question=max(0.0, float(ms_question - ms_residual) / seeds),
@@ -125,13 +115,9 @@ def crossed(table: ArrayLike, fewest: int = FEWEST_SEEDS) -> Crossed | Undefined
 
 
 def interval_and_p(found: Crossed | Undefined) -> Tree:
-    """Return the interval, `low` and `high`, and the `p_value` of a mean.
-
-    Undefined also where all seeds agree on every question: nothing shows how much others vary.
-    """
-    if isinstance(found, Undefined) or not found.error:
-        reason = found if isinstance(found, Undefined) else _ALL_AGREE
-        return dict.fromkeys(("low", "high", "p_value"), reason)
+    """Return the interval, `low` and `high`, and the `p_value` of a mean, or why there is none."""
+    if isinstance(found, Undefined):
+        return dict.fromkeys(("low", "high", "p_value"), found)
     low, high = found.interval()
     return {"low": low, "high": high, "p_value": found.p_value()}
 

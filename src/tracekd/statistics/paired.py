@@ -62,13 +62,10 @@ def over_seeds(differences: ArrayLike) -> Tree:
     from scipy import stats
 
     seen = np.asarray(differences, dtype=np.float64)
-    reason = (
-        "" if seen.size > 1 else "fewer than two seeds of both: nothing is known of other seeds"
-    )
-    if not reason and not np.ptp(seen):
-        reason = "all seeds differ equally"
-    if reason:
-        return dict.fromkeys(("low", "high", "p_value"), Undefined(reason))
+    if seen.size < 2 or not np.ptp(seen):
+        few = "fewer than two seeds of both: nothing is known of other seeds"
+        reason = Undefined("all seeds differ equally" if seen.size > 1 else few)
+        return dict.fromkeys(("low", "high", "p_value"), reason)
     test = stats.ttest_1samp(seen, 0)
     low, high = test.confidence_interval(LEVEL)
     return {

@@ -41,5 +41,5 @@ def request(
 
 def general_slots(grammar: Grammar, classes: Sequence[str]) -> dict[str, str]:
     """Return the slots that are the same for all questions of a dataset."""
-    form = grammar.render(Trace("CLASS", ("FACT", "FACT")), ("ANSWER",)).text
+    form = grammar.render(Trace("CLASS", ("FACT", "FACT")), ("ANSWER",))
     return {"{classes}": ", ".join(classes), "{form}": form}

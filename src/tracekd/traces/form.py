@@ -1,4 +1,4 @@
-r"""What a trace, a completion and a reading are, and how text is escaped in them.
+r"""What a trace and a reading are, and how text is escaped in completions.
 
 Text from the data cannot imitate the grammar: white space is one space, `\` becomes `\\`, a `<`
 that would open one of the grammar's tags becomes `\<`, and a `;` inside an answer becomes `\;`.
@@ -32,14 +32,6 @@ class Trace:
     facts: tuple[str, ...] | None = None
     filler: int = 0
     text: str | None = None
-
-
-@dataclass(frozen=True)
-class Completion:
-    """A rendered trace and answer, without EOS; the answer's tag begins at `answer_start`."""
-
-    text: str
-    answer_start: int
 
 
 @dataclass(frozen=True)

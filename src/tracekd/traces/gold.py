@@ -20,28 +20,21 @@ LEAKS = ("facts_in_contexts", "facts_taught", "answers_taught")
 
 
 def rule_of(spec: DatasetSpec, wanted: Literal["paper", "full"]) -> str:
-    """Return the name of a dataset's rule for `decompose.facts: wanted`, which must exist."""
-    where = f"datasets.yaml: {spec.name}: facts"
-    if wanted not in spec.facts:
-        raise TracekdError(
-            f"params.yaml: decompose.facts: {wanted!r}, but {where} names no rule for it; "
-            f"{nearest(wanted, spec.facts)}"
-        )
-    name = spec.facts[wanted]
+    """Return the name of a dataset's rule for the `decompose.facts` that is wanted."""
+    name = spec.facts.get(wanted, "none")
     if name not in RULES:
-        raise TracekdError(f"{where}: unknown rule {name!r}; {nearest(name, RULES)}")
+        raise TracekdError(
+            f"datasets.yaml: {spec.name}: facts: {wanted}: unknown rule {name!r}; "
+            f"{nearest(name, RULES)} (or choose another decompose.facts in params.yaml)"
+        )
     return name
 
 
 def decompose(questions: pl.DataFrame, rule: str, answers: Literal["all", "any"]) -> pl.DataFrame:
     """Return a `records.QUESTIONS` table with the gold steps of its traces: `records.DECOMPOSED`.
 
-    `leaks` is null: see `with_leaks`.
-
-    Args:
-        questions: their `gold_facts`, if any, are what the dataset marks.
-        rule: a name in `RULES`.
-        answers: whether the answers together make the answer, or are alternatives.
+    `rule` is a name in `RULES`; `answers` is as in datasets.yaml. `leaks` is null: see
+    `with_leaks`.
     """
     find = RULES[rule]
     facts, stated = [], []
@@ -66,7 +59,7 @@ def with_leaks(test: pl.DataFrame, train: pl.DataFrame) -> pl.DataFrame:
     contexts = {
         text for facts in train["context"] for text in wanted.intersection(map(one_line, facts))
     }
-    taught = {text for facts in _gold_texts(train) for text in wanted & facts}
+    taught = set().union(*_gold_texts(train))
     answers = set(map(frozenset, train["answers"]))
     found = []
     for gold, items in zip(asked, test["answers"], strict=True):

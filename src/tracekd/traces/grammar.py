@@ -25,7 +25,6 @@ from tracekd.traces.form import (
     FACTS_HEADER,
     NO_FACTS,
     SEPARATOR,
-    Completion,
     Reading,
     Trace,
     escape,
@@ -53,21 +52,20 @@ class Grammar:
         was never taught the tags. With `free_text`, a think block that does not show steps is read
         as a trace in free text.
         """
-        self._class_sentence, self._untagged = class_sentence, untagged
-        self._free_text = free_text
+        self._class_sentence = class_sentence
+        self._untagged, self._free_text = untagged, free_text
         before, after = map(re.escape, class_sentence.split("{class}"))
         self._class_line = re.compile(f"{before}(.*){after}", re.DOTALL)
 
-    def render(self, trace: Trace, answers: tuple[str, ...]) -> Completion:
-        """Return the text of a trace and at least one answer.
+    def render(self, trace: Trace, answers: tuple[str, ...]) -> str:
+        """Return the text of a trace and at least one answer, without EOS.
 
         Raises:
             ValueError: if there is no answer, a blank one, or filler or text beside other steps.
         """
         if not answers or not all(map(one_line, answers)):
             raise ValueError(f"a completion needs answers that are not blank, found {answers!r}")
-        thought = self.render_trace(trace)
-        return Completion(f"{thought}<answer>{join_answers(answers)}</answer>", len(thought))
+        return f"{self.render_trace(trace)}<answer>{join_answers(answers)}</answer>"
 
     def render_trace(self, trace: Trace) -> str:
         """Return the think block with its final line break, or "" for a trace without steps."""
@@ -88,7 +86,13 @@ class Grammar:
         if strict := self._read_strictly(text):
             return strict
         reading = read_leniently(text, self._class_sentence, untagged=self._untagged)
-        return replace(reading, trace=Trace(text=thought_of(text))) if self._free_text else reading
+        if not self._free_text:
+            return reading
+        return replace(reading, trace=Trace(text=thought_of(text, untagged=self._untagged)))
+
+    def read_trace(self, block: str) -> Reading:
+        """Read a trace that no answer follows; its form is that of the trace."""
+        return self.read(f"{block}<answer>-</answer>")
 
     def _read_strictly(self, text: str) -> Reading | None:
         match = _STRICT.fullmatch(text)
@@ -99,7 +103,7 @@ class Grammar:
             trace = Trace(text=unescape(match["trace"]))
         if trace is None or not all(map(one_line, answers)):
             return None
-        same = self.render(trace, answers).text == text
+        same = self.render(trace, answers) == text
         return Reading("strict", trace, SEPARATOR.join(answers), answers) if same else None
 
     def _strict_trace(self, block: str | None) -> Trace | None:

@@ -75,9 +75,9 @@ def answer_start(text: str, *, untagged: bool = False) -> int:
     return _answer_part(text, untagged)[0]
 
 
-def thought_of(text: str) -> str | None:
+def thought_of(text: str, *, untagged: bool = False) -> str | None:
     """Return what precedes the answer part, unescaped and without tags; None if it is nothing."""
-    thought = text[: min(_answer_part(text, False)[0], _uncut(text))]
+    thought = text[: min(_answer_part(text, untagged)[0], _uncut(text))]
     return unescape(_without_tags(_without_turn(thought))).strip() or None
 
 
@@ -168,8 +168,7 @@ def _loose_class(thought: str, class_sentence: str) -> str | None:
     for opening in (*_class_openings(prefix), *_class_openings(_PUBLISHED_CLASS)):
         if opened := opening.search(steps):
             named = one_line(steps[opened.end() :].partition("\n")[0])
-            named = named.removesuffix(suffix) if suffix else named
-            return unescape(named).strip() or None
+            return unescape(named.removesuffix(suffix)).strip() or None
     # What is where the class belongs is a class, in words that are not known.
     return lines[-1] if header and lines else None
 

@@ -38,7 +38,9 @@ def answer_string(question: Question) -> list[int]:
 
     Inside a word too: "no" is found in "known".
     """
-    return _containing(question["context"], question["answers"])
+    answers = question["answers"]
+    facts = enumerate(question["context"])
+    return [index for index, fact in facts if any(answer in fact for answer in answers)]
 
 
 def word_overlap(question: Question) -> list[int]:
@@ -98,10 +100,6 @@ RULES: dict[str, Rule] = {
     "word_overlap": word_overlap,
     "interval_algebra": interval_algebra,
 }
-
-
-def _containing(context: Sequence[str], answers: Sequence[str]) -> list[int]:
-    return [i for i, fact in enumerate(context) if any(answer in fact for answer in answers)]
 
 
 def _words(text: str) -> set[str]:

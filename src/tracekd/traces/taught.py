@@ -80,7 +80,7 @@ def taught_of(table: pl.DataFrame, spec: DatasetSpec, seed: int) -> Taught:
         row = min(samples, key=lambda one: randomness.digest(seed, "sample", key, one["sample"]))
         trace = Trace(text=row["text"])
         if kind == "steps":
-            trace = grammar.read(f"{row['text']}<answer>-</answer>").trace
+            trace = grammar.read_trace(row["text"]).trace
         traces.setdefault(str(kind), {})[str(key)] = trace
         answers.setdefault(str(kind), {})[str(key)] = [row["answer"]] if row["answer"] else []
     return Taught(traces, answers)
@@ -92,13 +92,8 @@ def with_traces(
     """Return the questions that a regime may be taught; test questions all stay.
 
     A regime of a teacher's traces needs one of its kind; with `teacher.match`, every regime is
-    taught only questions with a trace of each kind that the teacher was asked for.
-
-    Args:
-        tables: `records.DECOMPOSED` by split.
-        taught: the kept traces.
-        trace_mode: name of the regime.
-        teacher: params.yaml: teacher.
+    taught only questions with a trace of each kind that the teacher was asked for. `tables` are
+    `records.DECOMPOSED` by split.
 
     Raises:
         TracekdError: if there is no such trace in the training or validation questions.
@@ -107,11 +102,11 @@ def with_traces(
     kinds = {*taught.traces, *needed} if teacher.match else needed
     if not kinds and not teacher.match:
         return dict(tables)
+    ids = [set(taught.traces.get(str(kind), {})) for kind in kinds]
+    known = list(set.intersection(*ids)) if ids else []
     left = {}
     for split, table in tables.items():
-        ids = [set(taught.traces.get(str(kind), {})) for kind in kinds]
-        some = table.filter(pl.col("id").is_in(list(set.intersection(*ids)))) if ids else None
-        left[split] = table if split == "test" else table.clear() if some is None else some
+        left[split] = table if split == "test" else table.filter(pl.col("id").is_in(known))
         if not left[split].height:
             wanted = ", ".join(sorted(map(str, kinds))) or "any kind"
             raise TracekdError(

@@ -19,12 +19,10 @@ from tracekd.traces.form import Reading
 
 
 class Attempt(NamedTuple):
-    """A question and an answer to it.
+    """A question (fields as in `tracekd.records.QUESTIONS`) and an answer to it.
 
-    Attributes:
-        question, context, answers, subtype: as in `tracekd.records.QUESTIONS`.
-        text: the answer as one string; "" if none could be read.
-        items: the answer split at the grammar's separators.
+    `text` is the answer as one string, "" if none could be read; `items` are its parts, split at
+    the grammar's separators.
     """
 
     question: str
@@ -36,11 +34,9 @@ class Attempt(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """A metric's verdict on one answer.
+    """A metric's verdict on one answer: what enters the 2x2, and the metric's further numbers.
 
-    Attributes:
-        correct: what enters the 2x2 with the trace.
-        parts: the metric's further numbers, the same keys for every answer; None where undefined.
+    `parts` has the same keys for every answer, None where undefined.
     """
 
     correct: bool
@@ -107,12 +103,7 @@ def metric_of(spec: DatasetSpec) -> AnswerMetric:
 
 
 def judge(question: Mapping[str, Any], reading: Reading, chosen: AnswerMetric) -> Verdict:
-    """Return a metric's verdict on the answer read from a text; no answer is never right.
-
-    Args:
-        question: a row of `records.QUESTIONS`.
-        reading: what the grammar read from the text.
-        chosen: the metric.
+    """Return a metric's verdict on the answer to a `records.QUESTIONS` row; none is never right.
 
     Raises:
         TracekdError: naming the question, if the metric cannot score it or contradicts itself.

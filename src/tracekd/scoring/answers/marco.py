@@ -36,9 +36,8 @@ _BETA = 1.2
 def judge(attempt: Attempt) -> Verdict:
     """Return whether the text contains a gold answer as whole words, with the official parts.
 
-    `answers` are alternatives. Parts: exact match and token F1; ROUGE-L, and the counts from which
-    BLEU-1 is computed, because BLEU is defined for a corpus and is not a mean over questions; the
-    official ones are None if the question is unanswerable.
+    BLEU is defined for a corpus and is no mean over questions: its parts are the counts from which
+    it is computed. The official parts are None if the question is unanswerable.
     """
     text, gold = normalise(attempt.text), [normalise(answer) for answer in attempt.answers]
     parts: dict[str, float | None] = {
