@@ -268,8 +268,9 @@ def gradients(
     from peft.helpers import disable_input_dtype_casting
 
     from tracekd.models.adapters import add_adapter
+    from tracekd.models.devices import free_memory
     from tracekd.training.losses import loss_sums
-    from tracekd.training.memory import free_bytes, prepare_passes
+    from tracekd.training.memory import prepare_passes
 
     params, device = settings(len(rows)), bench.place(dtype)
     model = add_adapter(bench.build(shape, dtype), params, SEED).train()
@@ -281,7 +282,8 @@ def gradients(
     if plain:
         loss = sum(plain_loss(model, row, device) for row in rows) / tokens
     else:
-        plan = prepare_passes(model, device, params, [*map(len, rows)], free_bytes(device))
+        free = free_memory(bench.device)
+        plan = prepare_passes(model, device, params, [*map(len, rows)], free)
         packed = plan.packed
         with disable_input_dtype_casting(model):
             loss = loss_sums(model, rows, device, packed).sum() / tokens
@@ -533,10 +535,11 @@ def ours(
     from peft.helpers import disable_input_dtype_casting
 
     from tracekd.models.adapters import add_adapter
+    from tracekd.models.devices import free_memory
     from tracekd.training.collation import epoch_order, passes
     from tracekd.training.compiling import compile_layers
     from tracekd.training.losses import loss_sums, token_counts
-    from tracekd.training.memory import free_bytes, prepare_passes
+    from tracekd.training.memory import prepare_passes
 
     params, device = settings(job.batch_size, **changes), bench.place("bfloat16")
     base = base or bench.build(shape, "bfloat16")
@@ -545,7 +548,7 @@ def ours(
     model = add_adapter(base, params, SEED).train()
     lengths = [len(row) for row in rows]
     longest = sorted(lengths)[-job.batch_size :]
-    plan = prepare_passes(model, device, params, longest, free_bytes(device))
+    plan = prepare_passes(model, device, params, longest, free_memory(bench.device))
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(trained, params.learning_rate, fused=True)
     batches = epoch_order(lengths, job.batch_size, SEED, 0)

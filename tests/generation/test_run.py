@@ -136,6 +136,7 @@ def project(monkeypatch, tmp_path, tiny, encoder):
         (tmp_path / name / "weights").write_text(name)
     stops = frozenset({encoder.end_of_turn})
     made = {"choose_device": CPU, "load_encoder": encoder, "locate": None, "stop_ids": stops}
+    made["model_folder"] = None
     for name, value in made.items():
         monkeypatch.setattr(run, name, lambda *_, value=value: value)
     monkeypatch.setattr(run, "load_student", lambda *_: tiny())

@@ -164,7 +164,7 @@ def test_an_adapter_of_another_model_or_kind_is_refused(start):
     config = {**spec().random.config, "hidden_size": 32, "head_dim": 8}
     wide = spec().model_copy(update={"random": spec().random.model_copy(update={"config": config})})
     chosen = params(source, targets=["q_proj", "v_proj"])
-    with pytest.raises(TracekdError, match="start does not fit the model"):
+    with pytest.raises(TracekdError, match="start does not fit the model and train"):
         add_adapter(load_base(wide, EXACT), chosen, 1, folder)
 
 

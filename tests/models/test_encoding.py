@@ -80,22 +80,13 @@ def test_prompt_is_the_templates_own_with_one_bos(encoder, family):
     assert ids == encoder.tokenizer(rendered, add_special_tokens=False)["input_ids"]
 
 
-def test_supervised_tokens_are_trace_answer_and_end_of_turn(encoder, family):
-    encoded = encoder.encode(row())
-    end = {"llama": "<|eot_id|>", "chatml": "<|im_end|>", "qwen3": "<|im_end|>"}[family]
-    trace = encoded.completion_ids[: encoded.answer_index]
-    answer = encoded.completion_ids[encoded.answer_index :]
-    assert encoder.tokenizer.decode(trace) == "<think>\nI see.\n</think>\n"
-    assert encoder.tokenizer.decode(answer) == f"<answer>no</answer>{end}"
-    assert answer[-1] == encoder.end_of_turn
-
-
-def test_supervised_tokens_one_by_one(encoder):
+def test_supervised_tokens_are_trace_answer_and_end_of_turn_one_by_one(encoder, family):
     encoded = encoder.encode(row(trace="<think></think>", answer="<answer>no</answer>"))
-    texts = [encoder.tokenizer.decode([token]) for token in encoded.completion_ids[:-1]]
+    texts = [encoder.tokenizer.decode([token]) for token in encoded.completion_ids]
     assert texts == [
         *("<", "think", ">", "<", "/", "think", ">"),
         *("<", "answer", ">", "n", "o", "<", "/", "answer", ">"),
+        "<|eot_id|>" if family == "llama" else "<|im_end|>",
     ]
     assert encoded.answer_index == 7
     assert encoder.encode(row(trace="")).answer_index == 0
@@ -239,12 +230,6 @@ def test_shots_that_crowd_questions_out_are_an_error_that_counts_both():
         encoder.check_room([80, 91, 95, 91 + shots], 90)
     encoder.check_room([90, 91 + shots], 90)
     ENCODERS["llama"].check_room([91], 90)
-
-
-@pytest.mark.parametrize("start", [-1, 1000])
-def test_answer_start_outside_the_completion_is_an_error(start):
-    with pytest.raises(TracekdError, match=r"t/1: answer_start"):
-        ENCODERS["qwen3"].encode(row(answer_start=start))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from tracekd.errors import TracekdError
 from tracekd.models import loading
 from tracekd.models.adapters import add_adapter
 from tracekd.models.devices import Device
-from tracekd.models.loading import load_base, load_student, require_packages, save_student
+from tracekd.models.loading import load_base, load_student, model_folder, save_student
+from tracekd.models.sources import locate
 
 pytestmark = pytest.mark.usefixtures("model_cache")
 PARAMS = changed(dropout=0)
@@ -129,6 +130,7 @@ def test_a_fully_trained_student_is_a_model_in_the_devices_format(dtype, folder)
     assert torch.equal(student(input_ids=IDS).logits, loaded(input_ids=IDS).logits)
     assert str(folder.parent) not in (folder / "config.json").read_text()
     assert AutoTokenizer.from_pretrained(folder).chat_template
+    assert model_folder(spec(), folder) == folder
 
 
 def test_the_untuned_student_is_the_base_model(folder):
@@ -137,6 +139,7 @@ def test_the_untuned_student_is_the_base_model(folder):
     assert not isinstance(student, PeftModel)
     expected = load_base(spec(), EXACT)(input_ids=IDS).logits
     assert torch.equal(student(input_ids=IDS).logits, expected)
+    assert model_folder(spec(), folder) == model_folder(spec(), None) == locate(spec())
 
 
 def test_a_student_that_is_absent_or_of_another_model_is_refused(folder):
@@ -147,6 +150,7 @@ def test_a_student_that_is_absent_or_of_another_model_is_refused(folder):
         model = add_adapter(load_base(other, EXACT), PARAMS, seed=1)
         save_student(model, folder, other, EXACT)
         (folder / "training.json").write_text('{"method": "lora"}')
+        assert model_folder(llama, folder) is None
         with pytest.raises(TracekdError, match="does not fit model tiny_llama"):
             load_student(llama, folder, EXACT)
     for note in ("{}", '{"method": "full"}'):
@@ -173,9 +177,6 @@ def test_a_quantised_base_without_its_package_is_one_sentence(monkeypatch, tmp_p
     monkeypatch.setattr(
         "transformers.quantizers.quantizer_bnb_4bit.is_bitsandbytes_available", bool
     )
-    with pytest.raises(TracekdError, match=r"models\.yaml: tiny_llama: .*pip install -U bitsand"):
-        load_base(spec(), EXACT)
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    require_packages(PARAMS)
-    with pytest.raises(TracekdError, match=r"qlora needs bitsandbytes: .*\.\[qlora\]"):
-        require_packages(PARAMS.model_copy(update={"method": "qlora"}))
+    for method in ("lora", "qlora"):
+        with pytest.raises(TracekdError, match=r"models\.yaml: tiny_llama: .*bitsand.*\.\[qlora\]"):
+            load_base(spec(), EXACT, method)

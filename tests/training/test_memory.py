@@ -4,6 +4,7 @@ from architectures import ARCHITECTURES
 from training_runs import encoded, exact, trained_weights
 
 from tracekd.errors import TracekdError
+from tracekd.models.devices import free_memory
 from tracekd.training import memory
 from tracekd.training.memory import PassPlan, TokenBytes, plan_passes
 
@@ -61,6 +62,7 @@ def tokens_for(bytes_left):
     return int((bytes_left * 10 // 9) + (GIB * 10 // 9))
 
 
+@pytest.mark.parametrize("trained", [0, GIB])  # their gradients and moments are kept free
 @pytest.mark.parametrize(
     ("fitting", "lengths", "setting", "expected"),
     [
@@ -74,20 +76,15 @@ def tokens_for(bytes_left):
         (-9_000, [100], "auto", PassPlan(1, True)),
     ],
 )
-def test_passes_follow_from_free_memory(fitting, lengths, setting, expected):
-    plan = plan_passes(tokens_for(fitting * KEPT), TOKEN, 0, lengths, setting)
+def test_passes_follow_from_free_memory(fitting, lengths, setting, expected, trained):
+    free = tokens_for(fitting * KEPT + 3.5 * trained)
+    plan = plan_passes(free, TOKEN, trained, lengths, setting)
     assert (plan.recompute, plan.packed) == (expected.recompute, False)
     assert plan.tokens == pytest.approx(expected.tokens, abs=1)
 
 
-def test_gradients_and_moments_of_trained_weights_are_kept_free():
-    free = tokens_for(10_000 * KEPT + 3.5 * GIB)
-    plan = plan_passes(free, TOKEN, GIB, [900] * 16, "auto")
-    assert plan.tokens == pytest.approx(10_000, abs=1)
-
-
 def test_without_known_memory_a_pass_has_a_fixed_size(workshop):
-    assert memory.free_bytes(exact()) is None
+    assert free_memory(exact().device) is None
     params = workshop.params()
     plan = memory.prepare_passes(workshop.student(), exact(), params, [50], None)
     assert plan == PassPlan(2048, recompute=False, packed=False)

@@ -90,11 +90,8 @@ def test_training_continues_from_an_adapter(project):
     assert second[-1]["loss"] < first[-1]["loss"]
 
 
-def test_what_a_method_lacks_stops_the_stage_before_a_model_is_loaded(monkeypatch):
+def test_an_adapter_that_is_absent_stops_the_stage_before_a_model_is_loaded(monkeypatch):
     monkeypatch.setattr(run, "load_base", lambda *_: pytest.fail("a model was loaded"))
     start = AdapterSource(path="nowhere", sha256="0" * 64)
     with pytest.raises(TracekdError, match=r"train\.start: path: .*nowhere has no adapter_config"):
         train(method="lora", start=start)
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(TracekdError, match="qlora needs bitsandbytes"):
-        run.train(spec(), DATA, PARAMS.model_copy(update={"method": "qlora"}), 5, Path(), Path())

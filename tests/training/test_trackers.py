@@ -34,13 +34,7 @@ def test_no_tracker_runs_unless_it_is_named(workshop, tmp_path, monkeypatch) -> 
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("tensorbord", "no tracker 'tensorbord'; did you mean tensorboard"),
-        ("clearml", "clearml is not installed; install it with `python -m pip install clearml`"),
-    ],
-)
-def test_a_tracker_that_cannot_run_is_refused_before_a_model_is_loaded(name, message) -> None:
-    with pytest.raises(TracekdError, match=message):
+@pytest.mark.parametrize("name", ["tensorbord", "clearml"])  # unknown, and not installed
+def test_a_tracker_that_cannot_run_is_refused_before_a_model_is_loaded(name) -> None:
+    with pytest.raises(TracekdError, match=f"report_to: {name} is no tracker .* not installed;"):
         require_trackers([name])

@@ -28,12 +28,9 @@ def in_batches(
 ) -> dict[int, Any]:
     """Return the result of each row of `batches`; a signal to stop ends the process after a batch.
 
-    Args:
-        batches: rows that are computed together; each row is in one batch.
-        compute: returns a batch's results in its order, JSON-serializable.
-        partial: a file with the results of each batch, a line each. Batches that an earlier run
-            left there are not computed again; a line cut off by a kill is dropped.
-        title: of the progress bar.
+    `compute` returns a batch's results in its order, JSON-serializable; the file `partial` keeps
+    them, a line each. Batches that an earlier run left there are not computed again; a line cut off
+    by a kill is dropped.
     """
     results: dict[int, Any] = {}
     partial.touch()
@@ -68,6 +65,5 @@ def _compute(compute: Callable[[list[int]], list[Any]], batch: list[int]) -> lis
         return compute(batch)
     except torch.OutOfMemoryError as error:
         raise TracekdError(
-            f"out of memory with a batch of {len(batch)}; lower infer.batch_size in params.yaml "
-            "(finished batches are kept)"
+            f"out of memory with a batch of {len(batch)}; lower infer.batch_size (params.yaml)"
         ) from error

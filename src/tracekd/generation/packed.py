@@ -83,13 +83,9 @@ class RowCache:
 
 
 class PackedModel:
-    """A causal model of transformers that reads packed rows; made by `pack`.
+    """A causal model of transformers that reads packed rows; made by `pack`."""
 
-    Attributes:
-        device, dtype: where it is, and in which number format.
-        bytes_per_token: of the cache, all layers together.
-    """
-
+    #: Of the cache, all layers together.
     bytes_per_token = 1
 
     def __init__(self, model: "PreTrainedModel") -> None:
@@ -102,8 +98,10 @@ class PackedModel:
 
     def rows_that_fit(self, columns: int) -> int:
         """Return how many rows of so many columns a cache may have, at least one."""
-        free = _CACHE_SHARE * free_memory(self.device)
-        return int(max(1, min(sys.maxsize, free / (self.bytes_per_token * columns))))
+        free = free_memory(self.device)
+        if free is None:
+            return sys.maxsize
+        return max(1, int(_CACHE_SHARE * free / (self.bytes_per_token * columns)))
 
     def logits(
         self,
@@ -174,8 +172,7 @@ class _Layout:
     """Where the tokens of one forward pass belong.
 
     Attributes:
-        cache: of all rows.
-        rows: those that take part.
+        cache, rows: the cache of all rows, and those that take part.
         width: most new tokens of a row.
         columns: columns of the cache that any of the rows has filled afterwards.
         slots, positions: each token's row and position, [T].
@@ -224,13 +221,9 @@ def _attend(
 ) -> tuple[torch.Tensor, None]:
     """Return the attention's output [1, T, heads, width]; an attention function for transformers.
 
-    Args:
-        module: its `layer_idx` is read.
-        query: rotated, [1, heads, T, width].
-        key: rotated, [1, key heads, T, width]; heads that share keys are neighbours.
-        value: [1, key heads, T, width].
-        options: `packed`, the layout; `scaling` of the scores; `sliding_window`, how many positions
-            a token sees, including its own.
+    `query` is [1, heads, T, width]; `key` and `value` are [1, key heads, T, width], and heads that
+    share keys are neighbours. Options are `packed`, the layout; `scaling` of the scores; and
+    `sliding_window`, how many positions a token sees, including its own.
     """
     for unknown in ("softcap", "s_aux"):
         if options.get(unknown) is not None:

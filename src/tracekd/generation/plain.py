@@ -3,7 +3,7 @@
 import gc
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -16,11 +16,7 @@ if TYPE_CHECKING:
 #: Tokens of a trial of padding: the prompt is read in one pass, each of them in another.
 _TRIAL_STEPS = 3
 #: By how much, relative to their spread, logits of the same tokens read in two ways may differ.
-_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.1}
-
-
-#: Logits [rows, vocabulary] and a place in the answers -> a token for each row.
-Choice = Callable[[torch.Tensor, int], list[int]]
+_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
 
 
 class PlainDecoder:
@@ -51,6 +47,8 @@ class PlainDecoder:
         self, prompts: Sequence[Sequence[int]], limits: Sequence[int], seeds: Sequence[int] = ()
     ) -> list[list[int]]:
         """Return the new tokens of each prompt; see `Backend`."""
+        from transformers import LogitsProcessorList
+
         if self._pads and (padding := self._difference_by_padding(prompts)):
             self._pads = False
             print(
@@ -63,15 +61,14 @@ class PlainDecoder:
             together.setdefault(0 if self._pads else len(prompt), []).append(row)
         answers: dict[int, list[int]] = {}
         for rows in together.values():
-
-            def choose(logits: torch.Tensor, place: int, rows: list[int] = rows) -> list[int]:
-                return self._sampler.choose(logits, [(seeds[row], place) for row in rows])
-
-            chosen = choose if self._sampler.temperature else None
+            given = [prompts[row] for row in rows]
+            width = max(map(len, given))
+            processors = LogitsProcessorList()
+            if self._sampler.temperature:
+                processors.append(_drawing(self._sampler, [seeds[row] for row in rows], width))
             most = max(limits[row] for row in rows)
-            for row, new in zip(
-                rows, self._run([prompts[r] for r in rows], most, chosen), strict=True
-            ):
+            output = self._run(given, max_new_tokens=most, logits_processor=processors)
+            for row, new in zip(rows, output.sequences[:, width:].tolist(), strict=True):
                 answers[row] = up_to_stop(new[: limits[row]], self._stops)
         return [answers[row] for row in range(len(prompts))]
 
@@ -80,56 +77,43 @@ class PlainDecoder:
         del self.model
         release_memory()
 
-    def _run(
-        self,
-        prompts: Sequence[Sequence[int]],
-        limit: int,
-        choose: Choice | None = None,
-    ) -> list[list[int]]:
-        """Return the tokens after each prompt, up to `limit` with what follows a stop token.
-
-        Without `choose`, `generate` chooses the most likely tokens itself.
-        """
-        from transformers import LogitsProcessorList
-
+    def _run(self, prompts: Sequence[Sequence[int]], **options: Any) -> Any:
+        """Return what `generate` does with prompts that are padded on the left."""
         width = max(map(len, prompts))
         ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in prompts])
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts])
-        output = self.model.generate(
+        return self.model.generate(
             input_ids=ids.to(self.model.device),
             attention_mask=mask.to(self.model.device),
-            max_new_tokens=limit,
-            logits_processor=LogitsProcessorList([_forced(choose, width)] if choose else []),
+            return_dict_in_generate=True,
+            **options,
         )
-        new: list[list[int]] = output[:, width:].tolist()
-        return new
 
     def _difference_by_padding(self, prompts: Sequence[Sequence[int]]) -> float:
-        """Return by how much padding changes the logits of the shortest row; 0 if hardly."""
+        """Return by how much padding changes the logits after the shortest row; 0 if hardly."""
         row, longest = min(prompts, key=len), max(prompts, key=len)
         if len(row) == len(longest):
             return 0.0
-        # Tokens of the row, which mean something to the model, and end nothing.
-        words = [token for token in row if token not in self._stops] or row
-
-        def logits(prompts: Sequence[Sequence[int]]) -> torch.Tensor:
-            seen = []
-
-            def choose(logits: torch.Tensor, place: int) -> list[int]:
-                seen.append(logits[-1])
-                return [words[-1 - place % len(words)]] * len(logits)
-
-            self._run(prompts, _TRIAL_STEPS, choose)
-            return torch.stack(seen)
-
-        return difference(logits([longest, row]), logits([row]), self.model.dtype)
+        # A token of the row, which means something to the model, and ends nothing.
+        word = next((token for token in row if token not in self._stops), row[0])
+        trial = {"max_new_tokens": _TRIAL_STEPS, "sequence_bias": [[[word], 1e6]]}
+        padded, alone = (
+            torch.stack([step[-1] for step in self._run(given, output_logits=True, **trial).logits])
+            for given in ([longest, row], [row])
+        )
+        return difference(padded, alone, self.model.dtype)
 
 
-def _forced(choose: Choice, width: int) -> Callable[..., torch.Tensor]:
-    """Return a processor of logits, after prompts of so many tokens, that leaves only a choice."""
+def _drawing(sampler: Sampler, seeds: Sequence[int], width: int) -> Callable[..., torch.Tensor]:
+    """Return a processor of the logits after prompts of `width` tokens that leaves what is drawn.
+
+    `seeds` are those of the rows.
+    """
 
     def process(read: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        tokens = torch.tensor(choose(logits, read.shape[1] - width), device=logits.device)
+        place = read.shape[1] - width
+        drawn = sampler.choose(logits, [(seed, place) for seed in seeds])
+        tokens = torch.tensor(drawn, device=logits.device)
         return torch.full_like(logits, -torch.inf).scatter(1, tokens[:, None], 0.0)
 
     return process

@@ -15,7 +15,7 @@ from tracekd.generation.drafts import CONTEXTS
 from tracekd.generation.sampling import Sampler
 from tracekd.models.devices import Device, choose_device
 from tracekd.models.encoding import ChatEncoder
-from tracekd.models.loading import load_base, load_encoder, load_student
+from tracekd.models.loading import load_base, load_encoder, load_student, model_folder
 from tracekd.models.sources import locate
 from tracekd.progress import digest, progress_folder
 from tracekd.randomness import digest as seed_of
@@ -62,8 +62,7 @@ def predict(
         max_length=spec.max_length,
         examples=[example_ids(encoder, row) for row in examples],
         sampler=Sampler(params.temperature, params.top_p),
-        folder=student,
-        base=locate(spec),
+        folder=model_folder(spec, student),
     )
     size = params.batch_size * getattr(module, "BATCHES", 1)
     with progress_folder("infer", key) as folder:

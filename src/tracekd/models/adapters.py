@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracekd.config import LoraParams, ModelSpec, TrainParams, project_root
+from tracekd.config import ModelSpec, TrainParams, project_root
 from tracekd.errors import TracekdError, nearest
 from tracekd.files import read_json
 from tracekd.models.sources import locate, locate_adapter, quiet_transformers
@@ -64,15 +64,18 @@ def add_adapter(
 
     Raises:
         TracekdError: if the model has no such modules, PEFT refuses the options for them, or
-            `start` is on other modules or does not fit.
+            `start` has weights for others.
     """
     import torch
     from peft import LoraConfig, get_peft_model
 
     options = params.lora
-    wanted = _targeted(base, options)
+    _require_modules(base, options.targets)
+    own: set[str] = set()
     if start:
         config = LoraConfig.from_pretrained(start)
+        own = set(config.target_modules)
+        config.target_modules = options.targets
         config.lora_dropout, config.inference_mode = options.dropout, False
     else:
         config = LoraConfig(
@@ -96,13 +99,11 @@ def add_adapter(
         reason = " ".join(str(error).split())[:300]
         raise TracekdError(f"params.yaml: train.lora: not possible here: {reason}") from error
     if start:
-        if set(model.targeted_module_names) != wanted:
-            names = sorted({name.rpartition(".")[2] for name in model.targeted_module_names})
-            raise TracekdError(
-                f"params.yaml: train.start: {start} adapts other modules than train.lora.targets "
-                f"names; set train.lora.targets: [{', '.join(names)}]"
-            )
-        _load_weights(model, start, f"params.yaml: train.start: {start} does not fit the model")
+        message = (
+            f"params.yaml: train.start: {start} does not fit the model and train.lora.targets; set "
+            f"train.lora.targets: [{', '.join(sorted(own))}]"
+        )
+        _load_weights(model, start, message)
     return model
 
 
@@ -156,26 +157,18 @@ def _load_weights(model: "PeftModel", folder: Path, message: str) -> None:
         raise TracekdError(message)
 
 
-def _targeted(base: "PreTrainedModel", options: LoraParams) -> set[str]:
-    """Return the full names of the modules that `train.lora.targets` names."""
+def _require_modules(base: "PreTrainedModel", targets: str | list[str]) -> None:
+    """Raise if one of `train.lora.targets` names no module: PEFT passes over it if others do."""
     from torch.nn import Linear
-    from transformers.pytorch_utils import Conv1D
 
     modules: dict[str, Any] = dict(base.named_modules())
-    linear = {name for name, module in modules.items() if isinstance(module, (Linear, Conv1D))}
-    if isinstance(options.targets, str):
-        return {name for name in linear if modules[name] is not base.get_output_embeddings()}
-    found = set()
-    for target in options.targets:
-        named = {name for name in modules if f".{name}".endswith(f".{target}")}
-        if not named:
-            known = {name.rpartition(".")[2] for name in linear}
+    linear = {key.rpartition(".")[2] for key, part in modules.items() if isinstance(part, Linear)}
+    for target in targets if isinstance(targets, list) else ():
+        if not any(f".{name}".endswith(f".{target}") for name in modules):
             raise TracekdError(
                 f"params.yaml: train.lora.targets: the model has no module {target!r}; "
-                f"{nearest(target, known)}"
+                f"{nearest(target, linear)}"
             )
-        found |= named
-    return found
 
 
 def _base_reference(spec: ModelSpec) -> tuple[str, str | None]:

@@ -28,7 +28,7 @@ class Device:
 
     Attributes:
         unused_gpu: why the machine's NVIDIA GPU is not used, and what to do; None if nothing is
-            wrong. Models of over a billion weights are then refused.
+            wrong. Models of over 2 GB are then refused.
     """
 
     device: "torch.device"
@@ -72,15 +72,14 @@ class Device:
         return peak if platform.system() == "Darwin" else peak * 1024
 
 
-def free_memory(device: "torch.device") -> float:
-    """Return how many bytes of a GPU's memory this process may still take; elsewhere infinity."""
+def free_memory(device: "torch.device") -> int | None:
+    """Return how many bytes of a GPU's memory this process may still take; None elsewhere."""
     import torch
 
     if device.type != "cuda":
-        return float("inf")
+        return None
     free, _ = torch.cuda.mem_get_info(device)
-    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return float(free + unused)
+    return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 def choose_device() -> Device:
@@ -95,15 +94,9 @@ def choose_device() -> Device:
     """
     import torch
 
-    fault = gpu_fault(
-        present=Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi") is not None,
-        built_for=torch.version.cuda,
-        usable=torch.cuda.is_available(),
-        visible=os.environ.get("CUDA_VISIBLE_DEVICES"),
-    )
-    asked = os.environ.get("TRACEKD_DEVICE")
-    device = _asked_device(asked, fault) if asked else _best_device()
-    unused = fault if not asked else None
+    asked, fault = os.environ.get("TRACEKD_DEVICE"), _gpu_fault()
+    device = _find_device(asked, fault)
+    unused = None if asked else fault
     if unused:
         print(f"WARNING: computing on the {device.type}, because {unused}", file=sys.stderr)
     if device.type == "cuda":
@@ -117,50 +110,41 @@ def choose_device() -> Device:
     return Device(device, getattr(torch, chosen), unused)
 
 
-def gpu_fault(
-    *, present: bool, built_for: str | None, usable: bool, visible: str | None
-) -> str | None:
+def _gpu_fault() -> str | None:
     """Return why torch cannot use an NVIDIA GPU, with the remedy; None if it can or there is none.
 
-    Args:
-        present: whether the machine shows signs of an NVIDIA GPU.
-        built_for: the version of CUDA that torch is built for, None without CUDA.
-        usable: whether torch finds a CUDA device.
-        visible: CUDA_VISIBLE_DEVICES; empty or -1 hides all GPUs on purpose.
+    An empty CUDA_VISIBLE_DEVICES, or -1, hides all GPUs on purpose.
     """
-    if usable or not present or visible in ("", "-1"):
+    import torch
+
+    present = Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi") is not None
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    if torch.cuda.is_available() or not present or hidden:
         return None
-    if built_for is None:
-        return (
-            "this machine has an NVIDIA GPU, but torch is built without CUDA; choose a build "
-            f"for your driver at {_BUILDS}, or set TRACEKD_DEVICE=cpu"
-        )
     return (
-        f"this machine has an NVIDIA GPU, which torch, built for CUDA {built_for}, cannot use; "
-        "most often its driver is too old (CUDA 13 needs 580 or newer: see nvidia-smi): install a "
-        f"newer one, or torch for an older CUDA ({_BUILDS}), or set TRACEKD_DEVICE=cpu"
+        f"this machine has an NVIDIA GPU, which torch, built for CUDA {torch.version.cuda}, cannot "
+        "use; install a newer driver (CUDA 13 needs 580 or newer: see nvidia-smi), or a build of "
+        f"torch for yours ({_BUILDS}), or set TRACEKD_DEVICE=cpu"
     )
 
 
-def _asked_device(asked: str, fault: str | None) -> "torch.device":
+def _find_device(asked: str | None, fault: str | None) -> "torch.device":
+    """Return the device that the user has asked for, or the first that there is."""
     import torch
 
-    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": torch.backends.mps.is_available()}
-    kind, _, number = asked.partition(":")
-    if kind not in counts or not (number or "0").isdecimal():
-        raise TracekdError(f"TRACEKD_DEVICE: must be cpu, cuda, cuda:N or mps, found {asked!r}")
-    if int(number or 0) >= counts[kind]:
-        reason = fault or f"torch finds {int(counts[kind])} of kind {kind} on this machine"
-        raise TracekdError(f"TRACEKD_DEVICE: no device {asked}: {reason}")
-    return torch.device(kind, int(number or _own_gpu())) if kind == "cuda" else torch.device(kind)
-
-
-def _best_device() -> "torch.device":
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.device("cuda", _own_gpu())
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    mps = int(torch.backends.mps.is_available())
+    counts = {"cuda": torch.cuda.device_count(), "mps": mps, "cpu": 1}
+    name = asked or next(kind for kind, count in counts.items() if count)
+    kind, _, number = name.partition(":")
+    if not (number or "0").isdecimal() or int(number or 0) >= counts.get(kind, 0):
+        known = ", ".join(f"{count} of kind {kind}" for kind, count in counts.items())
+        raise TracekdError(
+            f"TRACEKD_DEVICE: must be cpu, cuda, cuda:N or mps, found {name!r}; "
+            f"{fault or f'torch finds {known}'}"
+        )
+    # Of several processes that train together, each has its own GPU.
+    index = int(number or os.environ.get("LOCAL_RANK", "0"))
+    return torch.device(kind, index) if kind == "cuda" else torch.device(kind)
 
 
 def _multiplies_bf16(device: "torch.device") -> bool:
@@ -171,10 +155,4 @@ def _multiplies_bf16(device: "torch.device") -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # Older releases of torch cannot say: fp32 there.
     found: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    fast = found.get("amx_bf16") or found.get("avx512_bf16")
-    return device.type == "cpu" and bool(fast)
-
-
-def _own_gpu() -> int:
-    """Return the number of the GPU of this process, one of several that train together."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
+    return device.type == "cpu" and bool(found.get("amx_bf16") or found.get("avx512_bf16"))

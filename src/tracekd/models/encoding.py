@@ -48,7 +48,6 @@ class Encoded:
     """One example as tokens; the drawing in this module's docstring shows the parts.
 
     Attributes:
-        id: the question's id.
         prompt_ids: never supervised; with the filler, if any.
         completion_ids: trace (but no filler), answer and one end-of-turn token; all supervised.
         answer_index: position in `completion_ids` of the answer's first token.
@@ -67,8 +66,8 @@ class ChatEncoder:
     """Turns text into tokens and back for one tokenizer and its chat template.
 
     Attributes:
-        end_of_turn: id of the token with which the template ends an assistant's turn: Llama 3
-            `<|eot_id|>`, ChatML `<|im_end|>`.
+        end_of_turn: the token that ends an assistant's turn: Llama 3 `<|eot_id|>`, ChatML
+            `<|im_end|>`.
     """
 
     def __init__(
@@ -79,13 +78,10 @@ class ChatEncoder:
         native_tags: bool = False,
         shots: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Read the chat template.
+        """Read the chat template, which gets `template_args`.
 
-        Args:
-            tokenizer: of the model.
-            template_args: further variables of its chat template.
-            native_tags: whether a completion's think tags are the tokenizer's own tokens.
-            shots: rows of `records.SFT`, shown with their completions before every question.
+        With `native_tags` a completion's think tags are the tokenizer's own tokens. `shots` are
+        rows of `records.SFT`, shown with their completions before every question.
 
         Raises:
             TracekdError: if the template cannot be used (`ChatTemplate.cut`), the tokenizer cannot
@@ -142,8 +138,7 @@ class ChatEncoder:
         """Return a row of `records.SFT` as tokens.
 
         Raises:
-            TracekdError: if the completion's tokens do not spell exactly the completion, or
-                `answer_start` is outside it.
+            TracekdError: if the completion's tokens do not spell exactly the completion.
         """
         trace_ids, answer_ids = self._completion(row)
         written = trace_ids if row.get("filler_for") is None else []
@@ -156,12 +151,10 @@ class ChatEncoder:
 
     def completion_ids(self, text: str) -> list[int]:
         """Return a completion, or a part of one, as tokens: ordinary ones but for native tags."""
-        parts = _THINK_TAGS.split(text) if self._native else [text]
-        return [
-            token
-            for part in parts
-            for token in ([self._native[part]] if part in self._native else self.plain_ids(part))
-        ]
+        ids: list[int] = []
+        for part in _THINK_TAGS.split(text) if self._native else [text]:
+            ids += [self._native[part]] if part in self._native else self.plain_ids(part)
+        return ids
 
     def plain_ids(self, text: str) -> list[int]:
         """Return `text` as ordinary tokens, whatever control tokens it may spell."""
@@ -181,11 +174,6 @@ class ChatEncoder:
     def _completion(self, row: Mapping[str, Any]) -> tuple[list[int], list[int]]:
         """Return the tokens of a row's trace and of its answer; errors as for `encode`."""
         completion, start = row["completion"], row["answer_start"]
-        if not 0 <= start <= len(completion):
-            raise TracekdError(
-                f"{row['id']}: answer_start is {start}, but the completion has "
-                f"{len(completion)} characters; build the training text again"
-            )
         trace, answer = completion[:start], completion[start:]
         if (like := row.get("filler_for")) is not None:
             trace = fill(trace, like, self.completion_ids)

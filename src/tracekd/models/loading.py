@@ -7,14 +7,12 @@ A student's folder holds `training.json`, which names the method, and
     none          nothing else: the student is the base model
 """
 
-import importlib.util
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracekd.config import ModelSpec, TrainParams
+from tracekd.config import ModelSpec
 from tracekd.errors import TracekdError
 from tracekd.files import read_json
 from tracekd.models.adapters import merge_adapter, save_adapter
@@ -27,16 +25,13 @@ if TYPE_CHECKING:
 
 #: Says in a student's folder how it was made.
 NOTE = "training.json"
-#: More weights are not trained on a CPU but by mistake.
-_LARGE = 1_000_000_000
+#: Bytes, a billion weights in bf16: more are not trained on a CPU but by mistake.
+_LARGE = 2_000_000_000
 
 
 @quiet_transformers()
 def load_encoder(spec: ModelSpec, shots: Sequence[Mapping[str, Any]] = ()) -> ChatEncoder:
-    """Return what turns this model's prompts and completions into tokens.
-
-    `shots` are rows of `records.SFT`, shown before every question.
-    """
+    """Return what turns this model's prompts and completions into tokens; see `ChatEncoder`."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(locate(spec))
@@ -70,14 +65,6 @@ def load_base(spec: ModelSpec, device: Device, method: str = "lora") -> "PreTrai
     return model
 
 
-def require_packages(params: TrainParams) -> None:
-    """Raise unless the packages that the method needs are installed."""
-    if params.method == "qlora" and importlib.util.find_spec("bitsandbytes") is None:
-        raise TracekdError(
-            "train.method: qlora needs bitsandbytes: python -m pip install -e '.[qlora]'"
-        )
-
-
 @quiet_transformers()
 def save_student(
     model: Any, folder: Path, spec: ModelSpec, device: Device, whole: Any = None
@@ -108,7 +95,7 @@ def load_student(spec: ModelSpec, folder: Path, device: Device) -> "PreTrainedMo
     Raises:
         TracekdError: if there is no student, or its adapter belongs to another model.
     """
-    method = read_json(folder / NOTE).get("method") if (folder / NOTE).is_file() else None
+    method = _method(folder)
     if method is None or (method != "none" and not list(folder.glob("*.safetensors"))):
         raise TracekdError(f"{folder}: contains no student; run the train stage (dvc repro train)")
     if method == "full":
@@ -119,20 +106,39 @@ def load_student(spec: ModelSpec, folder: Path, device: Device) -> "PreTrainedMo
     return base if method == "none" else merge_adapter(base, folder, spec).eval()
 
 
+def model_folder(spec: ModelSpec, student: Path | None) -> Path | None:
+    """Return the folder of a student that is a whole model, the base model's without `student`.
+
+    Returns None for a student with an adapter.
+    """
+    method = "none" if student is None else _method(student)
+    if method == "none":
+        return locate(spec)
+    return student if method == "full" else None
+
+
+def _method(student: Path) -> str | None:
+    """Return the method that a student's note names; None without a note."""
+    note = student / NOTE
+    method: str | None = read_json(note).get("method") if note.is_file() else None
+    return method
+
+
 def _load(folder: Path, device: Device, entry: str, nf4: bool = False) -> "PreTrainedModel":
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-    if device.unused_gpu and count_weights(folder) > _LARGE:
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    if device.unused_gpu and size > _LARGE:
         raise TracekdError(f"{entry} is too large for a CPU, and {device.unused_gpu}")
     quantisation = {}
-    if nf4:
-        quantisation["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=device.dtype,
-        )
     try:
+        if nf4:
+            quantisation["quantization_config"] = BitsAndBytesConfig(
+                load_in_4bit=True,
+                bnb_4bit_quant_type="nf4",
+                bnb_4bit_use_double_quant=True,
+                bnb_4bit_compute_dtype=device.dtype,
+            )
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=device.dtype,
@@ -141,21 +147,13 @@ def _load(folder: Path, device: Device, entry: str, nf4: bool = False) -> "PreTr
             **quantisation,
         )
     except ImportError as error:
-        raise TracekdError(f"{entry}: {' '.join(str(error).split())}") from error
+        raise TracekdError(
+            f"{entry}: {' '.join(str(error).split())} (train.method: qlora needs `python -m pip "
+            "install -e '.[qlora]'`)"
+        ) from error
     for module in model.modules():
         # In evaluation on a CPU, bitsandbytes would repack the weights for a kernel without a
         # gradient, and training after a validation would go on with wrong gradients.
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
     return model.eval()
-
-
-def count_weights(folder: Path) -> int:
-    """Return the number of weights in a folder's safetensors, whose headers alone are read."""
-    from safetensors import safe_open
-
-    total = 0
-    for path in folder.glob("*.safetensors"):
-        with safe_open(path, "pt") as file:
-            total += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118
-    return total

