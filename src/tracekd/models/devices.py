@@ -122,9 +122,9 @@ def _gpu_fault() -> str | None:
     if torch.cuda.is_available() or not present or hidden:
         return None
     return (
-        f"this machine has an NVIDIA GPU, which torch, built for CUDA {torch.version.cuda}, cannot "
-        "use; install a newer driver (CUDA 13 needs 580 or newer: see nvidia-smi), or a build of "
-        f"torch for yours ({_BUILDS}), or set TRACEKD_DEVICE=cpu"
+        f"this machine has an NVIDIA GPU, which torch {torch.__version__} cannot use; install a "
+        "newer driver (CUDA 13 needs 580 or newer: see nvidia-smi), or a build of torch for yours "
+        f"({_BUILDS}), or set TRACEKD_DEVICE=cpu"
     )
 
 

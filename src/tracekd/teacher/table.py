@@ -70,7 +70,7 @@ def table_of(
             covered = row["facts_lenient"] in (None, 1.0)
             right = row["states_answer"] and covered and not row["contradicts"]
             if kind == "steps":
-                read = grammar.read(f"{written.text}<answer>-</answer>")
+                read = grammar.read_trace(written.text)
                 right = score_trace(read, question, ("class", "facts"))["trace_correct"]
             row["trace_correct"] = right
         rows.append(row)
