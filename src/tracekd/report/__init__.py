@@ -1,1 +1,1 @@
-"""Figures and closing tables."""
+"""What an experiment shows: its page, plots and closing table."""
