@@ -207,14 +207,10 @@ def test_no_serious_fault_of_accessibility(chromium, many, scheme, view):
 
 
 def test_dark_and_print_have_their_own_colours(tab):
-    page = tab.page
-
-    def paper():
-        return page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
-
-    light = paper()
-    tab.press("t")
-    assert paper() != light
+    page, paper = tab.page, "getComputedStyle(document.documentElement).backgroundColor"
+    light = page.evaluate(paper)
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(paper) != light
     page.emulate_media(media="print")
     assert not page.locator("header").is_visible()
     assert page.locator("figure").first.is_visible()
