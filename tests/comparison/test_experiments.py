@@ -68,18 +68,16 @@ def test_the_cache_is_where_the_configuration_puts_it(tmp_path):
 
 
 def test_the_queue_is_counted_by_state(tmp_path, monkeypatch):
-    assert queue_states(tmp_path, ()) == {"queue": {}, "lost": []}
+    assert queue_states(tmp_path) == {}
     (tmp_path / ".dvc/tmp/exps/celery").mkdir(parents=True)
-    ended = [f"3c4d5e6  {name}  05:04 PM   Success" for name in ("kept", "gone")]
     rows = [
-        *ended,
+        "3c4d5e6  kept       05:04 PM   Success",
         "1a2b3c4  calm-newt  05:02 PM   Failed",
         *["2b3c4d5             05:03 PM   Queued"] * 2,
     ]
     status = "\n".join(["Task     Name       Created    Status", *rows, "", "Worker status: 0"])
     monkeypatch.setattr(experiments, "dvc", lambda *_: status)
-    found = queue_states(tmp_path, ["kept"])
-    assert found == {"queue": {"queued": 2, "failed": 1}, "lost": ["gone"]}
+    assert queue_states(tmp_path) == {"queued": 2, "failed": 1}
 
 
 MADE = [

@@ -158,9 +158,9 @@ def test_regimes_that_were_taught_other_questions_are_compared_with_a_warning(tm
     repository = Repository(tmp_path)
     for data_seed, match in ((0, False), (1, True)):
         for regime in ("correct", "teacher"):
-            table = scores([True, False] * 4)
             chosen = {"teacher": {"name": "r1", "match": match}, "data_seed": data_seed}
-            repository.experiment(f"{regime}-{match}", table, trace_mode=regime, **chosen)
+            name = f"{regime}-{match}"
+            repository.experiment(name, scores(RIGHT), trace_mode=regime, **chosen)
     (warning,) = compared(repository.save()).found["warnings"]
     assert warning.startswith("small on worlds, data_seed 0, teacher.match false: regimes with a")
     assert "run all with teacher.match=true" in warning
@@ -168,17 +168,15 @@ def test_regimes_that_were_taught_other_questions_are_compared_with_a_warning(tm
 
 def test_replicates_that_share_a_seed_give_a_warning(tmp_path):
     repository = Repository(tmp_path)
-    for seed, sample_seed in ((0, 0), (0, 1), (1, 0)):
-        table, name = scores([True, False] * 4), f"none-{seed}-{sample_seed}"
-        repository.experiment(name, table, trace_mode="none", seed=seed, sample_seed=sample_seed)
-    for seed in range(3):  # all students saw the same sample
-        table = scores([True, False] * 4)
-        repository.experiment(f"c-{seed}", table, seed=seed, sample_seed=7, data_seed=5)
+    replicates = [(0, 0, 0), (0, 1, 0), (1, 0, 0)]
+    replicates += [(seed, 7, 5) for seed in range(3)]  # all students saw the same sample
+    for seed, sample_seed, data_seed in replicates:
+        drawn = {"seed": seed, "sample_seed": sample_seed, "data_seed": data_seed}
+        repository.experiment("-".join(map(str, drawn.values())), scores(RIGHT), **drawn)
     seeds, samples = compared(repository.save()).found["warnings"]
-    assert seeds.startswith(
-        "small on worlds, data_seed 0: replicates share a seed, so they are not"
-    )
-    assert "data_seed 0: replicates share a sample_seed" in samples
+    shared = "replicates share a {}, so they are not"
+    assert seeds.startswith(f"small on worlds, data_seed 0: {shared.format('seed')}")
+    assert samples.startswith(f"small on worlds, data_seed 0: {shared.format('sample_seed')}")
 
 
 def test_a_regime_whose_outputs_are_cut_off_is_named_in_a_warning(tmp_path):

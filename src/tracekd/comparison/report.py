@@ -122,11 +122,6 @@ def _experiments(experiments: Mapping[str, Any]) -> str:
             "Scores not on this machine (fetch them with `dvc pull` or `dvc exp pull REMOTE NAME`, "
             f"or run the experiments again): {', '.join(absent)}."
         )
-    if lost := experiments["lost"]:
-        lines.append(
-            f"Ended with success in DVC's queue, but not found: {', '.join(lost)}. They were "
-            "removed since, or lost in a shallow clone (`git fetch --unshallow` prevents it)."
-        )
     if queue := experiments["queue"]:
         states = ", ".join(f"{count} {state}" for state, count in queue.items())
         lines.append(f"In DVC's queue (`dvc queue status`): {states}.")

@@ -64,7 +64,7 @@ def compare(
             "superseded": loaded.superseded,
             "rejected": {**found.rejected, **loaded.unusable},
             "scores_absent": [one.name for one in chosen if not store.find(one, SCORES)],
-            **queue_states(store.root, {*(one.name for one in found.experiments), *found.rejected}),
+            "queue": queue_states(store.root),
         },
         "margin": margin,
         "results": results,
@@ -141,13 +141,10 @@ def _effect(first: RegimeScores, second: RegimeScores, key: str, margin: float) 
 
 
 def _warnings(cells: Mapping[Cell, CellScores], store: Store) -> Iterator[str]:
-    """Yield what else differs between the experiments of a cell: code, device, dtype, backend.
-
-    And which accuracies are optimistic, since settings were chosen on these questions; and whether
-    regimes were taught different questions.
-    """
+    """Yield why a comparison may not be one of regimes alone, or an accuracy is optimistic."""
     for cell, scores in cells.items():
-        data_seed = scores.used[0].run.params["data_seed"]
+        params = scores.used[0].run.params
+        data_seed = params["data_seed"]
         noted = f"datasets.yaml:{cell.dataset}.tuned_on"
         if any(data_seed in (one.run.params.get(noted) or ()) for one in scores.used):
             yield (
@@ -165,7 +162,7 @@ def _warnings(cells: Mapping[Cell, CellScores], store: Store) -> Iterator[str]:
                     "crossed intervals are too narrow: give each its own, or all the same one"
                 )
         by_teacher = {one.run.regime.regime.startswith("teacher") for one in scores.used}
-        if len(by_teacher) > 1 and not scores.used[0].run.params.get("teacher.match"):
+        if len(by_teacher) > 1 and not params.get("teacher.match"):
             yield (
                 f"{cell.label}: regimes with a teacher's traces were taught only questions for "
                 "which one was kept, the others were not: a difference may be one of questions "
