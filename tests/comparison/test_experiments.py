@@ -54,6 +54,14 @@ def test_an_uncommitted_run_is_found_once(repository):
         file.unlink()
 
 
+def test_an_experiment_may_have_any_name(tmp_path):
+    repository = Repository(tmp_path)
+    for name in ("calm-newt", "workspace-of-ann"):
+        repository.experiment(name, TABLE)
+    found = collect(repository.save().path).experiments
+    assert [one.name for one in found] == ["workspace-of-ann", "calm-newt"]
+
+
 def test_a_folder_that_is_no_project_is_an_error(tmp_path):
     with pytest.raises(TracekdError, match="not a git repository"):
         collect(tmp_path)

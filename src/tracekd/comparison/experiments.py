@@ -49,7 +49,8 @@ def collect(root: Path, *, all_commits: bool = False) -> FoundExperiments:
     for name, time, commit in _places(root, all_commits):
         text = read_text(root, commit, _LOCK)
         # A run stays in dvc.lock when DVC keeps it as an experiment, and over later commits.
-        if name.startswith((_WORKSPACE, _COMMIT)) and (text in seen or not text):
+        of_repro = name == _WORKSPACE or name.startswith(_COMMIT)
+        if of_repro and (text in seen or not text):
             continue
         seen.add(text)
         run = _read(text)

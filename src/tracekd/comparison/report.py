@@ -82,7 +82,6 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         f"questions with and without a kept trace of the teacher: means over seeds.\n\n{selected}",
         _listed("Not compared", report["not_paired"]),
         _listed("Warnings", report["warnings"]),
-        _listed("Missing", report["missing"]),
         *(paper_sections(report["paper"]) if "paper" in report else ()),
     ]
     return "\n\n".join(filter(None, sections)) + "\n"

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tracekd import records
-from tracekd.comparison.cells import Cell, Cells
+from tracekd.comparison.cells import Cell
 from tracekd.comparison.experiments import Experiment
 from tracekd.comparison.locks import SCORES, DosedRegime, Replicate
 from tracekd.comparison.store import Store
@@ -71,26 +71,29 @@ class LoadedScores(NamedTuple):
     unusable: dict[str, str]
 
 
-def load_scores(cells: Cells, store: Store) -> LoadedScores:
-    """Read the scores of the newest usable experiment of each key."""
+def load_scores(cells: Mapping[Cell, Sequence[Experiment]], store: Store) -> LoadedScores:
+    """Read the scores of the newest usable experiment of each regime and replicate.
+
+    `cells` are those of `arrange`.
+    """
     loaded = LoadedScores({}, {}, {})
-    for cell, runs in cells.items():
+    for cell, members in cells.items():
         verdicts: dict[DosedRegime, dict[Replicate, pl.DataFrame]] = defaultdict(dict)
         used: list[Experiment] = []
         first = None
-        for (regime, replicate), candidates in runs.items():
-            for one in candidates:
-                if replicate in verdicts[regime]:
-                    loaded.superseded[one.name] = used[-1].name
-                    continue
-                try:
-                    table = read_scores(one, store, first)
-                except TracekdError as error:
-                    loaded.unusable[one.name] = str(error)
-                else:
-                    first = table if first is None else first
-                    verdicts[regime][replicate] = table
-                    used.append(one)
+        for one in members:
+            of_regime = verdicts[one.run.regime]
+            if one.run.replicate in of_regime:
+                loaded.superseded[one.name] = used[-1].name
+                continue
+            try:
+                table = read_scores(one, store, first)
+            except TracekdError as error:
+                loaded.unusable[one.name] = str(error)
+            else:
+                first = table if first is None else first
+                of_regime[one.run.replicate] = table
+                used.append(one)
         if first is not None:
             classes = first["question_class"].to_numpy().astype(str)
             regimes = {regime: stack(tables) for regime, tables in verdicts.items() if tables}

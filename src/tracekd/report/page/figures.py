@@ -145,13 +145,13 @@ def of_probes(details: Details) -> Iterator[Figure]:
         if key in found and found[key]["n"]
     ]
     yield _estimates(_PROBED, ["answer"], rows, _OVER_QUESTIONS)
-    changes = {
-        name.replace("_to_", " → ").replace("_", " "): (one, "answer_changes")
+    changes = [
+        (name.replace("_to_", " → ").replace("_", " "), one, "answer_changes")
         for name, one in section["effects"].items()
-    }
-    changes["follows wrong facts"] = (section["follows_wrong_facts"], "share")
-    rows = [_row(label, [_bounds(*one)], one[0]["n"]) for label, one in changes.items()]
-    if rows := [row for row in rows if row["n"]]:
+    ]
+    changes.append(("follows wrong facts", section["follows_wrong_facts"], "share"))
+    rows = [_row(label, [_bounds(one, of)], one["n"]) for label, one, of in changes if one["n"]]
+    if rows:
         yield _estimates("Does the answer change?", ["answer"], rows, _OVER_QUESTIONS)
 
 
