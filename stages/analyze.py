@@ -16,7 +16,8 @@ def main() -> None:
     from tracekd import config, records
     from tracekd.files import write_json
     from tracekd.models import runcard
-    from tracekd.report import contents, details, page, plots
+    from tracekd.report import contents, details, figures, page
+    from tracekd.report import probes as probe_figures
     from tracekd.report.summary import summary, title_of
     from tracekd.scoring.headline import headline
     from tracekd.scoring.table import unread_steps
@@ -24,7 +25,7 @@ def main() -> None:
 
     settings = config.load_params(Path("params.yaml"))
     spec = config.load_dataset(Path("datasets.yaml"), settings.dataset)
-    data, measured = Path("data"), Path("metrics")
+    data, measured, plots = Path("data"), Path("metrics"), Path("plots")
     tables = {
         "questions": records.read(data / "decomposed/test.parquet", records.DECOMPOSED),
         "training": records.read(data / "decomposed/train.parquet", records.DECOMPOSED),
@@ -39,7 +40,8 @@ def main() -> None:
     runcard.join(measured)
     title = title_of(settings)
     own = contents.of_workspace(title, settings, spec, tables, scores, found)
-    plots.write_all(Path("plots"), scores, found)
+    figures.write_all(plots, scores, found, title, own.losses)
+    probe_figures.write_all(plots / "probes", found, title)
     page.write_page(Path("report.html"), [own], None, title)
     places = {
         "everything, in a browser": "report.html",

@@ -25,6 +25,7 @@ def test_the_first_run_leaves_metrics_plots_and_a_clean_checkout(baseline: Proje
     metrics = json.loads((baseline.path / METRICS).read_text())
     assert metrics["answer"]["accuracy"] is not None
     assert numbers(metrics) <= 25, "what dvc metrics diff prints must fit a screen"
+    assert (baseline.path / "plots/overview.png").read_bytes().startswith(b"\x89PNG")
     assert baseline.run("git", "status", "--porcelain").stdout == ""
     # A file that is no out of a stage is cached nowhere, and out of date after a checkout.
     folders = baseline.path / "plots", baseline.path / "metrics"

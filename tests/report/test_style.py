@@ -3,8 +3,11 @@ import pytest
 from tracekd.report.style import find, percent, picture
 
 
-def test_a_share_is_printed_in_percent_and_what_is_missing_as_a_dash():
+def test_a_share_is_printed_in_percent_and_an_undefined_one_as_a_dash():
     assert (percent(0.2895), percent(0.2895, 0), percent(None)) == ("28.9 %", "29 %", "-")
+
+
+def test_a_missing_part_of_a_path_is_no_value():
     tree = {"a": {"b": 0}, "c": 1}
     assert (find(tree, "a.b"), find(tree, "a.x"), find(tree, "c.b")) == (0, None, None)
 

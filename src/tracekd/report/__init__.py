@@ -1,1 +1,1 @@
-"""What an experiment shows: its page, plots and closing table."""
+"""Figures and closing tables."""

@@ -53,7 +53,10 @@ def dataset_of(params: Mapping[str, Any]) -> DatasetSpec:
 
 
 def losses_of(files: Mapping[str, Path]) -> pl.DataFrame:
-    """Return the losses that training logged: `files` are those in plots/train, by their paths.
+    """Return the losses that training logged, by step.
+
+    Args:
+        files: path relative to plots/train -> the file, in the workspace or in DVC's cache.
 
     Returns:
         `step`, `train`, `train_trace`, `train_answer` and the same of `validation`, in nats per

@@ -63,6 +63,13 @@ def picture(
             figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
+def percent_axis(axes: "Axes") -> None:
+    """Scale the horizontal axis from 0 to 100 %, with room for labels."""
+    axes.set_xlim(0, 112)
+    axes.set_xticks([0, 25, 50, 75, 100])
+    axes.set_xlabel("%")
+
+
 def say(axes: "Axes", text: str) -> None:
     """Write a sentence in place of a plot that has nothing to draw."""
     axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=QUIET)

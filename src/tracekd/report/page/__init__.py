@@ -12,7 +12,6 @@ from tracekd.files import atomic_file
 from tracekd.report.contents import Contents
 from tracekd.report.page import figures, prose, questions
 from tracekd.report.page.inline import BASE, ELEMENTS, FOLDER, packed, render
-from tracekd.report.probes import probe_finding
 from tracekd.report.summary import finding
 
 #: In the order in which they depend on each other.
@@ -31,9 +30,12 @@ _SCRIPTS = (
 def page(contents: Sequence[Contents], comparison: Mapping[str, Any] | None, title: str) -> str:
     """Return an HTML page over experiments, the same for the same input.
 
-    `comparison` is what compare.json holds of them, with `differences` between any two, and the
-    `experiments` of each regime; None for the page of one experiment, which leaves out times and
-    memory.
+    Args:
+        contents: of each experiment; one without `comparison`.
+        comparison: what compare.json holds of them, with `differences` between any two, and the
+            `experiments` of each regime; None for the page of one experiment, which leaves out
+            times and memory.
+        title: of the page.
     """
     index, texts = questions.collect(contents)
     return render(
@@ -65,14 +67,12 @@ def _overview(contents: Sequence[Contents], comparison: Mapping[str, Any] | None
         one = contents[0]
         drawn = [*figures.of_cell(figures.cell_of(one.details), {})]
         drawn += [*figures.of_probes(one.details), *_curves({"": one}, {"": ""})]
-        sentences = filter(None, (finding(one.details), probe_finding(one.details)))
-        said = [f"{sentence}." for sentence in sentences]
-        sections.append({"title": "", "findings": said, "figures": drawn})
+        sections.append({"title": "", "findings": [f"{finding(one.details)}."], "figures": drawn})
         comparison = {}
     for title, cell in comparison.get("results", {}).items():
         groups = {}
-        for regime, shown in cell["regimes"].items():
-            for seed, name in shown["experiments"].items():
+        for regime, found in cell["regimes"].items():
+            for seed, name in found["experiments"].items():
                 if name not in labels:  # a part of it is not on this machine
                     continue
                 groups[name] = regime
