@@ -21,11 +21,11 @@ def main(
         bool, typer.Option("--all-commits", help="Include the runs of earlier commits.")
     ] = False,
     margin: Annotated[
-        float, typer.Option(help="Points of accuracy within which regimes are equivalent.")
+        float, typer.Option(min=0.01, max=100, help="Points of accuracy that make no difference.")
     ] = 5,
     plan: Annotated[
         float | None,
-        typer.Option(help="Print what it would take to detect a difference of so many points."),
+        typer.Option(min=0.01, max=100, help="Print what it takes to detect so many points."),
     ] = None,
     paper: Annotated[
         bool, typer.Option("--paper", help="Also compare with the published numbers and claims.")
@@ -42,7 +42,6 @@ def main(
     from tracekd.comparison.results import compare
     from tracekd.comparison.store import find_store
 
-    experiments.check_points({"--margin": margin, "--plan": plan})
     root = Path()
     found = experiments.collect(root, all_commits=all_commits)
     chosen = experiments.choose(found.experiments, model or (), dataset or (), regime or ())

@@ -225,8 +225,8 @@ def test_a_faulty_record_is_reported_with_file_line_and_field(write, row, fault)
 
 
 def test_a_path_without_files_is_an_error(tmp_path):
-    for path, fault in ((tmp_path / "none", "no such file or folder"), (tmp_path, "contains no")):
-        with pytest.raises(TracekdError, match=fault):
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(TracekdError, match=r"is no file, and no folder with \*\.jsonl or"):
             read_sets([path])
 
 

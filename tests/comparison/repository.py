@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+from collections import namedtuple
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import polars as pl
 import yaml
 
 from tracekd import records
-from tracekd.comparison.experiments import Experiment
+from tracekd.comparison import report
+from tracekd.comparison.effects import BASELINES
+from tracekd.comparison.experiments import Experiment, collect
 from tracekd.comparison.locks import read_lock
+from tracekd.comparison.results import compare
 from tracekd.comparison.store import Store
 
 PARAMS = {
@@ -95,6 +99,17 @@ def lock(
 def experiment(name, time=0, **options):
     """An experiment whose scores are not needed; options are those of `lock`."""
     return Experiment(name, time, read_lock(lock(**options)))
+
+
+Compared = namedtuple("Compared", "found undefined text")
+
+
+def compared(repository, **options):
+    """The content of compare.json and compare.md; options are those of `compare`."""
+    found = collect(repository.save().path)
+    given = (repository.store, found, found.experiments)
+    content, undefined = compare(*given, **{"baselines": BASELINES, **options})
+    return Compared(content, undefined, report.to_markdown(content))
 
 
 @dataclass

@@ -1,13 +1,17 @@
 """Paired comparisons of regimes, by hand."""
 
 import numpy as np
+import polars as pl
 import pytest
+from repository import experiment
 
-from tracekd.comparison.effects import adjust, effect, pairs
+from tracekd.comparison.effects import adjust, between_experiments, effect, pairs
 from tracekd.comparison.locks import DosedRegime, Replicate
-from tracekd.comparison.scores import RegimeScores
+from tracekd.comparison.scores import CellScores, RegimeScores
 from tracekd.statistics.crossed import crossed
 from tracekd.statistics.values import Undefined
+
+NONE, CORRECT = DosedRegime("none"), DosedRegime("correct")
 
 
 def regime(**answers):
@@ -16,11 +20,11 @@ def regime(**answers):
 
 
 def test_each_pair_is_compared_once_and_a_regime_with_doses_is_a_baseline_with_each():
-    regimes = [DosedRegime("none"), DosedRegime("correct"), DosedRegime("mixed", 0.2)]
-    none, correct, mixed = regimes
-    expected = [(none, correct), (none, mixed), (correct, mixed)]
-    assert pairs(regimes, ["none", "correct", "absent"]) == expected
-    assert pairs(regimes, ["mixed"]) == [(mixed, none), (mixed, correct)]
+    mixed = DosedRegime("mixed", 0.2)
+    regimes = [NONE, CORRECT, mixed]
+    expected = [(NONE, CORRECT), (NONE, mixed), (CORRECT, mixed)]
+    assert pairs(regimes, ["none", "correct", "absent"]) == pairs(regimes, None) == expected
+    assert pairs(regimes, ["mixed"]) == [(mixed, NONE), (mixed, CORRECT)]
     assert pairs(regimes, ["mixed 0.2"]) == pairs(regimes, ["mixed"])
 
 
@@ -52,6 +56,18 @@ def test_several_seeds_are_crossed_with_questions():
     part = found["over_questions"]
     assert -1 / 3 <= part["low"] < 5 / 12 < part["high"] <= 1
     assert list(found["by_seed"]) == ["0", "1", "2"]
+
+
+def test_two_experiments_are_compared_over_questions_with_their_correlation():
+    regimes = {NONE: regime(s0=[1, 1, 0, 0]), CORRECT: regime(s0=[1, 1, 1, 0])}
+    used = [experiment("a", trace_mode="none"), experiment("b")]
+    cell = CellScores(pl.Series(list("wxyz")), np.array(["where"] * 4), regimes, used)
+    other = CellScores(pl.Series(list("wxy")), np.array(["where"] * 3), regimes, used[:1])
+    ((name, found),) = between_experiments([cell, other]).items()
+    assert (name, found["n"], found["second_only"]) == ("b - a", 4, 1)
+    # 3/4 (0.3006 to 0.9544), 2/4 (0.1500 to 0.8500), correlation 0.5774.
+    by_hand = pytest.approx((0.25, -0.1279, 0.5358), abs=1e-4)
+    assert (found["difference"], found["low"], found["high"]) == by_hand
 
 
 @pytest.mark.parametrize(

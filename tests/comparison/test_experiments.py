@@ -54,6 +54,14 @@ def test_an_uncommitted_run_is_found_once(repository):
         file.unlink()
 
 
+def test_an_experiment_may_have_any_name(tmp_path):
+    repository = Repository(tmp_path)
+    for name in ("calm-newt", "workspace-of-ann"):
+        repository.experiment(name, TABLE)
+    found = collect(repository.save().path).experiments
+    assert [one.name for one in found] == ["workspace-of-ann", "calm-newt"]
+
+
 def test_a_folder_that_is_no_project_is_an_error(tmp_path):
     with pytest.raises(TracekdError, match="not a git repository"):
         collect(tmp_path)
@@ -68,18 +76,16 @@ def test_the_cache_is_where_the_configuration_puts_it(tmp_path):
 
 
 def test_the_queue_is_counted_by_state(tmp_path, monkeypatch):
-    assert queue_states(tmp_path, ()) == {"queue": {}, "lost": []}
+    assert queue_states(tmp_path) == {}
     (tmp_path / ".dvc/tmp/exps/celery").mkdir(parents=True)
-    ended = [f"3c4d5e6  {name}  05:04 PM   Success" for name in ("kept", "gone")]
     rows = [
-        *ended,
+        "3c4d5e6  kept       05:04 PM   Success",
         "1a2b3c4  calm-newt  05:02 PM   Failed",
         *["2b3c4d5             05:03 PM   Queued"] * 2,
     ]
     status = "\n".join(["Task     Name       Created    Status", *rows, "", "Worker status: 0"])
     monkeypatch.setattr(experiments, "dvc", lambda *_: status)
-    found = queue_states(tmp_path, ["kept"])
-    assert found == {"queue": {"queued": 2, "failed": 1}, "lost": ["gone"]}
+    assert queue_states(tmp_path) == {"queued": 2, "failed": 1}
 
 
 MADE = [

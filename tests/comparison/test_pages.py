@@ -64,8 +64,8 @@ def test_every_two_regimes_and_every_two_experiments_are_compared(root):
     )
     pair = found["experiments"]["correct-0 - none-0"]
     assert (pair["first_only"], pair["second_only"], pair["n"]) == (0, 2, 3)
-    assert pair["low"] < pair["difference"] < pair["high"] == 1
-    assert (pair["first"], pair["p_value"]) == ("none-0", 0.5)
+    assert pair["low"] < pair["difference"] < pair["high"]
+    assert pair["p_value"] == 0.5
 
 
 def test_the_command_writes_one_file(root):

@@ -2,14 +2,10 @@
 
 import polars as pl
 import pytest
-from repository import GONE, Repository, predictions, questions, scores
+from repository import GONE, Repository, compared, predictions, questions, scores
 
 from tracekd import records
 from tracekd.comparison import figures as plots
-from tracekd.comparison import report
-from tracekd.comparison.effects import BASELINES
-from tracekd.comparison.experiments import collect
-from tracekd.comparison.results import compare
 from tracekd.report.page import figures, prose
 
 #: Seed -> probe -> the verdict on each of four questions; a dot is one that was not run.
@@ -42,7 +38,7 @@ def table(asked):
     return pl.DataFrame(rows, schema=records.PROBES)
 
 
-def compared(path, asked, gone=False):
+def probed(path, asked, gone=False):
     repository = Repository(path)
     test = repository.keep(questions("aabb"), records.DECOMPOSED)
     texts = repository.keep(predictions(["<answer>out</answer>"] * 4), records.PREDICTIONS)
@@ -54,13 +50,12 @@ def compared(path, asked, gone=False):
     repository.experiment(
         "none-0", scores([True] * 4, classes="aabb"), trace_mode="none", questions=test
     )
-    found = collect(repository.save().path)
-    content, undefined = compare(repository.store, found, found.experiments, BASELINES)
-    return content["results"].values(), report.to_markdown(content), undefined
+    made = compared(repository)
+    return made.found["results"].values(), made.text, made.undefined
 
 
 def test_probes_of_three_seeds_have_crossed_intervals(tmp_path):
-    (cell,), text, _ = compared(tmp_path, ASKED)
+    (cell,), text, _ = probed(tmp_path, ASKED)
     probes = cell["regimes"]["correct"]["probes"]
     accuracies = {name: (one["n"], one["mean"]) for name, one in probes["by_probe"].items()}
     # Given its own trace, only the first two questions were asked in all seeds.
@@ -85,7 +80,7 @@ def test_probes_of_three_seeds_have_crossed_intervals(tmp_path):
 
 
 def test_one_seed_supports_no_claim_about_the_effect(tmp_path):
-    (cell,), text, undefined = compared(tmp_path, ASKED[:1])
+    (cell,), text, undefined = probed(tmp_path, ASKED[:1])
     effect = cell["regimes"]["correct"]["probes"]["effect"]
     assert (effect["difference"], effect["low"]) == (-0.5, None)
     assert "| correct | 0 " in text
@@ -94,7 +89,7 @@ def test_one_seed_supports_no_claim_about_the_effect(tmp_path):
 
 
 def test_probes_that_are_not_here_are_said_to_be_unknown(tmp_path):
-    (cell,), _, undefined = compared(tmp_path, ASKED, gone=True)
+    (cell,), _, undefined = probed(tmp_path, ASKED, gone=True)
     assert cell["regimes"]["correct"]["probes"] is None
     assert any("fetch it with `dvc exp pull" in reason for reason in undefined.values())
     assert "probes" not in cell["regimes"]["none"]

@@ -2,12 +2,8 @@
 
 import json
 
-from repository import GONE, Repository, scores
+from repository import GONE, Repository, compared, scores
 
-from tracekd.comparison import report
-from tracekd.comparison.effects import BASELINES
-from tracekd.comparison.experiments import collect
-from tracekd.comparison.results import compare
 from tracekd.report.page import figures
 
 CLASSES = {"a": (4, 3), "b": (2, 0)}
@@ -15,7 +11,7 @@ CLASSES = {"a": (4, 3), "b": (2, 0)}
 ACCURACIES = {"correct": [(0.5, 0.0), (1.0, 0.5)], "teacher": [(1.0, None)]}
 
 
-def compared(path, folder=None):
+def with_teacher(path, folder=None):
     """Compare runs with a teacher; `folder` is the MD5 of its outs where they are not here."""
     repository = Repository(path)
     counts = {
@@ -32,13 +28,12 @@ def compared(path, folder=None):
             options = {"trace_mode": regime, "seed": seed, "details": {"selection": found}}
             chosen = {"teacher": {"name": "r1", "match": False}, "files": files}
             repository.experiment(f"{regime}-{seed}", scores([True, False]), **options, **chosen)
-    found = collect(repository.save().path)
-    content, undefined = compare(repository.store, found, found.experiments, BASELINES)
-    return content["results"]["small on worlds"], report.to_markdown(content), undefined
+    made = compared(repository)
+    return made.found["results"]["small on worlds"], made.text, made.undefined
 
 
 def test_kept_shares_and_accuracies_of_what_was_left_out_are_reported(tmp_path):
-    cell, text, undefined = compared(tmp_path)
+    cell, text, undefined = with_teacher(tmp_path)
     assert cell["kept"] == {"trace": {"all": 0.5, "a": 0.75, "b": 0}}
     found = {name: one["selection"] for name, one in cell["regimes"].items()}
     assert found["correct"] == {"with_trace": {"mean": 0.75}, "without_trace": {"mean": 0.25}}
@@ -50,14 +45,14 @@ def test_kept_shares_and_accuracies_of_what_was_left_out_are_reported(tmp_path):
 
 
 def test_traces_that_are_not_here_are_said_to_be_unknown(tmp_path):
-    cell, text, undefined = compared(tmp_path, f"{GONE}.dir")
+    cell, text, undefined = with_teacher(tmp_path, f"{GONE}.dir")
     assert cell["kept"] is None
     assert "- small on worlds: unknown; data/teacher is not on this machine" in text
     assert "fetch it with `dvc exp pull" in undefined["results.small on worlds.kept"]
 
 
 def test_the_page_draws_what_was_selected(tmp_path):
-    cell, _, _ = compared(tmp_path)
+    cell, _, _ = with_teacher(tmp_path)
     drawn = {figure["title"]: figure for figure in figures.of_cell(cell, {"of no run": {}})}
     kept = drawn["How many training questions have a kept trace?"]
     assert kept["series"] == ["trace"]

@@ -3,16 +3,15 @@
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 from tables import BABI, completion, prediction, predictions, question, questions
 
 from tracekd import randomness, records
 from tracekd.comparison.cells import Cell
-from tracekd.comparison.effects import BASELINES, effect
+from tracekd.comparison.effects import BASELINES
 from tracekd.comparison.locks import DosedRegime, Replicate
-from tracekd.comparison.results import evaluate
-from tracekd.comparison.scores import MEASURES, CellScores, RegimeScores
+from tracekd.comparison.results import evaluate, paired_effects
+from tracekd.comparison.scores import CellScores, stack
 from tracekd.config import load_params
 from tracekd.report.contents import Contents, losses_of
 from tracekd.report.details import scores_and_details
@@ -111,29 +110,16 @@ def comparison(contents):
     for one in contents:
         of = DosedRegime(one.params["trace_mode"])
         regimes.setdefault(of, {})[Replicate(one.params["seed"], one.params["seed"])] = one
+    tables = {of: {key: one.scores for key, one in runs.items()} for of, runs in regimes.items()}
+    scores = {of: stack(runs) for of, runs in tables.items()}
     classes = contents[0].scores["question_class"].to_numpy().astype(str)
-    scores = {of: RegimeScores(tuple(runs), matrices(runs)) for of, runs in regimes.items()}
     cell = Cell("babi", "small")
-    results = evaluate({cell: CellScores(contents[0].scores["id"], classes, scores, [])}, BASELINES)
+    cells = {cell: CellScores(contents[0].scores["id"], classes, scores, [])}
+    results = evaluate(cells, BASELINES)
     for of, runs in regimes.items():
         names = {key.label: one.name for key, one in runs.items()}
         results[cell.label]["regimes"][of.label]["experiments"] = names
-    ordered = list(scores)
-    pairs = {
-        f"{second.label} - {first.label}": effect(scores[first], scores[second], "test", 0.05)
-        for place, first in enumerate(ordered)
-        for second in ordered[place + 1 :]
-    }
     two = {"n": 12, "difference": 0.25, "low": 0.1, "high": 0.4, "p_value": 0.03}
     few = {f"{contents[1].name} - {contents[0].name}": two | {"first_only": 1, "second_only": 4}}
-    differences = {"regimes": {cell.label: pairs}, "experiments": few}
+    differences = {"regimes": paired_effects(cells, None), "experiments": few}
     return settle({"results": results, "warnings": [], "differences": differences})[0]
-
-
-def matrices(runs):
-    tables = [one.scores for one in runs.values()]
-    return {
-        name: np.stack([table[column].cast(pl.Float64).to_numpy() for table in tables])
-        for name, column in MEASURES.items()
-        if all(column in table and not table[column].null_count() for table in tables)
-    }

@@ -60,6 +60,31 @@ def test_equal_experiments_make_equal_pages_without_times():
     assert [one.get("training, s") for one in shown] == [None, 12.5]
 
 
+def test_what_other_traces_do_to_the_answers_of_one_student_is_drawn():
+    def share(n, name):
+        return {"n": n, name: n / 10, f"{name}_low": 0.1, f"{name}_high": 0.9}
+
+    probed = {
+        "by_probe": {
+            name: share(n, "accuracy") for name, n in {"own": 4, "gold": 5, "filler": 0}.items()
+        },
+        "effects": {
+            "gold_to_incorrect": share(4, "answer_changes"),
+            "own_to_gold": share(0, "answer_changes"),
+        },
+        "follows_wrong_facts": share(2, "share"),
+    }
+    drawn = [
+        [(row["label"], row["n"], row["values"][0]["mean"]) for row in figure["rows"]]
+        for figure in figures.of_probes({"probes": probed})
+    ]
+    assert drawn == [
+        [("correct trace", 5, 0.5), ("student's own trace", 4, 0.4)],
+        [("gold → incorrect", 4, 0.4), ("follows wrong facts", 2, 0.2)],
+    ]
+    assert list(figures.of_probes({})) == []
+
+
 def test_early_answers_have_a_line_for_each_probed_student_in_the_colour_of_its_regime():
     cuts = {f"same_{cut}{end}": 0.5 for cut in (0, 25, 50, 75) for end in ("", "_low", "_high")}
     probed = {"probes": {"early_answering": {"n": 4, **cuts}}}

@@ -1,13 +1,8 @@
 """Files of texts generated elsewhere, and which of them are scored together.
 
-Three formats, all JSON lines (docs/audit.md). In the first two, which the authors of the paper
-published, each record brings its question along:
-
-- CoTempQA: one file per class, named after it, with `question`, `facts`, `gold`, `prediction`,
-  `triple_element`; the files of a folder are one set;
-- bAbI and MS MARCO: one file with all classes, a set of its own, with `question`, `passage`,
-  `gold`, `prediction`, `query_type`, `answer_passage`;
-- plain, for any dataset: `id` and `text`; the files of a folder are one set.
+docs/audit.md describes the three formats. In the two that the authors of the paper published, each
+record brings its question along. A file of bAbI or MS MARCO is a set of its own; otherwise the
+files of a folder are one set.
 """
 
 import ast
@@ -58,9 +53,7 @@ class AuditItem:
 class AuditSet:
     """Texts that are scored together: one model under one regime.
 
-    Attributes:
-        items: the texts that are scored.
-        duplicated: places of the second and further texts of a question.
+    `duplicated` are the places of the second and further texts of a question.
     """
 
     name: str
@@ -69,21 +62,16 @@ class AuditSet:
 
 
 def read_sets(paths: Sequence[Path], repeated: Repeated = "keep") -> list[AuditSet]:
-    """Return the sets in folders (their *.jsonl and *.json files) and files.
+    """Return the sets in folders (their *.jsonl or *.json files) and files, each file once.
 
-    Each file is read once, however often it is named. A set is named after its folder or file, with
-    as many of the folders above it as distinguish it from the other sets.
+    A set is named after its folder or file, with as many of the folders above it as distinguish it
+    from the other sets.
 
     Raises:
         TracekdError: naming the path, or the file, line and field, and the fault.
     """
-    files: dict[Path, Path] = {}
-    for path in paths:
-        for file in _files(path):
-            if not file.is_file():
-                raise TracekdError(f"{file}: no such file or folder")
-            # A linked file stays where its link is: DVC may keep the files of a folder elsewhere.
-            files.setdefault(file.parent.resolve() / file.name, file)
+    # A linked file stays where its link is: DVC may keep the files of a folder elsewhere.
+    files = {file.parent.resolve() / file.name: file for path in paths for file in _files(path)}
     groups: dict[Path, list[AuditItem]] = {}
     for place, file in files.items():
         items = list(_items(file))
@@ -94,7 +82,7 @@ def read_sets(paths: Sequence[Path], repeated: Repeated = "keep") -> list[AuditS
 
 
 def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
+    if path.is_file():
         return [path]
     lines, others = sorted(path.glob("*.jsonl")), sorted(path.glob("*.json"))
     if lines and others:
@@ -103,7 +91,7 @@ def _files(path: Path) -> list[Path]:
             "a folder, or name the files to read"
         )
     if not lines and not others:
-        raise TracekdError(f"{path}: contains no *.jsonl or *.json file")
+        raise TracekdError(f"{path}: is no file, and no folder with *.jsonl or *.json files")
     return lines or others
 
 

@@ -28,9 +28,6 @@ def compare_sets(reports: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
 
     Claims need sets of one model whose names end in their regimes, such as `llama_none` and
     `llama_correct`. The second value says why a number is null (path -> reason).
-
-    Args:
-        reports: as `tracekd.audit.rescore.audit` returns them.
     """
     tables = {name: pl.DataFrame(report["verdicts"]) for name, report in reports.items()}
     pairs: dict[str, Any] = {}
@@ -65,9 +62,7 @@ def compare_sets(reports: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
 
 def to_text(compared: Mapping[str, Any]) -> str:
     """Return the pairs and claims (null where undefined) as lines of text."""
-    lines = (
-        ["Differences in accuracy on the same questions, in points"] if compared["pairs"] else []
-    )
+    lines = ["Differences in accuracy on the same questions, in points"]
     for name, pair in compared["pairs"].items():
         for metric, found in pair.items():
             vanished = found["verdict"] != pair["published"]["verdict"]

@@ -47,14 +47,10 @@ def audit(
     Args:
         sets: see `tracekd.audit.generations.read_sets`.
         spec: the dataset's entry in datasets.yaml.
-        facts: which of the entry's rules finds the gold facts; None is `DEFAULT_FACTS`. Not with
-            `questions`, which have gold facts.
+        facts: which of the entry's rules finds the gold facts; not with `questions`.
         questions: `records.DECOMPOSED`, all questions; required for the plain format. Without it,
             every question of any set is expected in each set.
         trace_mode: the regime; None scores the steps that at least half of a set's texts show.
-
-    Raises:
-        TracekdError: if the arguments do not fit each other.
     """
     if facts is not None and questions is not None:
         raise TracekdError(
@@ -165,14 +161,14 @@ def _steps(
     texts: Sequence[str], spec: DatasetSpec, trace_mode: str | None
 ) -> tuple[Collection[Step], list[str]]:
     """Return the steps to score, and a warning for each other one that texts show, or may show."""
+    if trace_mode is not None:
+        return regime(trace_mode, named_by="--trace-mode").steps, []
     grammar = Grammar(spec.class_sentence)
     traces = [grammar.read(text).trace for text in texts]
     shown: dict[Step, list[bool]] = {
         "class": [trace.class_name is not None for trace in traces],
         "facts": [trace.facts is not None for trace in traces],
     }
-    if trace_mode is not None:
-        return regime(trace_mode, named_by="--trace-mode").steps, []
     steps = frozenset(step for step, found in shown.items() if sum(found) >= _SHOWN * len(texts))
     thinking = sum(_THOUGHT.search(text) is not None for text in texts) >= _SHOWN * len(texts)
     return steps, [

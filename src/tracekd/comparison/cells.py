@@ -1,4 +1,4 @@
-"""Experiments sorted into cells: what may be compared with what, and what has not been run.
+"""Experiments sorted into cells: what may be compared with what.
 
 The experiments of a cell share everything but regime and seeds: model, dataset, and every other
 parameter that differs between this repository's experiments. All of them were tested on the same
@@ -10,10 +10,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple
 
 from tracekd.comparison.experiments import Experiment
-from tracekd.comparison.locks import QUESTIONS, DosedRegime, Replicate, canonical
+from tracekd.comparison.locks import QUESTIONS, canonical
 
 _AXES = ("model", "dataset", "trace_mode", "corruption", "seed", "sample_seed")
 #: None changes the scores: probes do not touch the predictions, trackers only look on, sample 0 is
@@ -44,30 +43,19 @@ class Cell:
         return ", ".join([f"{self.model} on {self.dataset}", *map(" ".join, self.rest)])
 
 
-class RunKey(NamedTuple):
-    """What identifies an experiment within its cell."""
+def arrange(experiments: Iterable[Experiment]) -> dict[Cell, list[Experiment]]:
+    """Return the experiments by cell, in the order of regimes and replicates.
 
-    regime: DosedRegime
-    replicate: Replicate
-
-
-#: Cell -> the experiments with each key, newest first.
-Cells = Mapping[Cell, Mapping[RunKey, list[Experiment]]]
-
-
-def arrange(experiments: Iterable[Experiment]) -> Cells:
-    """Return the experiments by cell, then regime and replicate."""
+    Experiments with the same regime and replicate are newest first.
+    """
     families: dict[tuple[str, str], list[Experiment]] = defaultdict(list)
     for one in experiments:
         families[one.run.dataset, one.run.model].append(one)
-    cells: dict[Cell, dict[RunKey, list[Experiment]]] = {}
+    cells: dict[Cell, list[Experiment]] = {}
     for (dataset, model), family in sorted(families.items()):
         for rest, members in sorted(_comparable(family).items()):
-            runs: dict[RunKey, list[Experiment]] = defaultdict(list)
-            for one in sorted(members, key=lambda one: -one.time):
-                runs[RunKey(one.run.regime, one.run.replicate)].append(one)
-            ordered = sorted(runs, key=lambda key: (key.regime.place, key.replicate))
-            cells[Cell(dataset, model, rest)] = {key: runs[key] for key in ordered}
+            members.sort(key=lambda one: (one.run.regime.place, one.run.replicate, -one.time))
+            cells[Cell(dataset, model, rest)] = members
     return cells
 
 
@@ -86,31 +74,23 @@ def not_paired(cells: Iterable[Cell]) -> list[str]:
     return lines
 
 
-def missing(cells: Cells) -> list[str]:
-    """Return what each cell lacks of all regimes and seeds: "small on worlds: correct seed 2"."""
-    keys = {key for runs in cells.values() for key in runs}
-    regimes = sorted({key.regime for key in keys}, key=lambda regime: regime.place)
-    replicates = sorted({key.replicate for key in keys})
-    lines = []
-    for cell, runs in cells.items():
-        lacking = {
-            regime.label: [one.label for one in replicates if RunKey(regime, one) not in runs]
-            for regime in regimes
-        }
-        parts = [f"{label} seed {', '.join(few)}" for label, few in lacking.items() if few]
-        if parts:
-            lines.append(f"{cell.label}: {'; '.join(parts)}")
-    return lines
-
-
 def differing(experiments: Iterable[Experiment]) -> list[str]:
     """Return the parameters that differ between experiments, but for regime, seeds and names."""
-    values: dict[str, set[str]] = defaultdict(set)
-    for one in experiments:
-        for name, value in one.run.params.items():
-            if name not in _AXES and not _WITHOUT_EFFECT.fullmatch(name):
-                values[name].add(canonical(value))
-    return sorted(name for name, found in values.items() if len(found) > 1)
+    params = (
+        (name, canonical(value))
+        for one in experiments
+        for name, value in one.run.params.items()
+        if name not in _AXES and not _WITHOUT_EFFECT.fullmatch(name)
+    )
+    return sorted(varying(params))
+
+
+def varying(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    """Return name -> values of the names that have several."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for name, value in pairs:
+        found[name].add(value)
+    return {name: seen for name, seen in found.items() if len(seen) > 1}
 
 
 def _comparable(family: Collection[Experiment]) -> Mapping[Rest, list[Experiment]]:

@@ -12,6 +12,7 @@ from tracekd.comparison.scores import CellScores, Matrix, RegimeScores
 from tracekd.statistics import bootstrap, paired
 from tracekd.statistics.association import count
 from tracekd.statistics.crossed import crossed, detectable, interval_and_p
+from tracekd.statistics.intervals import newcombe_interval, wilson_interval
 from tracekd.statistics.paired import ALPHA, change_interval, over_seeds
 from tracekd.statistics.values import Tree, Undefined, Value
 
@@ -28,29 +29,25 @@ def pairs(
     ordered = list(regimes)
     if baselines is None:
         return list(combinations(ordered, 2))
-    found: dict[frozenset[DosedRegime], tuple[DosedRegime, DosedRegime]] = {}
+    found: list[tuple[DosedRegime, DosedRegime]] = []
     for name, baseline, other in product(baselines, ordered, ordered):
-        if name in (baseline.regime, baseline.label) and other != baseline:
-            found.setdefault(frozenset((baseline, other)), (baseline, other))
-    return list(found.values())
+        named = name in (baseline.regime, baseline.label)
+        if named and other != baseline and not {(baseline, other), (other, baseline)} & {*found}:
+            found.append((baseline, other))
+    return found
 
 
 def effect(
     first: RegimeScores, second: RegimeScores, key: str, margin: float, measure: str = "answer"
 ) -> dict[str, Any]:
-    """Return the difference in answer accuracy, second - first, on the same questions.
+    """Return the difference in a measure, second - first (the baseline), on the same questions.
 
     Uses the replicates that both have (all, if they share none). The interval and p-value are
     crossed: questions and seeds both vary (`statistics.crossed`). They need three seeds; fewer
     support no claim about regimes. The parts hold one of the two fixed: `over_questions` describes
     these trained models on other questions, `over_seeds` other models on these questions.
 
-    Args:
-        first: verdicts of the baseline.
-        second: verdicts of the other regime on the same questions.
-        key: seeds the bootstrap.
-        margin: largest difference that counts as none.
-        measure: `corrected` takes the verdicts of the corrected metric.
+    `key` seeds the bootstrap; `margin` is the largest difference that counts as none.
     """
     shared = [one for one in first.replicates if one in second.replicates]
     before, after = (one.rows(measure, shared or one.replicates) for one in (first, second))
@@ -82,23 +79,32 @@ def effect(
 def between_experiments(cells: Iterable[CellScores]) -> dict[str, dict[str, Any]]:
     """Return "B - A" -> the difference in answer accuracy of every two experiments.
 
-    They are two trained models, not two regimes: the interval is over questions alone, and the
-    p-value that of McNemar's exact test. Experiments with different questions are not compared.
+    They are two trained models, not two regimes: the interval is over questions alone (Newcombe's,
+    with the correlation of the two: Zou and Donner 2008), and the p-value that of McNemar's exact
+    test. Experiments with different questions are not compared.
     """
     answers = []
     for scores in cells:
         for one in scores.used:
-            verdicts = scores.regimes[one.run.regime]
-            (row,) = verdicts.rows("answer", [one.run.replicate])
+            (row,) = scores.regimes[one.run.regime].rows("answer", [one.run.replicate])
             answers.append((one.name, scores.ids, row))
     found: dict[str, dict[str, Any]] = {}
     for (first, ids, before), (second, other_ids, after) in combinations(answers, 2):
         if ids.equals(other_ids):
-            rng = bootstrap.generator("compare", first, second)
-            low, high = change_interval(after - before, rng)
-            named = {"first": first, "second": second, "n": len(ids), "low": low, "high": high}
-            found[f"{second} - {first}"] = {**named, **_one_seed(before, after)}
+            low, high = _paired_interval(before, after)
+            bounds = {"n": len(ids), "low": low, "high": high}
+            found[f"{second} - {first}"] = {**bounds, **_one_seed(before, after)}
     return found
+
+
+def _paired_interval(before: Matrix, after: Matrix) -> tuple[float, float]:
+    n = len(before)
+    second, first = (
+        (float(row.mean()), *wilson_interval(float(row.sum()), n)) for row in (after, before)
+    )
+    both_vary = 0 < first[0] < 1 and 0 < second[0] < 1
+    correlation = float(np.corrcoef(before, after)[0, 1]) if both_vary else 0.0
+    return newcombe_interval(second, first, correlation)
 
 
 def adjust(effects: Sequence[dict[str, Any]]) -> None:
@@ -120,7 +126,7 @@ def adjust(effects: Sequence[dict[str, Any]]) -> None:
 
 
 def _within_bounds(found: Tree) -> Tree:
-    """Return an interval of a difference of shares, cut to -1 to 1."""
+    """Cut the interval of a difference of shares to -1 to 1."""
     bounds = {
         end: max(-1.0, min(1.0, value))
         for end in ("low", "high")

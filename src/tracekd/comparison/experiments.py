@@ -1,13 +1,13 @@
 """The successful experiments of this repository and its current run, read without a checkout.
 
-DVC keeps each successful experiment as a commit under refs/exps/<commit it started from>/<name>;
-queued and failed ones have other refs. Each commit holds the dvc.lock of its run.
+DVC keeps each successful experiment as a commit, which holds the dvc.lock of its run, under
+refs/exps/<commit it started from>/<name>; queued and failed ones have other refs.
 """
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tracekd.comparison.locks import Run, read_lock
 from tracekd.errors import TracekdError, nearest
@@ -43,16 +43,14 @@ def collect(root: Path, *, all_commits: bool = False) -> FoundExperiments:
     """Return every successful DVC experiment, the run committed last, and that in the workspace.
 
     With `all_commits`, also return the runs of earlier commits of this branch.
-
-    Raises:
-        TracekdError: if `root` is not in a git repository that has a commit.
     """
     found = FoundExperiments([], {})
     seen: set[str] = set()
     for name, time, commit in _places(root, all_commits):
         text = read_text(root, commit, _LOCK)
         # A run stays in dvc.lock when DVC keeps it as an experiment, and over later commits.
-        if name.startswith((_WORKSPACE, _COMMIT)) and (text in seen or not text):
+        of_repro = name == _WORKSPACE or name.startswith(_COMMIT)
+        if of_repro and (text in seen or not text):
             continue
         seen.add(text)
         run = _read(text)
@@ -65,11 +63,7 @@ def collect(root: Path, *, all_commits: bool = False) -> FoundExperiments:
 
 
 def find_experiment(root: Path, name: str) -> Experiment:
-    """Return the run with the name that DVC gives it, of two the newer; see `Experiment`.
-
-    Raises:
-        TracekdError: if there is none, or its parts do not belong together.
-    """
+    """Return the run with the name that DVC gives it, of two the newer; see `Experiment`."""
     places = sorted(_places(root, all_commits=True), key=lambda place: place[1])
     named = {one: (time, commit) for one, time, commit in places}
     if name not in named and name != _WORKSPACE:
@@ -99,10 +93,7 @@ def choose(
 ) -> list[Experiment]:
     """Return the experiments with the given models, datasets and regimes; empty means all.
 
-    "mixed" means that regime with every dose, "mixed 0.2" with this one.
-
-    Raises:
-        TracekdError: if no experiment has one of the names, or none is left.
+    "mixed" means that regime with every dose, "mixed 0.2" with this one. Raises if none is left.
     """
     if not experiments:
         raise TracekdError(
@@ -130,35 +121,20 @@ def check_names(option: str, names: Iterable[str], known: set[str]) -> None:
             raise TracekdError(f"{option}: no experiment has {name!r}; {nearest(name, known)}")
 
 
-def check_points(options: Mapping[str, float | None]) -> None:
-    """Raise if an option is no difference of accuracies in percentage points."""
-    for option, points in options.items():
-        if points is not None and not 0 < points <= 100:
-            raise TracekdError(f"{option}: must be above 0 and at most 100, found {points}")
-
-
 def regime_names(experiments: Iterable[Experiment]) -> set[str]:
     """Return the names of the experiments' regimes, with and without dose."""
     regimes = [one.run.regime for one in experiments]
     return {name for regime in regimes for name in (regime.regime, regime.label)}
 
 
-def queue_states(root: Path, known: Collection[str]) -> dict[str, Any]:
-    """Return what DVC's queue holds.
-
-    `queue` counts queued, running and failed experiments, if any; `lost` names those that ended
-    with success and are not among the `known`: removed since, or lost in a shallow clone.
-    """
+def queue_states(root: Path) -> dict[str, int]:
+    """Return the numbers of queued, running and failed experiments in DVC's queue, if any."""
     status = ""
     if (root / ".dvc/tmp/exps/celery").is_dir():
         with contextlib.suppress(TracekdError):  # results can be read beside a broken queue
             status = dvc(root, "queue", "status")
-    rows = [line.split() for line in status.splitlines() if line.strip()]
-    last = [row[-1] for row in rows]
-    return {
-        "queue": {s.lower(): last.count(s) for s in ("Queued", "Running", "Failed") if s in last},
-        "lost": [row[1] for row in rows if row[-1] == "Success" and row[1] not in known],
-    }
+    last = [line.split()[-1] for line in status.splitlines() if line.strip()]
+    return {s.lower(): last.count(s) for s in ("Queued", "Running", "Failed") if s in last}
 
 
 def _read(text: str) -> Run | str:

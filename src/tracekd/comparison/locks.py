@@ -5,8 +5,6 @@ The lock counts, not params.yaml, which may have been edited since.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
@@ -21,19 +19,12 @@ CARD, DETAILS = "metrics/run.json", "metrics/details.json"
 QUESTIONS = "data/decomposed/test.parquet"
 _CODE = ("src/", "stages/")
 _NEEDED = ("model", "dataset", "trace_mode", "seed", "data_seed")
-#: The regimes that `corruption` is the dose of.
-_DOSED = ("mixed",)
 #: The fraction of incorrect traces in regimes without that parameter.
 _DOSES = {"correct": 0.0, "incorrect": 1.0}
 
 
 class DosedRegime(NamedTuple):
-    """A regime, and its dose if it has one.
-
-    Attributes:
-        regime: a value of `trace_mode`.
-        corruption: fraction of incorrect traces; None in a regime without a dose.
-    """
+    """A value of `trace_mode`, and its dose, the fraction of incorrect traces, if it has one."""
 
     regime: str
     corruption: float | None = None
@@ -41,8 +32,9 @@ class DosedRegime(NamedTuple):
     @property
     def label(self) -> str:
         """The two as text, e.g. "mixed 0.2"."""
-        dose = () if self.corruption is None else (canonical(self.corruption),)
-        return " ".join([self.regime, *dose])
+        if self.corruption is None:
+            return self.regime
+        return f"{self.regime} {canonical(self.corruption)}"
 
     @property
     def place(self) -> tuple[int, str, float]:
@@ -68,16 +60,14 @@ class Replicate(NamedTuple):
         return "/".join(map(str, dict.fromkeys(self)))
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """What made a table of scores, and what else was made beside it.
 
     Attributes:
         params: every parameter in params.yaml, flat ("train.epochs"), and in the chosen entries of
             the other settings files ("datasets.yaml:babi.reader").
         code: path -> MD5 of each file or folder of code.
-        files: path -> MD5 of everything else that stages read or wrote; that of a folder ends in
-            ".dir".
+        files: path -> MD5 of everything else that stages read or wrote (of a folder: ends in .dir).
         entries: the chosen entries of each other settings file ("models.yaml"), as they were.
     """
 
@@ -91,7 +81,6 @@ class Run:
     entries: Mapping[str, Mapping[str, Any]]
 
 
-@lru_cache(maxsize=1024)  # a lock takes longer to read than all tables of its experiment
 def read_lock(text: str) -> Run | str:
     """Return the run that a dvc.lock describes, or why its scores cannot be trusted.
 
@@ -143,7 +132,7 @@ def _read(stages: Mapping[str, Any]) -> Run | str:
     return Run(
         model=str(params["model"]),
         dataset=str(params["dataset"]),
-        regime=DosedRegime(mode, params.get("corruption") if mode in _DOSED else None),
+        regime=DosedRegime(mode, params.get("corruption") if mode == "mixed" else None),
         replicate=Replicate(seed, seed if sample is None else int(sample)),
         params=params,
         code={path: md5 for path, md5 in deps.items() if path.startswith(_CODE)},

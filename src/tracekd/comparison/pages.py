@@ -16,11 +16,7 @@ from tracekd.report.contents import Contents, losses_of
 
 
 def contents_of(one: Experiment, store: Store) -> Contents:
-    """Return what a page shows of an experiment.
-
-    Raises:
-        TracekdError: if part of it is not on this machine, with the command that fetches it.
-    """
+    """Return what a page shows of an experiment; raises if part of it is not on this machine."""
     return Contents(
         name=one.name,
         params=one.run.params,

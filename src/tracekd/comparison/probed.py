@@ -24,17 +24,12 @@ COMPARED = ("gold", "incorrect", "shuffled", "empty", "own")
 def probed(group: Iterable[Experiment], store: Store, key: str, margin: float) -> Tree | Undefined:
     """Return what the trace given does to the answers of a regime; empty without probes.
 
-    Args:
-        group: the experiments of one regime in one cell.
-        store: where their files are.
-        key: seeds the bootstrap.
-        margin: see `effects.effect`.
+    `group` are the experiments of one regime in one cell; for `key` and `margin` see `effect`.
 
     Returns:
         `by_probe`: probe -> the accuracy given that trace, as `estimate` has it, with the number
         `n` of questions that every student was asked with it. `effect`: what an incorrect trace in
-        place of the correct one changes, as `effects.effect` has it. Undefined if a table is not on
-        this machine.
+        place of the correct one changes. Undefined if a table is not on this machine.
     """
     asked = [one for one in group if one.run.params.get("probes.enabled")]
     try:

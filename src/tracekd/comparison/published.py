@@ -1,11 +1,10 @@
 """Our numbers beside those that the paper published."""
 
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
+from tracekd.config.reading import read_yaml
 from tracekd.statistics.association import Counts, association
 from tracekd.statistics.intervals import newcombe_interval, wilson_interval
 from tracekd.statistics.values import Tree, Undefined
@@ -17,8 +16,7 @@ _ASSOCIATIONS = ("p_answer_if_right", "p_answer_if_wrong", "phi", "chi_square")
 
 def load_published() -> dict[str, Any]:
     """Return the content of published.yaml."""
-    text = files("tracekd.comparison").joinpath("published.yaml").read_text(encoding="utf-8")
-    content: dict[str, Any] = YAML(typ="safe").load(text)
+    content: dict[str, Any] = read_yaml(Path(__file__).with_name("published.yaml"))
     return content
 
 

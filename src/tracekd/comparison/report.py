@@ -82,7 +82,6 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         f"questions with and without a kept trace of the teacher: means over seeds.\n\n{selected}",
         _listed("Not compared", report["not_paired"]),
         _listed("Warnings", report["warnings"]),
-        _listed("Missing", report["missing"]),
         *(paper_sections(report["paper"]) if "paper" in report else ()),
     ]
     return "\n\n".join(filter(None, sections)) + "\n"
@@ -121,11 +120,6 @@ def _experiments(experiments: Mapping[str, Any]) -> str:
         lines.append(
             "Scores not on this machine (fetch them with `dvc pull` or `dvc exp pull REMOTE NAME`, "
             f"or run the experiments again): {', '.join(absent)}."
-        )
-    if lost := experiments["lost"]:
-        lines.append(
-            f"Ended with success in DVC's queue, but not found: {', '.join(lost)}. They were "
-            "removed since, or lost in a shallow clone (`git fetch --unshallow` prevents it)."
         )
     if queue := experiments["queue"]:
         states = ", ".join(f"{count} {state}" for state, count in queue.items())

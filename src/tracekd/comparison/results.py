@@ -1,11 +1,11 @@
 """All experiments -> the content of compare.json."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from tracekd.comparison.cells import Cell, arrange, missing, not_paired
+from tracekd.comparison.cells import Cell, arrange, not_paired, varying
 from tracekd.comparison.claims import judge_all
 from tracekd.comparison.dose import dose_response
 from tracekd.comparison.effects import MARGIN, adjust, between_experiments, effect, pairs
@@ -43,8 +43,7 @@ def compare(
     `every_pair`, every two regimes and every two experiments are (`differences`). `margin` is the
     largest difference in accuracy that counts as none.
     """
-    cells = arrange(one for one in chosen if store.find(one, SCORES))
-    loaded = load_scores(cells, store)
+    loaded = load_scores(arrange(one for one in chosen if store.find(one, SCORES)), store)
     results = evaluate(loaded.cells, baselines, margin)
     for cell, scores in loaded.cells.items():
         results[cell.label]["floors"] = _floors(scores, store)
@@ -64,13 +63,12 @@ def compare(
             "superseded": loaded.superseded,
             "rejected": {**found.rejected, **loaded.unusable},
             "scores_absent": [one.name for one in chosen if not store.find(one, SCORES)],
-            **queue_states(store.root, {*(one.name for one in found.experiments), *found.rejected}),
+            "queue": queue_states(store.root),
         },
         "margin": margin,
         "results": results,
         "not_paired": not_paired(loaded.cells),
         "warnings": [*_warnings(loaded.cells, store), *_vanishing(results), *_cut_off(results)],
-        "missing": missing(cells),
     }
     if paper:
         report["paper"] = {**beside(results), "claims": judge_all(results)}
@@ -93,11 +91,7 @@ def evaluate(
             "dataset": cell.dataset,
             "params": dict(cell.rest),
             "regimes": {
-                regime.label: {
-                    "regime": regime.regime,
-                    **({} if regime.corruption is None else {"corruption": regime.corruption}),
-                    **regime_figures(one, scores.classes, f"{cell.label}/{regime.label}"),
-                }
+                regime.label: regime_figures(one, scores.classes, f"{cell.label}/{regime.label}")
                 for regime, one in scores.regimes.items()
             },
             "paired": paired[cell.label],
@@ -141,13 +135,10 @@ def _effect(first: RegimeScores, second: RegimeScores, key: str, margin: float) 
 
 
 def _warnings(cells: Mapping[Cell, CellScores], store: Store) -> Iterator[str]:
-    """Yield what else differs between the experiments of a cell: code, device, dtype, backend.
-
-    And which accuracies are optimistic, since settings were chosen on these questions; and whether
-    regimes were taught different questions.
-    """
+    """Yield why a comparison may not be one of regimes alone, or an accuracy is optimistic."""
     for cell, scores in cells.items():
-        data_seed = scores.used[0].run.params["data_seed"]
+        params = scores.used[0].run.params
+        data_seed = params["data_seed"]
         noted = f"datasets.yaml:{cell.dataset}.tuned_on"
         if any(data_seed in (one.run.params.get(noted) or ()) for one in scores.used):
             yield (
@@ -165,17 +156,17 @@ def _warnings(cells: Mapping[Cell, CellScores], store: Store) -> Iterator[str]:
                     "crossed intervals are too narrow: give each its own, or all the same one"
                 )
         by_teacher = {one.run.regime.regime.startswith("teacher") for one in scores.used}
-        if len(by_teacher) > 1 and not scores.used[0].run.params.get("teacher.match"):
+        if len(by_teacher) > 1 and not params.get("teacher.match"):
             yield (
                 f"{cell.label}: regimes with a teacher's traces were taught only questions for "
                 "which one was kept, the others were not: a difference may be one of questions "
                 "(see what was selected); run all with teacher.match=true"
             )
-        code = _values(pair for one in scores.used for pair in one.run.code.items())
+        code = varying(pair for one in scores.used for pair in one.run.code.items())
         if paths := sorted(code):
             more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
             yield f"{cell.label}: different versions of {', '.join(paths[:_SHOWN])}{more}"
-        facts = _values(fact for one in scores.used for fact in _facts(store.json(one, CARD)))
+        facts = varying(fact for one in scores.used for fact in _facts(store.json(one, CARD)))
         if parts := [f"{name} {' / '.join(sorted(seen))}" for name, seen in facts.items()]:
             yield f"{cell.label}: different machines: {'; '.join(parts)}"
 
@@ -210,14 +201,6 @@ def _floors(scores: CellScores, store: Store) -> dict[str, Tree]:
         name: {"seeds": [], "n": len(scores.classes), "answer": {"mean": fmean(shares)}}
         for name, shares in found.items()
     }
-
-
-def _values(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
-    """Return name -> values of the names that have several."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for name, value in pairs:
-        found[name].add(value)
-    return {name: seen for name, seen in found.items() if len(seen) > 1}
 
 
 def _facts(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """The verdicts of experiments on each question."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tracekd import records
-from tracekd.comparison.cells import Cell, Cells, RunKey
+from tracekd.comparison.cells import Cell
 from tracekd.comparison.experiments import Experiment
 from tracekd.comparison.locks import SCORES, DosedRegime, Replicate
 from tracekd.comparison.store import Store
@@ -31,10 +32,7 @@ MEASURES = {
 class RegimeScores(NamedTuple):
     """The verdicts of one regime in one cell.
 
-    Attributes:
-        replicates: one for each row of the matrices.
-        measures: name in `MEASURES` -> (replicates, questions); only measures of steps that the
-            regime teaches.
+    `measures`: name in `MEASURES` -> (replicates, questions), of steps that the regime teaches.
     """
 
     replicates: tuple[Replicate, ...]
@@ -73,31 +71,32 @@ class LoadedScores(NamedTuple):
     unusable: dict[str, str]
 
 
-def load_scores(cells: Cells, store: Store) -> LoadedScores:
-    """Read the scores of the newest usable experiment of each key."""
+def load_scores(cells: Mapping[Cell, Sequence[Experiment]], store: Store) -> LoadedScores:
+    """Read the scores of the newest usable experiment of each regime and replicate.
+
+    `cells` are those of `arrange`.
+    """
     loaded = LoadedScores({}, {}, {})
-    for cell, runs in cells.items():
-        verdicts: dict[RunKey, pl.DataFrame] = {}
+    for cell, members in cells.items():
+        verdicts: dict[DosedRegime, dict[Replicate, pl.DataFrame]] = defaultdict(dict)
         used: list[Experiment] = []
-        for key, candidates in runs.items():
-            for one in candidates:
-                if key in verdicts:
-                    loaded.superseded[one.name] = used[-1].name
-                    continue
-                try:
-                    table = read_scores(one, store, next(iter(verdicts.values()), None))
-                except TracekdError as error:
-                    loaded.unusable[one.name] = str(error)
-                else:
-                    verdicts[key] = table
-                    used.append(one)
-        if verdicts:
-            first = next(iter(verdicts.values()))
+        first = None
+        for one in members:
+            of_regime = verdicts[one.run.regime]
+            if one.run.replicate in of_regime:
+                loaded.superseded[one.name] = used[-1].name
+                continue
+            try:
+                table = read_scores(one, store, first)
+            except TracekdError as error:
+                loaded.unusable[one.name] = str(error)
+            else:
+                first = table if first is None else first
+                of_regime[one.run.replicate] = table
+                used.append(one)
+        if first is not None:
             classes = first["question_class"].to_numpy().astype(str)
-            by_regime: dict[DosedRegime, dict[Replicate, pl.DataFrame]] = {}
-            for (regime, replicate), table in verdicts.items():
-                by_regime.setdefault(regime, {})[replicate] = table
-            regimes = {regime: stack(tables) for regime, tables in by_regime.items()}
+            regimes = {regime: stack(tables) for regime, tables in verdicts.items() if tables}
             loaded.cells[cell] = CellScores(first["id"], classes, regimes, used)
     return loaded
 
@@ -105,8 +104,7 @@ def load_scores(cells: Cells, store: Store) -> LoadedScores:
 def read_scores(one: Experiment, store: Store, first: pl.DataFrame | None = None) -> pl.DataFrame:
     """Return the table of scores of an experiment in the order of ids, with a column `cut`.
 
-    Raises:
-        TracekdError: if it is absent or empty, or has other questions than the `first` table.
+    Raises if it is absent or empty, or has other questions than the `first` table.
     """
     table = store.table(one, SCORES, records.SCORES, extra=True).sort("id")
     if not table.height:

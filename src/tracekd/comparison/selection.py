@@ -18,9 +18,7 @@ from tracekd.statistics.values import Tree, Undefined, ratio
 def kept_shares(one: Experiment, store: Store) -> Tree | Undefined:
     """Return the shares of training questions with a kept trace; none without a teacher.
 
-    Returns:
-        kind of trace -> share by class, and over `all`. Undefined if the teacher's manifest is not
-        on this machine.
+    By kind of trace, then class, and over `all`. Undefined if the manifest is not on this machine.
     """
     if one.run.params.get("teacher.name", "none") == "none":
         return {}
@@ -43,11 +41,10 @@ def by_selection(group: Iterable[Experiment], store: Store) -> Tree:
 
     See `scoring.quality.selection`. Empty without traces of test questions.
     """
-    found = [store.json(one, DETAILS).get("selection") for one in group]
+    found = [one for each in group if (one := store.json(each, DETAILS).get("selection"))]
     means: dict[str, Tree | Undefined] = {}
-    for part in ("with_trace", "without_trace") if any(found) else ():
-        known = [
-            one[f"accuracy_{part}"] for one in found if one and one[f"accuracy_{part}"] is not None
-        ]
+    for part in ("with_trace", "without_trace") if found else ():
+        shares = [one[f"accuracy_{part}"] for one in found]
+        known = [share for share in shares if share is not None]
         means[part] = {"mean": fmean(known)} if known else Undefined("no such test question")
     return means

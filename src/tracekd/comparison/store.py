@@ -32,13 +32,8 @@ class Store:
         return here if here.is_file() and file_md5(here) == md5 else None
 
     def file(self, one: Experiment, path: str) -> Path:
-        """Return where a file of an experiment is.
-
-        Raises:
-            TracekdError: if it is not on this machine, with the command that fetches it.
-        """
-        found = self.find(one, path)
-        if found is None:
+        """Return where a file of an experiment is; raises with the command that fetches it."""
+        if (found := self.find(one, path)) is None:
             raise _absent(one, path)
         return found
 

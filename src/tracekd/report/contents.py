@@ -62,16 +62,14 @@ def losses_of(files: Mapping[str, Path]) -> pl.DataFrame:
         `step`, `train`, `train_trace`, `train_answer` and the same of `validation`, in nats per
         token; null where nothing was logged.
     """
-    table = pl.DataFrame(schema={"step": pl.Int64})
+    logs = []
     for split, part in product(("train", "validation"), ("", "_trace", "_answer")):
-        log = pl.DataFrame(schema={"step": pl.Int64, f"loss{part}": pl.Float64})
+        schema = pl.Schema({"step": pl.Int64(), f"loss{part}": pl.Float64()})
+        log = pl.DataFrame(schema=schema)
         if path := files.get(f"plots/metrics/{split}/loss{part}.tsv"):
-            log = pl.read_csv(path, separator="\t").select(
-                pl.col("step"), pl.col(f"loss{part}").cast(pl.Float64)
-            )
-        log = log.rename({f"loss{part}": f"{split}{part}"})
-        table = table.join(log, on="step", how="full", coalesce=True)
-    return table.sort("step")
+            log = pl.read_csv(path, separator="\t").select(*schema).cast(schema)
+        logs.append(log.rename({f"loss{part}": f"{split}{part}"}))
+    return pl.concat(logs, how="align_full").sort("step")
 
 
 def of_workspace(

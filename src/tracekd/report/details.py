@@ -18,11 +18,8 @@ def scores_and_details(
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """Return the table of scores, `records.SCORES` with the metric's parts, and all figures.
 
-    Args:
-        tables: "questions" (test) and "training", `records.DECOMPOSED`; "predictions" and
-            "probes" of `records`; "teacher", `traces.taught.TEACHER`.
-        settings: of the experiment.
-        spec: the dataset's entry in datasets.yaml.
+    `tables` are "questions" (test) and "training", `records.DECOMPOSED`; "predictions" and "probes"
+    of `records`; "teacher", `traces.taught.TEACHER`.
     """
     questions, training = tables["questions"], tables["training"]
     predictions = tables["predictions"].filter(sample=0)

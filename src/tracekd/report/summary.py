@@ -68,36 +68,49 @@ def finding(details: Details) -> str:
     Clear is a difference whose 95 % interval excludes zero and whose test agrees (the interval is
     too narrow for a handful of traces): over all questions, and within classes.
     """
-    share = percent(details["answer"]["accuracy"], 0)
+    accuracy = details["answer"]["accuracy"]
     link = find(details, "link.trace")
     if link is None:
-        return f"No steps are taught: {share} of the answers are right"
+        return f"No steps are taught: {percent(accuracy, 0)} of the answers are right"
     given = {verdict: link[f"p_answer_if_{verdict}"] for verdict in ("right", "wrong")}
+    overall = {end: link.get(f"risk_difference_{end}") for end in ("low", "high")}
+    within = find(details, "intervals.link.trace.risk_difference_within_classes") or {}
+    tests = link.get("p_value"), find(link, "within_classes.p_value")
+    return trace_finding(
+        accuracy, given, {**overall, "p_value": tests[0]}, {**within, "p_value": tests[1]}
+    )
+
+
+def trace_finding(
+    accuracy: float, given: Mapping[str, float | None], overall: Details, within: Details
+) -> str:
+    """Return what `finding` says of traces, from the accuracy and that given a right or wrong one.
+
+    `overall`, and `within` classes, are the difference of the latter: `low`, `high`, `p_value`.
+    """
     for verdict, value in given.items():
         if value is None:
-            return f"No trace is {verdict}: {share} of the answers are right"
-    bounds = (link["risk_difference_low"], link["risk_difference_high"])
-    overall = _direction(*bounds, link["p_value"])
+            return f"No trace is {verdict}: {percent(accuracy, 0)} of the answers are right"
+    direction = _direction(overall)
     shares = [percent(value, 0) for value in given.values()]
-    if overall == "unclear":
+    if direction == "unclear":
         sentence = (
             f"No clear association between trace and answer: {shares[0]} right given a right "
             f"trace, {shares[1]} given a wrong one"
         )
     else:
         sentence = (
-            f"Answers are right {overall} often given a right trace ({shares[0]}) than given a "
+            f"Answers are right {direction} often given a right trace ({shares[0]}) than given a "
             f"wrong one ({shares[1]})"
         )
-    pooled = find(details, "intervals.link.trace.risk_difference_within_classes") or {}
-    p_value = find(details, "link.trace.within_classes.p_value")
-    within = _direction(pooled.get("low"), pooled.get("high"), p_value)
-    if pooled.get("low") is None or within == overall:
+    inner = _direction(within)
+    if within.get("low") is None or inner == direction:
         return sentence
-    return f"{sentence}; {_WITHIN[within]}"
+    return f"{sentence}; {_WITHIN[inner]}"
 
 
-def _direction(low: float | None, high: float | None, p_value: float | None) -> str:
+def _direction(difference: Details) -> str:
+    low, high, p_value = (difference.get(name) for name in ("low", "high", "p_value"))
     if p_value is None or p_value >= ALPHA:
         return "unclear"
     if low is not None and low > 0:

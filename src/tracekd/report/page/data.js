@@ -110,28 +110,24 @@ function passing(filters, found) {
   return places;
 }
 
+// Order -> its name, and what questions are sorted by.
 const ORDERS = {
-  "": ["as in the dataset", () => 0],
-  class: ["by class", (a, b) => data.class[a].localeCompare(data.class[b])],
-  hard: ["hardest first", (a, b, right) => right(a) - right(b)],
-  easy: ["easiest first", (a, b, right) => right(b) - right(a)],
-  long: ["longest output first", (a, b, _, tokens) => tokens(b) - tokens(a)],
-  text: ["by question", (a, b) => data.question[a].localeCompare(data.question[b])],
+  "": ["as in the dataset", null],
+  class: ["by class", (place) => data.class[place]],
+  hard: ["hardest first", shareRight],
+  easy: ["easiest first", (place, experiments) => -shareRight(place, experiments)],
+  long: ["longest output first", (place, experiments) =>
+    -Math.max(...experiments.map((one) => one.tokens[place] ?? 0))],
+  text: ["by question", (place) => data.question[place]],
 };
 
 /** Sort places of questions by an order of `ORDERS`. */
 function sorted(places, order, experiments) {
-  const memo = (make) => {
-    const known = new Map();
-    return (place) => {
-      if (!known.has(place)) known.set(place, make(place));
-      return known.get(place);
-    };
-  };
-  const right = memo((place) => shareRight(place, experiments) ?? 2);
-  const tokens = memo((place) => Math.max(...experiments.map((one) => one.tokens[place] ?? 0)));
-  const compare = (ORDERS[order] ?? ORDERS[""])[1];
-  return order ? [...places].sort((a, b) => compare(a, b, right, tokens) || a - b) : places;
+  const by = ORDERS[order]?.[1];
+  if (!by) return places;
+  const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b) : a - b);
+  return places.map((place) => [by(place, experiments), place])
+    .sort(([a], [b]) => compare(a, b)).map(([, place]) => place);
 }
 
 /** Return for each question whether it, its context or an output contains a text. */

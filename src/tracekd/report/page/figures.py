@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from tracekd.probing.plans import CUTS
-from tracekd.report.probes import NAMES, table
+from tracekd.report.probes import NAMES
 from tracekd.report.style import find
 
 Details = Mapping[str, Any]
@@ -136,14 +136,23 @@ def _of_selection(kept: Details, regimes: Mapping[str, Details]) -> Iterator[Fig
 
 def of_probes(details: Details) -> Iterator[Figure]:
     """Yield what each trace given to one student makes of its answers, if it was probed."""
-    if section := details.get("probes"):
-        found = {row["probe"]: row for row in table(section).iter_rows(named=True)}
-        rows = [
-            _row(label, [_bounds(found[key], "accuracy")], found[key]["n"])
-            for key, label in NAMES.items()
-            if key in found
-        ]
-        yield _estimates(_PROBED, ["answer"], rows, _OVER_QUESTIONS)
+    if not (section := details.get("probes")):
+        return
+    found = section["by_probe"]
+    rows = [
+        _row(label, [_bounds(found[key], "accuracy")], found[key]["n"])
+        for key, label in NAMES.items()
+        if key in found and found[key]["n"]
+    ]
+    yield _estimates(_PROBED, ["answer"], rows, _OVER_QUESTIONS)
+    changes = [
+        (name.replace("_to_", " → ").replace("_", " "), one, "answer_changes")
+        for name, one in section["effects"].items()
+    ]
+    changes.append(("follows wrong facts", section["follows_wrong_facts"], "share"))
+    rows = [_row(label, [_bounds(one, of)], one["n"]) for label, one, of in changes if one["n"]]
+    if rows:
+        yield _estimates("Does the answer change?", ["answer"], rows, _OVER_QUESTIONS)
 
 
 def _of_probed(regimes: Mapping[str, Details]) -> Iterator[Figure]:

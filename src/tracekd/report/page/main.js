@@ -26,14 +26,6 @@ function show() {
   document.title = `${name[0].toUpperCase()}${name.slice(1)} · ${data.title}`;
 }
 
-/** Change between light and dark. */
-function theme() {
-  const root = document.documentElement;
-  const dark = root.style.colorScheme
-    ? root.style.colorScheme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.style.colorScheme = dark ? "light" : "dark";
-}
-
 const KEYS = {
   1: () => go({ v: "overview" }),
   2: () => go({ v: "questions" }),
@@ -45,7 +37,6 @@ const KEYS = {
   j: () => views.questions?.list.move(1),
   k: () => views.questions?.list.move(-1),
   r: () => views.questions?.reset(),
-  t: theme,
   "?": () => document.getElementById("keys").showModal(),
 };
 
@@ -55,7 +46,6 @@ async function start() {
   show();
   window.addEventListener("popstate", show);
   window.addEventListener("hashchange", show);
-  document.getElementById("theme").addEventListener("click", theme);
   document.getElementById("help").addEventListener("click", KEYS["?"]);
   document.getElementById("skip").addEventListener("click", (event) => {
     event.preventDefault(); // the address holds the state

@@ -5,7 +5,7 @@ from typing import Any
 
 from tracekd.report.contents import Contents
 from tracekd.report.style import find, percent
-from tracekd.report.summary import finding
+from tracekd.report.summary import trace_finding
 
 #: Name on the page -> place in metrics/run.json. What a clock or a gauge measured differs between
 #: equal runs, and is not in the page of one experiment, which is a function of the experiment.
@@ -42,7 +42,11 @@ def findings(cell: Mapping[str, Any]) -> Iterator[str]:
     linked = {label: one for label, one in cell["regimes"].items() if "link" in one}
     if linked:
         label = "correct" if "correct" in linked else next(iter(linked))
-        yield f"{_association(linked[label])} (regime {label})."
+        link = linked[label]["link"]
+        given = {side: link[f"p_answer_if_{side}"]["mean"] for side in ("right", "wrong")}
+        differences = link["risk_difference"], link["risk_difference_within_classes"]
+        accuracy = linked[label]["answer"]["mean"]
+        yield f"{trace_finding(accuracy, given, *differences)} (regime {label})."
     for label, one in cell["regimes"].items():
         if (change := (one.get("probes") or {}).get("effect")) and change["low"] is not None:
             yield (
@@ -61,22 +65,6 @@ def _points(pair: Mapping[str, Any]) -> str:
     numbers = (f"{100 * pair[key]:.1f}" for key in ("difference", "low", "high"))
     difference, low, high = (number.replace("-", "−") for number in numbers)
     return f"{difference} points ({low} to {high})"
-
-
-def _association(one: Mapping[str, Any]) -> str:
-    """Return the finding of `summary.finding`, by the intervals of several seeds."""
-    link = one["link"]
-    sides = {f"p_answer_if_{s}": link[f"p_answer_if_{s}"]["mean"] for s in ("right", "wrong")}
-    overall, within = (link[f"risk_difference{part}"] for part in ("", "_within_classes"))
-    trace = {
-        **sides,
-        **{f"risk_difference_{end}": overall[end] for end in ("low", "high")},
-        "p_value": overall["p_value"],
-        "within_classes": {"p_value": within["p_value"]},
-    }
-    details = {"answer": {"accuracy": one["answer"]["mean"]}, "link": {"trace": trace}}
-    bounds = {"trace": {"risk_difference_within_classes": within}}
-    return finding(details | {"intervals": {"link": bounds}})
 
 
 def cards(contents: Sequence[Contents], *, measured: bool) -> dict[str, Any]:

@@ -29,6 +29,7 @@ _VERDICTS = {
     "class": "class_correct",
     "leaked": "leaked",
     "stated": "answer_in_trace",
+    "cut": "cut",
 }
 _OTHERS = {"said": "answer", "named": "class_predicted", "tokens": "completion_tokens"}
 #: What makes two questions the same.
@@ -122,6 +123,7 @@ def _outputs(one: Contents) -> Iterator[dict[str, Any]]:
         text = predicted[key]["text"]
         yield {
             **scores[key],
+            "cut": scores[key]["finish_reason"] == "length",
             "text": text,
             "marks": list(marks(text, grammar, question["context"])),
             "probes": probes.get(key, ()),
@@ -166,19 +168,15 @@ def _probes(one: Contents) -> dict[str, list[dict[str, Any]]]:
 def _columns(found: _Rows, size: int) -> dict[str, Any]:
     """Return the columns of one experiment, with an entry for each of all questions."""
     rows = [found.get(place) for place in range(size)]
-    return {
-        **{
-            name: "".join(" " if row is None else _SIGNS[row[column]] for row in rows)
-            for name, column in _VERDICTS.items()
-        },
-        "cut": "".join(
-            " " if row is None else _SIGNS[row["finish_reason"] == "length"] for row in rows
-        ),
-        **{
-            name: [None if row is None else row[column] for row in rows]
-            for name, column in _OTHERS.items()
-        },
+    verdicts = {
+        name: "".join(" " if row is None else _SIGNS[row[column]] for row in rows)
+        for name, column in _VERDICTS.items()
     }
+    others = {
+        name: [None if row is None else row[column] for row in rows]
+        for name, column in _OTHERS.items()
+    }
+    return {**verdicts, **others}
 
 
 def _output(row: Mapping[str, Any], strings: _Strings) -> dict[str, Any]:
@@ -189,22 +187,15 @@ def _output(row: Mapping[str, Any], strings: _Strings) -> dict[str, Any]:
         "finish": row["finish_reason"],
     }
     if row["probes"]:
-        shown["probes"] = [
-            {
-                "probe": probe["probe"],
-                "note": probe["note"],
-                **({} if not probe["applied"] else _answer_given(probe, strings)),
-            }
-            for probe in row["probes"]
-        ]
+        shown["probes"] = [_probe(probe, strings) for probe in row["probes"]]
     return shown
 
 
-def _answer_given(probe: Mapping[str, Any], strings: _Strings) -> dict[str, Any]:
-    return {
-        "trace": strings[probe["trace"]],
-        "text": strings[probe["text"]],
-        "right": probe["correct"],
-        "logprob": probe["gold_logprob"],
-        "tokens": probe["gold_tokens"],
-    }
+def _probe(probe: Mapping[str, Any], strings: _Strings) -> dict[str, Any]:
+    shown = {"probe": probe["probe"], "note": probe["note"]}
+    if probe["applied"]:
+        shown["trace"] = strings[probe["trace"]]
+        shown["text"] = strings[probe["text"]]
+        shown["right"] = probe["correct"]
+        shown["logprob"] = probe["gold_logprob"]
+    return shown
