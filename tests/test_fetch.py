@@ -98,13 +98,13 @@ def test_a_token_goes_to_the_hub_and_to_no_other_server(hub, monkeypatch):
     assert hub.tokens == set()
 
 
-def file(hub):
-    url = f"{hub.endpoint}/plain/config.json"
-    return DatasetFile(url=url, git_hash=git_hash(SMALL))
+def file(hub, **change):
+    values = {"git_hash": git_hash(SMALL), "size": len(SMALL)} | change
+    return DatasetFile.model_validate({"url": f"{hub.endpoint}/plain/config.json", **values})
 
 
 def test_files_are_downloaded_once_by_the_names_of_the_entry(hub):
-    files = {"a.json": file(hub), "b.json": file(hub)}
+    files = {"a.json": file(hub), "b.json": file(hub, size=None)}
     folder = fetch_files(files, "datasets.yaml: x")
     assert contents(folder) == {"a.json": SMALL, "b.json": SMALL}
     hub.requests.clear()

@@ -12,6 +12,7 @@ from tracekd.files import (
     atomic_directory,
     atomic_file,
     combined_hash,
+    expanded,
     hash_files,
     read_json,
     require_pinned,
@@ -77,6 +78,11 @@ def test_a_damaged_json_file_is_named(tmp_path, content):
         read_json(tmp_path / "x.json")
     (tmp_path / "x.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
     assert read_json(tmp_path / "x.json") == {"a": 1}
+
+
+def test_a_home_folder_that_is_not_there_is_an_error():
+    with pytest.raises(TracekdError, match=r"^~nobody_at_all/x: "):
+        expanded("~nobody_at_all/x")
 
 
 def test_a_file_name_that_is_not_utf_8_is_hashed_by_its_bytes():

@@ -36,8 +36,12 @@ def fetch_repository(
 
     Files are checked against the hub's checksums after their download; a damaged one is deleted.
 
-    `patterns` and `ignored` are shell patterns; `entry` is what asks for the files, for messages,
-    e.g. "models.yaml: llama".
+    Args:
+        kind: of repository.
+        source: its name and commit.
+        entry: what asks for it, for messages, e.g. "models.yaml: llama".
+        patterns: files to fetch, as shell patterns.
+        ignored: files among them to leave out.
 
     Raises:
         TracekdError: one line with the entry, the repository, the cause and what to do.
@@ -85,6 +89,10 @@ def fetch_repository(
 def fetch_files(files: Mapping[str, DatasetFile], entry: str) -> Path:
     """Return a folder with files by their names; those absent from the cache are downloaded.
 
+    Args:
+        files: the address, size and hash of each, by its name in the folder.
+        entry: what asks for them, for messages, e.g. "datasets.yaml: cotemp".
+
     Raises:
         TracekdError: if an address cannot be reached, or its content is not what is pinned.
     """
@@ -120,8 +128,8 @@ def _download(file: DatasetFile, entry: str) -> bytes:
     fault = f"answers HTTP {reply.status_code}"
     if reply.is_success:
         fault = (
-            f"has {len(reply.content)} bytes with git hash {git_hash(reply.content)}, but git hash "
-            f"{file.git_hash} is pinned"
+            f"has {len(reply.content)} bytes with git hash {git_hash(reply.content)}, but "
+            f"{file.size or 'some'} bytes with git hash {file.git_hash} are pinned"
         )
     raise TracekdError(f"{entry}: {file.url} {fault}; check the address, {remedy}")
 

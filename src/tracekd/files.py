@@ -80,6 +80,18 @@ def read_json(path: Path) -> Any:
         raise TracekdError(f"{path}: not JSON ({error}); restore it, or write it again") from error
 
 
+def expanded(path: str) -> Path:
+    """Return a path in which ~ stands for a home folder.
+
+    Raises:
+        TracekdError: if there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise TracekdError(f"{path}: {error}") from error
+
+
 def sha256_file(path: Path) -> str:
     """Return the hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as source:

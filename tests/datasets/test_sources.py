@@ -94,7 +94,7 @@ def test_what_cannot_be_read_or_pinned_is_explained(raw):
     for message, faulty in (
         (r"mine: path is set but sha256 is null.*prepare\.py --pin mine", spec(path="raw")),
         (r"mine: path: no such folder or file: .*nowhere", spec(path="nowhere")),
-        (r"no function simulate; it needs path or files or hub .*--pin mine --path", spec()),
+        (r"mine: has no path, files or hub; .*--pin mine --path FOLDER", spec()),
         (r"babi_sim has .* needs none of", spec(reader="babi_sim", path="raw", options={})),
         (r"jsonl has no function read_hub", spec(reader="jsonl", hub=HUB, options={})),
     ):
@@ -112,7 +112,7 @@ def test_what_cannot_be_read_or_pinned_is_explained(raw):
 def test_an_entry_with_addresses_is_downloaded_by_itself(raw, monkeypatch):
     monkeypatch.setattr(sources, "fetch_files", lambda *_: raw)
     blob = hashlib.sha1(b"blob %d\0" % len(RECORD) + RECORD.encode()).hexdigest()  # noqa: S324
-    file = {"url": "http://127.0.0.1:9/equal.json", "git_hash": blob}
+    file = {"url": "http://127.0.0.1:9/equal.json", "git_hash": blob, "size": len(RECORD)}
     loaded = sources.load(spec(files={"equal.json": file}), WANTED)
     assert loaded.splits["train"]["id"].to_list() == ["cotemp/all/equal:0"]
     assert list(loaded.raw) == ["equal.json"]
@@ -127,7 +127,7 @@ def test_the_files_of_cotemp_are_those_that_the_results_were_made_with(shared):
     for name in ("equal.json", "overlap.json", "mix.json"):
         content = (shared / "datasets" / "cotemp" / name).read_bytes()
         blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()  # noqa: S324
-        assert entry.files[name].git_hash == blob
+        assert (entry.files[name].git_hash, entry.files[name].size) == (blob, len(content))
 
 
 HUB = {"repo": "a/b", "revision": "0" * 40}

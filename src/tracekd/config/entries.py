@@ -34,10 +34,15 @@ class HubDataset(Settings):
 
 
 class DatasetFile(Settings):
-    """A file at a fixed address, verified by git's hash of its content."""
+    """A file at a fixed address, verified by git's hash of its content.
+
+    Attributes:
+        size: in bytes, for messages; the hash covers it.
+    """
 
     url: Address
     git_hash: GitHash
+    size: Count | None = None
 
 
 class DatasetSpec(Settings):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
 from tracekd.config.pins import Repo, Revision, Sha256
 from tracekd.config.reading import Settings, matching, module_in, parse_settings, read_yaml
@@ -62,6 +62,14 @@ class PromptParams(Settings):
     shots: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
+def _targets(value: object) -> str | list[str]:
+    if value == "all-linear" or (
+        isinstance(value, list) and value and all(isinstance(name, str) for name in value)
+    ):
+        return value
+    raise ValueError("must be all-linear or a list of module names, such as [q_proj, v_proj]")
+
+
 class LoraParams(Settings):
     """Options of the adapter, as PEFT's LoraConfig takes them.
 
@@ -74,7 +82,7 @@ class LoraParams(Settings):
     rank: Count
     alpha: Count
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    targets: Literal["all-linear"] | Annotated[list[str], Field(min_length=1)] = "all-linear"
+    targets: Annotated[str | list[str], PlainValidator(_targets)] = "all-linear"
     rslora: bool = False
     dora: bool = False
 

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from tracekd.errors import TracekdError, nearest
-from tracekd.files import atomic_file
+from tracekd.files import atomic_file, expanded
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -166,5 +166,5 @@ def project_root() -> Path:
 def cache_folder() -> Path:
     """Return the folder of downloaded and converted models: TRACEKD_CACHE or the user's cache."""
     if chosen := os.environ.get("TRACEKD_CACHE"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "tracekd"
+        return expanded(chosen)
+    return expanded(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "tracekd"

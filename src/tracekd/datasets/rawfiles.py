@@ -3,6 +3,7 @@
 A byte order mark at the start of a file is skipped.
 """
 
+import glob
 import gzip
 import json
 import zlib
@@ -89,16 +90,18 @@ def parquet_records(path: Path) -> Iterator[tuple[str, Any]]:
     Raises:
         TracekdError: if it is damaged.
     """
-    import pyarrow as pa
-    from pyarrow import parquet
+    import datasets
 
     number = 0
     try:
-        for batch in parquet.ParquetFile(path).iter_batches(_ROWS):
+        rows = datasets.load_dataset(
+            "parquet", data_files=glob.escape(str(path)), split="train", streaming=True
+        )
+        for batch in rows.with_format("arrow").iter(batch_size=_ROWS):
             for row in batch.to_pylist():
                 number += 1
                 yield f"{path.name}:row {number}", row
-    except (OSError, pa.ArrowException) as error:
+    except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:
         cause = " ".join(str(error).split())[:200]
         raise TracekdError(
             f"{path}: not a parquet file after row {number} ({cause}): {_AGAIN}"

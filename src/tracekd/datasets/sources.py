@@ -9,7 +9,7 @@ from tracekd.config import DatasetSpec, HubDataset, load_dataset, project_root, 
 from tracekd.datasets import Loaded, Wanted, rawfiles, reader
 from tracekd.errors import TracekdError
 from tracekd.fetch import fetch_files, fetch_repository, hub_page
-from tracekd.files import combined_hash, hash_files, require_pinned
+from tracekd.files import combined_hash, expanded, hash_files, require_pinned
 
 #: Function of a reader -> what an entry needs so that it is called.
 _SOURCES = {
@@ -38,6 +38,11 @@ def load(spec: DatasetSpec, wanted: Wanted) -> Loaded:
         loaded = module.read(place, spec.options)
     elif spec.hub is not None:
         loaded = _reader(spec, "read_hub", entry).read_hub(spec.hub, spec.options)
+    elif hasattr(reader(spec.reader), "raw_files"):
+        raise TracekdError(
+            f"{entry}: has no path, files or hub; put the raw files into a folder and run "
+            f"`python stages/prepare.py --pin {spec.name} --path FOLDER`"
+        )
     else:
         loaded = _reader(spec, "simulate", entry).simulate(spec.options, wanted)
     return replace(loaded, raw=raw)
@@ -83,7 +88,7 @@ def hub_folder(hub: HubDataset, patterns: Sequence[str]) -> Path:
 
 def existing(path: str, entry: str) -> Path:
     """Return an entry's path from the project root; it is an error if nothing is there."""
-    place = project_root() / Path(path).expanduser()
+    place = project_root() / expanded(path)
     if not place.exists():
         raise TracekdError(
             f"{entry}: path: no such folder or file: {place} (from {path!r}); a relative path "
@@ -98,8 +103,7 @@ def _reader(spec: DatasetSpec, function: str, entry: str) -> Any:
     if not hasattr(module, function):
         wanted = " or ".join(text for name, text in _SOURCES.items() if hasattr(module, name))
         raise TracekdError(
-            f"{entry}: the reader {spec.reader} has no function {function}; it needs {wanted} "
-            f"(`python stages/prepare.py --pin {spec.name} --path FOLDER` sets path)"
+            f"{entry}: the reader {spec.reader} has no function {function}; it needs {wanted}"
         )
     return module
 

@@ -31,7 +31,7 @@ from tracekd.config import (
 )
 from tracekd.errors import TracekdError
 from tracekd.fetch import fetch_repository
-from tracekd.files import atomic_directory, combined_hash, require_pinned, sha256_file
+from tracekd.files import atomic_directory, combined_hash, expanded, require_pinned, sha256_file
 from tracekd.progress import digest, versions
 
 #: Part of the cache key: raise it when a conversion below changes what it writes.
@@ -155,7 +155,7 @@ def _hash_once(path: Path, _size: int, _changed: int) -> str:
 
 
 def _folder(entry: str, path: str, config: str = "config.json") -> Path:
-    folder = project_root() / Path(path).expanduser()
+    folder = project_root() / expanded(path)
     if not (folder / config).is_file() or not list(folder.glob("*.safetensors")):
         raise TracekdError(
             f"{entry}: path: {folder} has no {config} or no *.safetensors; put the model's "
