@@ -12,7 +12,6 @@ import shutil
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -23,9 +22,6 @@ from typing import Any
 
 from tracekd.config import project_root
 from tracekd.files import combined_hash, hash_files
-
-#: Seconds.
-_SAME_REQUEST = 10.0
 
 
 class Stopped(SystemExit):
@@ -112,10 +108,10 @@ def progress_bar(total: int, title: str, unit: str, done: int = 0) -> Any:
 
 
 class StopRequest:
-    """Records SIGTERM and Ctrl-C in a `with` block; a second one stops the process at once.
+    """Records SIGTERM and Ctrl-C in a `with` block; another Ctrl-C stops the process at once.
 
-    SIGTERM soon after another is the same request: schedulers send it to all processes of a job,
-    of which one may pass it on. Only the main thread can be asked; elsewhere nothing is recorded.
+    Another SIGTERM is the same request: schedulers send it to all processes of a job, of which one
+    may pass it on. Only the main thread can be asked; elsewhere nothing is recorded.
 
     Attributes:
         signal: the first that arrived, or None.
@@ -142,6 +138,6 @@ class StopRequest:
 
     def _record(self, number: int, _frame: FrameType | None) -> None:
         if self.signal is None:
-            self.signal, self._since = signal.Signals(number), time.monotonic()
-        elif number != signal.SIGTERM or time.monotonic() - self._since > _SAME_REQUEST:
+            self.signal = signal.Signals(number)
+        elif number == signal.SIGINT:
             raise Stopped(128 + number)

@@ -99,8 +99,15 @@ SFT = Schema(
         "note": pl.String,
     },
     nullable=(
-        *("shown_class", "shown_facts", "filler_for"),
-        *("class_right", "facts_right", "states_answer", "note"),
+        [
+            "shown_class",
+            "shown_facts",
+            "filler_for",
+            "class_right",
+            "facts_right",
+            "states_answer",
+            "note",
+        ]
     ),
 )
 
@@ -186,16 +193,9 @@ SCORES = Schema(
         "trace_tokens": pl.Float64,
     },
     nullable=(
-        *(
-            "leaked",
-            "answer",
-            "class_predicted",
-            "class_correct",
-            "facts_predicted",
-            "facts_precision",
-        ),
-        *("facts_recall", "facts_f1", "facts_exact", "facts_lenient", "facts_unmatched"),
-        *("trace_correct", "answer_in_trace"),
+        *("leaked", "answer", "class_predicted", "class_correct"),
+        *("facts_predicted", "facts_precision", "facts_recall", "facts_f1", "facts_exact"),
+        *("facts_lenient", "facts_unmatched", "trace_correct", "answer_in_trace"),
     ),
 )
 
@@ -235,11 +235,7 @@ def write(table: pl.DataFrame, path: Path, schema: Schema, *, extra: bool = Fals
 def check(table: pl.DataFrame, schema: Schema, name: str, *, extra: bool = False) -> pl.DataFrame:
     """Return `table` with its columns in the schema's order, if it fits `schema`.
 
-    Args:
-        table: rows that are about to enter or leave a stage.
-        schema: one of this module's schemas.
-        name: how error messages call the table, usually its path.
-        extra: allow further Float64 columns (the parts of an answer metric).
+    `extra` allows further Float64 columns (the parts of an answer metric).
 
     Raises:
         TracekdError: naming the first column or row that does not fit.

@@ -206,7 +206,7 @@ def test_the_command_writes_where_questions_and_gold_facts_came_from(write, tmp_
         ({"question": "?"}, "missing fields: facts, gold, triple_element"),
         (record(facts=[]), "facts is empty"),
         (record(gold=[]), "gold is empty"),
-        (record(gold=[["Yale Press"]]), "gold is a nested list"),
+        (record(gold=[["Yale Press"]]), "gold contains something that is not a string"),
         (record(prediction=None), "prediction is missing or not a string"),
         ({"id": "a"}, "text is missing or not a string"),
         ({"id": 7, "text": "x"}, "id is not a string"),

@@ -98,12 +98,6 @@ def test_the_folder_may_be_the_release_its_parent_or_the_variant(tmp_path):
         read(home, tasks=[21])
 
 
-def test_the_variant_that_was_read_is_named_not_the_one_configured(tmp_path):
-    story = "1 A.\n2 Who?\tA\t1\n"
-    assert read(folder_of(tmp_path, train=story * 1000)).options == {"variant": "en"}
-    assert read(folder_of(tmp_path, train=story * 10_000)).options == {"variant": "en-10k"}
-
-
 def test_all_twenty_tasks_of_the_real_data_are_read_without_loss(shared):
     loaded = read(shared / "datasets" / "babi", tasks=list(babi.TASKS))
     assert loaded.rejected == []

@@ -48,7 +48,7 @@ def test_a_record_becomes_a_question(tmp_path):
     [
         ({"question": None}, "missing field: question"),
         ({"answer": []}, "answer is an empty list"),
-        ({"answer": [["B"]]}, "answer is a nested list"),
+        ({"answer": [["B"]]}, "answer contains something that is not a string"),
         ({"answer": "B"}, "answer is not a list"),
         ({"answer": [1]}, "answer contains something that is not a string"),
         ({"facts": []}, "facts is empty: a context without facts"),

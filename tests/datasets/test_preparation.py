@@ -65,7 +65,7 @@ def test_the_manifest_accounts_for_every_raw_record(tmp_path):
         "dataset": "mine",
         "reader": "babi",
         "source": {"folder": str(tmp_path), "sha256": entry.sha256},
-        "options": {"tasks": [1], "variant": "en"},
+        "options": {"tasks": [1]},
         "data_seed": 0,
         "tuned": False,
         "upstream": {"train": all_different(20), "test": all_different(4)},

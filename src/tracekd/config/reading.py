@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -23,7 +24,18 @@ _PACKAGE = Path(__file__).parents[1]
 class Settings(BaseModel):
     """Base of all settings: immutable, strict, unknown keys rejected, numbers finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_every_key(cls, content: Any) -> Any:
+        for key in content if isinstance(content, dict) else ():
+            if key not in cls.model_fields:
+                known = nearest(str(key), cls.model_fields)
+                raise PydanticCustomError(
+                    "unknown", "unknown key; {known}", {"key": key, "known": known}
+                )
+        return content
 
 
 S = TypeVar("S", bound=Settings)
@@ -85,26 +97,18 @@ def parse_settings(kind: type[S], content: Any, where: str) -> S:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        lines = [_explain(kind, dict(fault), where) for fault in error.errors()]
+        lines = [_explain(dict(fault), where) for fault in error.errors()]
         raise TracekdError("\n".join(dict.fromkeys(lines))) from error
 
 
-def _explain(kind: type[BaseModel], fault: dict[str, Any], where: str) -> str:
-    path = [str(part) for part in fault["loc"]]
-    place = f"{where}: {'.'.join(path)}" if path else where
+def _explain(fault: dict[str, Any], where: str) -> str:
+    unknown = [fault["ctx"]["key"]] if fault["type"] == "unknown" else []
+    field = ".".join(map(str, [*fault["loc"], *unknown]))
+    place = f"{where}: {field}" if field else where
     if fault["type"] == "missing":
         return f"{place}: missing"
-    if fault["type"] == "extra_forbidden":
-        for part in path[:-1]:
-            if part not in kind.model_fields:  # a place in a list, or a key of a mapping
-                continue
-            annotation = kind.model_fields[part].annotation
-            options = [annotation, *getattr(annotation, "__args__", ())]
-            inner = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
-            if not inner:
-                return f"{place}: unknown key"
-            kind = inner[0]
-        return f"{place}: unknown key; {nearest(path[-1], kind.model_fields)}"
+    if unknown:
+        return f"{place}: {fault['msg']}"
     message = fault["msg"].removeprefix("Value error, ")
     return f"{place}: {message}; found {fault['input']!r:.200}"
 

@@ -1,15 +1,20 @@
 """Datasets: one module per upstream format in `readers`, and what a reader takes and returns.
 
-A reader turns raw records into rows of `tracekd.records.QUESTIONS`. It is a `FileReader`, or makes
-its questions: `simulate(options, wanted) -> Loaded`. To add one, add a module to `readers`.
+A reader turns raw records into rows of `tracekd.records.QUESTIONS`. To add one, add a module to
+`readers` with some of these functions:
+
+    raw_files(folder, options) -> list[Path]   the files whose bytes decide what `read` returns
+    read(folder, options) -> Loaded            all questions of a folder in the upstream format
+    read_hub(hub, options) -> Loaded           the same from the hub, at the pinned revision
+    simulate(options, wanted) -> Loaded        questions of our own, in place of the three above
+    entities(question) -> set[str]             what a row is about, for `prepare.split: by_entity`
 """
 
 import importlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import polars as pl
 
@@ -78,7 +83,6 @@ class Loaded:
         rejected: every raw record that is in neither split.
         notes: what was repaired or chosen while reading, with a count each.
         raw: SHA-256 of each raw file by its name; set by `sources.load`.
-        options: what was read in place of the reader's options, as far as it knows.
     """
 
     keys: Mapping[str, pl.DataFrame]
@@ -86,7 +90,6 @@ class Loaded:
     rejected: Sequence[Rejection] = ()
     notes: Mapping[str, int] = field(default_factory=dict)
     raw: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -122,32 +125,13 @@ class Loaded:
         return {split: self.fetch(split, range(len(rows))) for split, rows in self.keys.items()}
 
 
-class FileReader(Protocol):
-    """A reader of files in the upstream format; it may have two more functions.
-
-    `read_hub(hub, options) -> Loaded` reads the same from a repository of the Hugging Face hub, at
-    its pinned revision. `entities(question)` returns what a row is about, for
-    `prepare.split: by_entity`.
-    """
-
-    def raw_files(self, folder: Path, options: dict[str, Any]) -> list[Path]:
-        """Return the files of a folder whose bytes decide what `read` returns."""
-
-    def read(self, folder: Path, options: dict[str, Any]) -> Loaded:
-        """Return all questions of the folder."""
-
-
 def reader(name: str) -> Any:
     """Import the reader module `name`, which `tracekd.config` has checked."""
     return importlib.import_module(f"tracekd.datasets.readers.{name}")
 
 
 def table(rows: Sequence[Row], name: str = "reader") -> pl.DataFrame:
-    """Return rows as a checked table of `tracekd.records.QUESTIONS`.
-
-    Args:
-        rows: what a reader has made of raw records.
-        name: how error messages call them.
+    """Return what a reader has made of raw records as a checked `tracekd.records.QUESTIONS`.
 
     Raises:
         TracekdError: if a row lacks a key or has a value of a wrong type (text in place of a list

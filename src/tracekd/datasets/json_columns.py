@@ -1,138 +1,110 @@
 r"""One JSON object of columns, `{"query": {"0": …, "1": …}, "answers": {"0": …, …}}`, by records.
 
 This is how MS MARCO v2.1 is published: gigabytes on one line. Each column is read at its own
-position of the file, all in step, so that few records are in memory at a time. A column is found by
-its first key, and a block of its values ends where the next block's first key begins: inside a JSON
-string quotes are escaped, so that `"20":` is never a part of one.
+position of the file, all in step, so that one record is in memory at a time. A column is found by
+its first key, which all columns share: inside a JSON string quotes are escaped, so that `"0":` is
+never a part of one.
 """
 
+import codecs
 import json
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from tracekd.errors import TracekdError
 
-#: The start of the file: the name of the first column, and its first key.
-OPENING = re.compile(rb'\s*\{\s*"([^"\\]*)"\s*:\s*\{\s*("[^"\\]*")\s*:')
-_END = re.compile(rb"\}\s*\}\s*$")
-#: Bytes that are read at a time; bytes that hold a column's name; the longest block.
-_PIECE, _NAME, _LONGEST = 1 << 22, 200, 1 << 26
-#: Records that are parsed together; their text fits the processor's cache.
-_BLOCK = 50
-
-_Column = tuple[str, int, int]
+#: The start of the file: the name of the first column, and its first key, a number.
+OPENING = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"([^"\\]*)"\s*:\s*\{\s*("\d+")\s*:')
+_KEY, _AFTER_VALUE = re.compile(r'\s*"((?:[^"\\]|\\.)*)"\s*:\s*'), re.compile(r"\s*([,}])")
+#: Bytes or characters that are read at a time; bytes that hold a column's name; the longest value.
+_PIECE, _NAME, _LONGEST = 1 << 20, 200, 1 << 26
 
 
 def records(
-    path: Path,
-    open_file: Callable[[Path], BinaryIO],
-    parse: Callable[[bytes, Path, str], Any],
-    chosen: Collection[int] | None,
+    path: Path, open_file: Callable[[Path], BinaryIO], decoder: json.JSONDecoder
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each record, or those with the numbers `chosen`, with "record KEY" as its place.
-
-    `parse` takes a JSON text, the file and the text's place, and returns its content.
+    """Yield each record, with "record KEY" as its place.
 
     Raises:
         TracekdError: if the columns do not have the same keys in the same order.
     """
-    with open_file(path) as source:
-        columns = _columns(source, path)
-        name, start, end = min(columns, key=lambda column: column[2] - column[1])
-        source.seek(start)
-        keys = list(parse(b"{%b}" % source.read(end - start), path, f"column {shown(name)}"))
-    blocks = [keys[first : first + _BLOCK] for first in range(0, len(keys), _BLOCK)]
     with ExitStack() as stack:
-        opened = [(stack.enter_context(open_file(path)), column) for column in columns]
-        texts = [_texts(source, path, column, blocks) for source, column in opened]
-        for number, (block, *parts) in enumerate(zip(blocks, *texts, strict=True)):
-            numbers = range(number * _BLOCK, number * _BLOCK + len(block))
-            wanted = [n for n in numbers if chosen is None or n in chosen]
-            if not wanted:
-                continue
-            place = f"record {shown(block[0])}"
-            values = {
-                name: parse(b"{%b}" % text, path, place)
-                for (name, _, _), text in zip(columns, parts, strict=True)
-            }
-            for name, column in values.items():
-                if list(column) != block:
-                    raise _fault(path, f"column {shown(name)}: other keys after {shown(block[0])}")
-            for n in wanted:
-                key = block[n - numbers.start]
-                record = {name: column[key] for name, column in values.items()}
-                yield f"record {shown(key)}", record
+        starts = _starts(stack.enter_context(open_file(path)), path)
+        following = [*(rf'\s*,\s*"{re.escape(name)}"' for name in list(starts)[1:]), r"\s*\}\s*\Z"]
+        columns = []
+        for start, after in zip(starts.values(), following, strict=True):
+            source = stack.enter_context(open_file(path))
+            source.seek(start)
+            columns.append(_members(source, after, path, decoder))
+        for number, members in enumerate(zip_longest(*columns, fillvalue=("no key", None))):
+            keys = {key for key, _ in members}
+            if len(keys) > 1:
+                raise _fault(path, f"at record {number + 1}: {', '.join(sorted(map(shown, keys)))}")
+            record = {name: value for name, (_, value) in zip(starts, members, strict=True)}
+            yield f"record {shown(members[0][0])}", record
 
 
-def shown(key: str) -> str:
-    """Return a key as a message shows it: short and on one line."""
-    return ascii(key)[1:-1][:60] or '""'
-
-
-def _columns(source: BinaryIO, path: Path) -> list[_Column]:
-    """Return the name of each column, and where its members start and end."""
-    source.seek(0)
+def _starts(source: BinaryIO, path: Path) -> dict[str, int]:
+    """Return the position of the first key of each column, by the column's name."""
     text, position = source.read(_PIECE), 0
-    opening = OPENING.search(text)
+    opening = OPENING.match(text)
     if opening is None:
         raise _fault(path, "it does not begin with a column")
     starts = {opening[1].decode(errors="replace"): opening.start(2)}
-    ends: list[int] = []
     # Searching for a brace is fast: braces are rarer than quotes.
     border = re.compile(rb'\}\s*,\s*"([^"\\]*)"\s*:\s*\{\s*(?=' + re.escape(opening[2]) + rb"\s*:)")
     while True:
         for match in border.finditer(text):
-            if (name := match[1].decode(errors="replace")) not in starts:
-                ends.append(position + match.start())
-                starts[name] = position + match.end()
+            name, start = match[1].decode(errors="replace"), position + match.end()
+            if starts.setdefault(name, start) != start:
+                raise _fault(path, f"two columns {shown(name)}")
         if not (piece := source.read(_PIECE)):
-            break
+            return starts
         # What might have been cut off is searched again.
         cut = max(0, len(text) - 2 * _NAME)
         text, position = text[cut:] + piece, position + cut
-    tail = max(0, len(text) - _NAME)
-    last = _END.search(text[tail:])
-    if last is None:
-        raise _fault(path, "it does not end with a column")
-    ends.append(position + tail + last.start())
-    return [(name, start, end) for (name, start), end in zip(starts.items(), ends, strict=True)]
 
 
-def _texts(
-    source: BinaryIO, path: Path, column: _Column, blocks: list[list[str]]
-) -> Iterator[bytes]:
-    """Yield the JSON text of each block's members of a column."""
-    name, start, end = column
-    source.seek(start)
-    number, text, left = 0, b"", end - start
-    while left and len(text) < _LONGEST:
-        text += source.read(min(_PIECE, left))
-        left = end - source.tell()
-        place = 0
-        while number + 1 < len(blocks):
-            found = _next(json.dumps(blocks[number + 1][0]).encode(), text, place)
-            if found is None:
-                break
-            yield text[place : found[0]]
-            place, number = found[1], number + 1
-        text = text[place:]
-    if number + 1 < len(blocks):
-        raise _fault(path, f"column {shown(name)}: no key {shown(blocks[number + 1][0])}")
-    yield text
+def _members(
+    source: BinaryIO, following: str, path: Path, decoder: json.JSONDecoder
+) -> Iterator[tuple[str, Any]]:
+    """Yield the key, as written, and the value of each member from the source's position on.
+
+    `following` is a pattern of what must come after the last one.
+    """
+    reader = codecs.getreader("utf-8")(source)
+    text, start, cause = "", 0, "no key"
+    while True:
+        after = None
+        if key := _KEY.match(text, start):
+            try:
+                value, end = decoder.raw_decode(text, key.end())
+                after = _AFTER_VALUE.match(text, end)
+            except ValueError as error:
+                cause = str(error)
+        if key and after:
+            yield key[1], value
+            if after[1] == "}":
+                rest = text[after.end() :] + reader.read(_NAME)
+                if not re.match(following, rest):
+                    raise _fault(path, f"after a column: {rest[:40]!a}")
+                return
+            start = after.end()
+            continue
+        # Cut off, unless the file ends here.
+        piece = reader.read(_PIECE) if len(text) - start < _LONGEST else ""
+        if not piece:
+            raise _fault(path, f"not JSON: {cause}, at {text[start : start + 40]!a}")
+        text, start = text[start:] + piece, 0
 
 
-def _next(key: bytes, text: bytes, start: int) -> tuple[int, int] | None:
-    """Return the places of the comma before a key and of the key."""
-    while (place := text.find(key, start)) >= 0:
-        before = text[max(0, place - _NAME) : place].rstrip()
-        after = text[place + len(key) : place + len(key) + _NAME].lstrip()
-        if before.endswith(b",") and after.startswith(b":"):
-            return text.rindex(b",", 0, place), place
-        start = place + len(key)
-    return None
+def shown(key: str) -> str:
+    """Return a key or a name as a message shows it: short and on one line."""
+    return ascii(key)[1:-1][:60] or '""'
 
 
 def _fault(path: Path, what: str) -> TracekdError:

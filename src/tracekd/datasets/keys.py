@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from tracekd.randomness import digest
 from tracekd.text import one_line
 
 #:   identity  equal for questions with equal question and context (letter case and white space
@@ -28,12 +29,16 @@ def identity(question: str, context: Sequence[str]) -> bytes:
     >>> identity("Who?", ["a", "b"]) == identity("Who?", ["a b"])
     False
     """
-    text = "\n".join([_canonical(text) for text in (question, *context)])
+    text = "\n".join(map(one_line, (question, *context))).lower()
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def _canonical(text: str) -> str:
-    # Most texts are on one line already, which is cheaper to see than to make.
-    if not text.isprintable() or "  " in text or text.strip() != text:
-        text = one_line(text)
-    return text.lower()
+def held_out(keys: pl.DataFrame, share: float, *key: str) -> pl.Series:
+    """Return which rows make a test split where upstream has none: always the same questions.
+
+    They are a share of each class, at least one question, by a hash of `key` and the id.
+    """
+    hashes = pl.Series([digest(*key, name) for name in keys["id"]], dtype=pl.UInt64)
+    rank = pl.col("hash").rank("ordinal").over("question_class")
+    size = (pl.len() * share).round().clip(lower_bound=1).over("question_class")
+    return keys.with_columns(hash=hashes).select(rank <= size).to_series()

@@ -44,7 +44,7 @@ def prepare(spec: DatasetSpec, sizes: PrepareParams, data_seed: int) -> Prepared
         "dataset": spec.name,
         "reader": spec.reader,
         "source": _source(spec),
-        "options": {**spec.options, **loaded.options},
+        "options": spec.options,
         "data_seed": data_seed,
         "tuned": data_seed in spec.tuned_on,
         "raw": dict(loaded.raw),

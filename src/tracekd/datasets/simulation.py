@@ -57,13 +57,9 @@ def simulate(
 ) -> Loaded:
     """Return the train and test splits of a simulated dataset.
 
-    Args:
-        name: of the reader, the first part of every id.
-        wanted: sizes, divided evenly among the classes and rounded up.
-        classes: of the questions, in order.
-        make: makes a story.
-        unseen: whether the test split has names of its own. If not, the parity of a question's hash
-            decides which split may contain it, so that none is in both.
+    Sizes are divided evenly among the classes and rounded up. If the test split has no `unseen`
+    names of its own, the parity of a question's hash decides which split may contain it, so that
+    none is in both.
 
     Raises:
         TracekdError: if a size is null, or a class has fewer different questions than wanted.

@@ -3,61 +3,55 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 from tracekd.config import DatasetSpec, HubDataset, load_dataset, project_root, write_entry
-from tracekd.datasets import FileReader, Loaded, Wanted, rawfiles, reader
+from tracekd.datasets import Loaded, Wanted, rawfiles, reader
 from tracekd.errors import TracekdError
 from tracekd.fetch import fetch_files, fetch_repository, hub_page
 from tracekd.files import combined_hash, expanded, hash_files, require_pinned
+
+#: Function of a reader -> what an entry needs so that it is called.
+_SOURCES = {
+    "raw_files": "path or files",
+    "read_hub": "hub",
+    "simulate": "none of path, files and hub",
+}
 
 
 def load(spec: DatasetSpec, wanted: Wanted) -> Loaded:
     """Read a dataset from its `path`, else from its `files`, else from the hub, or simulate it.
 
-    Args:
-        spec: its entry in datasets.yaml.
-        wanted: how many questions a simulator makes.
-
     Raises:
         TracekdError: if the raw data is absent or is not what the entry pins.
     """
     entry = f"datasets.yaml: {spec.name}"
-    module = reader(spec.reader)
     raw: dict[str, str] = {}
+    loaded: Loaded
     if spec.path is not None or spec.files is not None:
-        files = _file_reader(spec, entry)
+        module = _reader(spec, "raw_files", entry)
         place = existing(spec.path, entry) if spec.path else fetch_files(spec.files or {}, entry)
-        raw = _hashes(files, place, spec)
+        raw = _hashes(module, place, spec)
         if spec.path is not None:
             command = f"python stages/prepare.py --pin {spec.name}"
             require_pinned(place, combined_hash(raw), spec.sha256, entry, command)
-        loaded = files.read(place, spec.options)
+        loaded = module.read(place, spec.options)
     elif spec.hub is not None:
-        if not hasattr(module, "read_hub"):
-            raise TracekdError(f"{entry}: the reader {spec.reader} does not read from the hub")
-        loaded = module.read_hub(spec.hub, spec.options)
-    elif hasattr(module, "raw_files"):
+        loaded = _reader(spec, "read_hub", entry).read_hub(spec.hub, spec.options)
+    elif hasattr(reader(spec.reader), "raw_files"):
         raise TracekdError(
             f"{entry}: has no path, files or hub; put the raw files into a folder and run "
             f"`python stages/prepare.py --pin {spec.name} --path FOLDER`"
         )
     else:
-        loaded = module.simulate(spec.options, wanted)
-    if not isinstance(loaded, Loaded):
-        raise TracekdError(
-            f"reader {spec.reader}: returned {type(loaded).__name__}, expected Loaded.of(...)"
-        )
+        loaded = _reader(spec, "simulate", entry).simulate(spec.options, wanted)
     return replace(loaded, raw=raw)
 
 
 def pin(name: str, settings: Path, path: str | None = None) -> str:
     """Write the content hash of a dataset's folder or file into datasets.yaml, and return it.
 
-    Args:
-        name: key of datasets.yaml.
-        settings: that file; comments and order are kept.
-        path: the folder or file; None takes the one that the entry has.
+    `path` replaces the one that the entry has; `settings` is datasets.yaml.
 
     Raises:
         TracekdError: if there is no such entry or path, or the entry's reader does not read it.
@@ -67,17 +61,15 @@ def pin(name: str, settings: Path, path: str | None = None) -> str:
     chosen = path if path is not None else spec.path
     if chosen is None:
         raise TracekdError(f"{entry}: path is null; name the folder or file with --path")
-    files, place = _file_reader(spec, entry), existing(chosen, entry)
-    sha256 = combined_hash(_hashes(files, place, spec))
-    files.read(place, spec.options)  # what prepare would refuse is not pinned
+    module, place = _reader(spec, "raw_files", entry), existing(chosen, entry)
+    sha256 = combined_hash(_hashes(module, place, spec))
+    module.read(place, spec.options)  # what prepare would refuse is not pinned
     write_entry(settings, name, {"path": chosen, "sha256": sha256})
     return sha256
 
 
 def hub_folder(hub: HubDataset, patterns: Sequence[str]) -> Path:
     """Return a folder with the files of a hub dataset that match; each pattern matches some.
-
-    No script of the repository is run.
 
     Raises:
         TracekdError: if the hub, the repository, the revision or a file cannot be reached.
@@ -105,16 +97,17 @@ def existing(path: str, entry: str) -> Path:
     return place
 
 
-def _file_reader(spec: DatasetSpec, entry: str) -> FileReader:
+def _reader(spec: DatasetSpec, function: str, entry: str) -> Any:
+    """Return the entry's reader; it is an error if it lacks the function for the entry's source."""
     module = reader(spec.reader)
-    if not hasattr(module, "raw_files"):
+    if not hasattr(module, function):
+        wanted = " or ".join(text for name, text in _SOURCES.items() if hasattr(module, name))
         raise TracekdError(
-            f"{entry}: the reader {spec.reader} reads no files (it has no function raw_files); "
-            "remove path and files"
+            f"{entry}: the reader {spec.reader} has no function {function}; it needs {wanted}"
         )
-    return cast(FileReader, module)
+    return module
 
 
-def _hashes(module: FileReader, place: Path, spec: DatasetSpec) -> dict[str, str]:
+def _hashes(module: Any, place: Path, spec: DatasetSpec) -> dict[str, str]:
     folder = place.parent if place.is_file() else place
     return hash_files(folder, module.raw_files(place, spec.options))

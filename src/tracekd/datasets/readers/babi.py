@@ -8,9 +8,7 @@ steps of a path, of which the order counts, and so make one answer: "n,w".
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -38,8 +36,6 @@ _RELEASE = "tasks_1-20_v1-2"
 _VARIANTS = {
     f"{name}{size}" for name in ("en", "en-valid", "hn", "shuffled") for size in ("", "-10k")
 }
-#: More training questions of a task than `en` has (1,000), and fewer than `en-10k` has.
-_SEVERAL = 2000
 _LINE = re.compile(r"([0-9]{1,9}) (.*)")
 _SUPPORT_ID = re.compile(r"[0-9]{1,9}")
 
@@ -81,11 +77,7 @@ def raw_files(folder: Path, options: dict[str, Any]) -> list[Path]:
 
 
 def read(folder: Path, options: dict[str, Any]) -> Loaded:
-    """Read the upstream text files.
-
-    Args:
-        folder: `tasks_1-20_v1-2`, its parent, or the folder of the variant.
-        options: see `BabiOptions`.
+    """Read the upstream text files of `tasks_1-20_v1-2`, its parent, or a variant's folder.
 
     Raises:
         TracekdError: if a file is absent or its lines are not bAbI's.
@@ -97,12 +89,7 @@ def read(folder: Path, options: dict[str, Any]) -> Loaded:
         path = _task_file(home, number, split)
         return f"{home.name}/{path.name}", text_lines(path)
 
-    loaded = _load(chosen.tasks, lines)
-    variant = home.resolve().name
-    if variant not in _VARIANTS:
-        sizes = Counter(loaded.keys["train"]["question_class"])
-        variant = "en-10k" if max(sizes.values()) > _SEVERAL else "en"
-    return replace(loaded, options={"variant": variant})
+    return _load(chosen.tasks, lines)
 
 
 def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
@@ -121,7 +108,7 @@ def read_hub(hub: HubDataset, options: dict[str, Any]) -> Loaded:
         rows = (row for path in files for _, row in rawfiles.parquet_records(path))
         return name, _hub_lines(name, rows)
 
-    return replace(_load(chosen.tasks, lines), options={"variant": chosen.variant})
+    return _load(chosen.tasks, lines)
 
 
 def _options(options: dict[str, Any]) -> BabiOptions:

@@ -134,35 +134,28 @@ def _class_rows(
     seen: set[int] = set()
     for source, record in records:
         try:
-            row = _question(fields.require(record, _FIELDS), notes)
-            index = _index(record["index"], seen)
+            row = _question(fields.require(record, _FIELDS), seen, notes)
         except RejectedError as reason:
             rejected.append(Rejection(source, str(reason)))
             yield None
             continue
-        yield {
-            "id": f"cotemp/all/{name}:{index}",
-            "question_class": name,
-            "source": source,
-            **row,
-        }
+        key = f"cotemp/all/{name}:{record['index']}"
+        yield {"id": key, "question_class": name, "source": source, **row}
 
 
-def _index(value: Any, seen: set[int]) -> int:
-    if fields.whole_number(value, "index") in seen:
-        raise RejectedError("index is a duplicate within the file")
-    seen.add(value)
-    return int(value)
-
-
-def _question(record: Mapping[str, Any], notes: Counter[str]) -> dict[str, Any]:
+def _question(record: Mapping[str, Any], seen: set[int], notes: Counter[str]) -> dict[str, Any]:
     answers = [fields.text(item, "answer") for item in fields.texts(record["answer"], "answer")]
     if not answers:
         raise RejectedError("answer is an empty list")
-    return {
+    row = {
         "question": fields.text(record["question"], "question"),
         "context": fields.context(record["facts"], "facts"),
         "answers": fields.without_duplicates(answers, notes),
         "subtype": triple_element(record),
         "gold_facts": None,
     }
+    index = fields.whole_number(record["index"], "index")
+    if index in seen:
+        raise RejectedError("index is a duplicate within the file")
+    seen.add(index)
+    return row

@@ -24,11 +24,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from tracekd.config import Settings, parse_settings
 from tracekd.datasets import Loaded, Rejection, fields, most_frequent, rawfiles
 from tracekd.datasets.fields import RejectedError
+from tracekd.datasets.keys import held_out
 from tracekd.errors import TracekdError
-from tracekd.randomness import digest
 
 _TEST_SHARE = 0.2
 
@@ -67,7 +69,13 @@ def read(folder: Path, options: dict[str, Any]) -> Loaded:
         missing = "missing field: split, which other lines have; add train or test"
         rejected += [Rejection(row["source"], missing) for row in rows if not row["split"]]
     else:
-        _cut_test_split(rows)
+        keys = pl.DataFrame(
+            [(row["id"], row["question_class"]) for row in rows],
+            schema={"id": pl.String, "question_class": pl.String},
+            orient="row",
+        )
+        for row, in_test in zip(rows, held_out(keys, _TEST_SHARE, "jsonl"), strict=True):
+            row["split"] = "test" if in_test else "train"
     splits = {
         split: [
             {**row, "id": f"jsonl/{split}/{row['id']}"} for row in rows if row["split"] == split
@@ -122,14 +130,3 @@ def _gold_facts(value: Any, context: list[str]) -> list[int] | None:
                 "of its texts"
             )
     return list(dict.fromkeys(found))
-
-
-def _cut_test_split(rows: list[dict[str, Any]]) -> None:
-    """Set `split`: test for the fifth of each class whose ids have the smallest digests."""
-    by_class: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        by_class.setdefault(row["question_class"], []).append(row)
-    for chosen in by_class.values():
-        chosen.sort(key=lambda row: digest("jsonl", row["id"]))
-        for rank, row in enumerate(chosen):
-            row["split"] = "test" if rank < round(_TEST_SHARE * len(chosen)) else "train"

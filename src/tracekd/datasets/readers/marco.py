@@ -16,7 +16,6 @@ from typing import Any
 
 import polars as pl
 
-from tracekd import randomness
 from tracekd.config import HubDataset, Settings, parse_settings
 from tracekd.datasets import (
     UNANSWERABLE,
@@ -29,7 +28,7 @@ from tracekd.datasets import (
     table,
 )
 from tracekd.datasets.fields import RejectedError
-from tracekd.datasets.keys import KEYS, identity
+from tracekd.datasets.keys import KEYS, held_out, identity
 from tracekd.errors import TracekdError
 
 QUERY_TYPES = frozenset({"description", "numeric", "entity", "location", "person"})
@@ -39,10 +38,7 @@ _SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".parquet")
 _PLACE = {"file": pl.Int64, "record": pl.Int64}
 #: Keys that become a table at a time: Python's objects take ten times the memory.
 _BATCH = 20_000
-
-
-#: Share of each class that is cut from train as the test split, if no dev or test file has a
-#: question; always the same questions.
+#: Share of each class that is cut from train as the test split, if no other file has a question.
 _TEST_SHARE = 0.1
 _OPTIONS = "datasets.yaml: options of the reader marco"
 
@@ -148,9 +144,9 @@ def _answers(value: Any, notes: Counter[str]) -> list[str]:
     return fields.without_duplicates(found, notes)
 
 
-def _records(path: Path, chosen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
+def _records(path: Path) -> Iterator[tuple[str, Any]]:
     read = rawfiles.parquet_records if path.suffix == ".parquet" else rawfiles.json_records
-    return read(path, chosen)
+    return read(path)
 
 
 def _load(train: list[Path], test: list[Path], notes: Counter[str]) -> Loaded:
@@ -159,7 +155,10 @@ def _load(train: list[Path], test: list[Path], notes: Counter[str]) -> Loaded:
     keys = {split: _keys(split, paths, rejected, notes) for split, paths in files.items()}
     if keys["test"].is_empty() and len(keys["train"]):
         files["test"] = train
-        keys = _cut_test(keys["train"])
+        chosen = held_out(keys["train"], _TEST_SHARE, "marco", "test")
+        renamed = pl.col("id").str.replace("marco/train/", "marco/test/", literal=True)
+        cut = keys["train"].filter(chosen).with_columns(renamed)
+        keys = {"train": keys["train"].filter(~chosen), "test": cut}
         notes["test questions cut from train, as no other file has any"] = len(keys["test"])
     if keys["train"].is_empty():
         raise TracekdError(
@@ -172,8 +171,9 @@ def _load(train: list[Path], test: list[Path], notes: Counter[str]) -> Loaded:
         places = keys[split][list(rows)]
         for file, path in enumerate(files[split]):
             chosen = set(places.filter(file=file)["record"])
-            for source, record in _records(path, chosen) if chosen else ():
-                yield question(split, source, record, Counter())
+            for number, (source, record) in enumerate(_records(path) if chosen else ()):
+                if number in chosen:
+                    yield question(split, source, record, Counter())
 
     sketches = pl.concat(rows["identity"] for rows in keys.values())
     shared = sketches.filter(sketches.is_duplicated()).implode()
@@ -221,17 +221,3 @@ def _keys(
                 batches.append(pl.DataFrame(found, schema=schema, orient="row"))
                 found = []
     return pl.concat([*batches, pl.DataFrame(found, schema=schema, orient="row")])
-
-
-def _cut_test(train: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Cut a share of each class, at least one question, by a hash of the query id."""
-    hashes = [randomness.digest("marco", "test", key) for key in train["id"]]
-    rank = pl.col("hash").rank("ordinal").over("question_class")
-    size = (pl.len() * _TEST_SHARE).round().clip(lower_bound=1).over("question_class")
-    hashed = train.with_columns(hash=pl.Series(hashes, dtype=pl.UInt64))
-    in_test = hashed.select(rank <= size).to_series()
-    renamed = pl.col("id").str.replace("marco/train/", "marco/test/", literal=True)
-    return {
-        "train": train.filter(~in_test),
-        "test": train.filter(in_test).with_columns(renamed),
-    }

@@ -41,15 +41,8 @@ def draw_plot(
 ) -> tuple[Pattern, Pattern, list[Pattern]]:
     """Return what a question of a subtype is about, before any time is drawn.
 
-    Args:
-        rng: decides which relations.
-        subtype: one of the SUBTYPES.
-        wording: has the relations.
-        new: draws a name of a sort.
-
-    Returns:
-        The event, whose object is drawn if it is None; what the question asks for; and what else
-        the facts may be about, none of which can answer the question.
+    That is the event, whose object is drawn if it is None; what the question asks for; and what
+    else the facts may be about, none of which can answer the question. `new` draws a name.
     """
     if subtype == "S2_R1_O1":  # Who else was in the same relation to the object? Upstream: no more
         kind = rng.choice(list(wording.relations))
