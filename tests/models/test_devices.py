@@ -34,7 +34,7 @@ def test_an_unusable_gpu_is_a_warning_and_a_large_model_an_error(
     device = choose_device()
     warning = capsys.readouterr().err
     assert warning.startswith("WARNING: computing on the cpu, because this machine has an NVIDIA")
-    for part in ("https://pytorch.org/get-started/locally", "TRACEKD_DEVICE=cpu", "CUDA None"):
+    for part in ("https://pytorch.org/get-started/locally", "TRACEKD_DEVICE=cpu"):
         assert part in warning
     monkeypatch.setattr(loading, "locate", lambda _: tmp_path)
     with (tmp_path / "model.safetensors").open("wb") as file:

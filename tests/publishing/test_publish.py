@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -187,7 +186,7 @@ def test_what_cannot_be_published_is_explained_and_leaves_nothing(run, tmp_path)
     entry, out = spec(), tmp_path / "out"
     repository, one, _ = run(entry)
     untuned, gone = (
-        one._replace(run=replace(one.run, files={**one.run.files, path: md5}))
+        one._replace(run=one.run._replace(files={**one.run.files, path: md5}))
         for path, md5 in (
             ("models/student", repository.keep_folder(note)),
             ("metrics/details.json", "0" * 32),
