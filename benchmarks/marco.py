@@ -23,7 +23,7 @@ import typer
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-STAGES = ("prepare", "decompose", "build_sft")
+STAGES = ("prepare", "decompose", "teach", "build_sft")
 _TYPES, _SHARES = ("DESCRIPTION", "NUMERIC", "ENTITY", "LOCATION", "PERSON"), (53, 24, 10, 8, 5)
 _SYLLABLES = [head + tail for head in "bcdfghlmnprstvw" for tail in ("a", "ea", "i", "o")]
 _VOCABULARY, _PASSAGES, _CHUNK = 100_000, 10, 1000
@@ -39,7 +39,7 @@ def main(
         Path | None, typer.Option(help="Where to generate; 5 GB by default, 9 GB for a while.")
     ] = None,
 ) -> None:
-    """Generate MS MARCO, and run prepare, decompose and build-sft on it.
+    """Generate MS MARCO, and run the data stages on it.
 
     An eighth as many dev questions, the test split, come on top. Prints, last, one JSON line.
     """
@@ -55,14 +55,15 @@ def main(
         params["prepare"] = {"train": chosen - 2 * part, "validation": part, "test": part}
         params |= {"dataset": "marco", "sample_size": None}
         (place / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-        shutil.copy(ROOT / "datasets.yaml", place)
+        for file in ("datasets.yaml", "models.yaml", "teachers.yaml"):
+            shutil.copy(ROOT / file, place)
         results = {"pin": timed(place, "prepare", "--pin", "marco", "--path", "raw")}
         for stage in STAGES:
             results[stage] = timed(place, stage)
             print(f"{stage:12}{results[stage]['seconds']:8.1f} s", end="")
             print(f"{results[stage]['peak_gib']:8.2f} GiB")
-    settings = {"questions": questions, "chosen": chosen, "layout": layout}
-    found = {"settings": settings, "raw_bytes": size, "results": results}
+    options = {"questions": questions, "chosen": chosen, "layout": layout}
+    found = {"settings": options, "raw_bytes": size, "results": results}
     processor = platform.processor() or platform.machine()
     print(json.dumps({"benchmark": "marco", "processor": processor, **found}))
 
