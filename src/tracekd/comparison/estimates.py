@@ -46,7 +46,7 @@ def estimate(matrix: Matrix, key: str) -> Tree:
     by_question = matrix.mean(axis=0)
     seeds, questions = matrix.shape
     found = crossed(matrix)
-    if not isinstance(found, Undefined) and found.error:
+    if not isinstance(found, Undefined):
         low, high = found.interval()
         low, high = max(0.0, low), min(1.0, high)
         kind = f"crossed, {seeds} seeds x {questions} questions"
