@@ -74,7 +74,8 @@ def add_adapter(
     own: set[str] = set()
     if start:
         config = LoraConfig.from_pretrained(start)
-        own = set(config.target_modules)
+        named = config.target_modules  # a string is a pattern of module names
+        own = {named} if isinstance(named, str) else set(named)
         config.target_modules = options.targets
         config.lora_dropout, config.inference_mode = options.dropout, False
     else:
